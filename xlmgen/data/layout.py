@@ -1,0 +1,225 @@
+"""Lay examples out as rows of one tensor: where the prompt, the answer and the pads go.
+
+The collators of every family build on these functions, so that two families see the
+same tokens in the same places. All of them work on the whole batch at once: their cost
+grows with the number of tokens and with nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from xlmgen.errors import UserError
+from xlmgen.tokens import Block, SpecialTokens
+
+Example = Mapping[str, Any]
+Ints = npt.NDArray[np.int64]
+
+
+class Layout(NamedTuple):
+    """A batch of clean rows.
+
+    Shapes: B rows, L positions.
+    """
+
+    ids: Tensor  # (B, L) int64
+    attended: Tensor  # (B, L) bool, False on pads that are not part of the sequence
+    answer: Tensor  # (B, L) bool, what the model is to produce; never prompt or given
+
+    @property
+    def attention_mask(self) -> Tensor | None:
+        """(B, L) bool, or None when every position is attended."""
+        return None if bool(self.attended.all()) else self.attended
+
+
+def lm_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+    eos: bool,
+    pad_to_block: bool,
+) -> Layout:
+    """`[BOS] tokens [EOS]`, right-padded.
+
+    With `pad_to_block` every row is as long as the block and its pads are ordinary
+    tokens of the answer: how a fixed-length family learns length. Without, rows are as
+    long as the longest and pads are neither attended nor part of the answer.
+
+    Rows of a packed stream (`packed: True`) hold their BOS and EOS already.
+    """
+    packed = bool(examples) and bool(examples[0].get("packed", False))
+    bos, eos = bos and not packed, eos and not packed
+    flat, lengths = _flatten(examples, "tokens")
+    start = np.full_like(lengths, int(bos))
+    stop = start + lengths + int(eos)
+    width = _width(stop, block.answer, "sequence", fixed=pad_to_block)
+    ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
+    _place(ids, flat, start, lengths)
+    if bos:
+        ids[:, 0] = tokens.bos
+    if eos:
+        ids[np.arange(len(ids)), stop - 1] = tokens.eos
+    if pad_to_block:
+        stop = np.full_like(stop, width)
+    return _layout(ids, stop, _span(width, start, stop))
+
+
+def seq2seq_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+    eos: bool,
+    pad_to_block: bool,
+) -> Layout:
+    """`prompt [BOS] target [EOS]`, right-padded; the answer is `target [EOS]`.
+
+    With `pad_to_block` every answer is `block.answer` long and its pads belong to it.
+    """
+    prompts, prompt_lengths = _flatten(examples, "prompt")
+    targets, target_lengths = _flatten(examples, "target")
+    start = prompt_lengths + int(bos)
+    stop = start + target_lengths + int(eos)
+    _width(start, block.prompt, "prompt", fixed=False)
+    _width(stop - start, block.answer, "answer", fixed=False)
+    end = start + block.answer if pad_to_block else stop
+    width = int(end.max(initial=0))
+    ids = np.full((len(start), width), tokens.pad, dtype=np.int64)
+    _place(ids, prompts, np.zeros_like(start), prompt_lengths)
+    _place(ids, targets, start, target_lengths)
+    rows = np.arange(len(ids))
+    if bos:
+        ids[rows, start - 1] = tokens.bos
+    if eos:
+        ids[rows, stop - 1] = tokens.eos
+    return _layout(ids, end, _span(width, start, end))
+
+
+def infill_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+    eos: bool,
+    pad_to_block: bool,
+) -> Layout:
+    """`[BOS] tokens [EOS]` in which only the holes (`given` is 0) are the answer.
+
+    BOS, EOS and, with `pad_to_block`, the pads up to the block are given: what a hole
+    may hold is then asked in the context that the model was trained in.
+    """
+    whole = lm_layout(
+        examples, tokens, block, bos=bos, eos=eos, pad_to_block=pad_to_block
+    )
+    flat, lengths = _flatten(examples, "given")
+    given = np.ones(whole.ids.shape, dtype=np.int64)
+    _place(given, flat, np.full_like(lengths, int(bos)), lengths)
+    return whole._replace(answer=torch.from_numpy(given == 0))
+
+
+def prompt_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+) -> Layout:
+    """`prompt [BOS]`, padded on the left so that all rows end in the same column.
+
+    Examples without a `prompt` give BOS alone. The answer is nowhere.
+    """
+    prompts, lengths = _flatten(examples, "prompt", default=())
+    end = lengths + int(bos)
+    if block.prompt:
+        _width(end, block.prompt, "prompt", fixed=False)
+    width = int(end.max(initial=0))
+    ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
+    _place(ids, prompts, width - end, lengths)
+    if bos:
+        ids[:, -1] = tokens.bos
+    attended = _span(width, width - end, np.full_like(end, width))
+    return Layout(
+        torch.from_numpy(ids),
+        torch.from_numpy(attended),
+        torch.zeros(ids.shape, dtype=torch.bool),
+    )
+
+
+def masked_prompt_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+) -> Layout:
+    """`prompt [BOS]`, then the answer to be found: `block.answer` times MASK."""
+    prompts, lengths = _flatten(examples, "prompt", default=())
+    start = lengths + int(bos)
+    if block.prompt:
+        _width(start, block.prompt, "prompt", fixed=False)
+        stop = start + block.answer
+    else:  # a whole sequence: BOS is one of its tokens
+        stop = np.full_like(start, block.answer)
+    width = int(stop.max(initial=0))
+    ids = np.full((len(start), width), tokens.pad, dtype=np.int64)
+    _place(ids, prompts, np.zeros_like(start), lengths)
+    if bos:
+        ids[np.arange(len(ids)), start - 1] = tokens.bos
+    answer = _span(width, start, stop)
+    ids[answer] = tokens.mask
+    return _layout(ids, stop, answer)
+
+
+def _layout(ids: Ints, stop: Ints, answer: npt.NDArray[np.bool_]) -> Layout:
+    attended = _span(ids.shape[1], np.zeros_like(stop), stop)
+    return Layout(
+        torch.from_numpy(ids), torch.from_numpy(attended), torch.from_numpy(answer)
+    )
+
+
+def _flatten(
+    examples: Sequence[Example], key: str, default: Sequence[int] | None = None
+) -> tuple[Ints, Ints]:
+    """All rows of one key end to end, and their lengths."""
+    if default is None:
+        rows = [np.asarray(example[key], dtype=np.int64) for example in examples]
+    else:
+        rows = [
+            np.asarray(example.get(key, default), dtype=np.int64)
+            for example in examples
+        ]
+    lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+    return np.concatenate(rows) if rows else np.empty(0, np.int64), lengths
+
+
+def _place(target: Ints, flat: Ints, start: Ints, lengths: Ints) -> None:
+    """Write row i of `flat` into `target[i, start[i] : start[i] + lengths[i]]`."""
+    before = np.cumsum(lengths) - lengths
+    row_origin = np.arange(len(lengths)) * target.shape[1] + start - before
+    target.reshape(-1)[np.repeat(row_origin, lengths) + np.arange(len(flat))] = flat
+
+
+def _span(width: int, start: Ints, stop: Ints) -> npt.NDArray[np.bool_]:
+    """(B, width) bool, True from `start[i]` up to `stop[i]`."""
+    columns = np.arange(width)
+    return (columns >= start[:, None]) & (columns < stop[:, None])
+
+
+def _width(lengths: Ints, limit: int, what: str, *, fixed: bool) -> int:
+    longest = int(lengths.max(initial=0))
+    if longest > limit:
+        row = int(lengths.argmax())
+        raise UserError(
+            f"{what} of row {row} of the batch is {longest} tokens long, special "
+            f"tokens included, and the task's block holds {limit}",
+            "raise the block in the task's YAML or set its overflow policy",
+        )
+    return limit if fixed else longest

@@ -1,0 +1,23 @@
+"""The layers that rendered models are built from."""
+
+from xlmgen.nn.attention import Attention, causal_mask, key_mask
+from xlmgen.nn.cache import KeyValueCache
+from xlmgen.nn.feedforward import FeedForward, SwiGLU
+from xlmgen.nn.initialise import initialise
+from xlmgen.nn.rotary import Rotary, token_positions
+from xlmgen.nn.time import Modulation, TimeEmbedding, modulate
+
+__all__ = [
+    "Attention",
+    "FeedForward",
+    "KeyValueCache",
+    "Modulation",
+    "Rotary",
+    "SwiGLU",
+    "TimeEmbedding",
+    "causal_mask",
+    "initialise",
+    "key_mask",
+    "modulate",
+    "token_positions",
+]

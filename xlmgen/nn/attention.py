@@ -1,0 +1,93 @@
+"""Multi-head attention with rotary positions, grouped queries and an optional cache."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xlmgen.nn.cache import KeyValueCache
+from xlmgen.nn.rotary import rotate
+
+
+def key_mask(attention_mask: Tensor | None) -> Tensor | None:
+    """Mask for bidirectional attention: (B, L) → (B, 1, 1, L); None stays None."""
+    return None if attention_mask is None else attention_mask[:, None, None, :]
+
+
+def causal_mask(
+    input_ids: Tensor, attention_mask: Tensor | None, past: int = 0
+) -> Tensor | None:
+    """Mask for causal attention of new tokens behind `past` cached ones.
+
+    Args:
+        input_ids: (B, L), the new tokens.
+        attention_mask: (B, past + L) bool over all keys, or None.
+
+    Returns:
+        (B or 1, 1, L, past + L) bool, or None where `Attention` needs no mask: one new
+        token sees everything, and a first pass is plainly causal.
+    """
+    length, device = input_ids.shape[1], input_ids.device
+    if attention_mask is None and (length == 1 or past == 0):
+        return None
+    if length == 1:
+        return key_mask(attention_mask)
+    own = torch.eye(length, past + length, dtype=torch.bool, device=device)
+    own = own.roll(past, dims=1)
+    before = torch.ones(length, past + length, dtype=torch.bool, device=device)
+    before = before.tril(past)
+    if attention_mask is None:
+        return before[None, None]
+    # A pad on the left has nothing to attend to: it sees itself, so that no row of the
+    # softmax is empty, which would be NaN.
+    return (before & attention_mask[:, None, None, :]) | own
+
+
+class Attention(nn.Module):
+    """Self-attention with one fused projection for queries, keys and values.
+
+    Args:
+        d_model: width of the stream.
+        heads: number of query heads; the head dimension is `d_model / heads`.
+        kv_heads: number of key and value heads; fewer than `heads` is grouped-query
+            attention (Ainslie et al. 2023, arXiv:2305.13245).
+        causal: whether a position sees only itself and those before it.
+    """
+
+    def __init__(
+        self, d_model: int, heads: int, kv_heads: int, *, causal: bool
+    ) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.causal = heads, kv_heads, causal
+        self.head_dim = d_model // heads
+        self.qkv = nn.Linear(
+            d_model, (heads + 2 * kv_heads) * self.head_dim, bias=False
+        )
+        self.out = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """Args: x (B, L, d_model); mask broadcastable to (B, H, L, keys), True is seen.
+
+        Returns: (B, L, d_model)
+        """
+        batch, length, _ = x.shape
+        heads = self.qkv(x).view(batch, length, -1, self.head_dim).transpose(1, 2)
+        q, k, v = heads.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
+        q, k = rotate(q, rotary), rotate(k, rotary)
+        if cache is not None:
+            k, v = cache.append(layer, k, v)
+        y = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=self.causal and mask is None and length > 1,
+            enable_gqa=self.kv_heads != self.heads,
+        )  # (B, H, L, head_dim)
+        return self.out(y.transpose(1, 2).reshape(batch, length, -1))

@@ -1,0 +1,50 @@
+"""The feed-forward half of a transformer block."""
+
+import math
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "relu": F.relu,
+}
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between them.
+
+    Args:
+        hidden: width in the middle; None is four times the stream.
+        activation: one of `ACTIVATIONS`.
+    """
+
+    def __init__(self, d_model: int, hidden: int | None, *, activation: str) -> None:
+        super().__init__()
+        hidden = hidden or 4 * d_model
+        self.activation = ACTIVATIONS[activation]
+        self.up = nn.Linear(d_model, hidden, bias=False)
+        self.out = nn.Linear(hidden, d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.activation(self.up(x)))
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward (Shazeer 2020, arXiv:2002.05202), gate and value fused.
+
+    Args:
+        hidden: width in the middle; None is 8/3 of the stream, rounded up to a multiple
+            of 32, which has as many parameters as four times without a gate.
+    """
+
+    def __init__(self, d_model: int, hidden: int | None = None) -> None:
+        super().__init__()
+        hidden = hidden or 32 * math.ceil(8 * d_model / 3 / 32)
+        self.gate_up = nn.Linear(d_model, 2 * hidden, bias=False)
+        self.out = nn.Linear(hidden, d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.out(F.silu(gate) * up)

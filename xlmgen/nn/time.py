@@ -1,0 +1,56 @@
+"""Conditioning on time: sinusoidal features and adaptive layer norm."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class TimeEmbedding(nn.Module):
+    """Features of t in [0, 1]: sinusoids, then a small network.
+
+    Args:
+        width: of the result, and of the sinusoids (even).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.network = nn.Sequential(
+            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Args: t (B,). Returns: (B, width)"""
+        half = self.width // 2
+        # Periods from 1/1000 of the interval up to ten times its length.
+        exponents = torch.arange(half, dtype=torch.float32, device=t.device) / half
+        frequencies = 1000.0 * torch.exp(-math.log(10_000.0) * exponents)
+        angles = t.float()[:, None] * frequencies
+        features = torch.cat((angles.cos(), angles.sin()), dim=-1)
+        return self.network(features)
+
+
+class Modulation(nn.Linear):
+    """Shifts, scales and gates from a condition (adaLN-Zero, arXiv:2212.09748, §3.2).
+
+    Starts at zero: a block with a gate of zero passes its input through.
+
+    Args:
+        width: of the condition.
+        d_model: of the stream.
+        parts: how many vectors to return.
+    """
+
+    def __init__(self, width: int, d_model: int, parts: int) -> None:
+        super().__init__(width, parts * d_model)
+        self.parts = parts
+
+    def forward(self, condition: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """Args: condition (B, width). Returns: `parts` tensors (B, 1, d_model)."""
+        return super().forward(condition)[:, None].chunk(self.parts, dim=-1)
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Scale and shift a normalised stream (B, L, d_model)."""
+    return torch.addcmul(shift, x, 1 + scale)

@@ -1,0 +1,225 @@
+"""Drawing tokens, choosing positions, and what a generation returns."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def uniform(
+    shape: Sequence[int] | torch.Size,
+    device: torch.device,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Float64 draws from [0, 1)."""
+    return torch.rand(
+        tuple(shape), dtype=torch.float64, device=device, generator=generator
+    )
+
+
+def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One draw per row by the Gumbel-max trick, in float64.
+
+    In float32 the tails of the noise are cut off, which lowers the entropy of the
+    samples (Zheng et al. 2024, arXiv:2409.02908, §4).
+
+    Args:
+        log_probs: (…, V), normalised or not.
+
+    Returns:
+        (…,) int64
+    """
+    log_probs = log_probs.double()
+    noise = torch.empty_like(log_probs).exponential_(generator=generator)
+    return (log_probs - noise.log()).argmax(-1)
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Set all but the k largest logits of every row to −∞. (N, V) → (N, V)"""
+    kth = logits.topk(min(k, logits.shape[-1])).values[..., -1:]
+    return logits.masked_fill(logits < kth, -torch.inf)
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """Nucleus (Holtzman et al. 2020): keep the smallest set whose mass reaches p.
+
+    The token that crosses p stays in. (N, V) → (N, V)
+    """
+    sorted_logits, order = logits.sort(dim=-1, descending=True, stable=True)
+    probs = sorted_logits.softmax(-1)
+    mass_before = probs.cumsum(-1) - probs
+    dropped = torch.empty_like(mass_before, dtype=torch.bool)
+    dropped.scatter_(-1, order, mass_before >= p)
+    return logits.masked_fill(dropped, -torch.inf)
+
+
+@dataclass(frozen=True)
+class TokenSampler:
+    """Draws one token for every row of logits.
+
+    Args:
+        never: ids that cannot be generated; never EOS.
+        temperature: divides the logits; 0 takes the most likely token.
+        top_k: draw from the k most likely tokens only.
+        top_p: draw from the smallest set of tokens whose mass reaches p.
+    """
+
+    never: tuple[int, ...] = ()
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def allowed(self, logits: Tensor) -> Tensor:
+        """Float64 log-probabilities of the ids that can be generated. (N, V)"""
+        logits = logits.double()
+        if self.never:
+            never = torch.tensor(self.never, device=logits.device)
+            logits = logits.index_fill(-1, never, -torch.inf)
+        return logits.log_softmax(-1)
+
+    def __call__(
+        self, logits: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Args: logits (N, V). Returns: (N,) int64"""
+        log_probs = self.allowed(logits)
+        if self.temperature == 0:
+            return log_probs.argmax(-1)
+        log_probs = log_probs / self.temperature
+        if self.top_k is not None:
+            log_probs = keep_top_k(log_probs, self.top_k)
+        if self.top_p is not None:
+            log_probs = keep_top_p(log_probs, self.top_p)
+        return categorical(log_probs, generator)
+
+
+def entropy(log_probs: Tensor) -> Tensor:
+    """Entropy in nats of every row of normalised log-probabilities. (N, V) → (N,)"""
+    return -torch.where(log_probs.isinf(), 0, log_probs.exp() * log_probs).sum(-1)
+
+
+def log_top_prob(log_probs: Tensor) -> Tensor:
+    """Log of the probability of the most likely token. (N, V) → (N,)"""
+    return log_probs.amax(-1)
+
+
+def log_margin(log_probs: Tensor) -> Tensor:
+    """Log of the lead of the most likely token over the second. (N, V) → (N,)"""
+    best = log_probs.exp().topk(2).values
+    return (best[..., 0] - best[..., 1]).log()
+
+
+def negative_entropy(log_probs: Tensor) -> Tensor:
+    """Largest where the model is most certain. (N, V) → (N,)"""
+    return -entropy(log_probs)
+
+
+def add_gumbel(
+    scores: Tensor, temperature: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Add Gumbel noise times `temperature` to log-scores. (N,) → (N,)"""
+    noise = torch.empty_like(scores).exponential_(generator=generator)
+    return scores - temperature * noise.log()
+
+
+def spread(values: Tensor, where: Tensor) -> Tensor:
+    """Put values (N,) at the N true places of `where` (B, L), −∞ elsewhere."""
+    full = torch.full(where.shape, -torch.inf, dtype=values.dtype, device=values.device)
+    full[where] = values
+    return full
+
+
+def ranks(scores: Tensor) -> Tensor:
+    """Rank of every score in its row, 0 for the largest. (B, L) → (B, L)"""
+    order = scores.argsort(dim=-1, descending=True, stable=True)
+    places = torch.arange(scores.shape[-1], device=scores.device).expand_as(order)
+    return torch.empty_like(order).scatter_(-1, order, places)
+
+
+def even_split(total: Tensor, steps_left: int) -> Tensor:
+    """How many of `total` (B,) to take now so that `steps_left` steps take them all."""
+    return -(-total // steps_left)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Which position got which token at which step: one entry per written token.
+
+    All four are (E,) int64 and in the order of writing. A token that was masked again is
+    written as the mask token.
+    """
+
+    step: Tensor
+    row: Tensor
+    position: Tensor
+    token: Tensor
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What every predictor returns.
+
+    Args:
+        ids: (B, L), prompts and answers.
+        generated: (B, L) bool, the positions that the predictor filled.
+        forward_passes: how often the model ran, whatever the number of rows.
+        trace: on request.
+    """
+
+    ids: Tensor
+    generated: Tensor
+    forward_passes: int
+    trace: Trace | None = None
+
+    def answers(self, eos: int) -> list[list[int]]:
+        """The generated ids of every row, up to and without its first EOS.
+
+        The one definition of an answer, for metrics and for display.
+        """
+        rows = zip(self.ids.tolist(), self.generated.tolist(), strict=True)
+        return [
+            until(
+                (token for token, new in zip(ids, flags, strict=True) if new),
+                eos,
+            )
+            for ids, flags in rows
+        ]
+
+    def lengths(self, eos: int) -> Tensor:
+        """(B,) int64: tokens in every answer, EOS not counted."""
+        return torch.tensor([len(answer) for answer in self.answers(eos)])
+
+
+def until(tokens: Iterable[int], stop: int) -> list[int]:
+    """The tokens before the first `stop`."""
+    result = []
+    for token in tokens:
+        if token == stop:
+            break
+        result.append(token)
+    return result
+
+
+class Tracer:
+    """Collects a `Trace` while a predictor runs."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def write(self, step: int, where: Tensor, tokens: Tensor) -> None:
+        """Record that the true places of `where` (B, L) got `tokens` (N,)."""
+        row, position = where.nonzero(as_tuple=True)
+        self.write_at(step, row, position, tokens)
+
+    def write_at(
+        self, step: int, row: Tensor, position: Tensor, tokens: Tensor
+    ) -> None:
+        """Record tokens (N,) written at the given rows and positions (N,)."""
+        steps = torch.full_like(row, step)
+        self._events.append((steps, row, position, tokens.clone()))
+
+    def trace(self) -> Trace:
+        if not self._events:
+            none = torch.empty(0, dtype=torch.int64)
+            return Trace(none, none, none, none)
+        return Trace(*(torch.cat(parts).cpu() for parts in zip(*self._events)))
