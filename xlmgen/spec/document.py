@@ -1,0 +1,111 @@
+"""A YAML file as plain data that remembers where each key and value was written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from xlmgen.spec.diagnostics import Diagnostic
+
+Path = tuple[str | int, ...]
+
+LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
+
+
+class Span(NamedTuple):
+    """A stretch of text: lines and columns from 1, `end_col` one past the last."""
+
+    line: int
+    col: int
+    end_line: int
+    end_col: int
+
+
+def dotted(path: Path) -> str:
+    """`('sizes', 'tiny', 'heads')` as `sizes.tiny.heads`; list items as `[0]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a YAML file holds.
+
+    Args:
+        file: its name as the user gave it.
+        text: the whole text, byte order mark included.
+        data: the mapping it holds, or None where it cannot be read as one.
+        keys, values: where each key and each value stands, by path.
+        problems: what was found wrong while reading.
+    """
+
+    file: str
+    text: str = ""
+    data: dict[str, Any] | None = None
+    keys: Mapping[Path, Span] = field(default_factory=dict)
+    values: Mapping[Path, Span] = field(default_factory=dict)
+    problems: tuple[Diagnostic, ...] = ()
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return LINE_BREAK.split(self.text.removeprefix("\ufeff"))
+
+    def span(self, path: Path, *, key: bool = False) -> Span:
+        """Where to point for a path: its value on one line, or else its key.
+
+        A path that is not in the text (a missing key) gives the nearest parent's key,
+        and at the top level the first key of the file.
+        """
+        value = self.values.get(path)
+        if not key and value is not None and path and value.line == value.end_line:
+            return value
+        while path:
+            if path in self.keys:
+                return self.keys[path]
+            if path in self.values:
+                return self.values[path]
+            path = path[:-1]
+        return min(self.keys.values(), default=Span(1, 1, 1, 1))
+
+    def diagnostic(
+        self,
+        code: str,
+        path: Path,
+        message: str,
+        fix: str = "",
+        *,
+        key: bool = False,
+    ) -> Diagnostic:
+        """A problem at a path of this document; with `key`, at the key itself."""
+        span = self.span(path, key=key)
+        return diagnose(self.file, self.lines, span, code, dotted(path), message, fix)
+
+
+def diagnose(
+    file: str,
+    lines: list[str],
+    span: Span,
+    code: str,
+    path: str,
+    message: str,
+    fix: str = "",
+) -> Diagnostic:
+    """A diagnostic with the source line that it points at."""
+    excerpt = lines[span.line - 1] if span.line <= len(lines) else ""
+    end_col = span.end_col if span.end_line == span.line else len(excerpt) + 1
+    return Diagnostic(
+        file,
+        span.line,
+        span.col,
+        max(end_col, span.col + 1),
+        code,
+        path,
+        message,
+        fix,
+        excerpt,
+    )
