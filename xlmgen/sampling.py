@@ -106,7 +106,9 @@ def log_top_prob(log_probs: Tensor) -> Tensor:
 def log_margin(log_probs: Tensor) -> Tensor:
     """Log of the lead of the most likely token over the second. (N, V) → (N,)"""
     best = log_probs.exp().topk(2).values
-    return (best[..., 0] - best[..., 1]).log()
+    lead = best[..., 0] - best[..., 1]
+    # A tie stays finite: −∞ is for positions that are no candidates at all.
+    return lead.clamp(min=torch.finfo(lead.dtype).tiny).log()
 
 
 def negative_entropy(log_probs: Tensor) -> Tensor:
@@ -141,12 +143,35 @@ def even_split(total: Tensor, steps_left: int) -> Tensor:
     return -(-total // steps_left)
 
 
+def within_entropy_bound(scores: Tensor, entropies: Tensor, bound: float) -> Tensor:
+    """The largest set, best scores first, that can be revealed at once.
+
+    Revealing a set together instead of one by one costs at most the sum of its
+    entropies less the largest: that must stay within `bound` nats (Ben-Hamu et al.
+    2025, arXiv:2505.24857). The best position is always in.
+
+    Args:
+        scores: (B, L), −∞ where there is no candidate.
+        entropies: (B, L), in nats; ignored where there is no candidate.
+
+    Returns:
+        (B, L) bool
+    """
+    order = scores.argsort(dim=-1, descending=True, stable=True)
+    candidate = scores.gather(-1, order).isfinite()
+    ordered = torch.where(candidate, entropies.gather(-1, order), torch.inf)
+    cost = ordered.cumsum(-1) - ordered.cummax(-1).values
+    within = candidate & (cost.nan_to_num(nan=torch.inf) <= bound)
+    within[..., 0] = candidate[..., 0]
+    return torch.zeros_like(within).scatter_(-1, order, within)
+
+
 @dataclass(frozen=True)
 class Trace:
     """Which position got which token at which step: one entry per written token.
 
-    All four are (E,) int64 and in the order of writing. A token that was masked again is
-    written as the mask token.
+    All four are (E,) int64 and in the order of writing. A token that was masked again
+    is written as the mask token.
     """
 
     step: Tensor
@@ -222,4 +247,6 @@ class Tracer:
         if not self._events:
             none = torch.empty(0, dtype=torch.int64)
             return Trace(none, none, none, none)
-        return Trace(*(torch.cat(parts).cpu() for parts in zip(*self._events)))
+        return Trace(
+            *(torch.cat(parts).cpu() for parts in zip(*self._events, strict=True))
+        )
