@@ -1,0 +1,20 @@
+"""What the templates of a kind need decided for them, one module per kind.
+
+A template prints, it does not decide. A kind whose options are all it needs, such as one
+of a user's own, has no module here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from xlmgen.render.kinds import masking, network, schedule, unmasking
+from xlmgen.spec.family import FamilySpec
+
+# (block, kind) → the name that the template knows the decisions by, and who decides.
+DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
+    ("collator", "masking"): ("masking", masking.decide),
+    ("model", "transformer"): ("network", network.decide),
+    ("predictor", "unmasking"): ("unmasking", unmasking.decide),
+}
+
+__all__ = ["DECISIONS", "schedule"]

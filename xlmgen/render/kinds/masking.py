@@ -1,0 +1,65 @@
+"""Decisions of collator kind `masking`."""
+
+from dataclasses import dataclass
+
+from xlmgen.spec.family import FamilySpec
+
+
+@dataclass(frozen=True)
+class Masking:
+    time: bool  # the rate follows a noise schedule
+    uniform: tuple[float, float] | None  # bounds of a rate drawn per row
+    replaces: bool  # some selected tokens are randomised or kept
+    mask_until: float
+    random_until: float
+    word: str
+    pad_to_block: bool
+    layouts: tuple[str, ...]  # imports from xlmgen.data.layout
+    summary: str
+    replace_summary: str
+    lm_layout: str
+    seq2seq_layout: str
+
+
+def decide(family: FamilySpec) -> Masking:
+    options = family.collator.options
+    rate, replace = options["rate"], options["replace"]
+    replaces = replace["mask"] < 1
+    time = rate == "schedule"
+    uniform = tuple(rate["uniform"]) if isinstance(rate, dict) else None
+    word = "selected" if replaces else "masked"
+    if time:
+        summary = f"{word} at the rate of the noise schedule"
+    elif uniform:
+        summary = (
+            f"{word} at a rate drawn from [{uniform[0]}, {uniform[1]}] for every row"
+        )
+    else:
+        summary = f"of which a share of {rate} is {word}"
+    shares = {"masked": "mask", "made another token": "random", "kept": "keep"}
+    bos = "[BOS] " if options["bos"] else ""
+    eos = " [EOS]" if options["eos"] else ""
+    pads = " [PAD]…" if options["padding"] == "predict" else ""
+    return Masking(
+        time=time,
+        uniform=uniform,
+        replaces=replaces,
+        mask_until=replace["mask"],
+        random_until=round(replace["mask"] + replace["random"], 12),
+        word=word,
+        pad_to_block=options["padding"] == "predict",
+        layouts=(
+            "Example",
+            "Layout",
+            "infill_layout",
+            "lm_layout",
+            "masked_prompt_layout",
+            "seq2seq_layout",
+        ),
+        summary=summary,
+        replace_summary=", ".join(
+            f"{100 * replace[key]:g} % are {words}" for words, key in shares.items()
+        ),
+        lm_layout=f"{bos}tokens{eos}{pads}",
+        seq2seq_layout=f"prompt {bos}target{eos}{pads}",
+    )

@@ -1,0 +1,48 @@
+"""Which template makes which file of a family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xlmgen.spec.family import FamilySpec
+
+SPEC = "family.yaml"
+LOCK = "family.lock"
+BLOCKS = ("model", "loss", "predictor", "collator")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rendered file: a template's name and the file's path in the family folder."""
+
+    template: str
+    path: str
+
+
+def plan(family: FamilySpec) -> list[Step]:
+    """Every rendered file of a family but its spec and its lock, which no template has.
+
+    A block's kind names its template; the other files have one template each.
+    """
+    name = family.name
+    blocks = [
+        Step(
+            f"family/{block}/{getattr(family, block).kind}.py.jinja",
+            f"{block}_{name}.py",
+        )
+        for block in BLOCKS
+    ]
+    tests = [
+        Step(f"family/tests/test_{block}.py.jinja", f"tests/test_{block}_{name}.py")
+        for block in BLOCKS
+    ]
+    return [
+        Step("family/__init__.py.jinja", "__init__.py"),
+        Step("family/types.py.jinja", f"types_{name}.py"),
+        *blocks,
+        Step("family/metrics.py.jinja", f"metrics_{name}.py"),
+        *tests,
+        Step("family/README.md.jinja", "README.md"),
+        Step("family/experiments/star_tiny.yaml.jinja", "experiments/star_tiny.yaml"),
+        Step("family/experiments/star_easy.yaml.jinja", "experiments/star_easy.yaml"),
+    ]

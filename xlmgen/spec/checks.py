@@ -1,0 +1,81 @@
+"""What a family's spec must meet that JSON Schema cannot say."""
+
+from __future__ import annotations
+
+import keyword
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.document import Document, Path
+
+# Packages that a family's code or its tests import, or that users commonly have beside
+# them: a family of such a name would be confused with them.
+TAKEN = frozenset(
+    """
+    conftest datasets einops family flax jax jaxtyping jinja2 jsonschema lightning
+    matplotlib numpy pandas pip pytest pytorch_lightning rich safetensors scipy
+    setuptools tensorboard tensorflow tests tokenizers torch torchmetrics torchvision
+    transformers triton typer wandb xlmgen yaml
+    """.split()  # noqa: SIM905
+)
+
+
+def check(document: Document) -> Iterator[Diagnostic]:
+    """Problems of a family's document; values of the wrong type are passed over."""
+    data = document.data or {}
+    yield from _name(document, data.get("name"))
+    sizes = data.get("sizes")
+    for size, numbers in sizes.items() if isinstance(sizes, dict) else ():
+        if isinstance(numbers, dict):
+            yield from _size(document, ("sizes", size), numbers)
+
+
+def _name(document: Document, name: Any) -> Iterator[Diagnostic]:
+    if not isinstance(name, str):
+        return
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        what = "a word of the Python language"
+    elif name in sys.stdlib_module_names:
+        what = "a module of Python's standard library"
+    elif name in TAKEN:
+        what = "the name of another package or of a part of a family"
+    else:
+        return
+    yield document.diagnostic(
+        "XG107", ("name",), f"'{name}' is {what}", f"for example my_{name}"
+    )
+
+
+def _size(
+    document: Document, path: Path, numbers: dict[str, Any]
+) -> Iterator[Diagnostic]:
+    d_model, heads = (_positive(numbers.get(key)) for key in ("d_model", "heads"))
+    if d_model and heads:
+        if d_model % heads:
+            yield document.diagnostic(
+                "XG109",
+                (*path, "heads"),
+                f"d_model {d_model} is not divisible by {heads} heads",
+                f"for example d_model: {heads * max(2, round(d_model / heads))}",
+            )
+        elif d_model // heads % 2:
+            yield document.diagnostic(
+                "XG109",
+                (*path, "heads"),
+                f"d_model {d_model} over {heads} heads leaves {d_model // heads} "
+                "numbers per head; rotary positions need an even number",
+            )
+    kv_heads = _positive(numbers.get("kv_heads"))
+    if heads and kv_heads and heads % kv_heads:
+        yield document.diagnostic(
+            "XG109",
+            (*path, "kv_heads"),
+            f"{heads} heads cannot be shared evenly among {kv_heads} kv_heads",
+        )
+
+
+def _positive(value: Any) -> int:
+    """The value where it is a positive integer, else 0."""
+    return value if isinstance(value, int) and value > 0 and value is not True else 0

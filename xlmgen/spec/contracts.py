@@ -1,0 +1,124 @@
+"""What the blocks of a family promise each other.
+
+A kind's schema lists capabilities under `x-provides` and `x-requires`. An entry is the
+capability's name, or `{capability, when, why}`: `when` is a JSON Schema that the block,
+its defaults filled in, must meet for the entry to count; `why` tells the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from xlmgen.spec.defaults import fill_defaults
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.document import Document
+from xlmgen.spec.keywords import Schema
+from xlmgen.spec.messages import either, show
+from xlmgen.spec.schemas import BLOCKS, Schemas, satisfies
+
+Blocks = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One entry of `x-provides` or `x-requires`."""
+
+    capability: str
+    why: str = ""
+    when: Schema = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The condition as a user would write it: `attention: causal`."""
+        keys = self.when.get("properties", {})
+        return ", ".join(f"{key}: {_wish(sub)}" for key, sub in keys.items())
+
+
+def check(
+    document: Document, schemas: Schemas, found: Iterable[Diagnostic]
+) -> Iterator[Diagnostic]:
+    """Requirements of a family's blocks that none of its blocks meets.
+
+    Args:
+        document: a family's document.
+        schemas: where the kinds are.
+        found: problems known already; with one in a block, contracts are not judged.
+    """
+    data = document.data or {}
+    if any(problem.path.split(".")[0] in ("", *BLOCKS) for problem in found):
+        return
+    blocks: Blocks = {
+        block: fill_defaults(data[block], schemas.kind(block, data[block]["kind"]))
+        for block in BLOCKS
+        if data.get(block) is not None
+    }
+    provided = capabilities(blocks, schemas)
+    for block, options in blocks.items():
+        for clause in clauses(schemas.kind(block, options["kind"]), "x-requires"):
+            if clause.capability in provided or not satisfies(clause.when, options):
+                continue
+            yield _unmet(document, schemas, blocks, block, clause)
+
+
+def capabilities(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
+    """Everything that the blocks, their defaults filled in, provide together."""
+    return frozenset(
+        clause.capability
+        for block, options in blocks.items()
+        for clause in clauses(schemas.kind(block, options["kind"]), "x-provides")
+        if satisfies(clause.when, options)
+    )
+
+
+def clauses(schema: Schema, keyword: str) -> list[Clause]:
+    """The entries of `x-provides` or `x-requires` in a kind's schema."""
+    return [
+        Clause(entry) if isinstance(entry, str) else Clause(**entry)
+        for entry in schema.get(keyword, ())
+    ]
+
+
+def _unmet(
+    document: Document, schemas: Schemas, blocks: Blocks, block: str, clause: Clause
+) -> Diagnostic:
+    options = blocks[block]
+    keys = clause.when.get("properties", {})
+    written = [key for key in keys if (block, key) in document.values]
+    key = written[0] if len(written) == 1 else "kind"
+    subject = show(options[key])
+    if key == "kind" and clause.words:
+        subject += f" with {clause.words}"
+    why = f" ({clause.why})" if clause.why else ""
+    message = f"{subject} needs {clause.capability}{why}"
+    fix = _remedy(schemas, blocks, clause.capability)
+    return document.diagnostic("XG201", (block, key), message, fix)
+
+
+def _remedy(schemas: Schemas, blocks: Blocks, capability: str) -> str:
+    """Which kind, with which options, would provide a capability."""
+    offers = []
+    for block in BLOCKS:
+        for kind in schemas.kinds(block):
+            for clause in clauses(schemas.kind(block, kind), "x-provides"):
+                if clause.capability != capability:
+                    continue
+                same = blocks.get(block, {}).get("kind") == kind
+                if same and clause.words:
+                    return f"set {block}.{clause.words}"
+                condition = f", {clause.words}" if clause.words else ""
+                offers.append(f"{block}: {{kind: {kind}{condition}}}")
+    if not offers:
+        return "no kind provides it"
+    return f"provided by {either(offers)}"
+
+
+def _wish(schema: Schema) -> str:
+    """The values that a condition asks for: `schedule`, `a or b`, `{mask: 1}`."""
+    if "const" in schema:
+        return show(schema["const"]).strip("'")
+    if "enum" in schema:
+        return either(show(value).strip("'") for value in schema["enum"])
+    inner = schema.get("properties", {})
+    return f"{{{', '.join(f'{key}: {_wish(sub)}' for key, sub in inner.items())}}}"

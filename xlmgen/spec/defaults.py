@@ -1,0 +1,60 @@
+"""A mapping with every default of its schema written out."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from xlmgen.spec.keywords import Schema
+from xlmgen.spec.schemas import applicable, built_in, properties
+
+
+def fill_defaults(data: Any, schema: str | Schema) -> Any:
+    """A copy of valid data in which every key that has a default is present.
+
+    Keys come in the schema's order, and where the schema says `number` an integer
+    becomes a float, so that equal specs give equal results however they were written.
+
+    Args:
+        data: what a document that `validate` found nothing wrong with holds.
+        schema: `family`, `task` or `experiment`, or a schema itself.
+    """
+    return _fill(data, built_in().schema(schema) if isinstance(schema, str) else schema)
+
+
+def _fill(data: Any, schema: Schema) -> Any:
+    if isinstance(data, dict):
+        known = properties(schema, data)
+        keys = [key for key in known if key in data or "default" in known[key]]
+        filled = {
+            key: _fill(data.get(key, deepcopy(known[key].get("default"))), known[key])
+            for key in keys
+        }
+        others = _additional(schema, data)
+        filled |= {k: _fill(v, others) for k, v in data.items() if k not in known}
+        return filled
+    if isinstance(data, list):
+        items: Schema = {}
+        for part in applicable(schema, data):
+            items = part.get("items", items)
+        return [_fill(item, items) for item in data]
+    if isinstance(data, int) and not isinstance(data, bool):
+        return float(data) if _is_number(schema, data) else data
+    return data
+
+
+def _additional(schema: Schema, data: Any) -> Schema:
+    """The schema of keys that a mapping names itself, such as the sizes."""
+    for part in applicable(schema, data):
+        if isinstance(part.get("additionalProperties"), dict):
+            found: Schema = part["additionalProperties"]
+            return found
+    return {}
+
+
+def _is_number(schema: Schema, value: int) -> bool:
+    names: set[str] = set()
+    for part in applicable(schema, value):
+        kind = part.get("type", [])
+        names.update([kind] if isinstance(kind, str) else kind)
+    return "number" in names and "integer" not in names

@@ -1,0 +1,73 @@
+"""Draft 2020-12 with strict integers and the two keywords that kinds need beside it.
+
+* `x-sum: n`: the numbers of a mapping, defaults included, add up to n.
+* `x-ascending`: numbers grow from one to the next; those of a list (`true`), or those
+  of the named keys of a mapping (`[low, high]`).
+
+Other validators pass over keywords that start with `x-`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from math import isclose
+from typing import Any, TypeGuard
+
+Schema = dict[str, Any]
+
+
+def validator(schema: Schema) -> Any:
+    """A validator for a schema: `iter_errors(value)` and `is_valid(value)`."""
+    return _class()(schema)
+
+
+@cache
+def _class() -> Any:
+    from jsonschema import Draft202012Validator, validators
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+    keywords = {"x-sum": _sum, "x-ascending": _ascending}
+    extend: Any = validators.extend
+    return extend(Draft202012Validator, keywords, type_checker=types)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(_: Any, value: object) -> bool:
+    """2.0 is not an integer: it would reach the rendered code as it is written."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _sum(_: Any, total: float, value: Any, schema: Schema) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if not isinstance(value, dict):
+        return
+    known = schema["properties"]
+    numbers = [value.get(key, sub.get("default")) for key, sub in known.items()]
+    if not all(is_number(number) for number in numbers):
+        return  # told by `type`
+    if not isclose(sum(numbers), total, abs_tol=1e-6):
+        assumed = [f"{k} {s['default']}" for k, s in known.items() if k not in value]
+        note = f" ({', '.join(assumed)} by default)" if assumed else ""
+        yield ValidationError(f"adds up to {sum(numbers):g}, not to {total:g}{note}")
+
+
+def _ascending(
+    _: Any, names: bool | list[str], value: Any, __: Schema
+) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if isinstance(names, list) and isinstance(value, dict):
+        items: list[tuple[str, Any]] = [(f"{name} ", value.get(name)) for name in names]
+    elif names is True and isinstance(value, list):
+        items = [("", number) for number in value]
+    else:
+        return
+    for (low_name, low), (high_name, high) in pairwise(items):
+        if is_number(low) and is_number(high) and low >= high:
+            yield ValidationError(f"{low_name}{low:g} is not below {high_name}{high:g}")

@@ -1,0 +1,114 @@
+"""Words for values, types and ranges, and guesses at what a misspelt word meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+LONGEST = 60
+
+TYPES = {
+    "string": "a string",
+    "number": "a number",
+    "integer": "an integer",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+
+
+def show(value: Any) -> str:
+    """A value as a user would write it, shortened where it is long."""
+    if isinstance(value, str):
+        text = f"'{value}'" if value.isprintable() else repr(value)
+    elif isinstance(value, dict | list):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = json.dumps(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def type_of(value: Any) -> str:
+    """The type of a value in words."""
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, int):
+        return "an integer"
+    if isinstance(value, float):
+        return "a number"
+    if isinstance(value, list):
+        return "a list"
+    return "null" if value is None else "a mapping"
+
+
+def either(words: Iterable[str]) -> str:
+    """`a, b or c`."""
+    *head, last = words
+    return f"{', '.join(head)} or {last}" if head else last
+
+
+def types(names: str | list[str]) -> str:
+    return either(TYPES[n] for n in ([names] if isinstance(names, str) else names))
+
+
+def interval(schema: dict[str, Any]) -> str:
+    """The range of a number's schema, such as `> 0 and ≤ 1`; empty without one."""
+    signs = {
+        "minimum": "≥",
+        "exclusiveMinimum": ">",
+        "maximum": "≤",
+        "exclusiveMaximum": "<",
+    }
+    return " and ".join(
+        f"{sign} {schema[key]:g}"
+        if isinstance(schema[key], float)
+        else f"{sign} {schema[key]}"
+        for key, sign in signs.items()
+        if key in schema
+    )
+
+
+def expected(schema: dict[str, Any]) -> str:
+    """What a schema allows, in a few words: `a number > 0 and ≤ 1`."""
+    if "const" in schema:
+        return show(schema["const"])
+    if "enum" in schema:
+        return either(show(value) for value in schema["enum"])
+    branches = schema.get("oneOf") or schema.get("anyOf")
+    if branches:
+        return either(expected(branch) for branch in branches)
+    kind = schema.get("type", [])
+    if kind == "object" and schema.get("properties"):
+        keys = ", ".join(schema["properties"])
+        return f"a mapping with {keys}"
+    words = types(kind) if kind else "a value"
+    limits = interval(schema)
+    if limits and isinstance(kind, list) and "null" in kind:
+        numeric = types([name for name in kind if name != "null"])
+        return f"{numeric} {limits}, or null"
+    return f"{words} {limits}".rstrip()
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that a misspelt one most likely meant."""
+    from difflib import get_close_matches
+
+    choices = list(known)
+    by_lower = {choice.lower().replace("-", "_"): choice for choice in choices}
+    plain = word.lower().replace("-", "_").replace(" ", "_")
+    if plain in by_lower:
+        return by_lower[plain]
+    match = get_close_matches(plain[:80], by_lower, n=1, cutoff=0.6)
+    return by_lower[match[0]] if match else None
+
+
+def did_you_mean(word: Any, known: Iterable[Any]) -> str:
+    """`did you mean 'x'?`, or nothing where no known word is near."""
+    if not isinstance(word, str):
+        return ""
+    match = closest(word, (k for k in known if isinstance(k, str)))
+    return f"did you mean '{match}'?" if match else ""

@@ -1,0 +1,177 @@
+"""The JSON Schemas: where they are, and one plain dictionary for each.
+
+A block's kinds are the files `kinds/<block>/<kind>.schema.json`, found by listing. What
+editors follow, `kinds/<block>.schema.json`, is written from that listing by
+`python -m xlmgen.spec.schemas`; xlmgen itself always asks the listing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from xlmgen import resources
+from xlmgen.spec.keywords import Schema, validator
+
+SUFFIX = ".schema.json"
+BLOCKS = ("collator", "noise_schedule", "model", "loss", "predictor")
+FILES = ("family", "task", "experiment")
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """Schemas over a search path of folders; the first that has a file wins."""
+
+    search: tuple[Path, ...]
+
+    def path(self, name: str) -> Path | None:
+        """Where the schema file of this relative name is, if anywhere."""
+        found = (folder / name for folder in self.search)
+        return next((path for path in found if path.is_file()), None)
+
+    def kinds(self, block: str) -> dict[str, Path]:
+        """Every kind of a block with its schema file, in the order of their names."""
+        found: dict[str, Path] = {}
+        for folder in self.search:
+            for path in (folder / "kinds" / block).glob(f"*{SUFFIX}"):
+                found.setdefault(path.name.removesuffix(SUFFIX), path)
+        return dict(sorted(found.items()))
+
+    def schema(self, file: str) -> Schema:
+        """The schema of a kind of file, such as `family`, with every `$ref` filled in.
+
+        Raises:
+            FileNotFoundError: no folder of the search path has it.
+        """
+        return _inlined(self, f"{file}{SUFFIX}")
+
+    def kind(self, block: str, kind: str) -> Schema:
+        """The schema of one kind of a block, with every `$ref` filled in."""
+        return _inlined(self, f"kinds/{block}/{kind}{SUFFIX}")
+
+    def index(self, block: str) -> Schema:
+        """The schema of a block: any of its kinds, each by its own schema."""
+        kinds = list(self.kinds(block))
+        return {
+            "$schema": DRAFT,
+            "$comment": "Written by `python -m xlmgen.spec.schemas`; do not edit.",
+            "type": "object",
+            "required": ["kind"],
+            "properties": {
+                "kind": {
+                    "description": f"Which {block.replace('_', ' ')} to render.",
+                    "enum": kinds,
+                    "examples": kinds[:1],
+                }
+            },
+            "allOf": [
+                {
+                    "if": {
+                        "properties": {"kind": {"const": kind}},
+                        "required": ["kind"],
+                    },
+                    "then": {"$ref": f"{block}/{kind}{SUFFIX}"},
+                }
+                for kind in kinds
+            ],
+        }
+
+    def read(self, name: str) -> Schema:
+        """One schema file as it is, or a block's index made from the listing."""
+        parts = PurePosixPath(name).parts
+        if len(parts) == 2 and parts[0] == "kinds":
+            return self.index(parts[1].removesuffix(SUFFIX))
+        path = self.path(name)
+        if path is None:
+            raise FileNotFoundError(f"no schema {name} in {self.search}")
+        schema: Schema = json.loads(path.read_text("utf-8"))
+        return schema
+
+
+@cache
+def built_in() -> Schemas:
+    """The schemas that ship with xlmgen."""
+    return Schemas((resources.root() / "schemas",))
+
+
+@cache
+def _inlined(schemas: Schemas, name: str) -> Schema:
+    filled = _fill(schemas, schemas.read(name), name)
+    assert isinstance(filled, dict)
+    return filled
+
+
+def _fill(schemas: Schemas, node: Any, base: str) -> Any:
+    """Replace every `$ref` by what it names; keys beside a `$ref` win over it."""
+    if isinstance(node, list):
+        return [_fill(schemas, item, base) for item in node]
+    if not isinstance(node, dict):
+        return node
+    rest = {k: _fill(schemas, v, base) for k, v in node.items() if k != "$ref"}
+    if "$ref" not in node:
+        return rest
+    file, _, pointer = node["$ref"].partition("#")
+    name = str(PurePosixPath(base).parent / file) if file else base
+    target: Any = schemas.read(name)
+    for part in pointer.strip("/").split("/") if pointer else ():
+        target = target[part]
+    return {**_fill(schemas, target, name), **rest}
+
+
+def applicable(schema: Schema, value: Any) -> Iterator[Schema]:
+    """The schema and all parts of it that speak about this value.
+
+    Follows `allOf`, `if`/`then`/`else`, and the branches of `oneOf`/`anyOf` that the
+    value satisfies.
+    """
+    yield schema
+    for part in schema.get("allOf", ()):
+        yield from applicable(part, value)
+    if "if" in schema:
+        branch = "then" if satisfies(schema["if"], value) else "else"
+        if branch in schema:
+            yield from applicable(schema[branch], value)
+    for part in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
+        if satisfies(part, value):
+            yield from applicable(part, value)
+
+
+def satisfies(schema: Schema, value: Any) -> bool:
+    """Whether a value meets a schema, integers strictly so (2.0 is not one)."""
+    return bool(validator(schema).is_valid(value))
+
+
+def properties(schema: Schema, value: Any) -> dict[str, Schema]:
+    """The schemas of all keys that a mapping may have, by key."""
+    found: dict[str, Schema] = {}
+    for part in applicable(schema, value):
+        for key, sub in part.get("properties", {}).items():
+            # the richer of two descriptions of one key: its own schema, not an `if`
+            if key not in found or len(sub) > len(found[key]):
+                found[key] = sub
+    return found
+
+
+def write_indexes(folder: Path) -> list[Path]:
+    """Write `kinds/<block>.schema.json` for every block of a schema folder."""
+    schemas = Schemas((folder,))
+    written = []
+    for block in BLOCKS:
+        path = folder / "kinds" / f"{block}{SUFFIX}"
+        path.write_text(index_text(schemas.index(block)), "utf-8", newline="\n")
+        written.append(path)
+    return written
+
+
+def index_text(schema: Mapping[str, Any]) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    for path in write_indexes(resources.root() / "schemas"):
+        print(path)

@@ -1,0 +1,256 @@
+"""A document against its schema: every problem, in words, with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from xlmgen.spec import checks, contracts
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.document import Document, Path
+from xlmgen.spec.keywords import Schema, validator
+from xlmgen.spec.messages import (
+    closest,
+    did_you_mean,
+    expected,
+    interval,
+    show,
+    type_of,
+    types,
+)
+from xlmgen.spec.scalars import resolve
+from xlmgen.spec.schemas import Schemas, built_in
+
+SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v(\d+)")
+VERSION = 1
+
+
+def validate(
+    document: Document, file: str, schemas: Schemas | None = None
+) -> list[Diagnostic]:
+    """Every problem of a document, reading problems included, sorted by place.
+
+    Args:
+        document: what `load_yaml` gave.
+        file: which kind of file it must be: `family`, `task` or `experiment`.
+        schemas: where the schemas are; the built-in ones when left out.
+    """
+    if document.data is None:
+        return list(document.problems)
+    wrong_version = _spec_line(document, file)
+    if wrong_version:
+        return sorted((*document.problems, wrong_version))
+    schemas = schemas or built_in()
+    found = list(_schema_problems(document, schemas.schema(file)))
+    if file == "family":
+        found.extend(checks.check(document))
+        found.extend(contracts.check(document, schemas, found))
+    # a value that could not be read was replaced: say only that
+    unread = {problem.path for problem in document.problems}
+    kept = (d for d in found if not d.path or d.path not in unread)
+    return sorted({*document.problems, *kept})
+
+
+def file_kind(document: Document) -> str | None:
+    """`family`, `task` or `experiment` by the `spec:` line; None without one."""
+    line = (document.data or {}).get("spec")
+    match = SPEC_LINE.fullmatch(line) if isinstance(line, str) else None
+    return match[1] if match else None
+
+
+def _spec_line(document: Document, file: str) -> Diagnostic | None:
+    """A problem with the format that the file says it has, if there is one."""
+    assert document.data is not None
+    line = document.data.get("spec")
+    match = SPEC_LINE.fullmatch(line) if isinstance(line, str) else None
+    if not match or (match[1] == file and int(match[2]) == VERSION):
+        return None
+    if match[1] != file:
+        message = f"this is a {match[1]} file where a {file} file is needed"
+        return document.diagnostic("XG100", ("spec",), message)
+    message = f"version {match[2]} of the {file} format is not known"
+    fix = f"this xlmgen reads xlmgen/{file}/v{VERSION}; "
+    newer = int(match[2]) > VERSION
+    fix += "upgrade xlmgen for a newer one" if newer else "change the line"
+    return document.diagnostic("XG100", ("spec",), message, fix)
+
+
+def _schema_problems(document: Document, schema: Schema) -> Iterator[Diagnostic]:
+    for error in validator(schema).iter_errors(document.data):
+        yield from _explain(document, error)
+
+
+def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
+    """One jsonschema error as diagnostics; the words depend on the failed keyword."""
+    path: Path = tuple(error.absolute_path)
+    value, schema, limit = error.instance, error.schema, error.validator_value
+    note = schema.get("x-message") if isinstance(schema, dict) else None
+    if "propertyNames" in error.relative_schema_path and isinstance(value, str):
+        path = (*path, value)
+        message = note or f"the name {show(value)} does not match {limit}"
+        yield document.diagnostic("XG106", path, message, key=True)
+        return
+    if note:
+        yield document.diagnostic("XG108", path, f"{show(value)} {note}")
+        return
+    match error.validator:
+        case "additionalProperties":
+            yield from _unknown_keys(document, path, value, schema)
+        case "required":
+            for key in limit:
+                if key not in value:
+                    yield _missing_key(document, path, key, schema)
+        case "type":
+            yield document.diagnostic("XG103", path, *_wrong_type(value, schema))
+        case "enum" | "const":
+            yield document.diagnostic("XG104", path, *_not_allowed(value, schema))
+        case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
+            message = f"{show(value)} is out of range"
+            yield document.diagnostic(
+                "XG105", path, message, f"it must be {interval(schema)}"
+            )
+        case "pattern":
+            forms = schema.get("examples", [])
+            fix = f"for example {show(forms[0])}" if forms else ""
+            message = f"{show(value)} does not have the required form ({limit})"
+            yield document.diagnostic("XG106", path, message, fix)
+        case "x-sum" | "x-ascending":
+            yield document.diagnostic("XG105", path, error.message)
+        case "oneOf" | "anyOf":
+            yield from _alternatives(document, error)
+        case _:
+            yield document.diagnostic("XG105", path, _counted(error))
+
+
+def _unknown_keys(
+    document: Document, path: Path, value: dict[str, Any], schema: Schema
+) -> Iterator[Diagnostic]:
+    known = schema.get("properties", {})
+    for key in value:
+        if key in known:
+            continue
+        allowed = ", ".join(k for k in known if k not in value) or "nothing more"
+        guess = closest(key, known)
+        head, colon, _ = key.partition(":")
+        if guess:
+            fix = f"did you mean '{guess}'?"
+        elif colon and head in known:
+            fix = f"put a space after the colon: '{head}: …'"
+        else:
+            fix = f"allowed here: {allowed}"
+        message = f"unknown key {show(key)}"
+        yield document.diagnostic("XG101", (*path, key), message, fix, key=True)
+
+
+def _missing_key(
+    document: Document, path: Path, key: str, schema: Schema
+) -> Diagnostic:
+    sub = schema.get("properties", {}).get(key, {})
+    examples = sub.get("examples", [])
+    if "const" in sub:
+        fix = f"write {key}: {sub['const']}"
+    elif examples and not isinstance(examples[0], dict | list):
+        fix = f"for example {key}: {examples[0]}"
+    elif sub.get("enum"):
+        fix = f"{key} is {expected(sub)}"
+    else:
+        fix = ""
+    return document.diagnostic("XG102", path, f"missing key '{key}'", fix, key=True)
+
+
+def _wrong_type(value: Any, schema: Schema) -> tuple[str, str]:
+    wanted = schema["type"]
+    names = [wanted] if isinstance(wanted, str) else wanted
+    message = f"{show(value)} is {type_of(value)}, not {types(wanted)}"
+    fix = ""
+    if isinstance(value, str):
+        fix = _unquote(value, names)
+    elif isinstance(value, float) and "integer" in names and value.is_integer():
+        fix = f"write {int(value)}"
+    elif value is None:
+        fix = "give it a value or remove the line"
+    elif "string" in names and not isinstance(value, dict | list):
+        fix = f"put it in quotes: '{show(value)}'"
+    elif "array" in names and not isinstance(value, dict):
+        fix = f"write [{show(value)}]"
+    return message, fix
+
+
+def _unquote(value: str, names: list[str]) -> str:
+    """The fix for a string where a number or a boolean is needed."""
+    if "boolean" in names and value.lower() in ("yes", "on", "y", "true"):
+        return "write true"
+    if "boolean" in names and value.lower() in ("no", "off", "n", "false"):
+        return "write false"
+    try:
+        read = resolve(value)
+    except ValueError:
+        return ""
+    numeric = isinstance(read, int | float) and not isinstance(read, bool)
+    if numeric and ("number" in names or "integer" in names):
+        return f"remove the quotes: {value}"
+    return "write null without quotes" if read is None and "null" in names else ""
+
+
+def _not_allowed(value: Any, schema: Schema) -> tuple[str, str]:
+    values = [schema["const"]] if "const" in schema else schema["enum"]
+    if len(values) == 1:
+        return f"{show(value)} must be {show(values[0])}", ""
+    listed = ", ".join(show(v) for v in values)
+    return f"{show(value)} is not one of {listed}", did_you_mean(value, values)
+
+
+def _counted(error: Any) -> str:
+    value, limit = error.instance, error.validator_value
+    words = (
+        {
+            "minItems": f"the list has {len(value)} items; at least {limit} needed",
+            "maxItems": f"the list has {len(value)} items; at most {limit} allowed",
+            "minProperties": "the mapping is empty; it needs at least one entry",
+            "maxProperties": f"{len(value)} entries; at most {limit} allowed",
+            "minLength": "the text is empty",
+            "maxLength": f"{len(value)} characters; at most {limit} allowed",
+            "uniqueItems": "the list holds the same item twice",
+        }
+        if isinstance(value, str | list | dict)
+        else {}
+    )
+    return words.get(error.validator, f"{show(value)} is not allowed here")
+
+
+def _alternatives(document: Document, error: Any) -> Iterator[Diagnostic]:
+    """The problem of a value that fits none of several forms.
+
+    Where the value's type fits exactly one form, that form's own problems are told;
+    otherwise the forms are listed.
+    """
+    path: Path = tuple(error.absolute_path)
+    branches: dict[int, list[Any]] = {}
+    for part in error.context:
+        branches.setdefault(part.relative_schema_path[0], []).append(part)
+    near = [
+        parts
+        for parts in branches.values()
+        if not any(
+            part.validator in ("type", "const", "enum") and not part.relative_path
+            for part in parts
+        )
+    ]
+    if len(near) == 1:
+        for part in near[0]:
+            yield from _explain(document, part)
+        return
+    forms = error.validator_value
+    words = [w for form in forms for w in (form.get("const"), *form.get("enum", ()))]
+    guess = did_you_mean(error.instance, words)
+    fix = guess or (_unquote_any(error.instance, forms))
+    message = f"{show(error.instance)} is not {expected(error.schema)}"
+    yield document.diagnostic("XG104", path, message, fix)
+
+
+def _unquote_any(value: Any, forms: list[Schema]) -> str:
+    if not isinstance(value, str):
+        return ""
+    names = [form["type"] for form in forms if isinstance(form.get("type"), str)]
+    return _unquote(value, names)
