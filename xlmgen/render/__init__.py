@@ -16,8 +16,8 @@ def render(
 ) -> dict[str, str]:
     """Every file of a family's package: relative posix path to text.
 
-    Pure: the same spec gives the same bytes on every machine and at every time; the disk
-    is read for templates only.
+    Pure: the same spec gives the same bytes on every machine and at every time; the
+    disk is read for templates only.
 
     Args:
         family: the checked spec.

@@ -9,7 +9,7 @@ from xlmgen.spec.family import FamilySpec, Part
 
 
 def class_name(name: str) -> str:
-    """A family's name as the prefix of its classes: `block_diffusion` → `BlockDiffusion`."""
+    """A family's name as the prefix of its classes: `my_family` → `MyFamily`."""
     return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
@@ -18,8 +18,8 @@ def context(family: FamilySpec) -> dict[str, Any]:
 
     * `name`, `Name`: the family's name and the prefix of its classes.
     * `title`, `summary`, `papers`, `paper_links`: what the spec says of itself.
-    * `collator`, `model`, `loss`, `predictor`, `noise_schedule`: `kind` and every option
-      as attributes, nested mappings too; `noise_schedule` is None without one.
+    * `collator`, `model`, `loss`, `predictor`, `noise_schedule`: `kind` and every
+      option as attributes, nested mappings too; `noise_schedule` is None without one.
     * `sizes`: size name to its numbers.
     * `decide`: what follows from more than one block.
     """

@@ -1,7 +1,7 @@
 """`family.lock`: what was rendered, so that an edit can be told from a stale file.
 
-It keeps the pristine text of every rendered file, compressed, for merging a user's edits
-with a later render.
+It keeps the pristine text of every rendered file, compressed, for merging a user's
+edits with a later render.
 """
 
 from __future__ import annotations

@@ -31,11 +31,16 @@ def literal(value: Any) -> str:
 
 
 def string(text: str) -> str:
-    """A string literal in the quotes that need fewer escapes, double ones first."""
-    quoted = repr(text)
-    if quoted.startswith('"') or '"' in text:
-        return quoted  # repr's choice is ruff's, too
-    return f'"{quoted[1:-1]}"'
+    """A string literal in double quotes, or in single ones where that escapes less."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    body = "".join(_escaped(char, quote) for char in text)
+    return f"{quote}{body}{quote}"
+
+
+def _escaped(char: str, quote: str) -> str:
+    if char in ("\\", quote):
+        return f"\\{char}"
+    return char if char.isprintable() else repr(char)[1:-1]
 
 
 def imports(module: str, names: Iterable[str]) -> str:
@@ -124,6 +129,8 @@ def comment(text: str, indent: int = 0) -> str:
 def _inert(text: str) -> str:
     """Text on one line that is safe between triple double quotes."""
     plain = " ".join(text.split()).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    if plain.startswith('"'):
+        plain = "\\" + plain
     return plain[:-1] + '\\"' if plain.endswith('"') else plain
 
 
