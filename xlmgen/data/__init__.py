@@ -1,1 +1,1 @@
-"""From examples to batches: layout, tokenizers, sources, packing, cache, data module."""
+"""From examples to batches: tokenizers, sources, cache, layout, data module."""

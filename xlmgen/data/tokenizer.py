@@ -1,0 +1,279 @@
+"""Text to ids and back, over the `tokenizers` library.
+
+Unlike the library on its own: text that cannot be represented is an error and never
+becomes UNK or nothing; text that looks like a special token does not become one; and
+decoding skips every special token.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken
+
+from xlmgen.errors import UserError
+from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
+
+USUAL_NAMES = {
+    "pad": ("[PAD]", "<pad>", "<|pad|>", "<PAD>"),
+    "bos": ("[BOS]", "<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "<BOS>"),
+    "eos": ("[EOS]", "</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", "<EOS>"),
+    "mask": ("[MASK]", "<mask>", "<|mask|>", "<MASK>"),
+    "cls": ("[CLS]", "<cls>", "<|cls|>", "<CLS>"),
+}
+OWN_NAMES = dict(zip(USUAL_NAMES, SPECIAL_TOKENS, strict=True))
+AT_ONCE = 4096  # texts encoded at once: bounds the memory that encodings take
+
+
+class Tokenizer:
+    """One tokenizer and its special tokens.
+
+    Args:
+        backend: the library's tokenizer. Its padding, truncation and added special
+            tokens are not used: the collators do all three.
+        names: the special tokens' own names, such as `{"eos": "<|im_end|>"}`. Those
+            left out are looked up by their usual names, and added at the end where the
+            tokenizer has none.
+        shared: allow two special tokens to have one id.
+
+    Raises:
+        UserError: a name that the tokenizer does not know, or a shared id.
+    """
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        names: Mapping[str, str] | None = None,
+        *,
+        shared: bool = False,
+    ) -> None:
+        backend.no_padding()
+        backend.no_truncation()
+        self._backend = backend
+        special = _find_special(backend, names or {})
+        if not shared:
+            _refuse_shared(backend, special)
+        backend.encode_special_tokens = True
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        self.vocab_size = max(vocabulary.values()) + 1
+        self.special = SpecialTokens(**special, vocab_size=self.vocab_size)
+        self._special_ids = frozenset(special.values())
+        model = json.loads(backend.to_str())["model"]
+        self._refused = self._special_ids | _unknown_id(backend, model)
+        self._may_drop = _may_drop(model, vocabulary)
+
+    def encode(self, text: str, place: str = "text") -> list[int]:
+        """The ids of a text, without special tokens.
+
+        Args:
+            text: what to encode.
+            place: where the text stands, for the error.
+
+        Raises:
+            UserError: a piece of the text cannot be represented; the message names it
+                and its position.
+        """
+        return self.encode_all([text], lambda _: place)[0]
+
+    def encode_all(
+        self, texts: Sequence[str], place: Callable[[int], str]
+    ) -> list[list[int]]:
+        """The ids of many texts; `place(i)` says where text i stands."""
+        # Said outright, or the library warns when a data loader forks later.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+        rows: list[list[int]] = []
+        for start in range(0, len(texts), AT_ONCE):
+            some = texts[start : start + AT_ONCE]
+            try:
+                encodings = self._backend.encode_batch(
+                    list(some), add_special_tokens=False
+                )
+            except Exception as error:  # the library raises nothing more specific
+                for number, text in enumerate(some, start):
+                    self._explain(text, place(number))
+                raise UserError(f"cannot encode {place(start)}: {error}") from error
+            for number, (text, encoding) in enumerate(
+                zip(some, encodings, strict=True), start
+            ):
+                ids = encoding.ids
+                if not self._refused.isdisjoint(ids) or (
+                    self._may_drop and _dropped(text, encoding) is not None
+                ):
+                    self._explain(text, place(number))
+                rows.append(ids)
+        return rows
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids, special tokens left out.
+
+        Ids that no text encodes to (a byte sequence cut in the middle) decode to the
+        replacement character.
+        """
+        kept = [int(i) for i in ids if int(i) not in self._special_ids]
+        return self._backend.decode(kept, skip_special_tokens=False)
+
+    def token(self, id_: int) -> str:
+        """The text of one id for a display; special tokens by their names."""
+        if id_ in self._special_ids:
+            return self._backend.id_to_token(id_) or ""
+        return self._backend.decode([id_], skip_special_tokens=False)
+
+    def to_bytes(self) -> bytes:
+        """The content of `tokenizer.json`: all that decides about the ids."""
+        return self._backend.to_str(pretty=True).encode()
+
+    def save(self, path: Path) -> None:
+        """Write `tokenizer.json`, beside its place first and then renamed."""
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_bytes(self.to_bytes())
+        draft.replace(path)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        names: Mapping[str, str] | None = None,
+        *,
+        shared: bool = False,
+    ) -> "Tokenizer":
+        """Read any saved `tokenizer.json`.
+
+        Raises:
+            UserError: there is no such file, or it is not a tokenizer.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(
+                f"cannot read the tokenizer {path}: {error.strerror}",
+                "name a tokenizer.json that exists",
+            ) from error
+        try:
+            backend = tokenizers.Tokenizer.from_buffer(content)
+        except Exception as error:  # the library raises nothing more specific
+            raise UserError(
+                f"{path} is not a saved tokenizer: {error}",
+                "name a tokenizer.json written by the tokenizers library",
+            ) from error
+        return cls(backend, names, shared=shared)
+
+    def _explain(self, text: str, place: str) -> None:
+        """Raise the error for the first piece that has no id, if there is one."""
+        found = self._first_unknown(text)
+        if found is None:
+            return
+        position, piece = found
+        if piece in OWN_NAMES.values() or self._is_special(piece):
+            raise UserError(
+                f"{place}: {piece!r} at character {position} is the name of a special "
+                "token, which text cannot hold",
+                "take it out of the text or use the tokenizer kind 'byte' or 'bpe'",
+            )
+        raise UserError(
+            f"{place}: the tokenizer has no token for {piece!r} at character "
+            f"{position}",
+            "add it to the tokenizer's vocabulary, mend the text or use the tokenizer "
+            "kind 'byte' or 'bpe'",
+        )
+
+    def _first_unknown(self, text: str) -> tuple[int, str] | None:
+        """Position and text of the first piece that cannot be encoded."""
+        if not text:
+            return None
+        try:
+            encoding = self._backend.encode(text, add_special_tokens=False)
+        except Exception:  # a model without an unknown token
+            return self._first_failing_piece(text)
+        for id_, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True):
+            if id_ in self._refused:
+                return start, text[start:stop]
+        position = _dropped(text, encoding) if self._may_drop else None
+        return None if position is None else (position, text[position])
+
+    def _first_failing_piece(self, text: str) -> tuple[int, str]:
+        before = self._backend.pre_tokenizer
+        pieces = [(text, (0, len(text)))] if before is None else None
+        for piece, (start, stop) in pieces or before.pre_tokenize_str(text):
+            try:
+                ids = self._backend.model.tokenize(piece)
+            except Exception:  # the library raises nothing more specific
+                return start, text[start:stop]
+            if not self._refused.isdisjoint(token.id for token in ids):
+                return start, text[start:stop]
+        return 0, text
+
+    def _is_special(self, piece: str) -> bool:
+        return self._backend.token_to_id(piece) in self._special_ids
+
+
+def _find_special(
+    backend: tokenizers.Tokenizer, names: Mapping[str, str]
+) -> dict[str, int]:
+    """Ids of the special tokens; those that are missing are added at the end, once."""
+    vocabulary = backend.get_vocab(with_added_tokens=True)
+    found = {}
+    for role, usual in USUAL_NAMES.items():
+        if role in names and names[role] not in vocabulary:
+            raise UserError(
+                f"tokenizer.special.{role}: the tokenizer has no token {names[role]!r}",
+                "name one of its tokens, or leave the key out to have one added",
+            )
+        candidates = [names[role]] if role in names else usual
+        found[role] = next(
+            (name for name in candidates if name in vocabulary), OWN_NAMES[role]
+        )
+    # Adds what is missing, and makes the others known to the library as special.
+    backend.add_special_tokens(
+        [AddedToken(name, special=True, normalized=False) for name in found.values()]
+    )
+    vocabulary = backend.get_vocab(with_added_tokens=True)
+    return {role: vocabulary[name] for role, name in found.items()}
+
+
+def _refuse_shared(backend: tokenizers.Tokenizer, special: Mapping[str, int]) -> None:
+    roles: dict[int, str] = {}
+    for role, id_ in special.items():
+        if id_ in roles:
+            raise UserError(
+                f"tokenizer: {roles[id_]} and {role} are one token, "
+                f"{backend.id_to_token(id_)!r}",
+                "give them different tokens under tokenizer.special, or set "
+                "tokenizer.shared: true if the family can do without the difference",
+            )
+        roles[id_] = role
+
+
+def _unknown_id(
+    backend: tokenizers.Tokenizer, model: Mapping[str, Any]
+) -> frozenset[int]:
+    """The id that the model gives to what it does not know, if it has one."""
+    if model.get("unk_id") is not None:
+        return frozenset([int(model["unk_id"])])
+    name = model.get("unk_token")
+    id_ = backend.token_to_id(name) if name else None
+    return frozenset() if id_ is None else frozenset([id_])
+
+
+def _may_drop(model: Mapping[str, Any], vocabulary: Mapping[str, int]) -> bool:
+    """Whether the model leaves out what it does not know without a word.
+
+    BPE does so for characters, unless it has a token for unknown ones or one for each
+    byte.
+    """
+    if model["type"] != "BPE" or model.get("unk_token"):
+        return False
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    return not vocabulary.keys() >= set(alphabet)
+
+
+def _dropped(text: str, encoding: tokenizers.Encoding) -> int | None:
+    """Position of the first character, white space apart, that no token covers."""
+    covered = bytearray(len(text))
+    for start, stop in encoding.offsets:
+        covered[start:stop] = b"\1" * (stop - start)
+    return next(
+        (i for i, c in enumerate(text) if not covered[i] and not c.isspace()), None
+    )

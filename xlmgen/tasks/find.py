@@ -1,0 +1,68 @@
+"""Where tasks are found: the current folder, `$XLMGEN_PATH`, and xlmgen itself."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from xlmgen.errors import UserError
+
+BUILT_IN = Path(__file__).resolve().parent
+
+
+class FoundTask(NamedTuple):
+    """A task's name, which is its file's without the ending, and that file."""
+
+    name: str
+    path: Path
+
+
+def folders() -> list[Path]:
+    """Where tasks are looked for, the nearest first.
+
+    `./tasks`, then `tasks` in every folder of `$XLMGEN_PATH`, then those that ship.
+    """
+    entries = os.environ.get("XLMGEN_PATH", "").split(os.pathsep)
+    return [
+        Path("tasks"),
+        *(Path(entry) / "tasks" for entry in entries if entry),
+        BUILT_IN,
+    ]
+
+
+def find_tasks() -> list[FoundTask]:
+    """Every task, sorted by name; of two with one name, the nearer."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in folder.glob("*.yaml"):
+            found.setdefault(path.stem, path)
+    return [FoundTask(name, found[name]) for name in sorted(found)]
+
+
+def task_path(name_or_path: str | os.PathLike[str]) -> Path:
+    """The YAML file of a task.
+
+    What ends in .yaml or .yml, or has a folder in it, is a path; all else is a name.
+
+    Raises:
+        UserError: there is no such file or no task of that name.
+    """
+    text = os.fspath(name_or_path)
+    path = Path(text)
+    if path.suffix in (".yaml", ".yml") or path.name != text:
+        if not path.is_file():
+            raise UserError(
+                f"there is no task file {text}", "check the path of the YAML file"
+            )
+        return path
+    found = dict(find_tasks())
+    if text not in found:
+        raise UserError(f"there is no task '{text}'", _suggestion(text, found))
+    return found[text]
+
+
+def _suggestion(name: str, known: dict[str, Path]) -> str:
+    from xlmgen.spec.messages import did_you_mean
+
+    listed = ", ".join(known)
+    guess = did_you_mean(name, known)
+    return f"{guess} known tasks: {listed}".strip()

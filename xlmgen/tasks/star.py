@@ -1,0 +1,268 @@
+"""Star graphs: find the path from a source to a goal in a shuffled list of edges.
+
+The planning task of Bachmann and Nagarajan (2024, arXiv:2403.06963) in the directed
+form in which arms may also *enter* the centre. Everything is drawn from the raw 64-bit
+output of PCG64 with integer operations and stable sorts, so that a seed gives the same
+bytes on every machine and with every version of numpy.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xlmgen.errors import UserError
+
+Ints = npt.NDArray[np.int64]
+
+CHUNK = 8192  # graphs drawn at once; part of what a seed means
+PATIENCE = 20  # chunks that may bring nothing new before the space counts as used up
+
+
+@dataclass(frozen=True)
+class Star:
+    """The shape of the graphs.
+
+    Every arm is a directed chain of distinct nodes that passes through the shared
+    centre. Its number of nodes is uniform, and so is the place of the centre in it,
+    among those that leave at least `plan` edges behind the centre. Arm 0 is the answer,
+    from its first node (the source) to its last (the goal).
+
+    Args:
+        arms: number of arms.
+        min_nodes: fewest nodes of an arm, centre included.
+        max_nodes: most nodes of an arm, centre included.
+        plan: fewest edges of an arm behind the centre; `min_nodes - 1` at most. Where
+            it is also `max_nodes - 1`, every arm starts at the centre.
+        vocabulary: number of node names, 0 to `vocabulary - 1`.
+    """
+
+    arms: int
+    min_nodes: int
+    max_nodes: int
+    plan: int
+    vocabulary: int
+
+    def __post_init__(self) -> None:
+        if self.max_nodes < self.min_nodes:
+            raise UserError(
+                f"source.nodes: max is {self.max_nodes} and min is {self.min_nodes}",
+                "max must be min or more",
+            )
+        if self.plan > self.min_nodes - 1:
+            raise UserError(
+                f"source.plan: {self.plan} edges do not fit behind the centre of an "
+                f"arm of {self.min_nodes} nodes",
+                f"plan must be at most nodes.min - 1 = {self.min_nodes - 1}",
+            )
+        if self.max_graph > self.vocabulary:
+            raise UserError(
+                f"source.vocabulary: {self.vocabulary} node names are too few for "
+                f"{self.arms} arms of up to {self.max_nodes} nodes",
+                f"it must be at least {self.max_graph}",
+            )
+
+    @property
+    def max_graph(self) -> int:
+        """Nodes of the largest graph."""
+        return self.arms * (self.max_nodes - 1) + 1
+
+    @property
+    def max_edges(self) -> int:
+        """Edges of the largest graph."""
+        return self.arms * (self.max_nodes - 1)
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Shuffled edge lists with their answers. R graphs, E edges at most.
+
+    Args:
+        edges: (R, E, 2) node pairs; rows at and behind `num_edges` are -1.
+        num_edges: (R,)
+        path: (R, N) the answer's nodes, source first; -1 behind `num_path`.
+        num_path: (R,) nodes of the path.
+    """
+
+    edges: Ints
+    num_edges: Ints
+    path: Ints
+    num_path: Ints
+
+    def __len__(self) -> int:
+        return len(self.edges)
+
+    @property
+    def source(self) -> Ints:
+        """(R,) where the path starts."""
+        return self.path[:, 0]
+
+    @property
+    def goal(self) -> Ints:
+        """(R,) where the path ends."""
+        return self.path[np.arange(len(self)), self.num_path - 1]
+
+    def select(self, rows: Ints | slice) -> "Graphs":
+        """Some of the graphs."""
+        return Graphs(
+            self.edges[rows], self.num_edges[rows], self.path[rows], self.num_path[rows]
+        )
+
+    def prompts(self) -> Iterator[list[int]]:
+        """Edges flattened to node pairs, then source, then goal."""
+        columns = zip(
+            self.edges.reshape(len(self), -1).tolist(),
+            self.num_edges.tolist(),
+            self.source.tolist(),
+            self.goal.tolist(),
+            strict=True,
+        )
+        for edges, count, source, goal in columns:
+            yield [*edges[: 2 * count], source, goal]
+
+    def answers(self) -> Iterator[list[int]]:
+        """The path's edges flattened, so that interior nodes appear twice."""
+        for path, count in zip(self.path.tolist(), self.num_path.tolist(), strict=True):
+            yield [path[(i + 1) // 2] for i in range(2 * count - 2)]
+
+
+def generate(star: Star, count: int, seed: int) -> Graphs:
+    """`count` graphs, no two of which are the same up to the order of their edges.
+
+    A longer list starts with the shorter one.
+
+    Raises:
+        UserError: the settings do not allow so many different graphs.
+    """
+    bits = np.random.PCG64(seed)
+    found: list[Graphs] = []
+    seen: set[bytes] = set()
+    barren = 0
+    while len(seen) < count:
+        chunk = _draw(star, CHUNK, bits)
+        fresh = []
+        for row, key in enumerate(_keys(star, chunk)):
+            if key not in seen and len(seen) < count:
+                seen.add(key)
+                fresh.append(row)
+        barren = 0 if fresh else barren + 1
+        if barren == PATIENCE:
+            raise UserError(
+                f"source.sizes: asks for {count} different graphs, and only "
+                f"{len(seen)} turned up",
+                "ask for fewer, or raise the vocabulary, the arms or the nodes",
+            )
+        found.append(chunk.select(np.array(fresh, dtype=np.int64)))
+    return Graphs(
+        *(
+            np.concatenate([getattr(graphs, column) for graphs in found])
+            for column in ("edges", "num_edges", "path", "num_path")
+        )
+    )
+
+
+def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """Every split of a task's `source:` as texts: split → column → one text per row.
+
+    The test split is cut off first, then validation, then train: a larger train split
+    leaves the other two as they are.
+    """
+    nodes, sizes = source["nodes"], source["sizes"]
+    star = Star(
+        arms=source["arms"],
+        min_nodes=nodes["min"],
+        max_nodes=nodes["max"],
+        plan=source["plan"],
+        vocabulary=source["vocabulary"],
+    )
+    graphs = generate(star, sum(sizes.values()), source["seed"])
+    splits = {}
+    start = 0
+    for split in ("test", "validation", "train"):
+        part = graphs.select(slice(start, start + sizes[split]))
+        start += sizes[split]
+        splits[split] = {
+            "prompt": [" ".join(map(str, nodes)) for nodes in part.prompts()],
+            "target": [" ".join(map(str, nodes)) for nodes in part.answers()],
+        }
+    return splits
+
+
+def is_path(prompt: Sequence[int], answer: Sequence[int]) -> bool:
+    """Whether an answer is a chain of the prompt's edges from its source to its goal.
+
+    Args:
+        prompt: edges flattened to pairs, then source, then goal; any ids for nodes.
+        answer: edges flattened to pairs.
+    """
+    *flat, source, goal = prompt
+    edges = set(zip(flat[::2], flat[1::2], strict=True))
+    starts, ends = answer[::2], answer[1::2]
+    return (
+        len(answer) >= 2
+        and len(starts) == len(ends)
+        and starts[0] == source
+        and ends[-1] == goal
+        and list(starts[1:]) == list(ends[:-1])
+        and all(edge in edges for edge in zip(starts, ends, strict=True))
+    )
+
+
+def _draw(star: Star, count: int, bits: np.random.PCG64) -> Graphs:
+    """`count` independent graphs. A arms, K own nodes of the longest arm."""
+    rows = np.arange(count)
+    arms, own = star.arms, star.max_nodes - 1
+
+    names = _shuffled(bits, count, star.vocabulary)[:, : star.max_graph]
+    centre = names[:, :1]  # (R, 1)
+    others = names[:, 1:].reshape(count, arms, own)
+
+    spread = np.full((count, arms), star.max_nodes - star.min_nodes + 1)
+    length = star.min_nodes + _below(bits, spread)  # (R, A)
+    place = _below(bits, length - star.plan)  # (R, A) nodes before the centre
+
+    # Put the centre at its place in every arm: the nodes behind it move up by one.
+    step = np.arange(star.max_nodes)
+    behind = step > place[..., None]
+    node = np.take_along_axis(others, np.minimum(step - behind, own - 1), axis=2)
+    node = np.where(step == place[..., None], centre[..., None], node)  # (R, A, K + 1)
+
+    edges = np.stack([node[..., :-1], node[..., 1:]], axis=-1).reshape(count, -1, 2)
+    exists = (step[:-1] < length[..., None] - 1).reshape(count, -1)
+    num_edges = exists.sum(axis=1)
+
+    # Random order, with the edges that do not exist last.
+    order = _shuffled(bits, count, star.max_edges)
+    gone = ~np.take_along_axis(exists, order, axis=1)
+    order = np.take_along_axis(order, np.argsort(gone, axis=1, kind="stable"), axis=1)
+    edges = edges[rows[:, None], order]
+    edges[np.arange(star.max_edges) >= num_edges[:, None]] = -1
+
+    path = np.where(step < length[:, :1], node[:, 0], -1)
+    return Graphs(edges, num_edges, path, length[:, 0])
+
+
+def _shuffled(bits: np.random.PCG64, count: int, size: int) -> Ints:
+    """(count, size) independent permutations of 0 … size - 1."""
+    keys = np.asarray(bits.random_raw(count * size)).reshape(count, size)
+    return np.argsort(keys, axis=1, kind="stable").astype(np.int64, copy=False)
+
+
+def _below(bits: np.random.PCG64, limit: Ints) -> Ints:
+    """Uniform integers from 0 to `limit - 1`, of the shape of `limit`.
+
+    The top 32 bits times the limit: uniform up to limit / 2³².
+    """
+    raw = np.asarray(bits.random_raw(limit.size)).reshape(limit.shape) >> np.uint64(32)
+    return ((raw * limit.astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
+
+
+def _keys(star: Star, graphs: Graphs) -> Iterator[bytes]:
+    """What two rows share exactly when they are one graph with one question."""
+    edges = graphs.edges[..., 0] * star.vocabulary + graphs.edges[..., 1]  # (R, E)
+    edges = np.sort(edges, axis=1)
+    question = graphs.source * star.vocabulary + graphs.goal
+    table = np.concatenate([edges, question[:, None]], axis=1)
+    return (row.tobytes() for row in table)

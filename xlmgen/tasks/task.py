@@ -1,0 +1,189 @@
+"""A task: its settings, its tokenizer and its examples."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xlmgen.errors import UserError
+from xlmgen.tasks.find import BUILT_IN, task_path
+from xlmgen.tokens import Block
+
+if TYPE_CHECKING:
+    from xlmgen.data.examples import Example
+    from xlmgen.data.prepare import Prepared
+    from xlmgen.data.tokenizer import Tokenizer
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task's YAML says, and what follows from it.
+
+    Nothing is read, generated or imported for it before it is asked for.
+
+    Args:
+        name: as runs and tables show it.
+        title: the task in one line; may be empty.
+        layout: `lm`, `seq2seq` or `infill`.
+        block: the longest that examples may be, special tokens included.
+        source: the mapping under `source:`, defaults filled in.
+        tokenizer_options: the mapping under `tokenizer:`, defaults filled in.
+        packing: `none` or `packed`.
+        overflow: `error`, `drop` or `truncate`.
+        metrics: keys of `xlmgen.evaluation.scores.METRICS`.
+        document: the whole YAML file as data, defaults filled in.
+        folder: what relative paths start from.
+        saved_tokenizer: a tokenizer.json to use instead of building one.
+    """
+
+    name: str
+    title: str
+    layout: str
+    block: Block
+    source: Mapping[str, Any]
+    tokenizer_options: Mapping[str, Any]
+    packing: str
+    overflow: str
+    metrics: tuple[str, ...]
+    document: Mapping[str, Any] = field(repr=False)
+    folder: Path = Path()
+    saved_tokenizer: Path | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys of an example."""
+        return {
+            "lm": ("tokens",),
+            "seq2seq": ("prompt", "target"),
+            "infill": ("tokens", "given"),
+        }[self.layout]
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """The task's tokenizer, built (and where it is learned, trained) or read."""
+        from xlmgen.data.prepare import make_tokenizer
+
+        return make_tokenizer(self)
+
+    def examples(self, split: str) -> "Sequence[Example]":
+        """The examples of `train`, `validation` or `test`.
+
+        Each is a dict of one-dimensional integer arrays (see `columns`), and all of
+        them fit in the block. Building them is done once and kept in the cache.
+
+        Raises:
+            UserError: the source cannot be read or made, a text cannot be tokenised,
+                or an example is too long and the overflow policy is `error`.
+        """
+        return self._prepared.examples(split)
+
+    @cached_property
+    def _prepared(self) -> "Prepared":
+        from xlmgen.data.prepare import prepare
+
+        return prepare(self)
+
+    def encode_prompt(self, text: str) -> "Example":
+        """A prompt typed by a person, as an example to generate from.
+
+        For `infill` the text is the whole sequence, with [MASK] for each hole.
+
+        Raises:
+            UserError: it cannot be tokenised or does not fit in the block.
+        """
+        from xlmgen.data.prepare import encode_prompt
+
+        return encode_prompt(self, text)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids, special tokens left out."""
+        return self.tokenizer.decode(ids)
+
+    def save(self, folder: Path) -> None:
+        """Write `task.yaml` and `tokenizer.json`, from which a run can be evaluated.
+
+        `load_task(folder / "task.yaml", tokenizer=folder / "tokenizer.json")` gives the
+        same task, wherever the folder is: paths are written in full.
+        """
+        import yaml
+
+        draft = folder / f".task.yaml.{os.getpid()}"
+        draft.write_text(
+            yaml.safe_dump(
+                _absolute(self.document, self.folder.absolute()),
+                sort_keys=False,
+                allow_unicode=True,
+            ),
+            encoding="utf-8",
+        )
+        draft.replace(folder / "task.yaml")
+        self.tokenizer.save(folder / "tokenizer.json")
+
+
+def load_task(
+    name_or_path: str | os.PathLike[str], *, tokenizer: Path | None = None
+) -> Task:
+    """A task by its name or by the path of its YAML file, checked.
+
+    Args:
+        name_or_path: see `find.task_path`.
+        tokenizer: a saved tokenizer.json to use instead of building one: a run's own.
+
+    Raises:
+        UserError: no such task, or its file has problems (then a `SpecError`).
+    """
+    from xlmgen.spec.defaults import fill_defaults
+    from xlmgen.spec.diagnostics import SpecError, errors
+    from xlmgen.spec.load import load_yaml
+    from xlmgen.spec.validate import validate
+
+    path = task_path(name_or_path)
+    document = load_yaml(path)
+    if problems := errors(validate(document, "task")):
+        raise SpecError(problems)
+    data = fill_defaults(document.data, "task")
+    block = data["block"]
+    return Task(
+        name=data["name"],
+        title=data["title"],
+        layout=data["layout"],
+        block=Block(block.get("length") or block["answer"], block.get("prompt", 0)),
+        source=data["source"],
+        tokenizer_options=data["tokenizer"],
+        packing=data["packing"],
+        overflow=data["overflow"],
+        metrics=tuple(data["metrics"]),
+        document=data,
+        folder=Path() if path.parent.resolve() == BUILT_IN else path.parent,
+        saved_tokenizer=tokenizer,
+    )
+
+
+def check_split(split: str) -> None:
+    """Raise the error for a split that there is not."""
+    if split not in SPLITS:
+        raise UserError(
+            f"there is no split '{split}'", f"it is one of {', '.join(SPLITS)}"
+        )
+
+
+def _absolute(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A copy of the document whose paths start from the root."""
+
+    def full(path: str | list[str]) -> str | list[str]:
+        if isinstance(path, list):
+            return [str(folder / part) for part in path]
+        return str(folder / path)
+
+    copy = dict(document)
+    if "files" in copy["source"]:
+        files = {split: full(paths) for split, paths in copy["source"]["files"].items()}
+        copy["source"] = {**copy["source"], "files": files}
+    if "path" in copy["tokenizer"]:
+        path = full(copy["tokenizer"]["path"])
+        copy["tokenizer"] = {**copy["tokenizer"], "path": path}
+    return copy
