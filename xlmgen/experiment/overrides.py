@@ -1,0 +1,67 @@
+"""`key.path=value` on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from xlmgen.errors import UserError
+from xlmgen.spec.load import load_yaml
+
+KeyPath = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Override:
+    """One value from the command line.
+
+    Args:
+        text: as it was typed.
+        path: the keys that lead to the value.
+        value: plain data.
+    """
+
+    text: str
+    path: KeyPath
+    value: Any
+
+
+def parse_override(text: str) -> Override:
+    """Read `key.path=value`; the value is YAML 1.2, flow style for lists and mappings.
+
+    Raises:
+        UserError: the text has no `=`, no key, or a value that is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    path = tuple(key.strip().split("."))
+    if not equals or not all(path):
+        raise UserError(
+            f"'{text}' is not an override",
+            "write key.path=value, for example training.max_steps=500",
+        )
+    document = load_yaml("command line", f"value: {value}")
+    if document.problems or document.data is None or set(document.data) != {"value"}:
+        reason = document.problems[0].message if document.problems else "not one value"
+        raise UserError(
+            f"'{text}': the value cannot be read: {reason}",
+            "put a text with special characters in quotes",
+        )
+    return Override(text, path, document.data["value"])
+
+
+def apply_overrides(
+    data: Mapping[str, Any], overrides: Iterable[Override]
+) -> dict[str, Any]:
+    """A copy of the data with the overrides in it, later ones over earlier ones."""
+    result = deepcopy(dict(data))
+    for override in overrides:
+        place = result
+        for key in override.path[:-1]:
+            inner = place.get(key)
+            if not isinstance(inner, dict):
+                inner = place[key] = {}
+            place = inner
+        place[override.path[-1]] = deepcopy(override.value)
+    return result

@@ -1,0 +1,88 @@
+"""From an experiment's YAML and overrides to an `Experiment`, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xlmgen.errors import UserError
+from xlmgen.experiment.overrides import (
+    KeyPath,
+    Override,
+    apply_overrides,
+    parse_override,
+)
+from xlmgen.experiment.settings import Experiment, is_path, settle, stem
+from xlmgen.spec.defaults import fill_defaults
+from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
+from xlmgen.spec.document import Document, dotted
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.validate import validate
+
+DEFAULT, COMMAND_LINE = "default", "command line"
+
+
+def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """An experiment with its overrides applied and every default filled in.
+
+    Args:
+        path: the YAML file.
+        overrides: `key.path=value`, applied in order.
+
+    Raises:
+        SpecError: the file has problems; it carries all of them.
+        UserError: an override has; the message names it.
+    """
+    document = load_yaml(path)
+    if document.data is None:
+        raise SpecError(document.problems)
+    given = [parse_override(text) for text in overrides]
+    merged = replace(document, data=apply_overrides(document.data, given))
+    _refuse(errors(validate(merged, "experiment")), given)
+    data = fill_defaults(merged.data, "experiment")
+    origins = {dotted(keys): _origin(keys, document, given) for keys, _ in leaves(data)}
+    for key in ("family", "task"):
+        base = Path.cwd() if origins[key] == COMMAND_LINE else Path(path).parent
+        data[key] = _settled_path(data[key], base)
+    data["name"] = data["name"] or "-".join(
+        (stem(data["family"]), stem(data["task"]), data["size"])
+    )
+    return settle(data, origins)
+
+
+def leaves(data: Mapping[str, Any], at: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every value that is not a mapping of keys, with the keys that lead to it."""
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*at, key))
+        else:
+            yield (*at, key), value
+
+
+def _refuse(problems: list[Diagnostic], overrides: Sequence[Override]) -> None:
+    """Raise for the problems: those of overrides first, which are not in the file."""
+    for override in reversed(overrides):
+        typed = dotted(override.path)
+        for problem in problems:
+            inside = problem.path == typed or problem.path.startswith(
+                (f"{typed}.", f"{typed}[")
+            )
+            above = problem.path and typed.startswith(f"{problem.path}.")
+            if inside or above:
+                raise UserError(f"{override.text}: {problem.message}", problem.fix)
+    if problems:
+        raise SpecError(problems)
+
+
+def _origin(path: KeyPath, document: Document, overrides: Sequence[Override]) -> str:
+    if any(path[: len(o.path)] == o.path for o in overrides):
+        return COMMAND_LINE
+    if path in document.keys:
+        return f"{document.file}:{document.keys[path].line}"
+    return DEFAULT
+
+
+def _settled_path(value: str, base: Path) -> str:
+    return (base / value).resolve().as_posix() if is_path(value) else value

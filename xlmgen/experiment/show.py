@@ -1,0 +1,44 @@
+"""A resolved experiment as YAML, with where every value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from xlmgen.experiment.settings import Experiment
+
+COMMENT_COLUMN = 40
+
+
+def to_yaml(experiment: Experiment, *, origins: bool = True) -> str:
+    """The experiment as YAML that resolves to itself.
+
+    Args:
+        origins: whether a comment says where each value came from.
+    """
+    lines = _lines(experiment.data, experiment.origins if origins else {}, "", "")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines(
+    data: Mapping[str, Any], origins: Mapping[str, str], prefix: str, indent: str
+) -> Iterator[str]:
+    for key, value in data.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            yield f"{indent}{key}:"
+            yield from _lines(value, origins, f"{path}.", f"{indent}  ")
+            continue
+        line = f"{indent}{key}: {_flow(value)}"
+        origin = origins.get(path)
+        yield f"{line:<{COMMENT_COLUMN}}  # {origin}" if origin else line
+
+
+def _flow(value: Any) -> str:
+    """A value on one line of YAML."""
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, width=float("inf"), allow_unicode=True
+    )
+    return text.removesuffix("\n").removesuffix("\n...")

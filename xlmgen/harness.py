@@ -1,0 +1,130 @@
+"""The one LightningModule: any family's model and loss, trained and validated.
+
+Nothing here knows a family. Losses and metrics stay on the device; what is logged, and
+when, is the business of `xlmgen.training.recorder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from xlmgen.experiment.settings import Experiment
+from xlmgen.family import Family
+from xlmgen.tokens import SpecialTokens
+from xlmgen.training import rng
+from xlmgen.training.checkpoint import PREFIX, check_names
+from xlmgen.training.optimizer import build_optimizer, build_schedule
+
+VALIDATION_SEED = 20_240_607
+"""Seeds whatever a loss draws while it is validated, so that curves compare."""
+
+
+class Harness(LightningModule):
+    """A family's model and loss under one experiment.
+
+    Args:
+        family: the parts to train.
+        vocab_size: ids of the task's tokenizer, special ones included.
+        tokens: which of them are special.
+        experiment: size, model overrides and training settings.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        vocab_size: int,
+        tokens: SpecialTokens,
+        experiment: Experiment,
+    ) -> None:
+        super().__init__()
+        self.training_settings = experiment.training
+        self.model = build_model(family, vocab_size, experiment)
+        self.loss = family.loss(tokens)
+        self.step = self._compiled() if experiment.training.compile else self._step
+        self.metrics = family.metrics()
+        self.validation_loss = MeanMetric()
+        self._random_state: rng.State | None = None
+        self._restored: rng.State | None = None
+
+    def _step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        output: dict[str, Tensor] = self.loss(self.model, batch)
+        return output
+
+    def _compiled(self) -> Any:
+        return torch.compile(self._step)
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
+        return self.step(batch)["loss"]
+
+    def begin_validation(self) -> None:
+        """Draw from a fixed seed: when validation runs changes nothing in training."""
+        self._random_state = rng.capture()
+        torch.manual_seed(VALIDATION_SEED)
+
+    def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+        output = self._step(batch)
+        self.metrics.update(output)
+        self.validation_loss.update(output["loss"], output["num_tokens"].sum())
+
+    def validation_metrics(self) -> dict[str, float]:
+        """`loss` and the family's own metrics since the last call."""
+        values = {"loss": self.validation_loss.compute(), **self.metrics.compute()}
+        self.validation_loss.reset()
+        self.metrics.reset()
+        return {name: float(value) for name, value in values.items()}
+
+    def end_validation(self) -> None:
+        """Put the random state of training back, whether or not validation ended."""
+        if self._random_state is not None:
+            rng.restore(self._random_state)
+            self._random_state = None
+
+    def configure_optimizers(self) -> Any:
+        optimizer = build_optimizer(self.model, self.training_settings)
+        schedule = build_schedule(optimizer, self.training_settings)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    # Lightning's own loop state says within which hook a checkpoint was saved. Ours are
+    # all saved between two optimiser steps, where the number of steps says everything.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        del checkpoint["loops"]
+        checkpoint["random_state"] = rng.capture()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_names(
+            {PREFIX + k: v for k, v in self.model.state_dict().items()},
+            checkpoint["state_dict"],
+            "the checkpoint",
+        )
+        step, accumulate = checkpoint["global_step"], self.training_settings.accumulate
+        loop = self.trainer.fit_loop.epoch_loop
+        loop.automatic_optimization.optim_progress.optimizer.step.total.completed = step
+        loop.batch_progress.total.ready = step * accumulate
+        loop.batch_progress.total.completed = step * accumulate
+        self._restored = checkpoint["random_state"]
+
+    def on_train_start(self) -> None:
+        """Set the random state, after whatever building the loaders has drawn."""
+        settings = self.training_settings
+        if self._restored is not None and self.trainer.world_size == 1:
+            rng.restore(self._restored)
+        else:  # every rank draws its own dropout
+            rng.seed(settings.seed, self.trainer.global_rank, self.trainer.global_step)
+
+
+def build_model(
+    family: Family, vocab_size: int, experiment: Experiment
+) -> torch.nn.Module:
+    """The family's model at the experiment's size."""
+    numbers = {**family.sizes[experiment.size], **experiment.model}
+    return family.model(vocab_size, **numbers)

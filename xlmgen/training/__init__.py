@@ -1,0 +1,1 @@
+"""Training: optimiser, checkpoints, validation, progress and the trainer."""

@@ -1,0 +1,174 @@
+"""Checkpoints as folders: `step=000500/{model.safetensors, state.pt}`.
+
+A checkpoint is written to a temporary folder beside its place, forced to disk and
+renamed, so that one that exists is whole. Loading one runs no code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from xlmgen.errors import UserError
+
+WEIGHTS, STATE = "model.safetensors", "state.pt"
+PREFIX = "model."
+"""What the harness's names of the model's parameters start with."""
+_FOLDER = re.compile(r"step=(\d+)")
+
+
+def folder_name(step: int) -> str:
+    return f"step={step:06d}"
+
+
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """The whole checkpoints of a `checkpoints/` folder by step, in order."""
+    found = {
+        int(match[1]): path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if (match := _FOLDER.fullmatch(path.name)) and (path / STATE).is_file()
+    }
+    return dict(sorted(found.items()))
+
+
+class FolderCheckpoint(CheckpointIO):
+    """Lightning's checkpoints as folders of safetensors and plain data."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | os.PathLike[str],
+        storage_options: Any | None = None,
+    ) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.mkdir()
+        try:
+            state = {k: v for k, v in checkpoint.items() if k != "state_dict"}
+            _save_weights(checkpoint["state_dict"], temporary / WEIGHTS)
+            torch.save(state, temporary / STATE)
+            for file in (temporary / WEIGHTS, temporary / STATE, temporary):
+                _sync(file)
+            _replace(target, temporary)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        folder = Path(path)
+        weights = load_weights(folder)
+        checkpoint = load_state(folder)
+        checkpoint["state_dict"] = {PREFIX + k: v for k, v in weights.items()}
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        shutil.rmtree(path)
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """The parameters of a checkpoint by the model's own names, on the CPU.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            aliases = json.loads((file.metadata() or {}).get("aliases", "{}"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise _damaged(folder / WEIGHTS, error) from error
+    return weights | {name: weights[of] for name, of in aliases.items()}
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Everything of a checkpoint but the model's parameters.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever the bytes lead it to
+        raise _damaged(folder / STATE, error) from error
+    assert isinstance(state, dict)
+    return state
+
+
+def check_names(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], place: str
+) -> None:
+    """Refuse parameters that do not fit a model.
+
+    Raises:
+        UserError: lists every missing, unexpected and mis-shaped name.
+    """
+    missing = [f"missing {name}" for name in expected if name not in found]
+    unexpected = [f"unexpected {name}" for name in found if name not in expected]
+    shapes = [
+        f"{name} has shape {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    if problems := missing + unexpected + shapes:
+        raise UserError(
+            f"{place} does not fit the model: {', '.join(problems)}",
+            "it was saved by another model or size",
+        )
+
+
+def _save_weights(state_dict: Mapping[str, Tensor], file: Path) -> None:
+    # Safetensors refuses tensors that share memory: a tied one is stored once.
+    owners: dict[int, str] = {}
+    aliases: dict[str, str] = {}
+    kept: dict[str, Tensor] = {}
+    for prefixed, tensor in state_dict.items():
+        name = prefixed.removeprefix(PREFIX)
+        owner = owners.setdefault(tensor.data_ptr(), name) if tensor.numel() else name
+        if owner == name:
+            kept[name] = tensor.detach().cpu().contiguous()
+        else:
+            aliases[name] = owner
+    save_file(kept, file, metadata={"format": "pt", "aliases": json.dumps(aliases)})
+
+
+def _replace(target: Path, temporary: Path) -> None:
+    """Rename a finished folder into place; an older one goes only after that."""
+    old = target.with_name(f".{target.name}.old")
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+    temporary.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+    return UserError(
+        f"{file} {what}", "choose another checkpoint of the run with --checkpoint"
+    )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,102 @@
+"""Ctrl-C and SIGTERM: finish the step, save a checkpoint, stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from xlmgen.harness import Harness
+from xlmgen.training.keeper import CheckpointKeeper
+from xlmgen.training.recorder import ends_step
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):
+    """Training was asked to stop, and its last checkpoint has been saved.
+
+    Args:
+        signum: the signal that asked.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+class StopOnSignal(Callback):
+    """Turns a signal into a checkpoint and `Interrupted`, at the end of a step.
+
+    A second Ctrl-C stops at once; the last checkpoint stands. It must be the last of
+    the trainer's callbacks.
+    """
+
+    def __init__(self, keeper: CheckpointKeeper) -> None:
+        super().__init__()
+        self.signum: int | None = None
+        self._keeper = keeper
+        self._earlier: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # only the main thread hears signals
+        for signum in SIGNALS:
+            self._earlier[signum] = signal.signal(signum, self._receive)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signum = signum
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if not ends_step(trainer, batch_idx):
+            return
+        asked = self.signum is not None
+        if trainer.world_size > 1:
+            # One process may have heard of it a step earlier than another.
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        if asked:
+            self._keeper.save(trainer)
+            raise Interrupted(self.signum or signal.SIGTERM)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.leave_validation_if_asked(trainer)
+
+    def leave_validation_if_asked(self, trainer: Trainer) -> None:
+        """Stop in the middle of a validation, which may take long.
+
+        Several processes end it first: they cannot leave it one by one.
+        """
+        if self.signum is None or trainer.world_size > 1:
+            return
+        harness = trainer.lightning_module
+        assert isinstance(harness, Harness)
+        harness.end_validation()
+        self._keeper.save(trainer, validation_missing=True)
+        raise Interrupted(self.signum)
+
+    def teardown(
+        self, trainer: Trainer, pl_module: LightningModule, stage: str
+    ) -> None:
+        for signum, handler in self._earlier.items():
+            signal.signal(signum, handler)
+        self._earlier.clear()

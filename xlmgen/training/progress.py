@@ -1,0 +1,115 @@
+"""What a person sees while a model trains: a bar in a terminal, lines in a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from xlmgen.training.recorder import Recorder, ends_step
+
+SHARES = ("exact_match", "accuracy", "valid_path")
+"""Metrics whose names end so are shown in per cent."""
+
+
+class TrainingProgress(Callback):
+    """Shows the step, the latest losses, the speed and the time left.
+
+    Args:
+        console: where to show it.
+        recorder: what to show. It must come earlier in the trainer's callbacks.
+    """
+
+    def __init__(self, console: Console, recorder: Recorder) -> None:
+        super().__init__()
+        self._console = console
+        self._recorder = recorder
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._clock = (0, 0.0)  # step and time of the latest speed
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        self._clock = (trainer.global_step, time.perf_counter())
+        if not self._console.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("[bold]training"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=self._console,
+        )
+        self._task = self._bar.add_task(
+            "", total=trainer.max_steps, completed=trainer.global_step, state=""
+        )
+        self._bar.start()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if not trainer.is_global_zero or not ends_step(trainer, batch_idx):
+            return
+        step = trainer.global_step
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step)
+        if self._recorder.logged_at == step:
+            self._show_training(step, trainer.max_steps)
+        if self._recorder.validated_at == step:
+            self._show_validation(step)
+
+    def _show_training(self, step: int, steps: int) -> None:
+        (earlier, then), now = self._clock, time.perf_counter()
+        self._clock = (step, now)
+        speed = (step - earlier) / max(now - then, 1e-9)
+        left = (steps - step) / speed
+        state = (
+            f"loss [bold]{self._recorder.train['train/loss']:.4f}[/]  "
+            f"{speed:.1f} it/s  {duration(left)} left"
+        )
+        if self._bar is not None:
+            self._bar.update(self._task, state=state)
+        else:
+            self._print(f"step {step}/{steps}  {state}")
+
+    def _show_validation(self, step: int) -> None:
+        self._print(f"[green]step {step}[/]  {summary(self._recorder.validation)}")
+        # A validation's time is not the steps'.
+        self._clock = (step, time.perf_counter())
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def teardown(
+        self, trainer: Trainer, pl_module: LightningModule, stage: str
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def summary(metrics: Mapping[str, float]) -> str:
+    """Metrics as `val/loss 0.1234  val/exact_match 97.0 %`, with rich's markup."""
+    return "  ".join(f"{name} [bold]{show(name, v)}[/]" for name, v in metrics.items())
+
+
+def show(name: str, value: float) -> str:
+    """A number as a person reads it: shares of 1 in per cent."""
+    return f"{100 * value:.1f} %" if name.endswith(SHARES) else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """`1:02:03`, or `2:03` below an hour."""
+    minutes, secs = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"

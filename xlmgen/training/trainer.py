@@ -1,0 +1,108 @@
+"""The Lightning trainer of an experiment, and its callbacks."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import Logger
+from rich.console import Console
+
+from xlmgen.experiment.settings import Experiment
+from xlmgen.training.checkpoint import FolderCheckpoint
+from xlmgen.training.interrupt import StopOnSignal
+from xlmgen.training.keeper import CheckpointKeeper
+from xlmgen.training.metrics_file import MetricsFile
+from xlmgen.training.progress import TrainingProgress
+from xlmgen.training.recorder import Recorder, Scorer
+from xlmgen.training.tensorboard import TensorBoard
+
+
+def build_trainer(
+    experiment: Experiment,
+    folder: Path,
+    console: Console,
+    *,
+    resumed_at: int = 0,
+    scorer: Scorer | None = None,
+) -> Trainer:
+    """A trainer that writes into a run folder.
+
+    Args:
+        experiment: its `training` and `loggers` are used.
+        folder: the run folder.
+        console: where progress is shown.
+        resumed_at: the step of the checkpoint that the run continues from.
+        scorer: generates and scores answers at every validation.
+    """
+    settings = experiment.training
+    recorder = Recorder(settings.log_every, settings.validate_every, scorer)
+    keeper = CheckpointKeeper(
+        folder / "checkpoints",
+        recorder,
+        every=settings.checkpoint_every,
+        keep=settings.keep,
+    )
+    loggers: list[Logger] = [MetricsFile(folder / "metrics.csv", resumed_at)]
+    if "tensorboard" in experiment.loggers:
+        loggers.append(TensorBoard(folder / "tensorboard", resumed_at))
+    return Trainer(
+        max_steps=settings.max_steps,
+        max_epochs=-1,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.gradient_clip,
+        precision=settings.precision,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        logger=loggers,
+        # In this order: what is recorded is shown and saved, then signals are heard.
+        callbacks=[
+            recorder,
+            TrainingProgress(console, recorder),
+            keeper,
+            StopOnSignal(keeper),
+        ],
+        plugins=[FolderCheckpoint()],
+        default_root_dir=folder,
+        # The recorder validates: also after the last step, and after an interrupt.
+        val_check_interval=settings.max_steps * settings.accumulate + 1,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the batches of every rank are the data's part
+        enable_checkpointing=False,  # Lightning's own; the keeper saves ours
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=settings.log_every,
+    )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep what Lightning says about the normal course of things off the screen."""
+    loggers = [logging.getLogger(name) for name in LIGHTNING_LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+LIGHTNING_LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning")
+EXPECTED_WARNINGS = (
+    # One process prepares the batches unless the experiment says otherwise.
+    r"The '\w+' does not have many workers",
+    # Lightning's use of PyTorch's trees.
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
