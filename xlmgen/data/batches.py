@@ -1,0 +1,177 @@
+"""Which rows make up which batch, and with which randomness.
+
+A data set here is asked for whole batches: a `Request` is the index, and the item is
+what the collator makes of those rows. A batch is therefore a function of its request
+alone, whatever worker makes it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset, Sampler
+
+Collator = Callable[[list[Any], torch.Generator], Any]
+Ints = npt.NDArray[np.int64]
+
+STREAMS = ("order", "train", "validation", "test")  # what randomness is used for
+
+
+class Request(NamedTuple):
+    """The rows of one batch and the seed of its randomness."""
+
+    rows: tuple[int, ...]
+    seed: int
+
+
+class Batches(Dataset[Any]):
+    """Turns requests into batches.
+
+    Args:
+        examples: a split's examples.
+        collator: called as `collator(examples, generator)`.
+        with_rows: give `(batch, rows)`, so that what is generated can be compared with
+            the examples it belongs to.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Any],
+        collator: Collator,
+        *,
+        with_rows: bool = False,
+    ) -> None:
+        self.examples = examples
+        self.collator = collator
+        self.with_rows = with_rows
+
+    def __getitem__(self, request: Request) -> Any:
+        generator = torch.Generator().manual_seed(request.seed)
+        batch = self.collator([self.examples[row] for row in request.rows], generator)
+        return (batch, request.rows) if self.with_rows else batch
+
+
+class TrainingSampler(Sampler[Request]):
+    """Shuffled batches without end, every one of them full.
+
+    The rows come in a new order in each epoch, and epoch follows epoch as one stream
+    that is cut into batches: no row is dropped, and a batch may hold the end of one
+    epoch and the beginning of the next. Batch `i` depends on `seed`, `i` and `rank`
+    alone, so that a run can start at any batch.
+
+    Args:
+        num_rows: rows of the split.
+        batch_size: rows of a batch on one rank.
+        seed: of the run.
+        rank: which of the processes this is.
+        world_size: number of processes; each gets its part of every `batch_size *
+            world_size` rows of the stream.
+        start: the first batch.
+    """
+
+    def __init__(
+        self,
+        num_rows: int,
+        batch_size: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        start: int = 0,
+    ) -> None:
+        self.num_rows = num_rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.next = start
+
+    def __iter__(self) -> Iterator[Request]:
+        epoch, order = -1, np.empty(0, np.int64)
+        while True:
+            first = (self.next * self.world_size + self.rank) * self.batch_size
+            rows = []
+            for position in range(first, first + self.batch_size):
+                if position // self.num_rows != epoch:
+                    epoch = position // self.num_rows
+                    order = permutation(self.num_rows, self.seed, epoch)
+                rows.append(int(order[position % self.num_rows]))
+            seed = batch_seed(self.seed, "train", self.next, self.rank)
+            self.next += 1
+            yield Request(tuple(rows), seed)
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the sampler is: the next batch it will give.
+
+        A data loader with workers asks ahead, so that what has been *trained on* must
+        be counted by whoever trains.
+        """
+        return {"next": self.next}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue from what `state_dict` gave."""
+        self.next = state["next"]
+
+
+class EvaluationSampler(Sampler[Request]):
+    """Every row once and in order, in batches as equal as they can be.
+
+    The seeds do not depend on the run's, so that evaluation batches are corrupted alike
+    in every evaluation of every run.
+
+    Args:
+        num_rows: rows to go through.
+        batch_size: the most rows of a batch.
+        stream: `validation` or `test`.
+        rank: which of the processes this is.
+        world_size: number of processes. Every one gets the same number of batches
+            (unless there are fewer rows than processes), and every row is in one batch
+            of one process.
+    """
+
+    def __init__(
+        self,
+        num_rows: int,
+        batch_size: int,
+        *,
+        stream: str,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        steps = -(-num_rows // (batch_size * world_size))
+        parts = steps * world_size
+        self.requests = [
+            Request(tuple(range(first, stop)), batch_seed(0, stream, part, 0))
+            for part in range(rank * steps, (rank + 1) * steps)
+            if (first := num_rows * part // parts)
+            < (stop := num_rows * (part + 1) // parts)
+        ]
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self.requests)
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+
+def permutation(size: int, seed: int, epoch: int) -> Ints:
+    """The order of an epoch: the same on every machine and in every version.
+
+    Made of raw 64-bit output and a stable sort, since numpy may change how its own
+    shuffle uses them.
+    """
+    bits = np.random.PCG64(_entropy(seed, "order", epoch, 0))
+    keys = np.asarray(bits.random_raw(size))
+    return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
+
+
+def batch_seed(seed: int, stream: str, index: int, rank: int) -> int:
+    """A seed for one batch, hashed so that no two batches share one."""
+    state = _entropy(seed, stream, index, rank).generate_state(1, np.uint64)
+    return int(state[0]) >> 1  # what torch takes is signed
+
+
+def _entropy(seed: int, stream: str, index: int, rank: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence((seed, STREAMS.index(stream), index, rank))

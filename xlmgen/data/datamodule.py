@@ -1,0 +1,175 @@
+"""The data loaders of a task for a family."""
+
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from xlmgen.data.batches import (
+    Batches,
+    Collator,
+    EvaluationSampler,
+    TrainingSampler,
+)
+from xlmgen.errors import UserError
+from xlmgen.family import Family
+from xlmgen.tasks.task import SPLITS, Task, check_split
+
+TRAINING_USES = {"lm": "lm", "seq2seq": "seq2seq", "infill": "infill"}
+GENERATION_USES = {
+    "lm": "unconditional",
+    "seq2seq": "predict",
+    "infill": "predict_infill",
+}
+
+
+class DataModule(LightningDataModule):
+    """Batches of a task as a family's collators lay them out.
+
+    The trainer must leave the samplers alone (`use_distributed_sampler=False`): they
+    know the ranks.
+
+    Args:
+        task: the task.
+        family: its collators are chosen by the task's layout.
+        batch_size: training rows on each device.
+        eval_batch_size: the most rows of a batch for validation, test and generation.
+        seed: of the training order and corruption; evaluation does not depend on it.
+        num_workers: processes that make batches; 0 makes them in this one. The number
+            changes no batch.
+        start_method: how workers are started (`fork`, `spawn`, `forkserver`); the
+            platform's own way by default.
+        pin_memory: put batches in page-locked memory, for a GPU.
+
+    Attributes:
+        start_batch: the training batch to begin with, 0 for a new run; the number of
+            batches that a continued run was trained on. Batches are counted, not
+            optimiser steps.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        family: Family,
+        *,
+        batch_size: int,
+        eval_batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+        start_method: str | None = None,
+        pin_memory: bool = False,
+    ) -> None:
+        super().__init__()
+        self.task = task
+        self.family = family
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self.num_workers = num_workers
+        self.start_method = start_method
+        self.pin_memory = pin_memory
+        self.start_batch = 0
+
+    def prepare_data(self) -> None:
+        """Fill the cache, in one process before the others look into it."""
+        for split in SPLITS:
+            self.task.examples(split)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled batches without end, from `start_batch` on."""
+        examples = self.task.examples("train")
+        sampler = TrainingSampler(
+            len(examples),
+            self.batch_size,
+            seed=self.seed,
+            start=self.start_batch,
+            **self._ranks(),
+        )
+        return self._loader(Batches(examples, self._training_collator()), sampler)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """The validation split, for the loss."""
+        return self._evaluation_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """The test split, for the loss."""
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(
+        self, split: str = "test", limit: int | None = None
+    ) -> DataLoader[Any]:
+        """Batches to generate from: `(batch, rows)`.
+
+        `rows` are the numbers of the batch's examples in `task.examples(split)`, where
+        their targets are. For the layout lm there is nothing to start from: rows are
+        numbered from 0 and as many as the split has.
+
+        Args:
+            split: which examples.
+            limit: the first so many of them only.
+        """
+        check_split(split)
+        examples = self.task.examples(split)
+        count = len(examples) if limit is None else min(limit, len(examples))
+        unconditional = self.task.layout == "lm"
+        sampler = EvaluationSampler(
+            count, self.eval_batch_size, stream=split, **self._ranks()
+        )
+        batches = Batches(
+            [{}] * count if unconditional else examples,
+            self.collator(GENERATION_USES[self.task.layout]),
+            with_rows=True,
+        )
+        return self._loader(batches, sampler)
+
+    def collator(self, use: str) -> Collator:
+        """The family's collator for a use.
+
+        Raises:
+            UserError: the family cannot be used so.
+        """
+        if use not in self.family.collators:
+            known = ", ".join(self.family.collators)
+            raise UserError(
+                f"the family {self.family.name} has no collator '{use}', which task "
+                f"{self.task.name} with the layout {self.task.layout} needs",
+                f"choose another task; the family's collators are {known}",
+            )
+        collator: Collator = self.family.collators[use](
+            self.task.tokenizer.special, self.task.block
+        )
+        return collator
+
+    def _training_collator(self) -> Collator:
+        return self.collator(TRAINING_USES[self.task.layout])
+
+    def _evaluation_loader(self, split: str) -> DataLoader[Any]:
+        examples = self.task.examples(split)
+        sampler = EvaluationSampler(
+            len(examples), self.eval_batch_size, stream=split, **self._ranks()
+        )
+        return self._loader(Batches(examples, self._training_collator()), sampler)
+
+    def _ranks(self) -> dict[str, int]:
+        """This process's rank and the number of processes, when a trainer says so."""
+        trainer = self.trainer
+        if trainer is None:
+            return {"rank": 0, "world_size": 1}
+        return {"rank": trainer.global_rank, "world_size": trainer.world_size}
+
+    def _loader(
+        self, batches: Batches, sampler: TrainingSampler | EvaluationSampler
+    ) -> DataLoader[Any]:
+        return DataLoader(
+            batches,
+            sampler=sampler,
+            batch_size=None,  # an item is a whole batch already
+            collate_fn=_as_it_is,
+            num_workers=self.num_workers,
+            multiprocessing_context=self.start_method if self.num_workers else None,
+            pin_memory=self.pin_memory,
+        )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
