@@ -85,7 +85,8 @@ class DataModule(LightningDataModule):
             start=self.start_batch,
             **self._ranks(),
         )
-        return self._loader(Batches(examples, self._training_collator()), sampler)
+        collator = self.collator(TRAINING_USES[self.task.layout])
+        return self._loader(Batches(examples, collator), sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation split, for the loss."""
@@ -122,8 +123,12 @@ class DataModule(LightningDataModule):
         )
         return self._loader(batches, sampler)
 
-    def collator(self, use: str) -> Collator:
+    def collator(self, use: str, **options: bool) -> Collator:
         """The family's collator for a use.
+
+        Args:
+            options: those of a training use have `evaluation`, with which a loss is
+                measured over the whole of its noise.
 
         Raises:
             UserError: the family cannot be used so.
@@ -136,19 +141,17 @@ class DataModule(LightningDataModule):
                 f"choose another task; the family's collators are {known}",
             )
         collator: Collator = self.family.collators[use](
-            self.task.tokenizer.special, self.task.block
+            self.task.tokenizer.special, self.task.block, **options
         )
         return collator
-
-    def _training_collator(self) -> Collator:
-        return self.collator(TRAINING_USES[self.task.layout])
 
     def _evaluation_loader(self, split: str) -> DataLoader[Any]:
         examples = self.task.examples(split)
         sampler = EvaluationSampler(
             len(examples), self.eval_batch_size, stream=split, **self._ranks()
         )
-        return self._loader(Batches(examples, self._training_collator()), sampler)
+        collator = self.collator(TRAINING_USES[self.task.layout], evaluation=True)
+        return self._loader(Batches(examples, collator), sampler)
 
     def _ranks(self) -> dict[str, int]:
         """This process's rank and the number of processes, when a trainer says so."""

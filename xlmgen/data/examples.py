@@ -25,7 +25,7 @@ class Ragged:
         self.path = path
 
     @staticmethod
-    def write(path: Path, rows: Sequence[Iterable[int]]) -> None:
+    def write(path: Path, rows: Iterable[Sequence[int]]) -> None:
         """Save the rows so that `Ragged(path)` reads them."""
         arrays = [np.asarray(row, dtype=np.int32) for row in rows]
         lengths = np.fromiter((len(row) for row in arrays), np.int64, len(arrays))

@@ -106,7 +106,7 @@ def encode_prompt(task: Task, text: str) -> Example:
         if number:
             tokens.append(task.tokenizer.special.mask)
             given.append(0)
-        ids = encode(part, "prompt")
+        ids = encode(part, f"prompt after hole {number}" if number else "prompt")
         tokens += ids
         given += [1] * len(ids)
     _refuse_long("prompt", len(tokens), room(task.block, task.layout)["tokens"])
@@ -122,20 +122,15 @@ def _tokenise(task: Task, folder: Path) -> None:
     for split in SPLITS:
         texts = splits[split]
         place = partial(texts.place, split=split)
-        rows = {
-            key: task.tokenizer.encode_all(texts.columns[key], place)
-            for key in task.columns
-            if key != "given"
-        }
+        for key in task.columns:
+            if key != "given":
+                ids = task.tokenizer.encode_all(texts.columns[key], place)
+                Ragged.write(folder / f"{split}.{key}", ids)
         if "given" in task.columns:
-            rows["given"] = [
-                _given(text, len(ids), place(row))
-                for row, (text, ids) in enumerate(
-                    zip(texts.columns["given"], rows["tokens"], strict=True)
-                )
-            ]
-        for key, ids in rows.items():
-            Ragged.write(folder / f"{split}.{key}", ids)
+            counts = Ragged(folder / f"{split}.tokens").lengths.tolist()
+            rows = zip(texts.columns["given"], counts, strict=True)
+            given = (_given(*row, place(number)) for number, row in enumerate(rows))
+            Ragged.write(folder / f"{split}.given", given)
 
 
 def _given(text: str, count: int, place: str) -> list[int]:

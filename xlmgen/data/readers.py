@@ -32,7 +32,8 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
                 f"source.files.{split}: there is no file {exact}",
                 "check the path; it starts from the folder of the task's YAML file",
             )
-        matches = sorted(glob.glob(str(exact), recursive=True))
+        pattern = str(Path(glob.escape(str(folder))) / text)
+        matches = sorted(glob.glob(pattern, recursive=True))
         files = [Path(match) for match in matches if Path(match).is_file()]
         if not files:
             raise UserError(

@@ -7,7 +7,7 @@ decoding skips every special token.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +76,14 @@ class Tokenizer:
             UserError: a piece of the text cannot be represented; the message names it
                 and its position.
         """
-        return self.encode_all([text], lambda _: place)[0]
+        return next(self.encode_all([text], lambda _: place))
 
     def encode_all(
         self, texts: Sequence[str], place: Callable[[int], str]
-    ) -> list[list[int]]:
+    ) -> Iterator[list[int]]:
         """The ids of many texts; `place(i)` says where text i stands."""
         # Said outright, or the library warns when a data loader forks later.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-        rows: list[list[int]] = []
         for start in range(0, len(texts), AT_ONCE):
             some = texts[start : start + AT_ONCE]
             try:
@@ -103,8 +102,7 @@ class Tokenizer:
                     self._may_drop and _dropped(text, encoding) is not None
                 ):
                     self._explain(text, place(number))
-                rows.append(ids)
-        return rows
+                yield ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, special tokens left out.
@@ -175,9 +173,19 @@ class Tokenizer:
         raise UserError(
             f"{place}: the tokenizer has no token for {piece!r} at character "
             f"{position}",
-            "add it to the tokenizer's vocabulary, mend the text or use the tokenizer "
-            "kind 'byte' or 'bpe'",
+            f"its tokens are {self._some_tokens()}; mend the text, or use the "
+            "tokenizer kind 'byte' or 'bpe', which can write any",
         )
+
+    def _some_tokens(self) -> str:
+        """A few of the tokens, for an error."""
+        known = sorted(self._backend.get_vocab().values())
+        ids = [id_ for id_ in known if id_ not in self._special_ids]
+        few = ids if len(ids) < 6 else [*ids[:3], ids[-1]]
+        names = [repr(self.token(id_)) for id_ in few]
+        if len(few) < len(ids):
+            names.insert(-1, "…")
+        return ", ".join(names)
 
     def _first_unknown(self, text: str) -> tuple[int, str] | None:
         """Position and text of the first piece that cannot be encoded."""

@@ -46,32 +46,14 @@ class Star:
     vocabulary: int
 
     def __post_init__(self) -> None:
-        if self.max_nodes < self.min_nodes:
-            raise UserError(
-                f"source.nodes: max is {self.max_nodes} and min is {self.min_nodes}",
-                "max must be min or more",
-            )
-        if self.plan > self.min_nodes - 1:
-            raise UserError(
-                f"source.plan: {self.plan} edges do not fit behind the centre of an "
-                f"arm of {self.min_nodes} nodes",
-                f"plan must be at most nodes.min - 1 = {self.min_nodes - 1}",
-            )
-        if self.max_graph > self.vocabulary:
-            raise UserError(
-                f"source.vocabulary: {self.vocabulary} node names are too few for "
-                f"{self.arms} arms of up to {self.max_nodes} nodes",
-                f"it must be at least {self.max_graph}",
-            )
-
-    @property
-    def max_graph(self) -> int:
-        """Nodes of the largest graph."""
-        return self.arms * (self.max_nodes - 1) + 1
+        # A task's YAML is held to these by `xlmgen.spec.task_checks`.
+        assert 2 <= self.min_nodes <= self.max_nodes
+        assert 1 <= self.plan <= self.min_nodes - 1
+        assert self.max_edges + 1 <= self.vocabulary
 
     @property
     def max_edges(self) -> int:
-        """Edges of the largest graph."""
+        """Edges of the largest graph: one less than it has nodes."""
         return self.arms * (self.max_nodes - 1)
 
 
@@ -215,7 +197,7 @@ def _draw(star: Star, count: int, bits: np.random.PCG64) -> Graphs:
     rows = np.arange(count)
     arms, own = star.arms, star.max_nodes - 1
 
-    names = _shuffled(bits, count, star.vocabulary)[:, : star.max_graph]
+    names = _shuffled(bits, count, star.vocabulary)[:, : star.max_edges + 1]
     centre = names[:, :1]  # (R, 1)
     others = names[:, 1:].reshape(count, arms, own)
 

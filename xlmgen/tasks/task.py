@@ -1,5 +1,6 @@
 """A task: its settings, its tokenizer and its examples."""
 
+import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,8 +177,9 @@ def _absolute(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     def full(path: str | list[str]) -> str | list[str]:
         if isinstance(path, list):
-            return [str(folder / part) for part in path]
-        return str(folder / path)
+            return [str(full(part)) for part in path]
+        start = glob.escape(str(folder)) if glob.has_magic(path) else folder
+        return str(Path(start) / path)
 
     copy = dict(document)
     if "files" in copy["source"]:
