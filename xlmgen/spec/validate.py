@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from xlmgen.spec import checks, contracts
+from xlmgen.spec import checks, contracts, task_checks
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
 from xlmgen.spec.keywords import Schema, validator
@@ -46,6 +46,8 @@ def validate(
     if file == "family":
         found.extend(checks.check(document))
         found.extend(contracts.check(document, schemas, found))
+    elif file == "task":
+        found.extend(task_checks.check(document))
     # a value that could not be read was replaced: say only that
     unread = {problem.path for problem in document.problems}
     kept = (d for d in found if not d.path or d.path not in unread)
