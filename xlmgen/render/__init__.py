@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xlmgen.errors import UserError
 from xlmgen.render.context import context
 from xlmgen.render.environment import environment
 from xlmgen.render.lock import lock_text
@@ -24,14 +25,21 @@ def render(
         search: folders of templates, the nearest first; the built-in ones by default.
 
     Raises:
-        jinja2.TemplateError: a template is missing or wrong, never the user's spec.
+        UserError: a kind has a schema but no template.
     """
+    from jinja2 import TemplateNotFound
+
     templates = environment(search)
     names = context(family)
-    files = {
-        step.path: templates.get_template(step.template).render(names)
-        for step in plan(family)
-    }
+    try:
+        files = {
+            step.path: templates.get_template(step.template).render(names)
+            for step in plan(family)
+        }
+    except TemplateNotFound as error:
+        raise UserError(
+            f"there is no template {error.name}", "add it beside the kind's schema"
+        ) from error
     files[SPEC] = family.source
     files[LOCK] = lock_text(family.source, files)
     return files

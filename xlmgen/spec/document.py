@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.messages import show
 
 Path = tuple[str | int, ...]
 
@@ -28,7 +29,11 @@ def dotted(path: Path) -> str:
     """`('sizes', 'tiny', 'heads')` as `sizes.tiny.heads`; list items as `[0]`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            word = part if part.isprintable() and len(part) <= 40 else show(part)
+            text += f".{word}" if text else word
     return text
 
 

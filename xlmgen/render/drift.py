@@ -1,0 +1,121 @@
+"""What differs between a family's spec and the render in its folder, as diagnostics."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlmgen.render.changes import Change, State, changes, read_lock
+from xlmgen.render.lock import LockError
+from xlmgen.render.plan import LOCK, SPEC
+from xlmgen.spec.diagnostics import Diagnostic
+
+# Folders of a family in which a user's own files are expected.
+FREE = frozenset({"experiments", "docs", "__pycache__"})
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The problems of a folder, and the diffs that show them."""
+
+    problems: list[Diagnostic]
+    diffs: list[str]
+
+
+def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
+    """Compare a folder with its render; nothing on disk is changed."""
+    lock = read_lock(folder)
+    command = f"run `xlmgen new {folder / SPEC} --out {folder.parent}`"
+    if isinstance(lock, LockError):
+        path = str(folder / LOCK)
+        fix = f"restore it, or delete it and {command}"
+        return Drift([_problem(path, "XG305", str(lock), fix)], [])
+    found = changes(folder, rendered)
+    if lock is None and all(c.state is State.NEW for c in found if c.path != SPEC):
+        message = "this family is not rendered"
+        return Drift([_problem(str(folder / SPEC), "XG303", message, command)], [])
+    problems, diffs = [], []
+    for change in found:
+        if change.path == LOCK and not _lock_is_stale(change, found):
+            continue
+        for problem in _judge(folder, change, command):
+            problems.append(problem)
+        diffs += _diff(folder, change)
+    problems += [
+        _problem(str(folder / path), "XG304", "not rendered from the spec", "")
+        for path in _extra(folder, rendered)
+        if path not in {change.path for change in found}
+    ]
+    return Drift(problems, diffs)
+
+
+def _judge(folder: Path, change: Change, command: str) -> Iterator[Diagnostic]:
+    path, line = str(folder / change.path), _first_difference(change)
+    if change.state is State.NEW:
+        yield _problem(path, "XG303", "the rendered file is missing", command)
+    elif change.state is State.STALE:
+        message = "older than the spec or its template"
+        yield _problem(path, "XG301", message, command, line)
+    elif change.state is State.ORPHAN:
+        yield _problem(path, "XG301", "no longer rendered from the spec", command)
+    elif change.state.blocks:
+        yield _problem(path, "XG302", "edited since it was rendered", "", line)
+        if change.moved_on:
+            message = "the spec or its template has moved on since the edit"
+            fix = f"rename the file, {command}, and carry the edit over"
+            yield _problem(path, "XG301", message, fix, line)
+
+
+def _lock_is_stale(lock: Change, found: list[Change]) -> bool:
+    """Whether the lock speaks of another render; its own version does not matter."""
+    if lock.state is State.NEW:
+        return True
+    same = all(not change.moved_on for change in found if change.path != LOCK)
+    known = all(c.pristine is not None for c in found if c.path != LOCK)
+    stale_files = any(c.state is State.STALE for c in found if c.path != LOCK)
+    return not stale_files and not (same and known)
+
+
+def _diff(folder: Path, change: Change) -> list[str]:
+    """A unified diff: of an edit, what the user did; else what rendering would do."""
+    if change.state in (State.NEW, State.UNCHANGED) or change.path == LOCK:
+        return []
+    name = (folder / change.path).as_posix()
+    if change.state.blocks:
+        before, after = change.pristine or change.new, change.old
+        names = (f"{name} (rendered)", f"{name} (edited)")
+    else:
+        before, after = change.old, change.new
+        names = (f"{name} (on disk)", f"{name} (rendered anew)")
+    return [unified(before or "", after or "", *names)]
+
+
+def unified(before: str, after: str, before_name: str, after_name: str) -> str:
+    """A unified diff of two texts, ready to print."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), before_name, after_name, lineterm=""
+    )
+    return "\n".join(lines)
+
+
+def _first_difference(change: Change) -> int:
+    old, new = (change.old or "").split("\n"), (change.new or "").split("\n")
+    pairs = zip(old, new, strict=False)
+    same = next(
+        (n for n, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new))
+    )
+    return min(same, len(old) - 1) + 1
+
+
+def _extra(folder: Path, rendered: Mapping[str, str]) -> Iterator[str]:
+    """Python files in the folder that no spec asked for."""
+    for path in sorted(folder.rglob("*.py")):
+        inside = path.relative_to(folder)
+        if not FREE & set(inside.parts[:-1]) and inside.as_posix() not in rendered:
+            yield inside.as_posix()
+
+
+def _problem(path: str, code: str, message: str, fix: str, line: int = 1) -> Diagnostic:
+    return Diagnostic(path, line, 1, 2, code, "", message, fix)
