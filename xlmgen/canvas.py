@@ -44,6 +44,10 @@ class Canvas:
         """(B, L) float64 draws from [0, 1), one for every position."""
         return uniform(self.ids.shape, self.ids.device, generator)
 
+    def time(self, t: Tensor) -> Tensor:
+        """One time for all rows: () → (B,)"""
+        return t.to(self.ids.device).expand(len(self.ids))
+
     def masked_share(self) -> Tensor:
         """(B,) float64: the share of fillable positions that are still masked."""
         fillable = self.fillable.sum(1).clamp(min=1)

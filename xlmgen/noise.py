@@ -126,7 +126,7 @@ def draw_times(
     """Draw one time per row, uniform on (sampling_eps, 1].
 
     Antithetic times share one uniform draw, u_i = (u + i/B) mod 1, so that every batch
-    covers the whole interval (Kingma et al. 2021, arXiv:2107.00630, appendix I.1).
+    covers the whole interval (the low-discrepancy sampler of arXiv:2107.00630).
 
     Returns:
         (B,) float32, never 0, where the weights are infinite.
@@ -137,3 +137,18 @@ def draw_times(
     else:
         u = torch.rand(batch_size, generator=generator)
     return sampling_eps + (1 - sampling_eps) * (1 - u)
+
+
+def loop_times(clock: Tensor, t_on: float, t_off: float, plateau: float) -> Tensor:
+    """Diffusion times of a sampler that stays at one noise level for a while.
+
+    From 1 to `t_on` the clock runs the time from 1 to `plateau`, stays there until
+    `t_off`, and runs on from there to 0 (ReMDM-loop, arXiv:2503.00307).
+
+    Args:
+        clock: any shape, falling from 1 to 0.
+    """
+    before = plateau + (1 - plateau) * (clock - t_on) / (1 - t_on)
+    after = plateau * clock / t_off
+    times = torch.where(clock > t_on, before, torch.full_like(clock, plateau))
+    return torch.where(clock < t_off, after, times)

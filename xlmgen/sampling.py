@@ -22,7 +22,7 @@ def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> 
     """One draw per row by the Gumbel-max trick, in float64.
 
     In float32 the tails of the noise are cut off, which lowers the entropy of the
-    samples (Zheng et al. 2024, arXiv:2409.02908, §4).
+    samples (Zheng et al. 2024, arXiv:2409.02908).
 
     Args:
         log_probs: (…, V), normalised or not.

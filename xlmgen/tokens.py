@@ -7,7 +7,7 @@ SPECIAL_TOKENS = ("[PAD]", "[BOS]", "[EOS]", "[MASK]", "[CLS]")
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Ids of the special tokens.
+    """Ids of the special tokens, and how many ids there are in all.
 
     xlmgen's own tokenizers give every family the same five ids, in the order of
     `SPECIAL_TOKENS`, so that two families see the same ids for the same text.
@@ -18,6 +18,7 @@ class SpecialTokens:
     eos: int = 2
     mask: int = 3
     cls: int = 4
+    vocab_size: int = len(SPECIAL_TOKENS)
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,22 @@ import torch
 from torch import Tensor, nn
 
 
-def token_positions(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+def token_positions(
+    input_ids: Tensor, attention_mask: Tensor | None, past: int = 0
+) -> Tensor:
     """Positions counted over attended tokens, so that padding on either side is free.
 
     Args:
         input_ids: (B, L), the tokens of this forward pass.
-        attention_mask: (B, S) with S ≥ L over all keys, the last L of them the tokens
-            of this pass; None when all are attended and S = L.
+        attention_mask: (B, past + L) over all keys; None when all are attended.
+        past: number of cached tokens before these.
 
     Returns:
         (B, L), or (1, L) when there is no mask.
     """
     length = input_ids.shape[1]
     if attention_mask is None:
-        return torch.arange(length, device=input_ids.device)[None]
+        return torch.arange(past, past + length, device=input_ids.device)[None]
     return (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -length:]
 
 

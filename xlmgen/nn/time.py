@@ -32,7 +32,7 @@ class TimeEmbedding(nn.Module):
 
 
 class Modulation(nn.Linear):
-    """Shifts, scales and gates from a condition (adaLN-Zero, arXiv:2212.09748, §3.2).
+    """Shifts, scales and gates from a condition (adaLN-Zero, arXiv:2212.09748).
 
     Starts at zero: a block with a gate of zero passes its input through.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from xlmgen.render import types
+from xlmgen.render.kinds import DECISIONS, schedule
+from xlmgen.render.plan import BLOCKS
 from xlmgen.spec.family import FamilySpec, Part
 
 
@@ -21,7 +24,9 @@ def context(family: FamilySpec) -> dict[str, Any]:
     * `collator`, `model`, `loss`, `predictor`, `noise_schedule`: `kind` and every
       option as attributes, nested mappings too; `noise_schedule` is None without one.
     * `sizes`: size name to its numbers.
-    * `decide`: what follows from more than one block.
+    * `schedule`: the noise schedule as code, the linear one where the spec names none.
+    * `types`: the fields of its batches and of what its loss returns.
+    * what the kinds of this family decide: see `xlmgen.render.kinds`.
     """
     return {
         "name": family.name,
@@ -38,15 +43,28 @@ def context(family: FamilySpec) -> dict[str, Any]:
             None if family.noise_schedule is None else _namespace(family.noise_schedule)
         ),
         "sizes": family.sizes,
-        "decide": decisions(family),
+        "schedule": schedule.decide(family),
+        "types": types.decide(family),
+        "size_keys": [
+            key
+            for key in ("d_model", "layers", "heads", "kv_heads", "ffn")
+            if any(key in numbers for numbers in family.sizes.values())
+        ],
+        "experiment_size": "tiny"
+        if "tiny" in family.sizes
+        else next(iter(family.sizes)),
+        **decisions(family),
     }
 
 
-def decisions(family: FamilySpec) -> SimpleNamespace:
-    """What templates need to know that follows from several blocks at once."""
-    return SimpleNamespace(
-        time_input=family.model.options.get("time", "none") != "none",
-    )
+def decisions(family: FamilySpec) -> dict[str, Any]:
+    """What the kinds of this family decide for their templates, by name."""
+    kinds = {(block, getattr(family, block).kind) for block in BLOCKS}
+    return {
+        name: decide(family)
+        for key, (name, decide) in DECISIONS.items()
+        if key in kinds
+    }
 
 
 def paper_link(paper: str) -> str:

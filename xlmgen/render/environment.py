@@ -43,6 +43,7 @@ def environment(search: tuple[Path, ...] | None = None) -> Environment:
         python.comment,
         python.docstring,
         python.fill,
+        python.hang,
         python.imports,
         python.literal,
         python.mapping,

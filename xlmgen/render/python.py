@@ -120,6 +120,19 @@ def fill(text: str, width: int = WIDTH) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
+def hang(text: str, *, indent: int, taken: int) -> str:
+    """A paragraph whose first line begins at column `taken`, the others at `indent`."""
+    lines = textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=" " * taken,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)[taken:]
+
+
 def comment(text: str, indent: int = 0) -> str:
     """A paragraph as `#` lines."""
     lines = fill(" ".join(text.split()), WIDTH - indent - 2).split("\n")

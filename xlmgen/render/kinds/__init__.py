@@ -7,12 +7,14 @@ of a user's own, has no module here.
 from collections.abc import Callable
 from typing import Any
 
-from xlmgen.render.kinds import masking, network, schedule, unmasking
+from xlmgen.render.kinds import masking, metrics, network, schedule, unmasking
 from xlmgen.spec.family import FamilySpec
 
 # (block, kind) → the name that the template knows the decisions by, and who decides.
 DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
     ("collator", "masking"): ("masking", masking.decide),
+    ("loss", "masked"): ("metrics", metrics.decide),
+    ("loss", "next_token"): ("metrics", metrics.decide),
     ("model", "transformer"): ("network", network.decide),
     ("predictor", "unmasking"): ("unmasking", unmasking.decide),
 }

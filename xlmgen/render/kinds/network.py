@@ -49,9 +49,9 @@ def decide(family: FamilySpec) -> Network:
         description=f"{'causal' if causal else 'bidirectional'} transformer"
         + (" that is told the time" if time else ""),
         summary=(
-            f"{'Causal' if causal else 'Bidirectional'} transformer: rotary positions, "
+            f"{'Causal' if causal else 'Bidirectional'} transformer, rotary positions, "
             f"{NORM_WORDS[options['norm']]}, {activation}"
-            + (", modulated by time." if time else ".")
+            + ("; time-conditioned." if time else ".")
         ),
         predicts=(
             "the next token at every position"

@@ -115,7 +115,7 @@ def _headline(body: str, block: int | None) -> str:
         "random": "masked tokens are revealed in random order",
         "first_hitting": "masked tokens are revealed one by one in random order",
         "remasking": "tokens are revealed, and masked again, at random",
-        "confidence": "the tokens that the model is surest of are revealed first",
+        "confidence": "the tokens that the model is surest of come first",
     }[body]
     return what + (", block by block" if block else "")
 
@@ -123,12 +123,12 @@ def _headline(body: str, block: int | None) -> str:
 def _summary(body: str, o: Any) -> str:
     if body == "random":
         text = (
-            "Ancestral sampling (arXiv:2406.07524, eq. 6). Exact as the steps grow: "
+            "Ancestral sampling (arXiv:2406.07524). Exact as the steps grow: "
             "tokens revealed in one step are drawn independently."
         )
     elif body == "first_hitting":
         text = (
-            "First-hitting sampling (arXiv:2409.02908, §4): the reveal times themselves "
+            "First-hitting sampling (arXiv:2409.02908): the reveal times themselves "
             "are drawn, so one forward pass reveals one token of every row. Exact."
         )
     elif body == "remasking":

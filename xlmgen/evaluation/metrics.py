@@ -1,0 +1,36 @@
+"""What the renders' metrics are built on: sums that stay on the device."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class NllMetric(Metric):
+    """Accumulates `nll` and `num_tokens` of what a loss returned, over rows and ranks."""
+
+    full_state_update = False
+    total_nll: Tensor
+    total_tokens: Tensor
+    total_rows: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total_nll", "total_tokens", "total_rows"):
+            zero = torch.zeros((), dtype=torch.float64)
+            self.add_state(name, default=zero, dist_reduce_fx="sum")
+
+    def update(self, output: Mapping[str, Tensor]) -> None:
+        """Args: output with `nll` (B,) in nats and `num_tokens` (B,)."""
+        self.total_nll += output["nll"].sum()
+        self.total_tokens += output["num_tokens"].sum()
+        self.total_rows += len(output["nll"])
+
+    def per_token(self) -> Tensor:
+        """Mean nats per token: every token counts the same, whatever its batch."""
+        return self.total_nll / self.total_tokens.clamp(min=1)
+
+    def per_sequence(self) -> Tensor:
+        """Mean nats per row."""
+        return self.total_nll / self.total_rows.clamp(min=1)

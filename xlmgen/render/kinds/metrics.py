@@ -1,0 +1,37 @@
+"""What is reported of a loss: an exact likelihood, a bound, or neither."""
+
+from dataclasses import dataclass
+
+from xlmgen.spec.family import FamilySpec
+
+
+@dataclass(frozen=True)
+class Metrics:
+    summary: str
+    lines: tuple[str, ...]  # the body of `compute`
+
+
+def decide(family: FamilySpec) -> Metrics:
+    kind, weight = family.loss.kind, family.loss.options.get("weight")
+    if kind == "next_token":
+        return Metrics(
+            "Exact: nats per token, perplexity, and nats per sequence.",
+            (
+                "nll = self.per_token()",
+                'exact = {"nll": nll, "perplexity": nll.exp()}',
+                'return exact | {"sequence_nll": self.per_sequence()}',
+            ),
+        )
+    if weight == "schedule":
+        return Metrics(
+            "Upper bounds: nats per token, perplexity, and nats per sequence.",
+            (
+                "bound = self.per_token()",
+                'bounds = {"nll_bound": bound, "perplexity_bound": bound.exp()}',
+                'return bounds | {"sequence_nll_bound": self.per_sequence()}',
+            ),
+        )
+    return Metrics(
+        "Cross-entropy of the selected tokens in nats, which bounds no likelihood.",
+        ('return {"cross_entropy": self.per_token()}',),
+    )
