@@ -8,7 +8,7 @@ from torchmetrics import Metric
 
 
 class NllMetric(Metric):
-    """Accumulates `nll` and `num_tokens` of what a loss returned, over rows and ranks."""
+    """Adds up `nll` and `num_tokens` of what a loss returned, over rows and ranks."""
 
     full_state_update = False
     total_nll: Tensor

@@ -1,7 +1,7 @@
 """What the templates of a kind need decided for them, one module per kind.
 
-A template prints, it does not decide. A kind whose options are all it needs, such as one
-of a user's own, has no module here.
+A template prints, it does not decide. A kind whose options are all it needs, such as
+one of a user's own, has no module here.
 """
 
 from collections.abc import Callable

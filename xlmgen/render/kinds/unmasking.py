@@ -47,7 +47,7 @@ def decide(family: FamilySpec) -> Unmasking:
     time = family.model.options.get("time", "none") == "adaln"
     order, remask, block = o["order"], o["remask"], o["block"]
     window = remask["window"] if remask else None
-    loop = bool(window) and window["kind"] == "loop"
+    loop = window is not None and window["kind"] == "loop"
     confident = order != "random"
     noisy = confident and o["order_temperature"] > 0
     if remask:
