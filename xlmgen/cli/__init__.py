@@ -1,0 +1,98 @@
+"""The command line: one module per command, assembled here.
+
+A command parses, calls a plain function and reports. What is heavy to import (torch,
+lightning) is imported inside the command that needs it, so that the others answer at
+once. A command returns its exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from xlmgen import __version__
+from xlmgen.cli import check, explain, list_, new, report
+from xlmgen.errors import UserError
+
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+app = typer.Typer(
+    name="xlmgen",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("check")(check.check)
+app.command("new")(new.new)
+app.command("list")(list_.list_)
+app.command("explain")(explain.explain)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"xlmgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Language-model families from one YAML file.
+
+    A family is described in YAML, checked, rendered into a small PyTorch package, and
+    trained, evaluated and sampled.
+
+    Example: xlmgen new my_family.yaml
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    A user's mistake is printed as one line (or as its diagnostics), never a traceback.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        code = app(words, prog_name="xlmgen", standalone_mode=False)
+        sys.stdout.flush()
+    except UserError as error:
+        report.print_error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        _close_stdout()
+        return 1
+    except USAGE_ERROR as error:
+        print(f"error: {_usage(error)}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: BaseException) -> str:
+    """What is wrong with the words of the command line, and where help is."""
+    message = getattr(error, "format_message", lambda: str(error))()
+    command = getattr(getattr(error, "ctx", None), "command_path", "xlmgen")
+    return f"{' '.join(message.split())} See `{command} --help`."
+
+
+def _close_stdout() -> None:
+    """Let the interpreter end quietly when the reader of a pipe went away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

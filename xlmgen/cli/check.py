@@ -1,0 +1,222 @@
+"""`xlmgen check`: every problem of specs, and of renders that no longer match them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli import formats, report
+from xlmgen.errors import UserError
+from xlmgen.render.plan import LOCK, SPEC
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.document import Document
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.schemas import FILES, built_in
+from xlmgen.spec.validate import file_kind, validate
+
+FAMILIES = Path("families")
+YAML = (".yaml", ".yml")
+SPEC_LINE = re.compile(r"^[\"']?spec[\"']?[ \t]*:[ \t]*[\"']?xlmgen/", re.MULTILINE)
+# Folders that hold copies or other people's files.
+SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+    github = "github"
+    sarif = "sarif"
+
+
+@dataclass
+class Checked:
+    """What a check found, over all files."""
+
+    files: list[Path] = field(default_factory=list)
+    problems: list[Diagnostic] = field(default_factory=list)
+    diffs: list[str] = field(default_factory=list)
+
+    def exit_code(self, *, strict: bool) -> int:
+        """1 where something is wrong; with `strict`, where anything is reported."""
+        failing = self.problems if strict else [p for p in self.problems if _fails(p)]
+        return 1 if failing else 0
+
+    @property
+    def summary(self) -> str:
+        """One line: how many files, how many problems."""
+        files = _count(len(self.files), "file")
+        if not self.problems:
+            return f"{files} checked: no problems"
+        errors = sum(map(_fails, self.problems))
+        counts = [(errors, "error"), (len(self.problems) - errors, "warning")]
+        listed = " and ".join(_count(n, word) for n, word in counts if n)
+        return f"{files} checked: {listed}"
+
+
+def check(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Files, or folders to search for specs; ./families by default.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        Format, typer.Option(help="How to print the problems.")
+    ] = Format.text,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show what differs in rendered files.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Let warnings, such as edits, fail.")
+    ] = False,
+) -> int:
+    """Check specs and renders; report every problem at once.
+
+    Families, tasks and experiments are checked against their schemas, the blocks of a
+    family against each other, and a rendered family against its spec.
+
+    Exit code 0: no problems; 1: problems found; 2: the check could not run.
+
+    Example: xlmgen check families --diff
+    """
+    checked = check_paths(_default(paths))
+    if format is Format.text:
+        report.print_problems(checked.problems, file=sys.stdout)
+        if diff:
+            for part in checked.diffs:
+                report.print_diff(part)
+        print(checked.summary)
+    else:
+        output = formats.FORMATS[format.value](checked.problems)
+        if output:
+            print(output)
+    return checked.exit_code(strict=strict)
+
+
+def check_paths(paths: Iterable[Path]) -> Checked:
+    """Check files and folders.
+
+    Raises:
+        UserError: a path does not exist, or a folder holds no spec.
+    """
+    checked = Checked()
+    for path in discover(paths):
+        checked.files.append(path)
+        document = load_yaml(path)
+        problems = validate(document, guess_kind(document))
+        problems += _folder_name(path, document)
+        checked.problems += problems
+        if not problems and _is_rendered_here(path, document):
+            _check_render(path, document, checked)
+    checked.problems.sort()
+    return checked
+
+
+def discover(paths: Iterable[Path]) -> list[Path]:
+    """The files named, and the specs in the folders named, each once."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = list(_specs(path))
+            if not inside:
+                raise UserError(
+                    f"no spec in {path}",
+                    "specs are YAML files with a line such as 'spec: xlmgen/family/v1'",
+                )
+        elif os.path.lexists(path):
+            inside = [path]
+        else:
+            raise UserError(f"there is no file or folder {path}", "check the path")
+        for file in inside:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def guess_kind(document: Document) -> str:
+    """Which schema a file is meant for: by its `spec:` line, else by its keys."""
+    kind = file_kind(document)
+    if kind:
+        return kind
+    keys = set(document.data or ())
+
+    def common(file: str) -> int:
+        return len(keys & set(built_in().schema(file)["properties"]))
+
+    return max(FILES, key=common)
+
+
+def _specs(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            f for f in folders if f not in SKIPPED and not f.startswith(".")
+        )
+        for name in sorted(files):
+            path = Path(root, name)
+            if path.suffix in YAML and (name == SPEC or _has_spec_line(path)):
+                yield path
+
+
+def _has_spec_line(path: Path) -> bool:
+    try:
+        return bool(SPEC_LINE.search(path.read_text("utf-8-sig", errors="replace")))
+    except OSError:
+        return False
+
+
+def _folder_name(path: Path, document: Document) -> list[Diagnostic]:
+    """The problem of a family whose folder has another name, if that is so."""
+    name = (document.data or {}).get("name")
+    folder = path.resolve().parent
+    if not _is_in_place(path) or not isinstance(name, str) or name == folder.name:
+        return []
+    message = f"'{name}' is in a folder named '{folder.name}'"
+    fix = "rename one of them: a family is imported by its folder's name"
+    return [document.diagnostic("XG110", ("name",), message, fix)]
+
+
+def _is_in_place(path: Path) -> bool:
+    """Whether a file is the spec in a family's folder, and not one on its own."""
+    folder = path.resolve().parent
+    rendered = (folder / LOCK).exists() or folder.parent.name == FAMILIES.name
+    return path.name == SPEC and rendered
+
+
+def _is_rendered_here(path: Path, document: Document) -> bool:
+    return file_kind(document) == "family" and _is_in_place(path)
+
+
+def _check_render(path: Path, document: Document, checked: Checked) -> None:
+    from xlmgen.render import render
+    from xlmgen.render.drift import drift
+    from xlmgen.spec.family import family_spec
+
+    result = drift(path.parent, render(family_spec(document)))
+    checked.problems += result.problems
+    checked.diffs += result.diffs
+
+
+def _default(paths: Sequence[str] | None) -> list[Path]:
+    if paths:
+        return [Path(path) for path in paths]
+    if FAMILIES.is_dir():
+        return [FAMILIES]
+    raise UserError(
+        "there is no folder ./families here", "name the files or folders to check"
+    )
+
+
+def _fails(problem: Diagnostic) -> bool:
+    return problem.severity == "error"
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

@@ -1,0 +1,95 @@
+"""`xlmgen explain`: what a key of a spec, or a code of a diagnostic, means."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli import report
+from xlmgen.errors import UserError
+from xlmgen.spec.diagnostics import CODES
+from xlmgen.spec.explain import Entry
+from xlmgen.spec.explain import explain as find
+
+CODE = re.compile(r"XG\d+", re.IGNORECASE)
+
+
+def explain(
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="A key such as predictor.order, or a code such as XG104.",
+            show_default=False,
+        ),
+    ] = "",
+) -> int:
+    """Explain a key of a spec, or a diagnostic's code.
+
+    A key is told with its type, default, allowed values and examples.
+
+    Example: xlmgen explain predictor.unmasking.remask
+    """
+    if CODE.fullmatch(path):
+        print(explain_code(path.upper()))
+        return 0
+    for number, entry in enumerate(find(path)):
+        if number:
+            print()
+        show(entry)
+    return 0
+
+
+def explain_code(code: str) -> str:
+    """A code's meaning in one line.
+
+    Raises:
+        UserError: there is no such code.
+    """
+    if code not in CODES:
+        raise UserError(f"there is no code {code}", f"codes: {', '.join(CODES)}")
+    return f"{code} ({CODES[code].severity}): {CODES[code].meaning}"
+
+
+def show(entry: Entry) -> None:
+    """Print one key: what it is, then what is inside it."""
+    of_kind = entry.kind and not entry.path.endswith(f".{entry.kind}")
+    kind = f"  (kind: {entry.kind})" if of_kind else ""
+    _print(f"{entry.path}{kind}", "bold")
+    _print(f"  {entry.description}")
+    children = entry.children
+    rows = [("type", "a mapping" if children else entry.type)]
+    if "." in entry.path:
+        rows.append(("default", entry.default))
+    if entry.allowed and not children:
+        rows.append(("allowed", ", ".join(entry.allowed)))
+    if entry.examples:
+        rows.append(("examples", "; ".join(entry.examples)))
+    for label, text in rows:
+        _print(f"  {label:<9} {text}")
+    if children:
+        _print("  keys")
+    width = max((len(_label(child)) for child in children), default=0)
+    for child in children:
+        _print(f"    {_label(child):<{width}}  {_first_sentence(child.description)}")
+
+
+def _label(entry: Entry) -> str:
+    name = entry.path.rpartition(".")[2]
+    return f"{entry.kind}.{name}" if entry.kind else name
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.:;])\s", text, maxsplit=1)[0].rstrip(":;")
+
+
+def _print(line: str, style: str = "") -> None:
+    if style and report.is_terminal(sys.stdout):
+        from rich.console import Console
+        from rich.text import Text
+
+        Console(soft_wrap=True).print(Text(line, style))
+    else:
+        print(line)

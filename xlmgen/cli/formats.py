@@ -1,0 +1,137 @@
+"""Diagnostics as text for people, and as json, github or sarif for programs."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from xlmgen import __version__
+from xlmgen.spec.diagnostics import CODES, Diagnostic
+
+WIDEST = 100  # characters of a source line that are shown
+
+
+def text(problems: Sequence[Diagnostic]) -> str:
+    """One paragraph for each problem: place, code, message; the line with carets."""
+    return "\n".join(_paragraph(problem) for problem in problems)
+
+
+def heading(problem: Diagnostic) -> str:
+    """`file:line:col  code  message`."""
+    place = f"{problem.file}:{problem.line}:{problem.col}"
+    return f"{place}  {problem.code}  {problem.text}"
+
+
+def source(problem: Diagnostic) -> tuple[str, str] | None:
+    """The source line with its number, and the carets below it; None without a line."""
+    if not problem.excerpt.strip():
+        return None
+    first = max(0, problem.col - WIDEST // 2) if len(problem.excerpt) > WIDEST else 0
+    line = "".join(c if c.isprintable() else " " for c in problem.excerpt)
+    shown = line[first : first + WIDEST]
+    start, stop = problem.col - 1 - first, min(problem.end_col - 1 - first, len(shown))
+    marks = " " * _columns(shown[:start]) + "^" * max(1, _columns(shown[start:stop]))
+    number = f"{problem.line:>3}"
+    return f"{number} | {shown}", f"{' ' * len(number)} | {marks}"
+
+
+def as_json(problems: Sequence[Diagnostic]) -> str:
+    """A list of objects with the fields of a diagnostic, and its severity."""
+    rows = [asdict(p) | {"severity": p.severity} for p in problems]
+    for row in rows:
+        del row["excerpt"]
+    return json.dumps(rows, indent=2)
+
+
+def github(problems: Sequence[Diagnostic]) -> str:
+    """Workflow commands that GitHub shows as annotations beside the lines."""
+    return "\n".join(_annotation(problem) for problem in problems)
+
+
+def sarif(problems: Sequence[Diagnostic]) -> str:
+    """A SARIF 2.1.0 log, for code scanning."""
+    used = sorted({problem.code for problem in problems})
+    rules = [
+        {"id": code, "shortDescription": {"text": CODES[code].meaning}} for code in used
+    ]
+    log = {
+        "version": "2.1.0",
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "xlmgen",
+                        "version": __version__,
+                        "rules": rules,
+                    }
+                },
+                "columnKind": "unicodeCodePoints",
+                "results": [_result(problem) for problem in problems],
+            }
+        ],
+    }
+    return json.dumps(log, indent=2)
+
+
+FORMATS: dict[str, Callable[[Sequence[Diagnostic]], str]] = {
+    "text": text,
+    "json": as_json,
+    "github": github,
+    "sarif": sarif,
+}
+
+
+def _paragraph(problem: Diagnostic) -> str:
+    return "\n".join([heading(problem), *(source(problem) or ())])
+
+
+def _columns(shown: str) -> int:
+    """How many columns of a terminal a text takes: wide characters take two."""
+    return sum(
+        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in shown
+    )
+
+
+def _annotation(problem: Diagnostic) -> str:
+    properties = {
+        "file": Path(problem.file).as_posix(),
+        "line": problem.line,
+        "col": problem.col,
+        "endColumn": problem.end_col,
+        "title": problem.code,
+    }
+    listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{problem.severity} {listed}::{_data(problem.text)}"
+
+
+def _data(value: object) -> str:
+    escaped = str(value).replace("%", "%25")
+    return escaped.replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: object) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")
+
+
+def _result(problem: Diagnostic) -> dict[str, Any]:
+    path = Path(problem.file)
+    uri = path.as_uri() if path.is_absolute() else quote(path.as_posix())
+    region = {
+        "startLine": problem.line,
+        "startColumn": problem.col,
+        "endColumn": problem.end_col,
+    }
+    place = {"artifactLocation": {"uri": uri}, "region": region}
+    return {
+        "ruleId": problem.code,
+        "level": problem.severity,
+        "message": {"text": problem.text},
+        "locations": [{"physicalLocation": place}],
+    }

@@ -1,0 +1,94 @@
+"""`xlmgen list`: the families and tasks that can be used here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlmgen.cli import report
+from xlmgen.registry import SPEC, Found, find_families
+from xlmgen.spec.load import load_yaml
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the listing."""
+
+    name: str
+    title: str
+    detail: str
+    origin: str
+
+
+def list_() -> int:
+    """List the families and tasks that can be used here.
+
+    Example: xlmgen list
+    """
+    from xlmgen.tasks import find_tasks
+
+    families = [family_row(found) for found in find_families()]
+    show("families", families, "write one with `xlmgen new FILE.yaml`")
+    print()
+    show("tasks", [task_row(name, path) for name, path in find_tasks()], "none found")
+    return 0
+
+
+def family_row(found: Found) -> Row:
+    """A family's title, its blocks' kinds, and what it shadows."""
+    data = load_yaml(found.folder / SPEC).data
+    if data is None:
+        return Row(found.name, "(spec cannot be read)", "", _origin(found))
+    blocks = [data.get(block) for block in ("collator", "model", "loss", "predictor")]
+    kinds = [str(block.get("kind")) for block in blocks if isinstance(block, dict)]
+    return Row(
+        found.name, str(data.get("title", "")), " · ".join(kinds), _origin(found)
+    )
+
+
+def task_row(name: str, path: Path) -> Row:
+    """A task's title or summary, its layout, and its file."""
+    data = load_yaml(path).data or {}
+    title = str(data.get("title") or data.get("summary") or "")
+    return Row(name, title, str(data.get("layout", "")), _short(path))
+
+
+def show(heading: str, rows: Sequence[Row], empty: str) -> None:
+    """A table in a terminal, aligned columns in a pipe."""
+    if not rows:
+        print(f"{heading}: {empty}")
+        return
+    if report.is_terminal(sys.stdout):
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for column in (heading, "title", "blocks" if heading == "families" else ""):
+            table.add_column(column, style="bold" if column == heading else "")
+        table.add_column("from", style="dim")
+        for row in rows:
+            table.add_row(row.name, row.title, row.detail, row.origin)
+        Console().print(table)
+        return
+    print(f"{heading}:")
+    cells = [(row.name, row.title, row.detail, row.origin) for row in rows]
+    widths = [max(len(cell[i]) for cell in cells) for i in range(4)]
+    for cell in cells:
+        padded = (f"{c:<{w}}" for c, w in zip(cell, widths, strict=True) if w)
+        print(f"  {'  '.join(padded)}".rstrip())
+
+
+def _origin(found: Found) -> str:
+    if not found.shadows:
+        return found.origin
+    return f"{found.origin} (shadows {', '.join(map(_short, found.shadows))})"
+
+
+def _short(path: Path) -> str:
+    """A path under the current folder without it; others as they are."""
+    inside = os.path.relpath(path)
+    return str(path) if inside.startswith(os.pardir) else inside

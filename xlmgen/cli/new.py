@@ -1,0 +1,97 @@
+"""`xlmgen new`: render a family's spec into a package."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli import report
+from xlmgen.render.apply import refusal, write
+from xlmgen.render.changes import Change, State, changes
+from xlmgen.render.drift import unified
+from xlmgen.spec.family import read_family
+
+STYLES = {
+    State.NEW: "green",
+    State.UNCHANGED: "dim",
+    State.STALE: "yellow",
+    State.ORPHAN: "red",
+    State.EDITED: "bold red",
+    State.FOREIGN: "bold red",
+}
+WORDS = {State.STALE: "rewritten", State.ORPHAN: "removed"}
+
+
+def new(
+    file: Annotated[Path, typer.Argument(help="The family's YAML file.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder to put the family's folder in.")
+    ] = Path("families"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be written.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show every change; write nothing.")
+    ] = False,
+) -> int:
+    """Render a family's spec into a Python package.
+
+    A file that xlmgen did not write, or that was edited since, is never overwritten.
+
+    Example: xlmgen new my_family.yaml
+    """
+    from xlmgen.render import render
+
+    family = read_family(file)
+    folder = out / family.name
+    planned = changes(folder, render(family))
+    if diff:
+        for change in planned:
+            show_diff(folder, change)
+        return 0
+    refused = [change for change in planned if change.state.blocks]
+    if dry_run:
+        show_files(folder, planned, "would be written to")
+        if refused:
+            report.print_error(refusal(folder, refused))
+        return 1 if refused else 0
+    write(folder, planned)
+    show_files(folder, planned, "written to")
+    print("\nnext:")
+    print(f"  pytest {folder}")
+    print(f"  xlmgen train {folder / 'experiments' / 'star_tiny.yaml'}")
+    return 0
+
+
+def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
+    """List every file with what happens to it, and count."""
+    ordered = sorted(planned, key=lambda change: ("/" in change.path, change.path))
+    words = [(c.path, WORDS.get(c.state, c.state.value), c.state) for c in ordered]
+    if report.is_terminal(sys.stdout):
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console()
+        console.print(Text(f"{folder}/", "bold"))
+        for path, word, state in words:
+            console.print(Text.assemble(f"  {path:<44}", (word, STYLES[state])))
+    else:
+        print(f"{folder}/")
+        for path, word, _ in words:
+            print(f"  {path:<44}{word}")
+    done = [word for _, word, state in words if state is not State.UNCHANGED]
+    print(f"{len(done)} of {len(words)} files {verb} {folder}")
+
+
+def show_diff(folder: Path, change: Change) -> None:
+    """The unified diff from what is on disk to what would be written."""
+    if change.state is State.UNCHANGED:
+        return
+    name = (folder / change.path).as_posix()
+    before = "/dev/null" if change.state is State.NEW else name
+    after = "/dev/null" if change.state is State.ORPHAN else name
+    report.print_diff(unified(change.old or "", change.new or "", before, after))

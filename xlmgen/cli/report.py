@@ -1,0 +1,82 @@
+"""What the command line prints: in colour where a person sees it, plain in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from xlmgen.cli import formats
+from xlmgen.errors import UserError
+from xlmgen.spec.diagnostics import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+SEVERITY_STYLE = {"error": "bold red", "warning": "bold yellow"}
+DIFF_STYLE = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person watches the stream, so that colour helps."""
+    return stream.isatty()
+
+
+def print_problems(problems: Sequence[Diagnostic], *, file: TextIO) -> None:
+    """Diagnostics as paragraphs of text."""
+    if not problems:
+        return
+    if is_terminal(file):
+        for problem in problems:
+            _print_rich(_coloured(problem), file)
+    else:
+        print(formats.text(problems), file=file)
+
+
+def print_diff(diff: str) -> None:
+    """A unified diff, added and removed lines in their colours."""
+    if not is_terminal(sys.stdout):
+        print(diff)
+        return
+    from rich.text import Text
+
+    for line in diff.split("\n"):
+        bold = line.startswith(("+++", "---"))
+        style = "bold" if bold else DIFF_STYLE.get(line[:1], "")
+        _print_rich(Text(line, style), sys.stdout)
+
+
+def print_error(error: UserError) -> None:
+    """A user's mistake on stderr: its diagnostics, or one line."""
+    if isinstance(error, SpecError):
+        print_problems(error.diagnostics, file=sys.stderr)
+        return
+    if is_terminal(sys.stderr):
+        from rich.text import Text
+
+        line = Text.assemble(("error", SEVERITY_STYLE["error"]), f": {error}")
+        _print_rich(line, sys.stderr)
+    else:
+        print(f"error: {error}", file=sys.stderr)
+
+
+def _print_rich(line: Text, file: TextIO) -> None:
+    from rich.console import Console
+
+    Console(file=file, soft_wrap=True).print(line)
+
+
+def _coloured(problem: Diagnostic) -> Text:
+    from rich.text import Text
+
+    place = f"{problem.file}:{problem.line}:{problem.col}"
+    style = SEVERITY_STYLE[problem.severity]
+    said = f"{problem.path}: {problem.message}" if problem.path else problem.message
+    result = Text.assemble((place, "bold"), "  ", (problem.code, style), f"  {said}")
+    if problem.fix:
+        result.append(f"; {problem.fix}", "cyan")
+    shown = formats.source(problem)
+    if shown:
+        result.append(f"\n{shown[0]}\n")
+        result.append(shown[1], style)
+    return result

@@ -1,0 +1,182 @@
+"""What the schemas say about a key, such as `experiment.training.max_steps`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from xlmgen.errors import UserError
+from xlmgen.spec.keywords import Schema
+from xlmgen.spec.messages import closest, either, expected, show, types
+from xlmgen.spec.schemas import FILES, Schemas, built_in
+
+ANY = "<name>"  # stands for a key that the user chooses, such as a size's name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key, or one kind of a block, as the schemas describe it.
+
+    Args:
+        path: its full path, the kind of file first: `family.predictor.order`.
+        kind: the kind whose option it is, where a block has several.
+        schema: its JSON Schema.
+        required: whether it must be given.
+    """
+
+    path: str
+    kind: str | None
+    schema: Schema
+    required: bool = False
+
+    @property
+    def description(self) -> str:
+        return str(self.schema.get("description", ""))
+
+    @property
+    def type(self) -> str:
+        """What may be written, in words."""
+        if "enum" in self.schema and len(self.schema["enum"]) > 1:
+            return "one of the allowed values"
+        names = self.schema.get("type")
+        if names and "oneOf" not in self.schema and "anyOf" not in self.schema:
+            return types(names)
+        return expected(self.schema)
+
+    @property
+    def default(self) -> str:
+        if "default" in self.schema:
+            return show(self.schema["default"])
+        return "none; it is required" if self.required else "none"
+
+    @property
+    def allowed(self) -> list[str]:
+        """The values or range that it is limited to; empty without a limit."""
+        if "enum" in self.schema:
+            return [show(value) for value in self.schema["enum"]]
+        if "const" in self.schema:
+            return [show(self.schema["const"])]
+        words = expected(self.schema)
+        limited = words != self.type and self.schema.get("type") not in ("object",)
+        return [words] if limited else []
+
+    @property
+    def examples(self) -> list[str]:
+        return [show(example) for example in self.schema.get("examples", ())]
+
+    @property
+    def children(self) -> list[Entry]:
+        """The keys inside it, those of all kinds."""
+        return list(_children(self))
+
+
+def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
+    """Every key that a path names: one, or one for each kind that has it.
+
+    The kind of file may be left out (`loss.weight`), and a kind may stand after its
+    block (`predictor.unmasking.steps`).
+
+    Raises:
+        UserError: there is no such key; the message lists what there is instead.
+    """
+    schemas = schemas or built_in()
+    roots = {file: Entry(file, None, schemas.schema(file), True) for file in FILES}
+    words = [w for w in re.split(r"\.|\[\d*\]", path.strip()) if w]
+    if not words:
+        return list(roots.values())
+    if words[0] in roots:
+        found, rest = [roots[words[0]]], words[1:]
+    else:
+        having = [r for r in roots.values() if _step([r], words[0])]
+        if not having:
+            known = [*roots, *(_name(c) for r in roots.values() for c in r.children)]
+            raise _unknown(words[0], known, "")
+        found, rest = having[:1], words
+    for word in rest:
+        inside = _step(found, word)
+        if not inside:
+            kinds = [e.kind for e in found if e.kind and not e.path.endswith(e.kind)]
+            known = [_name(c) for e in found for c in e.children] + kinds
+            raise _unknown(word, known, found[0].path)
+        found = inside
+    return found
+
+
+def _step(entries: list[Entry], word: str) -> list[Entry]:
+    """The children of this name; of a block also a kind; else a key to be chosen."""
+    named = [c for e in entries for c in e.children if _name(c) == word]
+    if not named:
+        named = [
+            Entry(f"{entry.path}.{kind}", kind, schema, False)
+            for entry in entries
+            for kind, schema in _kinds(entry.schema)
+            if kind == word
+        ]
+    if not named:
+        named = [
+            Entry(f"{c.path.removesuffix(ANY)}{word}", c.kind, c.schema)
+            for e in entries
+            for c in e.children
+            if _name(c) == ANY
+        ]
+    return named
+
+
+def _children(entry: Entry) -> Iterator[Entry]:
+    seen: set[tuple[str, str | None]] = set()
+    kinds = {kind for kind, _ in _kinds(entry.schema)}
+    for kind, schema in _parts(entry.schema, entry.kind):
+        for key, sub in schema.get("properties", {}).items():
+            one_of_many = key == "kind" and kind in kinds
+            if one_of_many or (key, kind) in seen or "description" not in sub:
+                continue
+            seen.add((key, kind))
+            required = key in schema.get("required", ())
+            yield Entry(f"{entry.path}.{key}", kind, sub, required)
+        chosen = schema.get("additionalProperties")
+        if isinstance(chosen, dict):
+            yield Entry(f"{entry.path}.{ANY}", kind, chosen)
+
+
+def _parts(schema: Schema, kind: str | None) -> Iterator[tuple[str | None, Schema]]:
+    """A schema and all its branches, each with the kind that it is for."""
+    own = schema.get("properties", {}).get("kind", {}).get("const", kind)
+    yield own, schema
+    for branch in _branches(schema):
+        yield from _parts(branch, own)
+
+
+def _branches(schema: Schema) -> Iterator[Schema]:
+    for keyword in ("allOf", "oneOf", "anyOf"):
+        yield from schema.get(keyword, ())
+    for keyword in ("then", "else", "items"):
+        if isinstance(schema.get(keyword), dict):
+            yield schema[keyword]
+
+
+def _kinds(schema: Schema) -> list[tuple[str, Schema]]:
+    """The kinds that a block can be, with their schemas."""
+    parts = [(kind, part) for kind, part in _parts(schema, None) if kind]
+    own = schema.get("properties", {}).get("kind", {}).get("const")
+    return [
+        (kind, part)
+        for kind, part in parts
+        if kind != own and "const" in part.get("properties", {}).get("kind", {})
+    ]
+
+
+def _name(entry: Entry) -> str:
+    return entry.path.rpartition(".")[2]
+
+
+def _unknown(word: str, known: list[Any], where: str) -> UserError:
+    names = list(dict.fromkeys(known))
+    guess = closest(word, names)
+    place = f"in '{where}'" if where else "in any schema"
+    if guess:
+        fix = f"did you mean '{guess}'?"
+    else:
+        fix = f"there is {either(names)}" if names else "it is a plain value"
+    return UserError(f"there is no key '{word}' {place}", fix)
