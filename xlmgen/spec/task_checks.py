@@ -25,8 +25,9 @@ def check(document: Document) -> Iterator[Diagnostic]:
                 f"star graphs have a prompt and an answer, and '{layout}' has not",
                 "write layout: seq2seq",
             )
-    else:
-        yield from _star_metrics(document, data.get("metrics"))
+    elif "generator" not in source:
+        if layout in ("seq2seq", "infill"):
+            yield from _star_metrics(document, data.get("metrics"))
         if source.get("format") == "txt" and layout in ("seq2seq", "infill"):
             yield document.diagnostic(
                 "XG108",

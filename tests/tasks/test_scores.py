@@ -1,0 +1,81 @@
+"""Scores: the whole target counts, and nothing behind the answer does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from xlmgen.errors import UserError
+from xlmgen.evaluation.scores import METRICS, score, score_rows
+from xlmgen.tasks import load_task
+
+
+@pytest.fixture(scope="module")
+def task():
+    return load_task("star_tiny")
+
+
+def pair(target, prompt=(5, 6, 5, 6)):
+    return {"prompt": np.array(prompt), "target": np.array(target)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "exact", "accuracy"),
+    [
+        ([1, 2, 3, 4], 1, 1),
+        ([1, 2, 3], 0, 3 / 4),  # all of it right, and short
+        ([], 0, 0),
+        ([1, 2, 3, 4, 5], 0, 4 / 5),  # too long
+        ([1, 2, 4, 3], 0, 2 / 4),
+        ([2, 3, 4], 0, 0),  # shifted by one
+    ],
+)
+def test_exact_match_and_token_accuracy(task, answer, exact, accuracy):
+    rows = score_rows(task, [pair([1, 2, 3, 4])], [answer])
+    assert rows["exact_match"] == [exact]
+    assert rows["token_accuracy"] == [accuracy]
+
+
+def test_an_empty_target_wants_an_empty_answer(task):
+    rows = score_rows(task, [pair([])] * 2, [[], [7]])
+    assert rows["exact_match"] == [1, 0]
+    assert rows["token_accuracy"] == [1, 0]
+
+
+def test_the_mean_is_over_all_rows(task):
+    examples = [pair([1, 2]), pair([3, 4]), pair([5, 6])]
+    scores = score(task, examples, [[1, 2], [3, 9], [5, 6]])
+    assert scores["exact_match"] == pytest.approx(2 / 3)
+    assert scores["token_accuracy"] == pytest.approx(5 / 6)
+    assert list(scores) == list(task.metrics)
+
+
+def test_true_answers_of_a_task_score_one(task):
+    examples = task.examples("validation")
+    answers = [example["target"].tolist() for example in examples]
+    assert score(task, examples, answers) == dict.fromkeys(task.metrics, 1.0)
+    others = [*answers[1:], answers[0]]
+    assert score(task, examples, others)["valid_path"] < 0.1
+
+
+def test_only_the_holes_of_an_infilled_sequence_count():
+    task = replace(load_task("star_tiny"), metrics=("exact_match", "token_accuracy"))
+    example = {"tokens": np.array([7, 8, 9, 8]), "given": np.array([1, 0, 1, 0])}
+    rows = score_rows(task, [example] * 2, [[8, 8], [8, 7]])
+    assert rows == {"exact_match": [1, 0], "token_accuracy": [1, 0.5]}
+
+
+def test_answers_and_examples_must_be_as_many(task):
+    with pytest.raises(ValueError, match="shorter"):
+        score(task, [pair([1]), pair([2])], [[1]])
+    with pytest.raises(UserError, match="no examples to score"):
+        score(task, [], [])
+
+
+def test_the_schema_and_the_metrics_agree():
+    import json
+
+    from xlmgen import resources
+
+    schema = json.loads((resources.root() / "schemas/task.schema.json").read_text())
+    assert schema["properties"]["metrics"]["items"]["enum"] == list(METRICS)
