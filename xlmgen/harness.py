@@ -6,6 +6,7 @@ when, is the business of `xlmgen.training.recorder`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torchmetrics import MeanMetric
 
+from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
 from xlmgen.family import Family
 from xlmgen.tokens import SpecialTokens
@@ -30,21 +32,19 @@ class Harness(LightningModule):
 
     Args:
         family: the parts to train.
-        vocab_size: ids of the task's tokenizer, special ones included.
-        tokens: which of them are special.
+        tokens: the special tokens of the task's tokenizer.
         experiment: size, model overrides and training settings.
     """
 
     def __init__(
         self,
         family: Family,
-        vocab_size: int,
         tokens: SpecialTokens,
         experiment: Experiment,
     ) -> None:
         super().__init__()
         self.training_settings = experiment.training
-        self.model = build_model(family, vocab_size, experiment)
+        self.model = build_model(family, tokens, experiment)
         self.loss = family.loss(tokens)
         self.step = self._compiled() if experiment.training.compile else self._step
         self.metrics = family.metrics()
@@ -123,8 +123,25 @@ class Harness(LightningModule):
 
 
 def build_model(
-    family: Family, vocab_size: int, experiment: Experiment
+    family: Family, tokens: SpecialTokens, experiment: Experiment
 ) -> torch.nn.Module:
-    """The family's model at the experiment's size."""
+    """The family's model at the experiment's size.
+
+    Raises:
+        UserError: the family has no such size, or its model takes no such number.
+    """
+    if experiment.size not in family.sizes:
+        known = ", ".join(family.sizes)
+        raise UserError(
+            f"size: the family {family.name} has no size '{experiment.size}'",
+            f"its sizes are {known}",
+        )
+    known = inspect.signature(family.model).parameters
+    for name in experiment.model:
+        if name not in known:
+            raise UserError(
+                f"model.{name}: the model of {family.name} takes no such number",
+                f"remove the key; its size has {', '.join(list(known)[1:])}",
+            )
     numbers = {**family.sizes[experiment.size], **experiment.model}
-    return family.model(vocab_size, **numbers)
+    return family.model(tokens.vocab_size, **numbers)

@@ -49,7 +49,7 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     data["name"] = data["name"] or "-".join(
         (stem(data["family"]), stem(data["task"]), data["size"])
     )
-    return settle(data, origins)
+    return settle(data, origins, Path(path))
 
 
 def leaves(data: Mapping[str, Any], at: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

@@ -56,6 +56,7 @@ class Experiment:
         size: one of the family's sizes.
         model: numbers of the network that differ from the size's.
         predictor: numbers of the predictor that differ from the family's.
+        file: the YAML file that it was read from.
         data: the whole experiment as plain data, every default filled in.
         origins: where each value of `data` came from, by dotted path: `default`, a
             `file:line`, or `command line`.
@@ -70,11 +71,14 @@ class Experiment:
     training: Training
     evaluation: Evaluation
     loggers: tuple[str, ...]
+    file: Path
     data: Mapping[str, Any] = field(repr=False)
     origins: Mapping[str, str] = field(repr=False, compare=False)
 
 
-def settle(data: Mapping[str, Any], origins: Mapping[str, str]) -> Experiment:
+def settle(
+    data: Mapping[str, Any], origins: Mapping[str, str], file: Path
+) -> Experiment:
     """The dataclasses of a checked experiment whose defaults are filled in."""
     training = dict(data["training"])
     training["betas"] = tuple(training["betas"])
@@ -88,6 +92,7 @@ def settle(data: Mapping[str, Any], origins: Mapping[str, str]) -> Experiment:
         training=Training(**training),
         evaluation=Evaluation(**data["evaluation"]),
         loggers=tuple(data["loggers"]),
+        file=file,
         data=data,
         origins=origins,
     )

@@ -83,7 +83,7 @@ class TrainingProgress(Callback):
             self._print(f"step {step}/{steps}  {state}")
 
     def _show_validation(self, step: int) -> None:
-        self._print(f"[green]step {step}[/]  {summary(self._recorder.validation)}")
+        self._print(f"[green]step {step}[/]  {summary(self._recorder.headline)}")
         # A validation's time is not the steps'.
         self._clock = (step, time.perf_counter())
 

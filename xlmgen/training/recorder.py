@@ -11,7 +11,7 @@ from torch import Tensor
 from xlmgen.harness import Harness
 from xlmgen.training.optimizer import learning_rate_factor
 
-Scorer = Callable[[Harness], Mapping[str, float]]
+Scorer = Callable[[Trainer, Harness], Mapping[str, float]]
 """Generates and scores answers with a harness's model: exact match and the like."""
 
 
@@ -22,7 +22,8 @@ class Recorder(Callback):
         log_every, validate_every: in optimiser steps.
         scorer: what to add to a validation's losses; None adds nothing.
 
-    `train` and `validation` hold the latest numbers, for progress and checkpoints.
+    `train` and `validation` hold the latest numbers, for checkpoints and progress;
+    `headline` those of a validation that a person wants to see go by.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Recorder(Callback):
         super().__init__()
         self.train: dict[str, float] = {}
         self.validation: dict[str, float] = {}
+        self.headline: dict[str, float] = {}
         self.logged_at: int | None = None
         self.validated_at: int | None = None
         self._log_every = log_every
@@ -94,10 +96,10 @@ class Recorder(Callback):
         self, trainer: Trainer, pl_module: LightningModule
     ) -> None:
         assert isinstance(pl_module, Harness)
-        metrics = dict(pl_module.validation_metrics())
-        if self._scorer is not None:
-            metrics |= self._scorer(pl_module)
-        self.validation = {f"val/{name}": value for name, value in metrics.items()}
+        metrics = pl_module.validation_metrics()
+        scores = self._scorer(trainer, pl_module) if self._scorer is not None else {}
+        self.headline = _named({"loss": metrics["loss"], **scores})
+        self.validation = _named({**metrics, **scores})
         log(trainer, self.validation, trainer.global_step)
 
     # The losses since the last row are part of a checkpoint: the row after it is the
@@ -112,6 +114,10 @@ class Recorder(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._sum is not None:
             self._sum = self._sum.to(pl_module.device)
+
+
+def _named(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {f"val/{name}": value for name, value in metrics.items()}
 
 
 def ends_step(trainer: Trainer, batch_idx: int) -> bool:

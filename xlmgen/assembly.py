@@ -1,0 +1,72 @@
+"""What a run is made of, put together: family, task, data, model and predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from xlmgen.data.datamodule import DataModule
+from xlmgen.evaluation.predictor import build_predictor
+from xlmgen.family import Family
+from xlmgen.harness import Harness
+from xlmgen.run import Run
+from xlmgen.tasks import Task
+from xlmgen.tokens import SpecialTokens
+from xlmgen.training import rng
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of a run, made from what its folder holds."""
+
+    family: Family
+    task: Task
+    data: DataModule
+    harness: Harness
+    predictor: Any
+
+    @property
+    def tokens(self) -> SpecialTokens:
+        return self.task.tokenizer.special
+
+
+def assemble(
+    run: Run,
+    *,
+    family: Family | None = None,
+    predictor: Mapping[str, Any] | None = None,
+) -> Assembly:
+    """Import the run's family and build its parts, with freshly initialised weights.
+
+    Args:
+        run: the run folder.
+        family: instead of the run's own, a variant of it.
+        predictor: numbers of the predictor over those of the experiment.
+
+    Raises:
+        UserError: the parts do not fit together.
+    """
+    experiment, settings = run.experiment, run.experiment.training
+    family, task = family or run.load_family(), run.load_task()
+    tokens = task.tokenizer.special
+    data = DataModule(
+        task,
+        family,
+        batch_size=settings.batch_size,
+        eval_batch_size=experiment.evaluation.batch_size,
+        seed=settings.seed,
+        num_workers=settings.num_workers,
+        pin_memory=torch.cuda.is_available() and settings.accelerator != "cpu",
+    )
+    numbers = {**experiment.predictor, **(predictor or {})}
+    rng.seed(settings.seed)
+    return Assembly(
+        family,
+        task,
+        data,
+        Harness(family, tokens, experiment),
+        build_predictor(family, tokens, numbers),
+    )

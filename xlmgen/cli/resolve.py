@@ -1,0 +1,49 @@
+"""`xlmgen resolve`: an experiment with every default filled in."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli import report
+from xlmgen.experiment import resolve as resolve_experiment
+from xlmgen.experiment.family_check import check_family, family_folder
+from xlmgen.experiment.show import to_yaml
+
+EXPERIMENT = Annotated[
+    Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment.")
+]
+OVERRIDES = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Values over the file's, such as training.max_steps=500.",
+    ),
+]
+
+
+def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
+    """Show an experiment with every default, and where each value came from.
+
+    The output is YAML that resolves to itself.
+
+    Example: xlmgen resolve experiment.yaml training.seed=1
+    """
+    resolved = resolve_experiment(experiment, overrides or ())
+    check_family(resolved, family_folder(resolved))
+    text = to_yaml(resolved)
+    if not report.is_terminal(sys.stdout):
+        print(text, end="")
+        return 0
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True)
+    for line in text.splitlines():
+        value, mark, origin = line.partition("  # ")
+        style = "dim" if origin == "default" else "cyan"
+        console.print(Text.assemble(value, (mark + origin, style)))
+    return 0

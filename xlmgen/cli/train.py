@@ -1,0 +1,59 @@
+"""`xlmgen train`: train an experiment into a run folder."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES
+
+RUNS = Path("runs")
+
+
+class Debug(StrEnum):
+    """Short runs that show whether the parts work."""
+
+    overfit = "overfit"
+    smoke = "smoke"
+
+
+def train(
+    experiment: EXPERIMENT,
+    overrides: OVERRIDES = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run folder; runs/NAME by default. A run that is there continues."
+        ),
+    ] = None,
+    debug: Annotated[
+        Debug | None,
+        typer.Option(help="overfit: learn one batch. smoke: two steps of everything."),
+    ] = None,
+) -> int:
+    """Train a family on a task; the same command continues a run that was stopped.
+
+    Ctrl-C saves a checkpoint first.
+
+    Example: xlmgen train families/mdlm/experiments/star_tiny.yaml training.seed=1
+    """
+    from rich.console import Console
+
+    from xlmgen.experiment import resolve
+    from xlmgen.training import debugging
+    from xlmgen.training.train import train as run_training
+
+    console = Console(highlight=False, soft_wrap=True)
+    given = list(overrides or ())
+    if debug is Debug.overfit:
+        return debugging.overfit(experiment, given, console)
+    if debug is Debug.smoke:
+        run_dir, given = debugging.smoke(given)
+    resolved = resolve(experiment, given)
+    folder = run_dir or RUNS / resolved.name
+    command = ["xlmgen", *sys.argv[1:]]
+    return run_training(resolved, folder, console, command)

@@ -1,0 +1,68 @@
+"""The family that an experiment names: where it is, and whether the settings suit it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xlmgen.errors import UserError
+from xlmgen.experiment.settings import Experiment, is_path
+from xlmgen.registry import SPEC, find_family
+from xlmgen.spec.diagnostics import SpecError, errors
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.validate import validate
+
+
+def family_folder(experiment: Experiment) -> Path:
+    """The folder of an experiment's family.
+
+    A path is taken as it is. A name that is that of the family in whose `experiments/`
+    folder the experiment lies means that family; any other is looked up.
+
+    Raises:
+        UserError: there is no such family.
+    """
+    if is_path(experiment.family):
+        folder = Path(experiment.family)
+        folder = folder.parent if folder.name == SPEC else folder
+        if not (folder / SPEC).is_file():
+            raise UserError(
+                f"family: there is no {SPEC} in {folder}",
+                "give the folder that `xlmgen new` wrote",
+            )
+        return folder
+    home = experiment.file.resolve().parents[1]
+    if home.name == experiment.family and (home / SPEC).is_file():
+        return home
+    return find_family(experiment.family).folder
+
+
+def check_family(experiment: Experiment, folder: Path) -> None:
+    """Hold the experiment's size, model and predictor against the family's schema.
+
+    Raises:
+        SpecError: the family's own YAML has problems.
+        UserError: a setting of the experiment does not suit the family.
+    """
+    document = load_yaml(folder / SPEC)
+    if problems := errors(validate(document, "family")):
+        raise SpecError(problems)
+    data: dict[str, Any] = deepcopy(document.data or {})
+    sizes = data["sizes"]
+    if experiment.size not in sizes:
+        raise UserError(
+            f"size: the family {data['name']} has no size '{experiment.size}'",
+            f"{did_you_mean(experiment.size, sizes)} sizes: {', '.join(sizes)}".strip(),
+        )
+    numbers = {k: v for k, v in experiment.model.items() if k != "dropout"}
+    sizes[experiment.size] |= numbers
+    data["predictor"] |= experiment.predictor
+    for problem in errors(validate(replace(document, data=data), "family")):
+        raise UserError(
+            f"the experiment does not suit the family {data['name']}: "
+            f"{problem.path}: {problem.message}",
+            problem.fix,
+        )

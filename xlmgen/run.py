@@ -1,0 +1,265 @@
+"""Run folders: everything that a run was made from and everything it made."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xlmgen import __version__
+from xlmgen.errors import UserError
+from xlmgen.experiment.resolve import leaves, resolve
+from xlmgen.experiment.settings import Experiment
+from xlmgen.experiment.show import to_yaml
+from xlmgen.files import write_json, write_text
+from xlmgen.registry import SPEC, load_family, pin
+from xlmgen.spec.messages import show
+from xlmgen.tasks import Task, load_task
+
+if TYPE_CHECKING:
+    from xlmgen.family import Family
+
+EXPERIMENT, TASK, TOKENIZER = "experiment.yaml", "task.yaml", "tokenizer.json"
+VERSIONS = "versions.json"
+MAY_CHANGE = {"name"} | {
+    f"training.{key}"
+    for key in (
+        "max_steps",
+        "log_every",
+        "validate_every",
+        "checkpoint_every",
+        "keep",
+        "num_workers",
+    )
+}
+"""What a run may be continued with another value of."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that exists.
+
+    Args:
+        path: the folder.
+        experiment: what was run, as `experiment.yaml` says.
+    """
+
+    path: Path
+    experiment: Experiment
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """The run in a folder.
+
+        Raises:
+            UserError: there is none.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise UserError(
+                f"there is no run folder {folder}", "start one with `xlmgen train`"
+            )
+        if not _is_run(folder):
+            raise UserError(
+                f"{folder} is not a run folder: it has no {EXPERIMENT}",
+                "give the folder that `xlmgen train` wrote, such as runs/NAME",
+            )
+        return cls(folder, resolve(folder / EXPERIMENT))
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def family_folder(self) -> Path:
+        """The run's own copy of its family."""
+        found = sorted((self.path / "families").glob(f"*/{SPEC}"))
+        if len(found) != 1:
+            raise UserError(
+                f"{self.path / 'families'} holds {len(found)} families, not one",
+                "a run folder holds the family as it was run; restore it",
+            )
+        return found[0].parent
+
+    def load_family(self) -> Family:
+        """Import the family's code as it was run, here and in processes to come."""
+        pin(self.path / "families")
+        return load_family(self.family_folder.name)
+
+    def load_task(self) -> Task:
+        """The task with the tokenizer that the run was trained with."""
+        return load_task(self.path / TASK, tokenizer=self.path / TOKENIZER)
+
+    def checkpoint(self, which: str) -> tuple[int, Path]:
+        """Step and folder of a checkpoint.
+
+        Args:
+            which: `best`, `last` or a step.
+
+        Raises:
+            UserError: the run has no such checkpoint.
+        """
+        from xlmgen.training.checkpoint import checkpoints
+        from xlmgen.training.keeper import best_step
+
+        found = checkpoints(self.checkpoints)
+        if not found:
+            raise UserError(
+                f"the run {self.path} has no checkpoint yet",
+                "continue it with the same `xlmgen train` command",
+            )
+        if which == "last":
+            step: int | None = max(found)
+        elif which == "best":
+            step = best_step(self.checkpoints)
+        else:
+            step = int(which) if which.isdecimal() else None
+        if step not in found:
+            steps = ", ".join(map(str, found))
+            raise UserError(
+                f"the run {self.path} has no checkpoint '{which}'",
+                f"it has last and the steps {steps}",
+            )
+        return step, found[step]
+
+    def write_results(self, name: str, results: Mapping[str, Any]) -> Path:
+        """Write `results/NAME.json`, whole or not at all."""
+        path = self.path / "results" / f"{name}.json"
+        write_json(path, results)
+        return path
+
+
+def create(
+    path: Path,
+    experiment: Experiment,
+    family: Path,
+    task: Task,
+    command: Sequence[str],
+) -> Run:
+    """Make a run folder, whole or not at all.
+
+    Args:
+        path: where; must not exist, or be an empty folder.
+        family: the folder of the family; its spec and code are copied.
+        command: the command line that started the run.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.mkdir()
+    try:
+        copy_family(family, draft / "families" / family.name)
+        task.save(draft)
+        write_text(draft / EXPERIMENT, to_yaml(experiment))
+        write_json(draft / VERSIONS, versions(experiment, command))
+        for folder in ("checkpoints", "predictions", "results"):
+            (draft / folder).mkdir()
+        draft.rename(path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return Run(path, experiment)
+
+
+def is_new(path: Path) -> bool:
+    """Whether a run can be created in a folder; False where there is one already.
+
+    Raises:
+        UserError: there is something else.
+    """
+    if not path.exists():
+        return True
+    if path.is_dir() and not any(path.iterdir()):
+        return True
+    if not path.is_dir() or not _is_run(path):
+        raise UserError(
+            f"{path} exists and is not a run folder",
+            "nothing was written; choose another folder with --run-dir",
+        )
+    return False
+
+
+def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
+    """The run in a folder, to be continued with the same experiment.
+
+    Raises:
+        UserError: the experiment differs in more than how long and how often.
+    """
+    old = dict(leaves(Run.open(path).experiment.data))
+    new = dict(leaves(experiment.data))
+    differing = [
+        f"{name} is {show(new.get(keys))} here and {show(old.get(keys))} there"
+        for keys in {**old, **new}
+        if old.get(keys) != new.get(keys) and (name := ".".join(keys)) not in MAY_CHANGE
+    ]
+    if differing:
+        raise UserError(
+            f"{path} holds a run of another experiment: {'; '.join(differing)}",
+            "choose another folder with --run-dir, or give it the same settings",
+        )
+    for leftover in (path / "checkpoints").glob(".step=*"):
+        shutil.rmtree(leftover)
+    write_text(path / EXPERIMENT, to_yaml(experiment))
+    record = json.loads((path / VERSIONS).read_text(encoding="utf-8"))
+    continued = [*record.get("continued", []), versions(experiment, command)]
+    write_json(path / VERSIONS, {**record, "continued": continued})
+    return Run(path, experiment)
+
+
+def copy_family(source: Path, target: Path) -> None:
+    """Copy a family's spec and code: what a run needs and a reader wants."""
+    if not (source / "__init__.py").is_file():
+        raise UserError(
+            f"the family in {source} is not rendered",
+            f"run `xlmgen new {source / SPEC} --out {source.parent}`",
+        )
+    target.mkdir(parents=True)
+    for pattern in ("*.py", "*.yaml", "*.lock", "README.md"):
+        for file in sorted(source.glob(pattern)):
+            shutil.copyfile(file, target / file.name)
+
+
+def same_family(one: Path, other: Path) -> bool:
+    """Whether two family folders hold the same code."""
+
+    def code(folder: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in folder.glob("*.py")}
+
+    return code(one) == code(other)
+
+
+def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
+    """What a run was made with, for whoever wants to repeat it."""
+    import platform
+
+    packages = ("torch", "lightning", "torchmetrics", "numpy", "tokenizers")
+    return {
+        "xlmgen": __version__,
+        **{name: metadata.version(name) for name in packages},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "commit": _commit(),
+        "seed": experiment.training.seed,
+        "command": list(command),
+    }
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / EXPERIMENT).is_file() and (folder / VERSIONS).is_file()
+
+
+def _commit() -> str | None:
+    """The git commit of the current folder, or None outside a repository."""
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

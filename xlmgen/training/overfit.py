@@ -1,0 +1,43 @@
+"""Learning one batch by heart: the first thing that a broken loss cannot do."""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch.utilities import move_data_to_device
+from rich.console import Console
+
+from xlmgen.assembly import assemble
+from xlmgen.run import Run
+from xlmgen.training.optimizer import build_optimizer
+
+
+def overfit_one_batch(
+    run: Run, console: Console, *, small: float, steps: int
+) -> tuple[int, float]:
+    """Train on the first training batch, corruption included, without dropout.
+
+    Returns:
+        The steps taken and the last loss: below `small`, unless `steps` were not enough.
+    """
+    parts = assemble(run)
+    settings = run.experiment.training
+    gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
+    device = torch.device("cuda" if gpu else "cpu")
+    harness = parts.harness.to(device).eval()  # no dropout: the batch is to be learned
+    batch = move_data_to_device(next(iter(parts.data.train_dataloader())), device)
+    optimizer = build_optimizer(harness.model, settings)
+    loss = torch.tensor(torch.inf)
+    for step in range(1, steps + 1):
+        loss = harness.training_step(batch, 0)
+        if step % settings.log_every == 0:
+            console.print(f"step {step}  loss {loss.item():.4f}")
+        if loss.item() < small:
+            return step, loss.item()
+        optimizer.zero_grad()
+        loss.backward()
+        if settings.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(
+                harness.model.parameters(), settings.gradient_clip
+            )
+        optimizer.step()
+    return steps, loss.item()
