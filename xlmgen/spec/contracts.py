@@ -98,20 +98,20 @@ def _unmet(
 
 def _remedy(schemas: Schemas, blocks: Blocks, capability: str) -> str:
     """Which kind, with which options, would provide a capability."""
-    offers = []
+    offers: dict[tuple[str, str], list[str]] = {}
     for block in BLOCKS:
         for kind in schemas.kinds(block):
             for clause in clauses(schemas.kind(block, kind), "x-provides"):
                 if clause.capability != capability:
                     continue
-                same = blocks.get(block, {}).get("kind") == kind
-                if same and clause.words:
+                if blocks.get(block, {}).get("kind") == kind and clause.words:
                     return f"set {block}.{clause.words}"
-                condition = f", {clause.words}" if clause.words else ""
-                offers.append(f"{block}: {{kind: {kind}{condition}}}")
-    if not offers:
-        return "no kind provides it"
-    return f"provided by {either(offers)}"
+                offers.setdefault((block, clause.words), []).append(kind)
+    listed = [
+        f"{block}: {{kind: {' | '.join(kinds)}{f', {words}' if words else ''}}}"
+        for (block, words), kinds in offers.items()
+    ]
+    return f"provided by {either(listed)}" if listed else "no kind provides it"
 
 
 def _wish(schema: Schema) -> str:

@@ -75,11 +75,12 @@ def _read(name: str) -> str | Document:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        before = LINE_BREAK.split(content[: error.start].decode("utf-8"))
+        line, col = len(before), len(before[-1]) + 1
+        start = Span(line, col, line, col + 1)
+        byte = f"0x{content[error.start]:02x}"
         return failed(
-            "XG002",
-            f"byte {error.start} (line {line}) is not UTF-8",
-            "save the file as UTF-8",
+            "XG002", f"the byte {byte} is not UTF-8", "save the file as UTF-8"
         )
 
 
@@ -166,11 +167,12 @@ class _Reader:
         self._count(1, _span(event))
         tag = getattr(event, "tag", None)
         if tag is not None:
+            tag_span = self._first_word(_span(event))
             self._note(
                 "XG006",
-                _tag_span(event, self.lines),
+                tag_span,
                 path,
-                f"the tag {tag!r} is not allowed",
+                f"the tag {self._text(tag_span)} is not allowed",
                 "remove it; a spec is plain data",
             )
         if event.anchor is not None:
@@ -284,6 +286,15 @@ class _Reader:
         self._count(node.size, _span(event))
         return node
 
+    def _first_word(self, span: Span) -> Span:
+        """The part of a span up to its first blank, such as a tag before its value."""
+        rest = self.lines[span.line - 1][span.col - 1 :]
+        length = len(rest.split(maxsplit=1)[0]) if rest.strip() else 1
+        return Span(span.line, span.col, span.line, span.col + length)
+
+    def _text(self, span: Span) -> str:
+        return self.lines[span.line - 1][span.col - 1 : span.end_col - 1]
+
     def _count(self, size: int, span: Span) -> None:
         self.size += size
         if self.size > MAX_VALUES:
@@ -296,8 +307,14 @@ class _Reader:
         problem = getattr(error, "problem", None)
         if mark is not None:
             span = Span(mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
-            context = getattr(error, "context", None)
-            message = f"{problem} ({context})" if context else str(problem)
+            message = str(problem)
+            context, start = (
+                getattr(error, name, None) for name in ("context", "context_mark")
+            )
+            if context and start is not None and start.line < mark.line:
+                message += f" ({context} that starts at line {start.line + 1})"
+            elif context:
+                message += f" ({context})"
         else:  # a character that YAML does not allow
             position = getattr(error, "position", 0)
             before = LINE_BREAK.split(self.text[:position])
@@ -324,14 +341,6 @@ def _span(event: Event, end: Event | None = None) -> Span:
     assert start is not None  # the parser marks every event
     assert stop is not None
     return Span(start.line + 1, start.column + 1, stop.line + 1, stop.column + 1)
-
-
-def _tag_span(event: NodeEvent, lines: list[str]) -> Span:
-    """The tag alone: from its exclamation mark to the next blank."""
-    start = _span(event)
-    rest = lines[start.line - 1][start.col - 1 :]
-    length = len(rest.split(maxsplit=1)[0]) if rest.strip() else 1
-    return Span(start.line, start.col, start.line, start.col + length)
 
 
 def _kind(value: Any) -> str:

@@ -112,7 +112,9 @@ def _fill(schemas: Schemas, node: Any, base: str) -> Any:
         return [_fill(schemas, item, base) for item in node]
     if not isinstance(node, dict):
         return node
-    rest = {k: _fill(schemas, v, base) for k, v in node.items() if k != "$ref"}
+    # a `$schema` inside another schema would bring back the validator that it names
+    own = ("$ref", "$schema")
+    rest = {k: _fill(schemas, v, base) for k, v in node.items() if k not in own}
     if "$ref" not in node:
         return rest
     file, _, pointer = node["$ref"].partition("#")

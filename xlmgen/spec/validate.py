@@ -20,10 +20,11 @@ from xlmgen.spec.messages import (
     types,
 )
 from xlmgen.spec.scalars import resolve
-from xlmgen.spec.schemas import Schemas, built_in
+from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
 
 SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v(\d+)")
 VERSION = 1
+_BLOCK_PATHS = frozenset((block,) for block in BLOCKS)
 
 
 def validate(
@@ -90,8 +91,7 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
     note = schema.get("x-message") if isinstance(schema, dict) else None
     if "propertyNames" in error.relative_schema_path and isinstance(value, str):
         path = (*path, value)
-        message = note or f"the name {show(value)} does not match {limit}"
-        yield document.diagnostic("XG106", path, message, key=True)
+        yield document.diagnostic("XG106", path, *_form(value, schema), key=True)
         return
     if note:
         yield document.diagnostic("XG108", path, f"{show(value)} {note}")
@@ -104,7 +104,7 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
                 if key not in value:
                     yield _missing_key(document, path, key, schema)
         case "type":
-            yield document.diagnostic("XG103", path, *_wrong_type(value, schema))
+            yield document.diagnostic("XG103", path, *_wrong_type(path, value, schema))
         case "enum" | "const":
             yield document.diagnostic("XG104", path, *_not_allowed(value, schema))
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
@@ -113,10 +113,7 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
                 "XG105", path, message, f"it must be {interval(schema)}"
             )
         case "pattern":
-            forms = schema.get("examples", [])
-            fix = f"for example {show(forms[0])}" if forms else ""
-            message = f"{show(value)} does not have the required form ({limit})"
-            yield document.diagnostic("XG106", path, message, fix)
+            yield document.diagnostic("XG106", path, *_form(value, schema))
         case "x-sum" | "x-ascending":
             yield document.diagnostic("XG105", path, error.message)
         case "oneOf" | "anyOf":
@@ -132,11 +129,14 @@ def _unknown_keys(
     for key in value:
         if key in known:
             continue
-        allowed = ", ".join(k for k in known if k not in value) or "nothing more"
-        guess = closest(key, known)
+        free = [k for k in known if k not in value]
+        allowed = ", ".join(free) or "nothing more"
+        guess = closest(key, free)
         head, colon, _ = key.partition(":")
         if guess:
             fix = f"did you mean '{guess}'?"
+        elif key == "<<":
+            fix = "merge keys are not YAML 1.2; write the keys out"
         elif colon and head in known:
             fix = f"put a space after the colon: '{head}: …'"
         else:
@@ -152,26 +152,38 @@ def _missing_key(
     examples = sub.get("examples", [])
     if "const" in sub:
         fix = f"write {key}: {sub['const']}"
-    elif examples and not isinstance(examples[0], dict | list):
-        fix = f"for example {key}: {examples[0]}"
     elif sub.get("enum"):
         fix = f"{key} is {expected(sub)}"
+    elif examples and not isinstance(examples[0], dict | list):
+        fix = f"for example {key}: {examples[0]}"
     else:
         fix = ""
     return document.diagnostic("XG102", path, f"missing key '{key}'", fix, key=True)
 
 
-def _wrong_type(value: Any, schema: Schema) -> tuple[str, str]:
+def _form(value: str, schema: Schema) -> tuple[str, str]:
+    """What is wrong with a text's form, in the words of the schema's `x-form`."""
+    form = schema.get("x-form") or f"of the form {schema.get('pattern', '')}"
+    examples = schema.get("examples", [])
+    fix = f"for example {show(examples[0])}" if examples else ""
+    return f"{show(value)} is not {form}", fix
+
+
+def _wrong_type(path: Path, value: Any, schema: Schema) -> tuple[str, str]:
     wanted = schema["type"]
     names = [wanted] if isinstance(wanted, str) else wanted
     message = f"{show(value)} is {type_of(value)}, not {types(wanted)}"
     fix = ""
-    if isinstance(value, str):
+    if value is None:
+        message, fix = f"null is not {types(wanted)}", "give a value or remove the line"
+    elif isinstance(value, str) and "object" in names and path[-1:] in _BLOCK_PATHS:
+        fix = f"write {{kind: {value}}}"
+    elif isinstance(value, str) and "array" in names:
+        fix = f"write [{value}]"
+    elif isinstance(value, str):
         fix = _unquote(value, names)
     elif isinstance(value, float) and "integer" in names and value.is_integer():
         fix = f"write {int(value)}"
-    elif value is None:
-        fix = "give it a value or remove the line"
     elif "string" in names and not isinstance(value, dict | list):
         fix = f"put it in quotes: '{show(value)}'"
     elif "array" in names and not isinstance(value, dict):
