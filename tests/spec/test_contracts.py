@@ -1,0 +1,128 @@
+"""Contracts between blocks: what passes, what does not, and what is advised."""
+
+from itertools import product
+
+import pytest
+
+from xlmgen.spec.contracts import capabilities
+from xlmgen.spec.defaults import fill_defaults
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.spec.validate import validate
+
+BLOCK = {
+    "collator": ["{kind: causal}", "{kind: masking}", "{kind: masking, rate: 0.2}"],
+    "noise_schedule": ["null", "{kind: linear}"],
+    "model": [
+        "{kind: transformer, attention: causal}",
+        "{kind: transformer, attention: bidirectional}",
+        "{kind: transformer, attention: bidirectional, time: adaln}",
+    ],
+    "loss": [
+        "{kind: next_token}",
+        "{kind: masked}",
+        "{kind: masked, weight: schedule}",
+    ],
+    "predictor": [
+        "{kind: left_to_right}",
+        "{kind: unmasking}",
+        "{kind: unmasking, order: entropy}",
+    ],
+}
+
+
+def spec(**blocks):
+    lines = "\n".join(f"{block}: {text}" for block, text in blocks.items())
+    return load_yaml(
+        "x.yaml",
+        "spec: xlmgen/family/v1\nname: sample\ntitle: A sample\n"
+        f"sizes: {{tiny: {{d_model: 8, layers: 1, heads: 2}}}}\n{lines}\n",
+    )
+
+
+def sound(collator, noise_schedule, model, loss, predictor):
+    """Which combinations make sense, said independently of the schemas."""
+    scheduled = "rate" not in collator and "masking" in collator
+    timed = "adaln" in model
+    if loss == "{kind: next_token}":
+        return (
+            "causal" in collator
+            and "attention: causal" in model
+            and "left_to_right" in predictor
+            and noise_schedule == "null"
+        )
+    if "masking" not in collator or "bidirectional" not in model:
+        return False
+    if "unmasking" not in predictor:
+        return False
+    if scheduled and noise_schedule == "null":
+        return False
+    if (timed or "weight" in loss) and not scheduled:
+        return False
+    used = scheduled or "order" not in predictor
+    return noise_schedule == "null" or used
+
+
+def test_exactly_the_sound_combinations_pass():
+    passed = []
+    for choice in product(*BLOCK.values()):
+        blocks = dict(zip(BLOCK, choice, strict=True))
+        problems = validate(spec(**blocks), "family")
+        assert (not problems) == sound(**blocks), (blocks, problems)
+        assert {problem.code for problem in problems} <= {"XG201"}
+        passed += [blocks] if not problems else []
+    assert len(passed) >= 8
+
+
+def test_an_unmet_contract_points_at_the_option_that_asks_for_it():
+    document = spec(
+        collator="{kind: masking, rate: 0.15}",
+        model="{kind: transformer, attention: bidirectional}",
+        loss="{kind: masked, weight: schedule}",
+        predictor="{kind: unmasking}",
+        noise_schedule="{kind: linear}",
+    )
+    (problem,) = validate(document, "family")
+    assert problem.path == "loss.weight"
+    assert document.lines[problem.line - 1][problem.col - 1 :].startswith("schedule}")
+    assert problem.fix == "set collator.rate: schedule"
+
+
+def test_an_unmet_contract_of_a_default_points_at_the_kind():
+    document = spec(
+        collator="{kind: masking}",
+        model="{kind: transformer, attention: bidirectional}",
+        loss="{kind: masked}",
+        predictor="{kind: unmasking}",
+    )
+    (problem,) = validate(document, "family")
+    assert problem.path == "collator.kind"
+    assert "rate: schedule" in problem.message
+    assert "linear" in problem.fix
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_requirement_can_be_met_by_some_kind(block):
+    """A capability that nothing provides would make a kind unusable."""
+    schemas = built_in()
+    provided = {
+        entry if isinstance(entry, str) else entry["capability"]
+        for other in BLOCKS
+        for kind in schemas.kinds(other)
+        for entry in schemas.kind(other, kind).get("x-provides", ())
+    }
+    for kind in schemas.kinds(block):
+        for entry in schemas.kind(block, kind).get("x-requires", ()):
+            name = entry if isinstance(entry, str) else entry["capability"]
+            assert name in provided, f"{block} {kind} requires {name}"
+
+
+def test_capabilities_follow_options():
+    def of(text):
+        block = load_yaml("x.yaml", f"model: {text}").data["model"]
+        filled = fill_defaults(block, built_in().kind("model", "transformer"))
+        return capabilities({"model": filled}, built_in())
+
+    causal = of("{kind: transformer, attention: causal}")
+    assert {"cache", "attention:causal"} <= causal
+    assert not {"time_input", "attention:bidirectional"} & causal
