@@ -1,0 +1,36 @@
+# `make demo` and `make test` are all that a fresh machine needs.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# Two workers where there are two cores; each test runs on one thread.
+WORKERS ?= 2
+
+.PHONY: demo test fast lint regen bench clean
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: $(INSTALLED)  ## render a family, train it, look at what it generates
+	@bash examples/demo.sh
+
+test: $(INSTALLED)  ## every test, the slow ones too
+	$(BIN)/pytest -n $(WORKERS)
+
+fast: $(INSTALLED)  ## without the slow tests
+	$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+lint: $(INSTALLED)  ## formatting, lint, types, and that every render is what its YAML says
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/xlmgen check families xlmgen/tasks examples --strict
+
+regen: $(INSTALLED)  ## rewrite everything that is generated: schema indexes, renders
+	$(BIN)/python -m xlmgen.spec.schemas
+	for family in families/*/family.yaml; do $(BIN)/xlmgen new $$family --out families || exit 1; done
+
+clean:
+	rm -rf .venv demo build dist

@@ -1,0 +1,86 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""From examples to batches in which the next token is the target.
+
+Shapes: B rows, L positions, P prompt, N scored positions.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from xlmgen.data.layout import Example, lm_layout, prompt_layout, seq2seq_layout
+from xlmgen.tokens import Block, SpecialTokens
+
+from .types_arlm import ArlmBatch, ArlmPrompt
+
+
+class ArlmLmCollator:
+    """`[BOS] tokens [EOS]`: every token is scored, the first one too.
+
+    Args:
+        tokens: ids of the special tokens.
+        block: lengths that the examples must fit in.
+        evaluation: changes nothing here, where no noise is drawn.
+    """
+
+    layout = staticmethod(lm_layout)
+
+    def __init__(
+        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+    ) -> None:
+        self.tokens = tokens
+        self.block = block
+
+    def __call__(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> ArlmBatch:
+        clean = self.layout(
+            examples,
+            self.tokens,
+            self.block,
+            bos=True,
+            eos=True,
+            pad_to_block=False,
+        )
+        # Causal attention never looks ahead, so pads on the right need no mask.
+        scored = clean.answer[:, 1:]
+        return {
+            "input_ids": clean.ids[:, :-1],
+            "target_ids": clean.ids[:, 1:].masked_fill(~scored, -100),
+            "scored_at": scored.flatten().nonzero().squeeze(1),
+        }
+
+
+class ArlmSeq2SeqCollator(ArlmLmCollator):
+    """`prompt [BOS] target [EOS]`: only what follows BOS is scored."""
+
+    layout = staticmethod(seq2seq_layout)
+
+
+class ArlmPredictCollator:
+    """`prompt [BOS]`, padded on the left; without a prompt BOS alone."""
+
+    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+        self.tokens = tokens
+        self.block = block
+
+    def __call__(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> ArlmPrompt:
+        prompt = prompt_layout(examples, self.tokens, self.block, bos=True)
+        # Without a prompt the block holds the whole sequence, BOS among it.
+        room = self.block.answer if self.block.prompt else self.block.answer - 1
+        return {
+            "input_ids": prompt.ids,
+            "attention_mask": prompt.attention_mask,
+            "max_new_tokens": room,
+        }
+
+
+COLLATORS = {
+    "lm": ArlmLmCollator,
+    "seq2seq": ArlmSeq2SeqCollator,
+    "predict": ArlmPredictCollator,
+    "unconditional": ArlmPredictCollator,
+}

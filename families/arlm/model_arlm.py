@@ -1,0 +1,126 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""The network: a causal transformer.
+
+Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabulary.
+"""
+
+from torch import Tensor, nn
+
+from xlmgen.nn import (
+    Attention,
+    FeedForward,
+    KeyValueCache,
+    Rotary,
+    causal_mask,
+    initialise,
+    token_positions,
+)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each behind a norm."""
+
+    def __init__(
+        self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(d_model, bias=False)
+        self.attention = Attention(d_model, heads, kv_heads, causal=True)
+        self.feedforward_norm = nn.LayerNorm(d_model, bias=False)
+        self.feedforward = FeedForward(d_model, ffn, activation="gelu")
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        cache: KeyValueCache | None,
+        layer: int,
+    ) -> Tensor:
+        """Args: x (B, L, D). Returns: (B, L, D)"""
+        y = self.attention(self.attention_norm(x), rotary, mask, cache, layer)
+        x = x + self.dropout(y)
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+
+
+class ArlmModel(nn.Module):
+    """Causal transformer, rotary positions, layer norms, GELU.
+
+    Args:
+        vocab_size: V.
+        d_model: width of the stream.
+        layers: number of blocks.
+        heads: number of query heads.
+        kv_heads: number of key and value heads; None is as many as `heads`.
+        ffn: width of the feed-forward layers; None is the usual multiple of `d_model`.
+        dropout: share of every residual branch that is dropped in training.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        *,
+        d_model: int,
+        layers: int,
+        heads: int,
+        kv_heads: int | None = None,
+        ffn: int | None = None,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        kv_heads = kv_heads or heads
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.rotary = Rotary(d_model // heads, theta=10000.0)
+        self.blocks = nn.ModuleList(
+            Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(d_model, bias=False)
+        self.head = nn.Linear(d_model, vocab_size, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        initialise(self, layers)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        at: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Logits of the next token at every position.
+
+        Args:
+            input_ids: (B, L).
+            attention_mask: (B, L) bool, with a cache (B, cached + L); None attends all.
+            at: (N,) flat positions, row · L + column: run the head on these only.
+            cache: keys and values of the tokens before these; it takes in these too.
+
+        Returns:
+            (B, L, V), or (N, V) with `at`.
+        """
+        past = 0 if cache is None else cache.length
+        rotary = self.rotary(token_positions(input_ids, attention_mask, past))
+        mask = causal_mask(input_ids, attention_mask, past)
+        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, rotary, mask, cache, layer)
+        if cache is not None:
+            cache.advance(input_ids.shape[1])
+        x = x if at is None else x.flatten(0, 1)[at]
+        return self.head(self.norm(x))
+
+    def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
+        """An empty cache for `batch_size` rows of at most `max_length` tokens."""
+        attention = self.blocks[0].attention
+        weight = self.embedding.weight
+        return KeyValueCache(
+            len(self.blocks),
+            batch_size,
+            attention.kv_heads,
+            max_length,
+            attention.head_dim,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
