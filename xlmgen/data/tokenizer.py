@@ -99,7 +99,7 @@ class Tokenizer:
             ):
                 ids = encoding.ids
                 if not self._refused.isdisjoint(ids) or (
-                    self._may_drop and _dropped(text, encoding) is not None
+                    self._may_drop and self._first_dropped(text) is not None
                 ):
                     self._explain(text, place(number))
                 yield ids
@@ -198,20 +198,30 @@ class Tokenizer:
         for id_, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True):
             if id_ in self._refused:
                 return start, text[start:stop]
-        position = _dropped(text, encoding) if self._may_drop else None
-        return None if position is None else (position, text[position])
+        return self._first_dropped(text) if self._may_drop else None
 
     def _first_failing_piece(self, text: str) -> tuple[int, str]:
-        before = self._backend.pre_tokenizer
-        pieces = [(text, (0, len(text)))] if before is None else None
-        for piece, (start, stop) in pieces or before.pre_tokenize_str(text):
+        for position, piece in self._pieces(text):
             try:
-                ids = self._backend.model.tokenize(piece)
+                self._backend.model.tokenize(piece)
             except Exception:  # the library raises nothing more specific
-                return start, text[start:stop]
-            if not self._refused.isdisjoint(token.id for token in ids):
-                return start, text[start:stop]
+                return position, piece
         return 0, text
+
+    def _first_dropped(self, text: str) -> tuple[int, str] | None:
+        # Where the model drops something its offsets are wrong: ask for each character.
+        for position, piece in self._pieces(text):
+            for number, character in enumerate(piece):
+                if not self._backend.model.tokenize(character):
+                    return position + number, character
+        return None
+
+    def _pieces(self, text: str) -> list[tuple[int, str]]:
+        """The parts that the model sees one by one, with their positions."""
+        cut = self._backend.pre_tokenizer
+        if cut is None:
+            return [(0, text)]
+        return [(start, piece) for piece, (start, _) in cut.pre_tokenize_str(text)]
 
     def _is_special(self, piece: str) -> bool:
         return self._backend.token_to_id(piece) in self._special_ids
@@ -275,13 +285,3 @@ def _may_drop(model: Mapping[str, Any], vocabulary: Mapping[str, int]) -> bool:
         return False
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     return not vocabulary.keys() >= set(alphabet)
-
-
-def _dropped(text: str, encoding: tokenizers.Encoding) -> int | None:
-    """Position of the first character, white space apart, that no token covers."""
-    covered = bytearray(len(text))
-    for start, stop in encoding.offsets:
-        covered[start:stop] = b"\1" * (stop - start)
-    return next(
-        (i for i, c in enumerate(text) if not covered[i] and not c.isspace()), None
-    )

@@ -1,0 +1,235 @@
+"""The cache: never a half-written entry, never a stale one, never a foreign one."""
+
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from xlmgen.data import cache
+from xlmgen.errors import UserError
+from xlmgen.tasks import load_task
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Builder:
+    """Writes one file, and counts how often it was asked to."""
+
+    def __init__(self, content="hello"):
+        self.content = content
+        self.calls = 0
+
+    def __call__(self, folder):
+        self.calls += 1
+        (folder / "a.txt").write_text(self.content)
+
+
+def test_an_entry_is_built_once(own_cache):
+    build = Builder()
+    first = cache.entry({"x": 1, "y": 2}, build)
+    second = cache.entry({"y": 2, "x": 1}, build)
+    assert first == second
+    assert (first / "a.txt").read_text() == "hello"
+    assert build.calls == 1
+    assert cache.entry({"x": 1, "y": 3}, build) != first
+    assert sorted(own_cache.iterdir()) == sorted(p for p in own_cache.iterdir())
+    assert not list(own_cache.glob(".*"))  # no drafts left
+
+
+def cut(folder):
+    (folder / "a.txt").write_text("hell")
+
+
+def change(folder):
+    (folder / "a.txt").write_text("jello")  # of the same size
+
+
+def remove(folder):
+    (folder / "a.txt").unlink()
+
+
+def add(folder):
+    (folder / "b.txt").write_text("")
+
+
+def unseal(folder):
+    (folder / "manifest.json").unlink()
+
+
+def garble(folder):
+    (folder / "manifest.json").write_text("[1")
+
+
+def relabel(folder):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "other"}))
+
+
+def misuse(folder):
+    (folder / "manifest.json").write_text('{"files": []}')
+
+
+@pytest.mark.parametrize(
+    "damage", [cut, change, remove, add, unseal, garble, relabel, misuse]
+)
+def test_a_damaged_entry_is_built_anew(damage, own_cache):
+    build = Builder()
+    folder = cache.entry({"x": 1}, build)
+    damage(folder)
+    assert cache.entry({"x": 1}, build) == folder
+    assert build.calls == 2
+    assert (folder / "a.txt").read_text() == "hello"
+    assert sorted(p.name for p in folder.iterdir()) == ["a.txt", "manifest.json"]
+    assert not list(own_cache.glob(".*"))
+
+
+def test_a_build_that_fails_leaves_nothing(own_cache):
+    def build(folder):
+        (folder / "a.txt").write_text("half")
+        raise UserError("no")
+
+    with pytest.raises(UserError, match="no"):
+        cache.entry({"x": 1}, build)
+    assert list(own_cache.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(UserError, match="set XLMGEN_CACHE"):
+        cache.entry({"x": 1}, Builder())
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("XLMGEN_CACHE", "/a")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/b")
+    assert cache.root() == Path("/a")
+    monkeypatch.delenv("XLMGEN_CACHE")
+    assert cache.root() == Path("/b/xlmgen")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.root() == tmp_path / ".cache" / "xlmgen"
+
+
+def slow_build(folder):
+    (folder / "a.txt").write_text("he")
+    time.sleep(0.2)
+    (folder / "a.txt").write_text("hello")
+
+
+def ask(results):
+    results.put((cache.entry({"x": 1}, slow_build) / "a.txt").read_text())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_two_processes_at_once(own_cache):
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    processes = [context.Process(target=ask, args=(results,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    answers = [results.get(timeout=30) for _ in processes]
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert answers == ["hello"] * 4
+    assert len(list(own_cache.iterdir())) == 1
+
+
+# What a task keeps in it
+
+
+TASK = {
+    "spec": "xlmgen/task/v1",
+    "name": "notes",
+    "layout": "lm",
+    "block": {"length": 40},
+    "source": {"files": {"train": "a.txt", "validation": "b.txt", "test": "b.txt"}},
+    "tokenizer": {"kind": "character"},
+}
+
+
+@pytest.fixture
+def ids(tmp_path):
+    """Write a task with some keys changed, and give its train ids."""
+    (tmp_path / "a.txt").write_text("abc\ncab")
+    (tmp_path / "b.txt").write_text("b")
+
+    def load(**changes):
+        (tmp_path / "t.yaml").write_text(yaml.safe_dump(TASK | changes))
+        task = load_task(tmp_path / "t.yaml")
+        return [example["tokens"].tolist() for example in task.examples("train")]
+
+    return load
+
+
+def test_a_change_of_the_data_is_seen(ids, tmp_path):
+    assert ids() == [[5, 6, 7], [7, 5, 6]]
+    (tmp_path / "a.txt").write_text("Abc\ncab")  # of the same size
+    assert ids() == [[5, 7, 8], [8, 6, 7]]
+    (tmp_path / "a.txt").write_text("abc\ncab")
+    assert ids() == [[5, 6, 7], [7, 5, 6]]
+
+
+def test_a_change_of_the_tokenizer_is_seen(ids, tmp_path):
+    assert ids() == [[5, 6, 7], [7, 5, 6]]
+    assert ids(tokenizer={"kind": "byte"})[0] == [102, 103, 104]
+    words = {"kind": "vocabulary", "tokens": ["cab", "b", "abc"]}
+    assert ids(tokenizer=words) == [[7], [5]]
+    words["tokens"].reverse()
+    assert ids(tokenizer=words) == [[5], [7]]
+
+
+def test_a_change_of_a_tokenizer_file_is_seen(ids, tmp_path):
+    from xlmgen.data.tokenizer_kinds import characters
+
+    characters("abc").save(tmp_path / "tokenizer.json")
+    file = {"kind": "file", "path": "tokenizer.json"}
+    assert ids(tokenizer=file)[0] == [5, 6, 7]
+    characters("cba").save(tmp_path / "tokenizer.json")
+    assert ids(tokenizer=file)[0] == [7, 6, 5]
+
+
+def test_a_change_of_the_reading_is_seen(ids):
+    assert len(ids()) == 2
+    source = TASK["source"]
+    assert ids(source=source | {"unit": "file"}) == [[6, 7, 8, 5, 8, 6, 7]]
+    assert len(ids(source=source | {"unit": "line"})) == 2
+
+
+def test_a_change_of_the_splits_is_seen(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(f"{i}" for i in range(40)))
+    tests = []
+    for seed in (0, 1, 0):
+        source = {"files": {"train": "a.txt"}, "seed": seed}
+        task = TASK | {"source": source, "tokenizer": {"kind": "byte"}}
+        (tmp_path / "t.yaml").write_text(yaml.safe_dump(task))
+        examples = load_task(tmp_path / "t.yaml").examples("test")
+        tests.append([e["tokens"].tolist() for e in examples])
+    assert tests[0] == tests[2] != tests[1]
+
+
+def test_the_block_and_the_overflow_policy_share_one_entry(ids, own_cache):
+    ids()
+    entries = len(list(own_cache.iterdir()))
+    assert ids(block={"length": 4}, overflow="truncate") == [[5, 6], [7, 5]]
+    assert len(list(own_cache.iterdir())) == entries
+
+
+def test_generated_examples_are_kept_and_damage_is_mended(own_cache):
+    first = load_task("star_tiny").examples("test")[0]["prompt"].tolist()
+    (file,) = own_cache.glob("*/test.prompt.ids.npy")
+    stamp = file.stat().st_mtime_ns
+    load_task("star_tiny").examples("test")
+    assert file.stat().st_mtime_ns == stamp
+    broken = np.load(file)
+    np.save(file, np.zeros_like(broken))
+    assert load_task("star_tiny").examples("test")[0]["prompt"].tolist() == first

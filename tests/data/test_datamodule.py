@@ -1,0 +1,230 @@
+"""The data module: collators by layout, every row once, the same for any workers."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+
+import xlmgen
+from xlmgen.data.datamodule import DataModule
+from xlmgen.data.layout import lm_layout, prompt_layout, seq2seq_layout
+from xlmgen.errors import UserError
+from xlmgen.tasks import load_task
+
+USES = ("lm", "seq2seq", "infill", "unconditional", "predict", "predict_infill")
+
+
+class Collator:
+    """Lays rows out as a family would, and draws some noise."""
+
+    use = ""
+
+    def __init__(self, tokens, block, evaluation=False):
+        self.tokens, self.block, self.evaluation = tokens, block, evaluation
+
+    def __call__(self, examples, generator):
+        options = {"bos": True, "eos": True, "pad_to_block": False}
+        args = examples, self.tokens, self.block
+        match self.use:
+            case "seq2seq":
+                ids = seq2seq_layout(*args, **options).ids
+            case "lm":
+                ids = lm_layout(*args, **options).ids
+            case _:
+                ids = prompt_layout(*args, bos=True).ids
+        noise = torch.rand(len(examples), generator=generator)
+        use = f"{self.use} evaluation" if self.evaluation else self.use
+        return {"use": use, "ids": ids, "noise": noise}
+
+
+@dataclass
+class FakeFamily:
+    name: str = "fake"
+    collators: dict = field(
+        default_factory=lambda: {
+            use: type("Collator", (Collator,), {"use": use}) for use in USES
+        }
+    )
+
+
+def module(task="star_tiny", family=None, **options):
+    task = load_task(task) if isinstance(task, str) else task
+    options = {"batch_size": 8, "eval_batch_size": 32, "seed": 1} | options
+    return DataModule(task, family or FakeFamily(), **options)
+
+
+@pytest.fixture
+def text(tmp_path):
+    """A function that writes an lm task and loads it."""
+
+    def write(**keys):
+        (tmp_path / "a.txt").write_text(
+            "\n".join("abcdefghij"[: n % 9] for n in range(60))
+        )
+        files = dict.fromkeys(("train", "validation", "test"), "a.txt")
+        task = {
+            "spec": "xlmgen/task/v1",
+            "name": "letters",
+            "layout": "lm",
+            "block": {"length": 12},
+            "source": {"files": files},
+            "tokenizer": {"kind": "byte"},
+        }
+        (tmp_path / "t.yaml").write_text(yaml.safe_dump(task | keys))
+        return load_task(tmp_path / "t.yaml")
+
+    return write
+
+
+def content(batches):
+    return [(b["use"], b["ids"].tolist(), b["noise"].tolist()) for b in batches]
+
+
+def test_layouts_choose_collators(text):
+    data = module()
+    assert next(iter(data.train_dataloader()))["use"] == "seq2seq"
+    assert next(iter(data.val_dataloader()))["use"] == "seq2seq evaluation"
+    batch, _ = next(iter(data.predict_dataloader()))
+    assert batch["use"] == "predict"
+    data = module(text())
+    assert next(iter(data.train_dataloader()))["use"] == "lm"
+    assert next(iter(data.test_dataloader()))["use"] == "lm evaluation"
+    batch, rows = next(iter(data.predict_dataloader(limit=5)))
+    assert batch["use"] == "unconditional"
+    assert rows == (0, 1, 2, 3, 4)
+    assert batch["ids"].tolist() == [[1]] * 5
+
+
+def test_a_family_that_cannot_serve_the_layout_is_named():
+    family = FakeFamily(collators={"lm": Collator, "unconditional": Collator})
+    with pytest.raises(UserError) as error:
+        module(family=family).train_dataloader()
+    for part in ("fake", "'seq2seq'", "star_tiny", "lm, unconditional"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_evaluation_has_every_row_of_its_own_split(split):
+    data = module()
+    loader = data.val_dataloader() if split == "validation" else data.test_dataloader()
+    examples = data.task.examples(split)
+    expected = [[*e["prompt"].tolist(), 1, *e["target"].tolist(), 2] for e in examples]
+    rows = [row for batch in loader for row in batch["ids"].tolist()]
+    assert rows == expected  # star_tiny's rows are all equally long: no pads
+
+
+def test_evaluation_does_not_depend_on_the_runs_seed_and_training_does():
+    one, two = module(seed=1), module(seed=2)
+    assert content(one.val_dataloader()) == content(two.val_dataloader())
+    assert content(one.val_dataloader()) == content(one.val_dataloader())
+    first, second = (content(islice(m.train_dataloader(), 3)) for m in (one, two))
+    assert first != second
+    assert first == content(islice(module(seed=1).train_dataloader(), 3))
+
+
+def test_generation_gives_the_rows_that_lead_to_the_targets():
+    data = module()
+    examples = data.task.examples("validation")
+    seen = []
+    for batch, rows in data.predict_dataloader("validation"):
+        assert len(rows) <= 32
+        for ids, row in zip(batch["ids"].tolist(), rows, strict=True):
+            assert ids == [*examples[row]["prompt"].tolist(), 1]
+        seen += rows
+    assert seen == list(range(len(examples)))
+    limited = [r for _, rows in data.predict_dataloader("test", 40) for r in rows]
+    assert limited == list(range(40))
+    with pytest.raises(UserError, match="'dev'"):
+        data.predict_dataloader("dev")
+
+
+def test_a_run_continues_where_it_was():
+    whole = content(islice(module().train_dataloader(), 9))
+    data = module()
+    data.start_batch = 4
+    assert content(islice(data.train_dataloader(), 5)) == whole[4:]
+
+
+def test_ranks_of_a_trainer_share_the_rows():
+    parts = []
+    for rank in (0, 1):
+        data = module()
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        parts.append([r for _, rows in data.predict_dataloader("test") for r in rows])
+        assert next(iter(data.train_dataloader()))["ids"].shape[0] == 8
+    assert sorted(parts[0] + parts[1]) == list(range(1000))
+    assert abs(len(parts[0]) - len(parts[1])) <= 1
+
+
+def test_packed_documents_reach_the_collator_whole(text):
+    task = text(packing="packed")
+    rows = [
+        row for batch in module(task).val_dataloader() for row in batch["ids"].tolist()
+    ]
+    assert all(row[0] == 1 for row in rows)
+    stream = [id_ for row in rows for id_ in row[1:] if id_]
+    documents = [line for line in ("abcdefghij"[: n % 9] for n in range(60)) if line]
+    expected = [i for d in documents for i in (*task.tokenizer.encode(d), 2)]
+    assert stream == expected
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_the_number_of_workers_changes_nothing():
+    one = content(islice(module().train_dataloader(), 6))
+    two = content(islice(module(num_workers=2).train_dataloader(), 6))
+    assert one == two
+    assert content(module().val_dataloader()) == content(
+        module(num_workers=2).val_dataloader()
+    )
+
+
+SPAWN = """
+from itertools import islice
+import torch
+from types import SimpleNamespace
+from xlmgen.data.datamodule import DataModule
+from xlmgen.data.layout import seq2seq_layout
+from xlmgen.tasks import load_task
+
+class Collator:
+    def __init__(self, tokens, block):
+        self.tokens, self.block = tokens, block
+
+    def __call__(self, examples, generator):
+        layout = seq2seq_layout(
+            examples, self.tokens, self.block, bos=True, eos=True, pad_to_block=False
+        )
+        return layout.ids.tolist(), torch.rand(3, generator=generator).tolist()
+
+if __name__ == "__main__":
+    family = SimpleNamespace(name="fake", collators={"seq2seq": Collator})
+    task = load_task("star_tiny")
+    options = dict(batch_size=8, eval_batch_size=8, seed=1)
+    here = DataModule(task, family, **options)
+    there = DataModule(task, family, **options, num_workers=2, start_method="spawn")
+    one, two = (list(islice(m.train_dataloader(), 5)) for m in (here, there))
+    assert one == two
+    print("same")
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_are_spawned_change_nothing(tmp_path):
+    script = tmp_path / "spawn.py"
+    script.write_text(SPAWN)
+    top = str(Path(xlmgen.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": top},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "same\n", done.stderr

@@ -1,0 +1,223 @@
+"""Local files: every format, every way to cut them, every mistake in them."""
+
+import json
+import sys
+
+import pytest
+
+from xlmgen.data import sources
+from xlmgen.errors import UserError
+from xlmgen.spec.defaults import fill_defaults
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.validate import validate
+
+HEAD = """\
+spec: xlmgen/task/v1
+name: some
+layout: lm
+block: {length: 9}
+tokenizer: {kind: byte}
+source: """
+
+
+def source(text):
+    """A `source:` as the loader gives it, defaults filled in."""
+    document = load_yaml("some.yaml", HEAD + text)
+    assert validate(document, "task") == []
+    return fill_defaults(document.data, "task")["source"]
+
+
+def read(text, folder, columns=("tokens",)):
+    return sources.read(source(text), columns, folder)
+
+
+def read_train(text, folder, columns=("tokens",)):
+    return read(text, folder, columns)["train"]
+
+
+def same_for_all(name, *more):
+    """A source whose three splits are one file."""
+    return "".join(
+        [f"{{files: {{train: {name}, validation: {name}, test: {name}}}", *more, "}"]
+    )
+
+
+TEXT = "one\ntwo\n\n \nthree\n\n\nfour"
+
+
+@pytest.mark.parametrize(
+    ("unit", "texts", "lines"),
+    [
+        ("line", ["one", "two", "three", "four"], [1, 2, 5, 8]),
+        ("paragraph", ["one\ntwo", "three", "four"], [1, 5, 8]),
+        ("file", [TEXT], [1]),
+    ],
+)
+def test_units_of_a_text_file(tmp_path, unit, texts, lines):
+    (tmp_path / "a.txt").write_text(TEXT)
+    train = read_train(same_for_all("a.txt", f", unit: {unit}"), tmp_path)
+    assert train.columns == {"tokens": texts}
+    assert train.places == [f"{tmp_path / 'a.txt'}:{line}" for line in lines]
+
+
+def test_line_ends_and_byte_order_marks_are_no_part_of_the_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\x0bfour\xc2\x85\n")
+    train = read_train(same_for_all("a.txt"), tmp_path)
+    assert train.columns["tokens"] == ["one", "two", "three\x0bfour\x85"]
+
+
+def test_tables_give_the_named_columns(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"q": "1+1", "a": "2", "n": 3}\n\n{"a": "", "q": "a \\u00e9\\nb"}\n'
+    )
+    (tmp_path / "a.csv").write_text('n,q,a\n3,1+1,2\n4,"a é\nb",\n')
+    for name, lines in (("a.jsonl", [1, 3]), ("a.csv", [2, 4])):
+        train = read_train(
+            same_for_all(name, ", columns: {prompt: q, target: a}"),
+            tmp_path,
+            ("prompt", "target"),
+        )
+        assert train.columns == {"prompt": ["1+1", "a é\nb"], "target": ["2", ""]}
+        assert train.places == [f"{tmp_path / name}:{line}" for line in lines]
+
+
+def test_parquet(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pyarrow.table({"text": ["one", "two"], "n": [1, 2]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    train = read_train(same_for_all("a.parquet"), tmp_path)
+    assert train.columns == {"tokens": ["one", "two"]}
+    (tmp_path / "a.parquet").write_text("no")
+    with pytest.raises(UserError, match="not a parquet file"):
+        read_train(same_for_all("a.parquet"), tmp_path)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "a.parquet").write_text("x")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match="pip install pyarrow"):
+        read_train(same_for_all("a.parquet"), tmp_path)
+
+
+def test_files_by_list_and_pattern_each_once(tmp_path):
+    for name in ("b", "a", "c"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    train = read_train(
+        "{files: {train: [c.txt, '*.txt'], validation: a.txt, test: a.txt}}", tmp_path
+    )
+    assert train.columns["tokens"] == ["c", "a", "b"]
+
+
+def test_a_folder_with_a_pattern_in_its_name(tmp_path):
+    folder = tmp_path / "data [1]"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    train = read_train(same_for_all("'*.txt'"), folder)
+    assert train.columns["tokens"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "t,n\nx,1\n", "a.csv:2: there is no column 'text'; set "),
+        ("a.csv", "t,n\nx,1\n", "source.columns.tokens to one of t, n"),
+        ("a.csv", "text,n\nx\n", "a.csv:2: the row has more or fewer cells"),
+        ("a.csv", "text,n\nx,y,z\n", "a.csv:2: the row has more or fewer cells"),
+        ("a.csv", 'text\n"x\n', "not CSV"),
+        ("a.jsonl", '{"text": "x"}\n{"text": }\n', "a.jsonl:2: not JSON"),
+        ("a.jsonl", "[1]\n", "a.jsonl:1: '[1]' is not a JSON object"),
+        ("a.jsonl", '{"text": 3}\n', "a.jsonl:1: column 'text' holds 3, not a text"),
+        ("a.jsonl", '{"txt": "x"}\n', "a.jsonl:1: there is no column 'text'"),
+        ("a.txt", "\n \n", "the train split has no examples"),
+        ("a.csv", "text\n", "the train split has no examples"),
+        ("a.md", "x", "the format of a file called *.md is not known"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError) as error:
+        read(same_for_all(name), tmp_path)
+    assert message in str(error.value)
+
+
+def test_bytes_that_are_not_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"abc\xff")
+    with pytest.raises(UserError, match=r"a\.txt: byte 3 is not UTF-8"):
+        read(same_for_all("a.txt"), tmp_path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"source\.files\.train: there is no file"):
+        read(same_for_all("a.txt"), tmp_path)
+
+
+def test_a_format_can_be_set_against_the_ending(tmp_path):
+    (tmp_path / "a.data").write_text(json.dumps({"text": "x"}))
+    train = read_train(same_for_all("a.data", ", format: jsonl"), tmp_path)
+    assert train.columns["tokens"] == ["x"]
+
+
+def test_a_text_file_cannot_hold_pairs(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(UserError, match="for the layout lm only"):
+        read(same_for_all("a.txt"), tmp_path, ("prompt", "target"))
+
+
+# Shares
+
+
+def numbered(tmp_path, count):
+    (tmp_path / "a.txt").write_text("\n".join(f"line {i}" for i in range(count)))
+
+
+def test_shares_cut_disjoint_splits_out_of_train(tmp_path):
+    numbered(tmp_path, 400)
+    splits = read("{files: {train: a.txt}, shares: {test: 0.1}}", tmp_path)
+    sizes = {split: len(texts) for split, texts in splits.items()}
+    assert sizes == {"train": 340, "validation": 20, "test": 40}
+    texts = [text for part in splits.values() for text in part.columns["tokens"]]
+    assert sorted(texts) == sorted(f"line {i}" for i in range(400))
+    test = [int(text.split()[1]) for text in splits["test"].columns["tokens"]]
+    assert test == sorted(test)  # rows keep their order
+    assert max(test) > 300  # and come from everywhere
+    assert min(test) < 100
+    row = splits["test"].columns["tokens"][3]
+    assert splits["test"].places[3].endswith(f":{int(row.split()[1]) + 1}")
+
+
+def test_the_seed_decides_which_rows_a_share_takes(tmp_path):
+    numbered(tmp_path, 100)
+    tests = [
+        read(f"{{files: {{train: a.txt}}, seed: {seed}}}", tmp_path)["test"].columns
+        for seed in (1, 1, 2)
+    ]
+    assert tests[0] == tests[1] != tests[2]
+
+
+def test_equal_texts_are_in_one_split(tmp_path):
+    lines = [f"line {i % 20}" for i in range(200)]
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    splits = read("{files: {train: a.txt}, shares: {test: 0.3}}", tmp_path)
+    kinds = {split: set(texts.columns["tokens"]) for split, texts in splits.items()}
+    assert [len(kinds[split]) for split in ("train", "validation", "test")] == [
+        13,
+        1,
+        6,
+    ]
+    assert len(splits["test"]) == 60
+
+
+def test_a_split_with_files_takes_no_share(tmp_path):
+    numbered(tmp_path, 40)
+    (tmp_path / "b.txt").write_text("other")
+    splits = read("{files: {train: a.txt, test: b.txt}}", tmp_path)
+    sizes = {split: len(texts) for split, texts in splits.items()}
+    assert sizes == {"train": 38, "validation": 2, "test": 1}
+
+
+def test_too_few_rows_to_share(tmp_path):
+    numbered(tmp_path, 2)
+    with pytest.raises(UserError, match="the train split has no examples"):
+        read("{files: {train: a.txt}}", tmp_path)

@@ -1,0 +1,258 @@
+"""Tokenizers: round trips, and nothing lost or turned into something else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import models, pre_tokenizers
+
+import xlmgen
+from xlmgen.data.tokenizer import Tokenizer
+from xlmgen.data.tokenizer_kinds import bpe, build, byte_level, characters, words
+from xlmgen.errors import UserError
+from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
+
+CORPUS = ["the cat sat on the mat", "the [MASK] hat\n", "ein Käfer"] * 5
+ANY = {"byte": byte_level(), "bpe": bpe(CORPUS, 280)}
+OWN = {
+    **ANY,
+    "vocabulary": words(["0", "1", "22"]),
+    "character": characters(["\n", " ", "0", "1", "2", "é"]),
+}
+
+
+def saved(tmp_path, model, **parts):
+    """A tokenizer.json that some other program might have written."""
+    backend = tokenizers.Tokenizer(model)
+    for name, part in parts.items():
+        setattr(backend, name, part)
+    path = tmp_path / "tokenizer.json"
+    backend.save(str(path))
+    return path
+
+
+def word_level(tmp_path, *tokens, unk=None):
+    vocabulary = {token: id_ for id_, token in enumerate(tokens)}
+    model = models.WordLevel(vocabulary, **({"unk_token": unk} if unk else {}))
+    return saved(tmp_path, model, pre_tokenizer=pre_tokenizers.WhitespaceSplit())
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_special_tokens_have_the_first_ids(kind):
+    tokenizer = OWN[kind]
+    expected = SpecialTokens(0, 1, 2, 3, 4, vocab_size=tokenizer.vocab_size)
+    assert tokenizer.special == expected
+    assert [tokenizer.token(id_) for id_ in range(5)] == list(SPECIAL_TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "ids"),
+    [
+        ("vocabulary", "22 0", [7, 5]),
+        ("character", "é 0\n", [10, 6, 7, 5]),
+        ("byte", "aé", [5 + 97, 5 + 0xC3, 5 + 0xA9]),
+        ("byte", "\x00 \xad", [5, 5 + 32, 5 + 0xC2, 5 + 0xAD]),
+    ],
+)
+def test_ids(kind, text, ids):
+    assert OWN[kind].encode(text) == ids
+    assert OWN[kind].decode(ids) == text
+
+
+def test_sizes():
+    assert OWN["vocabulary"].vocab_size == 8
+    assert OWN["byte"].vocab_size == 261
+    assert OWN["bpe"].vocab_size == 280
+
+
+@pytest.mark.parametrize("kind", ANY)
+@settings(deadline=None, max_examples=200)
+@given(text=st.text())
+def test_any_text_survives_bytes_and_bpe(kind, text):
+    tokenizer = ANY[kind]
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert all(5 <= id_ < tokenizer.vocab_size for id_ in ids)
+
+
+@pytest.mark.parametrize("kind", ANY)
+@pytest.mark.parametrize("name", SPECIAL_TOKENS)
+def test_the_name_of_a_special_token_is_plain_text(kind, name):
+    ids = ANY[kind].encode(f"a{name} {name}")
+    assert not set(ids) & set(range(5))
+    assert ANY[kind].decode(ids) == f"a{name} {name}"
+
+
+def test_bpe_merges_what_is_frequent():
+    assert len(ANY["bpe"].encode("the the")) <= 3
+    assert len(ANY["byte"].encode("the the")) == 7
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_decoding_leaves_every_special_token_out(kind):
+    ids = OWN[kind].encode("0")
+    assert OWN[kind].decode([1, 3, *ids, 4, 2, 0, 0]) == "0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "piece", "position"),
+    [
+        ("vocabulary", "0 1 3 1", "'3'", 4),
+        ("vocabulary", "0 221", "'221'", 2),
+        ("vocabulary", "0 [EOS]", "'[EOS]'", 2),
+        ("vocabulary", "[PAD]", "'[PAD]'", 0),
+        ("character", "0 2x", "'x'", 3),
+        ("character", "01\t", r"'\t'", 2),
+    ],
+)
+def test_what_cannot_be_encoded_is_named(kind, text, piece, position):
+    with pytest.raises(UserError) as error:
+        OWN[kind].encode(text, "notes.txt:7")
+    assert f"notes.txt:7: {piece}" in str(error.value) or piece in str(error.value)
+    assert str(error.value).startswith("notes.txt:7: ")
+    assert f"at character {position}" in str(error.value)
+
+
+def test_the_row_of_many_is_named():
+    texts = ["0 1"] * 5000 + ["0 1 9"]
+    with pytest.raises(UserError, match=r"row 5000: .* '9' at character 4"):
+        list(OWN["vocabulary"].encode_all(texts, "row {}".format))
+
+
+def test_a_few_known_tokens_are_shown():
+    with pytest.raises(UserError, match=r"its tokens are '0', '1', '2', …, '49';"):
+        words([str(n) for n in range(50)]).encode("50")
+
+
+@pytest.mark.parametrize("tokens", [["a b"], [""], ["a", "[MASK]"], ["\n"]])
+def test_words_that_no_text_has_are_refused(tokens):
+    with pytest.raises(UserError, match="cannot be a token"):
+        words(tokens)
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_saving_and_loading_changes_nothing(kind, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    OWN[kind].save(path)
+    again = Tokenizer.load(path)
+    assert again.special == OWN[kind].special
+    assert again.to_bytes() == OWN[kind].to_bytes() == path.read_bytes()
+    assert again.encode("0") == OWN[kind].encode("0")
+    assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
+
+
+def test_learned_kinds_know_the_texts_they_learned_from():
+    texts = ["b a", "c\na"]
+    assert build({"kind": "whitespace"}, Path(), texts).encode("a b c") == [5, 6, 7]
+    letters = build({"kind": "character"}, Path(), texts)
+    assert letters.vocab_size == 5 + len("\n abc")
+    assert letters.decode(letters.encode(texts[1])) == texts[1]
+
+
+def test_bpe_is_the_same_in_every_process():
+    code = (
+        "import hashlib; from xlmgen.data.tokenizer_kinds import bpe;"
+        "texts = [f'word{i % 97} of {i * i} and ü{i}' for i in range(500)];"
+        "print(hashlib.sha256(bpe(texts, 400).to_bytes()).hexdigest())"
+    )
+    top = Path(xlmgen.__file__).parents[1]
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=top, capture_output=True, check=True
+        ).stdout
+        for _ in range(3)
+    }
+    assert len(digests) == 1
+
+
+# Files that other programs saved
+
+
+def test_usual_names_are_found_and_the_missing_are_added_once(tmp_path):
+    path = word_level(tmp_path, "<pad>", "a", "</s>", "<mask>")
+    tokenizer = Tokenizer.load(path)
+    assert tokenizer.special == SpecialTokens(
+        pad=0, bos=4, eos=2, mask=3, cls=5, vocab_size=6
+    )
+    tokenizer.save(path)
+    again = Tokenizer.load(path)
+    assert again.special == tokenizer.special
+    assert again.encode("a a") == [1, 1]
+    assert again.decode([4, 1, 2, 0]) == "a"
+
+
+def test_names_in_the_yaml_win_over_usual_ones(tmp_path):
+    path = word_level(tmp_path, "<pad>", "a", "</s>", "stop")
+    tokenizer = Tokenizer.load(path, {"eos": "stop"})
+    assert tokenizer.special.eos == 3
+    with pytest.raises(UserError, match=r"tokenizer\.special\.mask: .* no token 'm'"):
+        Tokenizer.load(path, {"mask": "m"})
+
+
+def test_pad_and_eos_must_differ_unless_allowed(tmp_path):
+    path = word_level(tmp_path, "<end>", "a")
+    names = {"pad": "<end>", "eos": "<end>"}
+    with pytest.raises(UserError, match="pad and eos are one token, '<end>'"):
+        Tokenizer.load(path, names)
+    shared = Tokenizer.load(path, names, shared=True)
+    assert shared.special.pad == shared.special.eos == 0
+
+
+def test_unknown_pieces_are_an_error_even_with_an_unknown_token(tmp_path):
+    path = word_level(tmp_path, "[UNK]", "a", unk="[UNK]")
+    with pytest.raises(UserError, match="'b' at character 2"):
+        Tokenizer.load(path).encode("a b")
+    assert Tokenizer.load(path).encode("a a") == [1, 1]
+
+
+def test_a_model_that_drops_what_it_does_not_know_is_caught(tmp_path):
+    path = saved(tmp_path, models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
+    tokenizer = Tokenizer.load(path)
+    assert tokenizer.encode("aba") == [2, 0]
+    with pytest.raises(UserError, match="'z' at character 2"):
+        tokenizer.encode("abza")
+
+
+def test_a_special_token_of_a_file_is_never_found_in_text(tmp_path):
+    path = saved(tmp_path, models.BPE({"a": 0, "<": 1, ">": 2, "s": 3}, []))
+    content = json.loads(path.read_text())
+    content["added_tokens"] = [
+        {
+            "id": 4,
+            "content": "<s>",
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": True,
+        }
+    ]
+    path.write_text(json.dumps(content))
+    tokenizer = Tokenizer.load(path)
+    assert tokenizer.special.bos == 4
+    assert tokenizer.encode("a<s>a") == [0, 1, 3, 2, 0]
+
+
+def test_padding_truncation_and_templates_of_a_file_are_not_used(tmp_path):
+    path = word_level(tmp_path, "[PAD]", "[CLS]", "[SEP]", "a")
+    backend = tokenizers.Tokenizer.from_file(str(path))
+    backend.enable_padding(length=8)
+    backend.enable_truncation(2)
+    backend.post_processor = tokenizers.processors.BertProcessing(
+        ("[SEP]", 2), ("[CLS]", 1)
+    )
+    backend.save(str(path))
+    assert Tokenizer.load(path).encode("a a a") == [3, 3, 3]
+
+
+def test_what_is_not_a_tokenizer_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot read the tokenizer"):
+        Tokenizer.load(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text('{"model": 1}')
+    with pytest.raises(UserError, match="is not a saved tokenizer"):
+        Tokenizer.load(tmp_path / "bad.json")
