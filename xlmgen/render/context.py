@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from xlmgen.render import types
-from xlmgen.render.kinds import DECISIONS, schedule
+from xlmgen.render import suites, types
+from xlmgen.render.kinds import DECISIONS
+from xlmgen.render.kinds.schedule import schedule_code
 from xlmgen.render.plan import BLOCKS
 from xlmgen.spec.family import FamilySpec, Part
 
@@ -26,6 +27,7 @@ def context(family: FamilySpec) -> dict[str, Any]:
     * `sizes`: size name to its numbers.
     * `schedule`: the noise schedule as code, the linear one where the spec names none.
     * `types`: the fields of its batches and of what its loss returns.
+    * `suites`: what its rendered tests inherit, by block.
     * what the kinds of this family decide: see `xlmgen.render.kinds`.
     """
     return {
@@ -43,8 +45,9 @@ def context(family: FamilySpec) -> dict[str, Any]:
             None if family.noise_schedule is None else _namespace(family.noise_schedule)
         ),
         "sizes": family.sizes,
-        "schedule": schedule.decide(family),
+        "schedule": schedule_code(family),
         "types": types.decide(family),
+        "suites": suites.decide(family),
         "size_keys": [
             key
             for key in ("d_model", "layers", "heads", "kv_heads", "ffn")

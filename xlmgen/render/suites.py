@@ -1,0 +1,54 @@
+"""Which suites of the test kit a family's rendered tests inherit.
+
+A kind's schema lists them under `x-tests`: the name of a class in `xlmgen.testing`, or
+`package.module:Class` for one of the kind's author, alone or as `{suite, when}` with a
+condition on the block's options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xlmgen.render.python import imports
+from xlmgen.spec.family import FamilySpec
+from xlmgen.spec.schemas import built_in, satisfies
+
+KIT = "xlmgen.testing"
+BLOCKS = ("model", "loss", "predictor", "collator")
+
+
+@dataclass(frozen=True)
+class Suites:
+    """What one rendered test file inherits: modules and the names of their classes."""
+
+    modules: Sequence[tuple[str, str]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for _, name in self.modules)
+
+    @property
+    def imports(self) -> str:
+        """One import statement for every module, the kit's among them."""
+        by_module: dict[str, list[str]] = {}
+        for module, name in self.modules:
+            by_module.setdefault(module, []).append(name)
+        return "\n".join(imports(*entry) for entry in sorted(by_module.items()))
+
+
+def decide(family: FamilySpec) -> dict[str, Suites]:
+    """The suites of every block that has a test file, by block."""
+    return {block: _suites(family, block) for block in BLOCKS}
+
+
+def _suites(family: FamilySpec, block: str) -> Suites:
+    part = getattr(family, block)
+    modules = []
+    for entry in built_in().kind(block, part.kind).get("x-tests", ()):
+        clause: dict[str, Any] = {"suite": entry} if isinstance(entry, str) else entry
+        if satisfies(clause.get("when", {}), dict(part.options)):
+            module, _, name = clause["suite"].rpartition(":")
+            modules.append((module or KIT, name))
+    return Suites(modules)

@@ -1,0 +1,57 @@
+"""The test kit: suites that the rendered tests of every family inherit.
+
+A rendered test file names its suites and the folder of its family; everything else is
+here. The suites are classes of plain pytest tests.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite(f"{__name__}.suites")
+
+from xlmgen.testing.suites.causal_model import CausalModelTests  # noqa: E402
+from xlmgen.testing.suites.collator import (  # noqa: E402
+    CausalCollatorTests,
+    CollatorTests,
+    MaskingCollatorTests,
+    ScheduledMaskingTests,
+)
+from xlmgen.testing.suites.loss import (  # noqa: E402
+    DiffusionBoundTests,
+    LikelihoodTests,
+    LossTests,
+    SelectedTokensTests,
+)
+from xlmgen.testing.suites.model import (  # noqa: E402
+    BidirectionalModelTests,
+    ModelTests,
+    TimeModelTests,
+)
+from xlmgen.testing.suites.predictor import (  # noqa: E402
+    AncestralTests,
+    ConfidenceOrderTests,
+    GuidanceTests,
+    LeftToRightTests,
+    PredictorTests,
+    UnmaskingTests,
+)
+
+__all__ = [
+    "AncestralTests",
+    "BidirectionalModelTests",
+    "CausalCollatorTests",
+    "CausalModelTests",
+    "CollatorTests",
+    "ConfidenceOrderTests",
+    "DiffusionBoundTests",
+    "GuidanceTests",
+    "LeftToRightTests",
+    "LikelihoodTests",
+    "LossTests",
+    "MaskingCollatorTests",
+    "ModelTests",
+    "PredictorTests",
+    "ScheduledMaskingTests",
+    "SelectedTokensTests",
+    "TimeModelTests",
+    "UnmaskingTests",
+]

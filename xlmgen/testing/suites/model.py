@@ -1,0 +1,201 @@
+"""What every network promises, whatever it predicts."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from xlmgen.testing.subject import CONTENT, FamilyTests, seeded
+
+ROWS, LENGTH = 3, 6
+IDS = torch.randint(CONTENT[0], CONTENT[-1] + 1, (ROWS, LENGTH), generator=seeded(1))
+ONE_ROW = torch.tensor([[5, 6, 7, 5]])
+
+
+class ModelTests(FamilyTests):
+    """Shapes, the head on chosen positions, padding, saving, initial weights."""
+
+    def test_logits_have_the_declared_shape(self) -> None:
+        model, ids = self.network(), IDS
+        logits = call(model, ids)
+        assert logits.shape == (ROWS, LENGTH, self.tokens.vocab_size)
+        assert logits.dtype == torch.float32
+        assert logits.isfinite().all()
+
+    def test_head_on_chosen_positions_is_the_full_head_gathered(self) -> None:
+        model, ids = self.network(), IDS
+        at = torch.tensor([1, LENGTH - 1, LENGTH, 2 * LENGTH + 3])
+        chosen = call(model, ids, at=at)
+        torch.testing.assert_close(chosen, call(model, ids).flatten(0, 1)[at])
+
+    def test_head_on_no_position_gives_no_row(self) -> None:
+        none = torch.empty(0, dtype=torch.int64)
+        logits = call(self.network(), IDS, at=none)
+        assert logits.shape == (0, self.tokens.vocab_size)
+
+    def test_position_matters(self) -> None:
+        model, ids = self.network(), IDS[:1]
+        swapped = ids.clone()
+        first, second = (ids[0] != ids[0, 0]).nonzero()[0].item(), 0
+        swapped[0, [first, second]] = ids[0, [second, first]]
+        last = torch.tensor([LENGTH - 1])
+        assert differ(call(model, ids, at=last), call(model, swapped, at=last))
+
+    def test_pads_on_the_right_change_nothing(self) -> None:
+        model, ids = self.network(), IDS
+        pads = torch.full((ROWS, 2), self.tokens.pad)
+        attended = torch.ones(ROWS, LENGTH + 2, dtype=torch.bool)
+        attended[:, LENGTH:] = False
+        padded = call(model, torch.cat((ids, pads), dim=1), attended)
+        torch.testing.assert_close(padded[:, :LENGTH], call(model, ids))
+
+    def test_a_mask_of_ones_is_no_mask(self) -> None:
+        model, ids = self.network(), IDS
+        everything = torch.ones(ids.shape, dtype=torch.bool)
+        torch.testing.assert_close(call(model, ids, everything), call(model, ids))
+
+    def test_rows_do_not_see_each_other(self) -> None:
+        model, ids = self.network(), IDS
+        t = torch.linspace(0.1, 0.9, ROWS)
+        alone = [
+            call(model, ids[row : row + 1], t=t[row : row + 1]) for row in range(ROWS)
+        ]
+        torch.testing.assert_close(call(model, ids, t=t), torch.cat(alone))
+
+    def test_saved_and_loaded_gives_the_same_outputs(self, tmp_path: Path) -> None:
+        model, other, ids = self.network(0), self.network(1), IDS
+        assert differ(call(model, ids), call(other, ids))
+        save_model(model, str(tmp_path / "model.safetensors"))
+        load_model(other, tmp_path / "model.safetensors")
+        assert torch.equal(call(model, ids), call(other, ids))
+
+    def test_every_parameter_gets_a_gradient(self) -> None:
+        model = self.network()
+        torch.autograd.backward(call(model, IDS).square().sum())
+        without = [
+            name
+            for name, parameter in model.named_parameters()
+            if parameter.grad is None or not parameter.grad.abs().sum() > 0
+        ]
+        assert not without
+
+    def test_layers_start_differently(self) -> None:
+        first, second = self.fresh_network(layers=2).get_submodule("blocks").children()
+        for (name, one), (_, other) in zip(
+            first.named_parameters(), second.named_parameters(), strict=True
+        ):
+            constant = one.numel() == 1 or (one == one.flatten()[0]).all()
+            assert constant or differ(one, other), name
+
+    def test_names_of_the_state_depend_on_nothing_random(self) -> None:
+        one, other = self.network(0).state_dict(), self.network(1, d_model=32)
+        assert list(one) == list(other.state_dict())
+
+    def test_dropout_acts_in_training_only(self) -> None:
+        model, ids = self.network(dropout=0.5), IDS
+        assert torch.equal(call(model, ids), call(model, ids))
+        model.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            assert differ(call(model, ids), call(model, ids))
+
+
+class BidirectionalModelTests(FamilyTests):
+    """Every position sees every other."""
+
+    def test_every_position_influences_every_other(self) -> None:
+        model = self.network()
+        ids = torch.tensor([[5, 6, 7, 6, 5]])
+        before = call(model, ids)
+        for position in range(ids.shape[1]):
+            changed = ids.clone()
+            changed[0, position] = 7 if ids[0, position] != 7 else 5
+            moved = (call(model, changed) - before).abs().amax(-1)
+            assert (moved > 1e-6).all(), position
+
+    def test_what_pads_hold_changes_nothing(self) -> None:
+        model = self.network()
+        ids = torch.tensor([[5, 6, 7, 0, 0], [7, 7, 5, 6, 6]])
+        attended = torch.tensor([[True, True, True, False, False], [True] * 5])
+        other = ids.masked_fill(~attended, 6)
+        one, two = call(model, ids, attended), call(model, other, attended)
+        torch.testing.assert_close(one[attended], two[attended])
+
+
+class TimeModelTests(FamilyTests):
+    """Conditioning on time by zero-initialised modulation (adaLN-Zero)."""
+
+    def test_a_fresh_network_ignores_the_time(self) -> None:
+        model = self.fresh_network()
+        noisy, clean = torch.tensor([1.0]), torch.tensor([0.1])
+        assert torch.equal(call(model, ONE_ROW, t=noisy), call(model, ONE_ROW, t=clean))
+
+    def test_a_fresh_block_passes_its_stream_through(self) -> None:
+        model = self.fresh_network()
+        streams = []
+        for block in model.get_submodule("blocks").children():
+            block.register_forward_hook(
+                lambda _, inputs, output: streams.append((inputs[0], output))
+            )
+        call(model, ONE_ROW)
+        assert len(streams) == 2
+        for stream, output in streams:
+            assert torch.equal(stream, output)
+
+    def test_a_block_adds_to_the_stream_and_not_to_its_norm(self) -> None:
+        """A large constant along the width is lost in a norm, but not in the stream."""
+        model, streams = self.network(), []
+        block = next(model.get_submodule("blocks").children())
+        block.register_forward_hook(
+            lambda _, inputs, output: streams.append((inputs[0], output))
+        )
+        call(model, ONE_ROW)
+        embedding = model.get_submodule("embedding")
+        assert isinstance(embedding, nn.Embedding)
+        with torch.no_grad():
+            embedding.weight.add_(100.0)
+        call(model, ONE_ROW)
+        (before, out_before), (after, out_after) = streams
+        torch.testing.assert_close(after - before, torch.full_like(after, 100.0))
+        grown = (out_after - out_before).mean()
+        assert 90 < grown < 110
+
+    def test_time_matters_once_trained(self) -> None:
+        model = self.network()
+        times = torch.tensor([0.2, 0.8])
+        logits = call(model, ONE_ROW.expand(2, -1), t=times)
+        assert differ(logits[0], logits[1])
+
+
+def call(
+    model: nn.Module,
+    ids: Tensor,
+    attention_mask: Tensor | None = None,
+    *,
+    t: Tensor | None = None,
+    **arguments: Any,
+) -> Tensor:
+    """Run a model, at time ½ where it takes one and none is given."""
+    if takes_time(model):
+        half = torch.full((len(ids),), 0.5)
+        arguments["t"] = half if t is None else t
+    logits: Tensor = model(ids, attention_mask, **arguments)
+    return logits
+
+
+def takes_time(model: nn.Module) -> bool:
+    """Whether the model has a time input."""
+    return "t" in inspect.signature(model.forward).parameters
+
+
+def differ(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors differ by more than rounding."""
+    return not torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+__all__ = ["BidirectionalModelTests", "ModelTests", "TimeModelTests", "call"]
