@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from xlmgen.run import Run
 from xlmgen.tasks import Task
 from xlmgen.tokens import SpecialTokens
 from xlmgen.training import rng
+from xlmgen.training.checkpoint import check_names, load_weights
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,23 @@ class Assembly:
     data: DataModule
     harness: Harness
     predictor: Any
+
+    def load(self, checkpoint: Path) -> torch.device:
+        """Give the model a checkpoint's weights, ready to be evaluated.
+
+        Returns:
+            The device that it is on: a GPU where there is one.
+
+        Raises:
+            UserError: the checkpoint cannot be read or does not fit the model.
+        """
+        weights = load_weights(checkpoint)
+        check_names(self.harness.model.state_dict(), weights, str(checkpoint))
+        self.harness.model.load_state_dict(weights)
+        gpu = torch.cuda.is_available() and self.data.pin_memory
+        device = torch.device("cuda" if gpu else "cpu")
+        self.harness.to(device).eval()
+        return device
 
     @property
     def tokens(self) -> SpecialTokens:
@@ -44,7 +63,7 @@ def assemble(
     Args:
         run: the run folder.
         family: instead of the run's own, a variant of it.
-        predictor: numbers of the predictor over those of the experiment.
+        predictor: numbers of the predictor instead of the experiment's.
 
     Raises:
         UserError: the parts do not fit together.
@@ -61,8 +80,8 @@ def assemble(
         num_workers=settings.num_workers,
         pin_memory=torch.cuda.is_available() and settings.accelerator != "cpu",
     )
-    numbers = {**experiment.predictor, **(predictor or {})}
-    rng.seed(settings.seed)
+    numbers = experiment.predictor if predictor is None else predictor
+    rng.seed(settings.seed)  # of the weights
     return Assembly(
         family,
         task,

@@ -43,24 +43,23 @@ class Harness(LightningModule):
         experiment: Experiment,
     ) -> None:
         super().__init__()
-        self.training_settings = experiment.training
+        settings = experiment.training
+        self.training_settings = settings
         self.model = build_model(family, tokens, experiment)
         self.loss = family.loss(tokens)
-        self.step = self._compiled() if experiment.training.compile else self._step
+        self._train = torch.compile(self.measure) if settings.compile else self.measure
         self.metrics = family.metrics()
         self.validation_loss = MeanMetric()
         self._random_state: rng.State | None = None
         self._restored: rng.State | None = None
 
-    def _step(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    def measure(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """What the loss says of a batch: `loss` (), `nll` (B,), `num_tokens` (B,)."""
         output: dict[str, Tensor] = self.loss(self.model, batch)
         return output
 
-    def _compiled(self) -> Any:
-        return torch.compile(self._step)
-
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        return self.step(batch)["loss"]
+        return self._train(batch)["loss"]
 
     def begin_validation(self) -> None:
         """Draw from a fixed seed: when validation runs changes nothing in training."""
@@ -68,7 +67,7 @@ class Harness(LightningModule):
         torch.manual_seed(VALIDATION_SEED)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
-        output = self._step(batch)
+        output = self.measure(batch)
         self.metrics.update(output)
         self.validation_loss.update(output["loss"], output["num_tokens"].sum())
 
@@ -131,10 +130,10 @@ def build_model(
         UserError: the family has no such size, or its model takes no such number.
     """
     if experiment.size not in family.sizes:
-        known = ", ".join(family.sizes)
+        sizes = ", ".join(family.sizes)
         raise UserError(
             f"size: the family {family.name} has no size '{experiment.size}'",
-            f"its sizes are {known}",
+            f"its sizes are {sizes}",
         )
     known = inspect.signature(family.model).parameters
     for name in experiment.model:

@@ -6,8 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +21,7 @@ from xlmgen.files import write_json, write_text
 from xlmgen.registry import SPEC, load_family, pin
 from xlmgen.spec.messages import show
 from xlmgen.tasks import Task, load_task
+from xlmgen.training.checkpoint_folder import best_step, checkpoints
 
 if TYPE_CHECKING:
     from xlmgen.family import Family
@@ -97,35 +97,33 @@ class Run:
         """The task with the tokenizer that the run was trained with."""
         return load_task(self.path / TASK, tokenizer=self.path / TOKENIZER)
 
-    def checkpoint(self, which: str) -> tuple[int, Path]:
+    def checkpoint(self, which: str | None = None) -> tuple[int, Path]:
         """Step and folder of a checkpoint.
 
         Args:
-            which: `best`, `last` or a step.
+            which: `best`, `last` or a step; by default the best, or the last where no
+                validation has ended yet.
 
         Raises:
             UserError: the run has no such checkpoint.
         """
-        from xlmgen.training.checkpoint import checkpoints
-        from xlmgen.training.keeper import best_step
-
         found = checkpoints(self.checkpoints)
         if not found:
             raise UserError(
                 f"the run {self.path} has no checkpoint yet",
                 "continue it with the same `xlmgen train` command",
             )
-        if which == "last":
-            step: int | None = max(found)
-        elif which == "best":
-            step = best_step(self.checkpoints)
+        last, best = max(found), best_step(self.checkpoints)
+        named = {"last": last, "best": best, None: last if best is None else best}
+        if which is not None and which.isdecimal():
+            step: int | None = int(which)
         else:
-            step = int(which) if which.isdecimal() else None
+            step = named.get(which)
         if step not in found:
             steps = ", ".join(map(str, found))
             raise UserError(
                 f"the run {self.path} has no checkpoint '{which}'",
-                f"it has last and the steps {steps}",
+                f"choose {'' if best is None else 'best, '}last, or a step of {steps}",
             )
         return step, found[step]
 

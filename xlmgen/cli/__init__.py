@@ -15,7 +15,17 @@ from typing import Annotated
 import typer
 
 from xlmgen import __version__
-from xlmgen.cli import check, explain, list_, new, report
+from xlmgen.cli import (
+    check,
+    eval_,
+    explain,
+    generate,
+    list_,
+    new,
+    report,
+    resolve,
+    train,
+)
 from xlmgen.errors import UserError
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
@@ -32,6 +42,10 @@ app.command("check")(check.check)
 app.command("new")(new.new)
 app.command("list")(list_.list_)
 app.command("explain")(explain.explain)
+app.command("resolve")(resolve.resolve)
+app.command("train")(train.train)
+app.command("eval")(eval_.eval_)
+app.command("generate")(generate.generate)
 
 
 def _version(wanted: bool) -> None:

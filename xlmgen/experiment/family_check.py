@@ -1,4 +1,4 @@
-"""The family that an experiment names: where it is, and whether the settings suit it."""
+"""The family that an experiment names: where it is, and whether settings suit it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,25 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from xlmgen.errors import UserError
+from xlmgen.training.checkpoint_folder import STATE, WEIGHTS
 
-WEIGHTS, STATE = "model.safetensors", "state.pt"
 PREFIX = "model."
 """What the harness's names of the model's parameters start with."""
-_FOLDER = re.compile(r"step=(\d+)")
-
-
-def folder_name(step: int) -> str:
-    return f"step={step:06d}"
-
-
-def checkpoints(folder: Path) -> dict[int, Path]:
-    """The whole checkpoints of a `checkpoints/` folder by step, in order."""
-    found = {
-        int(match[1]): path
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if (match := _FOLDER.fullmatch(path.name)) and (path / STATE).is_file()
-    }
-    return dict(sorted(found.items()))
 
 
 class FolderCheckpoint(CheckpointIO):

@@ -10,7 +10,7 @@ from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import score
 from xlmgen.harness import Harness
 from xlmgen.run import Run
-from xlmgen.training.checkpoint import checkpoints
+from xlmgen.training.checkpoint_folder import checkpoints
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.recorder import Scorer
 from xlmgen.training.trainer import build_trainer, quiet_lightning
@@ -53,7 +53,8 @@ def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
         return None
 
     def scorer(trainer: Trainer, harness: Harness) -> dict[str, float]:
-        stop = next(c for c in trainer.callbacks if isinstance(c, StopOnSignal))
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        stop = next(c for c in callbacks if isinstance(c, StopOnSignal))
         answers = generate_answers(
             harness.model,
             parts.predictor,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xlmgen.files import write_json
-from xlmgen.training.checkpoint import checkpoints, folder_name
+from xlmgen.training.checkpoint_folder import (
+    MONITOR,
+    best_step,
+    checkpoints,
+    folder_name,
+    mark_best,
+)
 from xlmgen.training.recorder import Recorder, ends_step
-
-BEST = "best.json"
-"""Beside the checkpoints: the step of the best one and its validation loss."""
-MONITOR = "val/loss"
 
 
 class CheckpointKeeper(Callback):
@@ -84,8 +84,7 @@ class CheckpointKeeper(Callback):
 
     def _mark_best(self, trainer: Trainer) -> None:
         if trainer.is_global_zero:
-            record = {"step": trainer.global_step, MONITOR: self._best}
-            write_json(self._folder / BEST, record)
+            mark_best(self._folder, trainer.global_step, self._best)
 
     def _remove_old(self, trainer: Trainer) -> None:
         if self._keep is None or not trainer.is_global_zero:
@@ -110,11 +109,3 @@ class CheckpointKeeper(Callback):
             self._recorder.validate(trainer)
             if self._improved(trainer.global_step):
                 self._mark_best(trainer)
-
-
-def best_step(folder: Path) -> int | None:
-    """The step of the best checkpoint of a run, or None before the first validation."""
-    file = folder / BEST
-    if not file.is_file():
-        return None
-    return int(json.loads(file.read_text(encoding="utf-8"))["step"])

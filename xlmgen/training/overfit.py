@@ -17,7 +17,7 @@ def overfit_one_batch(
     """Train on the first training batch, corruption included, without dropout.
 
     Returns:
-        The steps taken and the last loss: below `small`, unless `steps` were not enough.
+        The steps taken and the last loss; it is below `small` if they were enough.
     """
     parts = assemble(run)
     settings = run.experiment.training
@@ -34,7 +34,7 @@ def overfit_one_batch(
         if loss.item() < small:
             return step, loss.item()
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         if settings.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(
                 harness.model.parameters(), settings.gradient_clip

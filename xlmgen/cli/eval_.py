@@ -1,0 +1,71 @@
+"""`xlmgen eval`: measure a trained run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
+CHECKPOINT = Annotated[
+    str | None,
+    typer.Option(help="best, last or a step; by default the best by validation loss."),
+]
+OVERRIDES = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[predictor.KEY=VALUE]...",
+        help="Options of the predictor, such as predictor.steps=16.",
+    ),
+]
+SEED = Annotated[int, typer.Option(min=0, help="Seed of the sampling.")]
+
+
+class Split(StrEnum):
+    """The parts of a task's examples."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+def eval_(
+    run: RUN,
+    overrides: OVERRIDES = None,
+    split: Annotated[Split, typer.Option(help="Which examples.")] = Split.test,
+    checkpoint: CHECKPOINT = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many rows.")
+    ] = None,
+    seed: SEED = 0,
+) -> int:
+    """Measure a run: its loss or bound, and its answers to a whole split.
+
+    Writes results/*.json and predictions/*.jsonl into the run folder.
+
+    Example: xlmgen eval runs/mdlm-star_tiny-tiny predictor.steps=16
+    """
+    from rich.console import Console
+
+    from xlmgen.run import Run
+
+    opened = Run.open(run)
+    opened.checkpoint(checkpoint)  # a missing one is said before torch is imported
+
+    from xlmgen.evaluation.evaluate import evaluate
+    from xlmgen.evaluation.table import show_results
+
+    console = Console(highlight=False, soft_wrap=True)
+    results = evaluate(
+        opened,
+        console,
+        split=split.value,
+        checkpoint=checkpoint,
+        limit=limit,
+        overrides=overrides or (),
+        seed=seed,
+    )
+    show_results(results, console)
+    return 0

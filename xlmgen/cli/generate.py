@@ -1,0 +1,64 @@
+"""`xlmgen generate`: answers from a trained run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli.eval_ import CHECKPOINT, OVERRIDES, RUN, SEED
+from xlmgen.errors import UserError
+
+
+def generate(
+    run: RUN,
+    overrides: OVERRIDES = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="A prompt to answer; may be given more than once."),
+    ] = None,
+    num: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Answer so many test prompts, beside the true answers; 4 by default. "
+            "For a task of whole texts: generate so many.",
+        ),
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show in what order the tokens appeared.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the answers to a JSONL file.")
+    ] = None,
+    checkpoint: CHECKPOINT = None,
+    seed: SEED = 0,
+) -> int:
+    """Generate with a trained run.
+
+    Example: xlmgen generate runs/mdlm-star_tiny-tiny --num 4 --trace
+    """
+    from rich.console import Console
+
+    from xlmgen.run import Run
+
+    if prompt and num is not None:
+        raise UserError("--prompt and --num do not go together", "give one of them")
+    opened = Run.open(run)
+    opened.checkpoint(checkpoint)  # a missing one is said before torch is imported
+
+    from xlmgen.evaluation.sample import sample
+
+    sample(
+        opened,
+        Console(highlight=False),
+        prompts=prompt or (),
+        num=num or 4,
+        trace=trace,
+        checkpoint=checkpoint,
+        overrides=overrides or (),
+        seed=seed,
+        out=out,
+    )
+    return 0

@@ -1,0 +1,136 @@
+"""`xlmgen eval` as a function: losses and answers of a whole split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from xlmgen.assembly import assemble
+from xlmgen.data.datamodule import TRAINING_USES
+from xlmgen.evaluation.generate import generate_answers
+from xlmgen.evaluation.likelihood import Likelihood, measure_split
+from xlmgen.evaluation.predictions import prediction_rows, write_jsonl
+from xlmgen.evaluation.scores import score
+from xlmgen.evaluation.variant import predictor_options, with_predictor
+from xlmgen.run import Run
+
+
+def evaluate(
+    run: Run,
+    console: Console,
+    *,
+    split: str = "test",
+    checkpoint: str | None = None,
+    limit: int | None = None,
+    overrides: Sequence[str] = (),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure the loss of a split, answer it, score the answers, and write it all down.
+
+    Args:
+        split: `validation` or `test` (or `train`).
+        checkpoint: see `Run.checkpoint`.
+        limit: the first so many rows only; all of them otherwise.
+        overrides: `predictor.key=value`.
+        seed: of the sampling.
+
+    Returns:
+        What `results/NAME.json` holds.
+
+    Raises:
+        UserError: no such checkpoint, split or option.
+    """
+    step, folder = run.checkpoint(checkpoint)
+    options = predictor_options(overrides)
+    family, numbers = with_predictor(run, options)
+    parts = assemble(run, family=family, predictor=numbers)
+    device = parts.load(folder)
+    examples = parts.task.examples(split)
+    rows = len(examples) if limit is None else min(limit, len(examples))
+    settings = run.experiment.evaluation
+
+    with progress(console) as bar:
+        work = bar.add_task("loss", total=None)
+        likelihood = measure_split(
+            parts.harness,
+            examples,
+            parts.data.collator(TRAINING_USES[parts.task.layout], evaluation=True),
+            rows=rows,
+            split=split,
+            draws=settings.bound_samples,
+            batch_size=settings.batch_size,
+            device=device,
+            after_batch=lambda done: bar.advance(work, done),
+        )
+        results: dict[str, Any] = {
+            "run": run.experiment.name,
+            "split": split,
+            "rows": rows,
+            "step": step,
+            "predictor": {**run.experiment.predictor, **options},
+            "seed": seed,
+            "loss": loss_record(likelihood),
+        }
+        name = result_name(split, checkpoint, limit, options, seed)
+        if parts.task.metrics:
+            work = bar.add_task("answers", total=rows)
+            answers = generate_answers(
+                parts.harness.model,
+                parts.predictor,
+                parts.data.predict_dataloader(split, limit),
+                eos=parts.tokens.eos,
+                device=device,
+                seed=seed,
+                after_batch=lambda done: bar.advance(work, done),
+            )
+            asked = [examples[row] for row in answers.rows]
+            results["scores"] = score(parts.task, asked, answers.ids)
+            results["forward_passes"] = answers.forward_passes
+            predictions = run.path / "predictions" / f"{name}.jsonl"
+            write_jsonl(predictions, prediction_rows(parts.task, asked, answers.ids))
+    run.write_results(name, results)
+    return results
+
+
+def progress(console: Console) -> Progress:
+    """A bar in a terminal, nothing in a pipe."""
+    return Progress(
+        TextColumn("{task.description:<8}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def loss_record(likelihood: Likelihood) -> dict[str, Any]:
+    """The part of the results that says what the split costs, in nats per token."""
+    return {
+        **likelihood.metrics,
+        "draws": likelihood.draws,
+        "standard_error": likelihood.standard_error,
+        "monte_carlo_error": likelihood.monte_carlo_error,
+    }
+
+
+def result_name(
+    split: str,
+    checkpoint: str | None,
+    limit: int | None,
+    options: Mapping[str, Any],
+    seed: int,
+) -> str:
+    """Name of the files of an evaluation: what differs from the default is in it."""
+    changed = {
+        "checkpoint": checkpoint,
+        "limit": limit,
+        **options,
+        "seed": seed or None,
+    }
+    parts = [f"{key}={value}" for key, value in changed.items() if value is not None]
+    return "-".join([split, *(re.sub(r"[^\w.=+]+", "_", part) for part in parts)])

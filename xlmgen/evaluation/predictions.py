@@ -1,0 +1,54 @@
+"""Predictions as JSONL: what was asked, answered and true, one row per line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xlmgen.evaluation.scores import exact_match, score_rows, target
+from xlmgen.files import write_text
+from xlmgen.tasks import Task
+
+Example = Mapping[str, Any]
+
+
+def prediction_rows(
+    task: Task, examples: Sequence[Example], answers: Sequence[Sequence[int]]
+) -> Iterator[dict[str, Any]]:
+    """For every example its prompt, prediction, target, correctness and scores."""
+    scores = score_rows(task, examples, answers)
+    for row, (example, answer) in enumerate(zip(examples, answers, strict=True)):
+        yield {
+            "row": row,
+            "prompt": prompt_text(task, example),
+            "prediction": task.decode(answer),
+            "target": task.decode(target(example)),
+            "correct": bool(exact_match(example, answer)),
+            **{name: values[row] for name, values in scores.items()},
+        }
+
+
+def prompt_text(task: Task, example: Example) -> str:
+    """What an example gives, in the form that `--prompt` takes; holes as [MASK]."""
+    if "prompt" in example:
+        return task.decode(example["prompt"])
+    if "given" not in example:
+        return ""
+    parts: list[str] = []
+    run: list[int] = []
+    for token, given in zip(example["tokens"], example["given"], strict=True):
+        if given:
+            run.append(int(token))
+            continue
+        parts += [task.decode(run)] * bool(run) + ["[MASK]"]
+        run = []
+    parts += [task.decode(run)] * bool(run)
+    return "".join(parts)
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object per line, a whole new file or none."""
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    write_text(path, "".join(f"{line}\n" for line in lines))

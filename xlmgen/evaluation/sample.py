@@ -1,0 +1,143 @@
+"""`xlmgen generate` as a function: answers to prompts, on the screen and in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from xlmgen.assembly import assemble
+from xlmgen.data.datamodule import GENERATION_USES
+from xlmgen.evaluation.generate import generate
+from xlmgen.evaluation.predictions import prompt_text, write_jsonl
+from xlmgen.evaluation.scores import exact_match, target
+from xlmgen.evaluation.show_trace import legend, show_order, written_tokens
+from xlmgen.evaluation.variant import predictor_options, with_predictor
+from xlmgen.run import Run
+from xlmgen.sampling import Generation
+from xlmgen.tasks import Task
+
+Example = Mapping[str, Any]
+LABEL = 8  # columns in front of a text
+
+
+def sample(
+    run: Run,
+    console: Console,
+    *,
+    prompts: Sequence[str] = (),
+    num: int = 4,
+    trace: bool = False,
+    checkpoint: str | None = None,
+    overrides: Sequence[str] = (),
+    seed: int = 0,
+    out: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Answer prompts, or the first test prompts, or generate from nothing.
+
+    Args:
+        prompts: texts; without any, `num` rows of the test split are answered (or, for
+            a task of whole texts, as many texts generated).
+        trace: show at which step every token appeared.
+        out: a JSONL file for the answers.
+
+    Returns:
+        A row per answer: prompt, prediction, and the target where there is one.
+
+    Raises:
+        UserError: a prompt cannot be encoded, or there is no such checkpoint or option.
+    """
+    _, folder = run.checkpoint(checkpoint)
+    task = run.load_task()
+    given = [task.encode_prompt(text) for text in prompts]
+    family, numbers = with_predictor(run, predictor_options(overrides))
+    parts = assemble(run, family=family, predictor=numbers)
+    device = parts.load(folder)
+    examples = given or _test_examples(task, num)
+    collator = parts.data.collator(GENERATION_USES[task.layout])
+    generator = torch.Generator(device).manual_seed(seed)
+    if trace:
+        console.print(legend())
+    rows: list[dict[str, Any]] = []
+    for first in range(0, len(examples), parts.data.eval_batch_size):
+        some = examples[first : first + parts.data.eval_batch_size]
+        batch = collator(some, torch.Generator().manual_seed(seed))
+        generation = generate(
+            parts.harness.model,
+            parts.predictor,
+            batch,
+            device,
+            generator,
+            trace=trace,
+        )
+        new = _rows(task, some, generation, known=not given)
+        for number, row in enumerate(new):
+            _show(console, task, row, generation, number)
+        rows += new
+    if out is not None:
+        write_jsonl(out, rows)
+    return rows
+
+
+def _test_examples(task: Task, num: int) -> list[Example]:
+    """The first test rows, or as many empty ones for a task of whole texts."""
+    if task.layout == "lm":
+        return [{} for _ in range(num)]
+    examples = task.examples("test")
+    return [examples[row] for row in range(min(num, len(examples)))]
+
+
+def _rows(
+    task: Task, examples: Sequence[Example], generation: Generation, *, known: bool
+) -> list[dict[str, Any]]:
+    """Prompt and prediction of every example, and the truth where it is known."""
+    rows: list[dict[str, Any]] = []
+    answers = generation.answers(task.tokenizer.special.eos)
+    for example, answer in zip(examples, answers, strict=True):
+        row: dict[str, Any] = {
+            "prompt": prompt_text(task, example),
+            "prediction": task.decode(answer),
+        }
+        if known and example:
+            row["target"] = task.decode(target(example))
+            row["correct"] = bool(exact_match(example, answer))
+        rows.append(row)
+    return rows
+
+
+def _show(
+    console: Console,
+    task: Task,
+    row: Mapping[str, Any],
+    generation: Generation,
+    number: int,
+) -> None:
+    """One answer under its prompt and above the truth, with its order if traced."""
+    if row["prompt"]:
+        _line(console, "prompt", row["prompt"])
+    if generation.trace is None:
+        _line(console, "answer", row["prediction"], "bold")
+    else:
+        tokenizer = task.tokenizer
+        eos = tokenizer.special.eos
+        tokens = written_tokens(generation, number, tokenizer.token, eos)
+        show_order(console, tokens, f"{'answer':<{LABEL}}")
+    if "target" in row:
+        verdict = ("  right", "green") if row["correct"] else ("  wrong", "red")
+        _line(console, "true", row["target"], "", verdict)
+    console.print()
+
+
+def _line(
+    console: Console,
+    label: str,
+    text: str,
+    style: str = "",
+    note: tuple[str, str] = ("", ""),
+) -> None:
+    line = Text.assemble((f"{label:<{LABEL}}", "dim"), (text, style), note)
+    console.print(line, soft_wrap=True)

@@ -1,0 +1,50 @@
+"""The results of an evaluation, for a person."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+NOT_METRICS = ("draws", "standard_error", "monte_carlo_error")
+
+
+def show_results(results: Mapping[str, Any], console: Console) -> None:
+    """A table of losses and scores, and exact match as the last line."""
+    loss = results["loss"]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column, justify in (("metric", "left"), ("value", "right"), ("±", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for name, value in loss.items():
+        if name in NOT_METRICS:
+            continue
+        error = loss["standard_error"] if name == "loss" else math.nan
+        table.add_row(name, f"{value:.4f}", "" if math.isnan(error) else f"{error:.4f}")
+    scores = results.get("scores", {})
+    for name, value in scores.items():
+        error = math.sqrt(value * (1 - value) / results["rows"])
+        table.add_row(
+            name.replace("_", " "), f"{100 * value:.1f} %", f"{100 * error:.1f} %"
+        )
+    console.print(table)
+    console.print(
+        f"{results['split']}, {results['rows']} rows, step {results['step']}; "
+        f"± is one standard error{_draws(loss)}"
+    )
+    if "forward_passes" in results:
+        console.print(f"{results['forward_passes']} forward passes to answer them")
+    if "exact_match" in scores:
+        console.print(f"exact match: {100 * scores['exact_match']:.1f} %")
+
+
+def _draws(loss: Mapping[str, Any]) -> str:
+    if loss["draws"] == 1:
+        return ""
+    return (
+        f"; the loss is a mean over {loss['draws']} draws per row, "
+        f"of which ± {loss['monte_carlo_error']:.4f} come"
+    )

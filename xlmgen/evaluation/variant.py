@@ -1,0 +1,124 @@
+"""A run's predictor with another algorithm, rendered beside the run.
+
+The numbers of a predictor are arguments of its constructor. What chooses an algorithm
+(`order`, `block`, `remask`, …) is rendered code, so that another choice is another
+render: it is written to `variants/<hash>/families/<name>/` in the run folder, and what
+runs is what can be read there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xlmgen.errors import UserError
+from xlmgen.evaluation.predictor import predictor_numbers
+from xlmgen.experiment.overrides import parse_override
+from xlmgen.family import Family
+from xlmgen.registry import SPEC, load_family, pin
+from xlmgen.render import render
+from xlmgen.run import Run, copy_family
+from xlmgen.spec.diagnostics import errors
+from xlmgen.spec.document import Document
+from xlmgen.spec.family import family_spec
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.validate import validate
+
+
+def predictor_options(overrides: Sequence[str]) -> dict[str, Any]:
+    """Read `predictor.key=value` overrides.
+
+    Raises:
+        UserError: one is not of that form.
+    """
+    options: dict[str, Any] = {}
+    for text in overrides:
+        override = parse_override(text)
+        if len(override.path) != 2 or override.path[0] != "predictor":
+            raise UserError(
+                f"'{text}' cannot be changed in a run that exists",
+                "only predictor.KEY=VALUE can, for example predictor.temperature=0.5",
+            )
+        options[override.path[1]] = override.value
+    return options
+
+
+def with_predictor(
+    run: Run, options: Mapping[str, Any]
+) -> tuple[Family, dict[str, Any]]:
+    """The run's family with some options of its predictor changed.
+
+    Returns:
+        The family, or a variant of it where an option chooses another algorithm; and
+        the numbers to build its predictor with.
+
+    Raises:
+        UserError: the family's schema has no such option or value, or the run's own
+            predictor is not what xlmgen renders.
+    """
+    document = load_yaml(run.family_folder / SPEC)
+    wanted = {**run.experiment.predictor, **options}
+    changed = _changed(document, wanted)
+    family = run.load_family()
+    if not set(options) <= set(predictor_numbers(family)):
+        folder = _write_variant(run, document, changed)
+        pin(folder.parent)
+        family = load_family(folder.name)
+    known = predictor_numbers(family)
+    return family, {name: value for name, value in wanted.items() if name in known}
+
+
+def _changed(document: Document, options: Mapping[str, Any]) -> Document:
+    """The family's document with other options of the predictor, checked."""
+    data: dict[str, Any] = deepcopy(document.data or {})
+    data["predictor"] |= options
+    changed = replace(document, data=data)
+    for problem in errors(validate(changed, "family")):
+        raise UserError(f"{problem.path}: {problem.message}", problem.fix)
+    return changed
+
+
+def _write_variant(run: Run, document: Document, changed: Document) -> Path:
+    """Render the changed predictor beside a copy of the run's other code."""
+    source = run.family_folder
+    text = yaml.safe_dump(changed.data, sort_keys=False, allow_unicode=True)
+    old = render(family_spec(document))
+    new = render(family_spec(load_yaml(SPEC, text)))
+    file = f"predictor_{source.name}.py"
+    if (source / file).read_text(encoding="utf-8") != old[file]:
+        raise UserError(
+            f"{source / file} is not what its {SPEC} renders to",
+            "it was edited or rendered by another xlmgen: only its numbers can change",
+        )
+    if others := [
+        name
+        for name in old
+        if name.endswith(".py") and "/" not in name and old[name] != new.get(name)
+        if name != file
+    ]:
+        raise UserError(
+            f"this predictor also needs another {', '.join(others)}",
+            f"write a family with it: change {SPEC}, `xlmgen new`, and train",
+        )
+    key = hashlib.sha256(new[file].encode()).hexdigest()[:12]
+    target = run.path / "variants" / key
+    if not target.is_dir():
+        draft = target.with_name(f".{key}.{os.getpid()}")
+        folder = draft / "families" / source.name
+        copy_family(source, folder)
+        (folder / file).write_text(new[file], encoding="utf-8")
+        (folder / SPEC).write_text(text, encoding="utf-8")
+        (folder / "family.lock").unlink(missing_ok=True)
+        try:
+            draft.rename(target)
+        except OSError:  # another process was first: it wrote the same
+            shutil.rmtree(draft)
+    return target / "families" / source.name
