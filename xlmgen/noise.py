@@ -152,3 +152,18 @@ def loop_times(clock: Tensor, t_on: float, t_off: float, plateau: float) -> Tens
     after = plateau * clock / t_off
     times = torch.where(clock > t_on, before, torch.full_like(clock, plateau))
     return torch.where(clock < t_off, after, times)
+
+
+def with_reconstruction(t: Tensor, share: float = 1 / 8) -> tuple[Tensor, Tensor]:
+    """Turn a share of uniform times into exactly 0, where reconstruction is measured.
+
+    Args:
+        t: (B,), uniform on (0, 1].
+        share: of the rows that measure the term at t = 0 instead of the integral.
+
+    Returns:
+        times (B,) and one over the density that each was drawn with (B,).
+    """
+    at_start = t <= share
+    times = torch.where(at_start, 0, (t - share) / (1 - share))
+    return times, torch.where(at_start, 1 / share, 1 / (1 - share))

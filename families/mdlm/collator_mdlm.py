@@ -60,6 +60,7 @@ class MdlmLmCollator:
             sampling_eps=self.sampling_eps,
             antithetic=True,
         )  # (B,)
+        span = torch.full_like(t, 1 - self.sampling_eps)
 
         # 2. Every token of the answer is masked with probability 1 − α(t).
         rate = 1 - self.schedule.alpha(t)[:, None]
@@ -73,7 +74,7 @@ class MdlmLmCollator:
             "maskable": clean.answer,
             "masked_at": masked.flatten().nonzero().squeeze(1),
             "t": t,
-            "span": torch.tensor(1 - self.sampling_eps),
+            "span": span,
         }
 
 

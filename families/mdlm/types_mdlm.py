@@ -33,9 +33,8 @@ class MdlmBatch(TypedDict):
     t: Float[Tensor, " B"]
     """The time of each row."""
 
-    span: Float[Tensor, ""]
-    """Length of the interval that times are drawn from: 1 in evaluation, 1 −
-    sampling_eps in training."""
+    span: Float[Tensor, " B"]
+    """One over the density that the time was drawn with: 1 − sampling_eps in training."""
 
 
 class MdlmPrompt(TypedDict):

@@ -7,7 +7,7 @@ one of a user's own, has no module here.
 from collections.abc import Callable
 from typing import Any
 
-from xlmgen.render.kinds import masking, metrics, network, schedule, unmasking
+from xlmgen.render.kinds import masking, metrics, network, unmasking
 from xlmgen.spec.family import FamilySpec
 
 # (block, kind) → the name that the template knows the decisions by, and who decides.
@@ -19,4 +19,4 @@ DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
     ("predictor", "unmasking"): ("unmasking", unmasking.decide),
 }
 
-__all__ = ["DECISIONS", "schedule"]
+__all__ = ["DECISIONS"]

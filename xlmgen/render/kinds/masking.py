@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from xlmgen.render.kinds.schedule import schedule_code
 from xlmgen.spec.family import FamilySpec
 
 
@@ -15,6 +16,7 @@ class Masking:
     word: str
     pad_to_block: bool
     layouts: tuple[str, ...]  # imports from xlmgen.data.layout
+    noise_imports: tuple[str, ...]
     summary: str
     replace_summary: str
     lm_layout: str
@@ -36,6 +38,7 @@ def decide(family: FamilySpec) -> Masking:
         )
     else:
         summary = f"of which a share of {rate} is {word}"
+    schedule = schedule_code(family)
     shares = {"masked": "mask", "made another token": "random", "kept": "keep"}
     bos = "[BOS] " if options["bos"] else ""
     eos = " [EOS]" if options["eos"] else ""
@@ -55,6 +58,11 @@ def decide(family: FamilySpec) -> Masking:
             "lm_layout",
             "masked_prompt_layout",
             "seq2seq_layout",
+        ),
+        noise_imports=(
+            schedule.class_name,
+            "draw_times",
+            *(() if schedule.exact_ends else ("with_reconstruction",)),
         ),
         summary=summary,
         replace_summary=", ".join(

@@ -19,7 +19,7 @@ class ScheduleCode:
     exact_ends: bool  # α runs from exactly 1 to exactly 0
 
 
-def decide(family: FamilySpec) -> ScheduleCode:
+def schedule_code(family: FamilySpec) -> ScheduleCode:
     """The family's schedule; the linear one where it names none."""
     part = family.noise_schedule
     kind = "linear" if part is None else part.kind
