@@ -17,7 +17,8 @@ from xlmgen.errors import UserError
 
 Ints = npt.NDArray[np.int64]
 
-CHUNK = 8192  # graphs drawn at once; part of what a seed means
+CHUNK = 8192  # graphs drawn at once, and
+CHUNK_NODES = 2**22  # node names shuffled at once: part of what a seed means
 PATIENCE = 20  # chunks that may bring nothing new before the space counts as used up
 
 
@@ -122,8 +123,9 @@ def generate(star: Star, count: int, seed: int) -> Graphs:
     found: list[Graphs] = []
     seen: set[bytes] = set()
     barren = 0
+    at_once = min(CHUNK, CHUNK_NODES // star.vocabulary)
     while len(seen) < count:
-        chunk = _draw(star, CHUNK, bits)
+        chunk = _draw(star, at_once, bits)
         fresh = []
         for row, key in enumerate(_keys(star, chunk)):
             if key not in seen and len(seen) < count:
