@@ -1,8 +1,46 @@
 """What every test shares: a cache of its own, away from the user's."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
+
+STANDIN = Path(__file__).parent / "standin"
+
+TASK = """\
+spec: xlmgen/task/v1
+name: toy_task
+layout: seq2seq
+block: {prompt: 11, answer: 5}
+source:
+  generator: star
+  arms: 2
+  nodes: {min: 3, max: 3}
+  plan: 2
+  vocabulary: 10
+  sizes: {train: 200, validation: 37, test: 41}
+tokenizer: {kind: vocabulary, range: 10}
+metrics: [exact_match, token_accuracy]
+"""
+
+EXPERIMENT = """\
+spec: xlmgen/experiment/v1
+name: toy
+family: toy
+task: ./toy_task.yaml
+size: tiny
+training:
+  max_steps: 12
+  batch_size: 8
+  learning_rate: 1.0e-2
+  warmup_steps: 2
+  log_every: 3
+  validate_every: 6
+  checkpoint_every: 4
+  accelerator: cpu
+evaluation: {batch_size: 16, generate: 10}
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,3 +53,17 @@ def cache(tmp_path_factory):
         del os.environ["XLMGEN_CACHE"]
     else:
         os.environ["XLMGEN_CACHE"] = before
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A user's folder with a stand-in family, a small task and an experiment.
+
+    `toy.yaml` trains in seconds; 37 validation and 41 test rows go into no batch evenly.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XLMGEN_PINNED", "")
+    shutil.copytree(STANDIN, tmp_path / "families", ignore=lambda *_: ["__pycache__"])
+    (tmp_path / "toy_task.yaml").write_text(TASK, encoding="utf-8")
+    (tmp_path / "toy.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    return tmp_path

@@ -11,7 +11,7 @@ from xlmgen.evaluation.scores import score
 from xlmgen.harness import Harness
 from xlmgen.run import Run
 from xlmgen.training.checkpoint_folder import checkpoints
-from xlmgen.training.interrupt import StopOnSignal
+from xlmgen.training.interrupt import StopOnSignal, handlers_kept
 from xlmgen.training.recorder import Scorer
 from xlmgen.training.trainer import build_trainer, quiet_lightning
 
@@ -34,7 +34,7 @@ def fit(run: Run, console: Console) -> None:
     if step >= settings.max_steps:
         return
     parts.data.start_batch = step * settings.accumulate
-    with quiet_lightning():
+    with quiet_lightning(), handlers_kept():
         trainer = build_trainer(
             run.experiment,
             run.path,

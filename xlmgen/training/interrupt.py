@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -39,13 +41,12 @@ class StopOnSignal(Callback):
         super().__init__()
         self.signum: int | None = None
         self._keeper = keeper
-        self._earlier: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if threading.current_thread() is not threading.main_thread():
             return  # only the main thread hears signals
         for signum in SIGNALS:
-            self._earlier[signum] = signal.signal(signum, self._receive)
+            signal.signal(signum, self._receive)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:
@@ -94,9 +95,16 @@ class StopOnSignal(Callback):
         self._keeper.save(trainer, validation_missing=True)
         raise Interrupted(self.signum)
 
-    def teardown(
-        self, trainer: Trainer, pl_module: LightningModule, stage: str
-    ) -> None:
-        for signum, handler in self._earlier.items():
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Put the handlers of signals back afterwards, whoever changed them inside."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, handler in earlier.items():
             signal.signal(signum, handler)
-        self._earlier.clear()
