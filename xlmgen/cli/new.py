@@ -70,7 +70,11 @@ def new(
 def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
     """List every file with what happens to it, and count."""
     ordered = sorted(planned, key=lambda change: ("/" in change.path, change.path))
-    words = [(c.path, WORDS.get(c.state, c.state.value), c.state) for c in ordered]
+    width = max(len(change.path) for change in planned) + 2
+    words = [
+        (f"{c.path:<{width}}", WORDS.get(c.state, c.state.value), c.state)
+        for c in ordered
+    ]
     if report.is_terminal(sys.stdout):
         from rich.console import Console
         from rich.text import Text
@@ -78,11 +82,11 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
         console = Console()
         console.print(Text(f"{folder}/", "bold"))
         for path, word, state in words:
-            console.print(Text.assemble(f"  {path:<44}", (word, STYLES[state])))
+            console.print(Text.assemble(f"  {path}", (word, STYLES[state])))
     else:
         print(f"{folder}/")
         for path, word, _ in words:
-            print(f"  {path:<44}{word}")
+            print(f"  {path}{word}")
     done = [word for _, word, state in words if state is not State.UNCHANGED]
     print(f"{len(done)} of {len(words)} files {verb} {folder}")
 

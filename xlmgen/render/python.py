@@ -6,6 +6,7 @@ render is formatted whatever the name.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -108,16 +109,22 @@ def docstring(*paragraphs: str, indent: int = 0) -> str:
     safe = [_inert(paragraph) for paragraph in paragraphs if paragraph.strip()]
     if len(safe) == 1 and len(safe[0]) + 6 <= room:
         return f'"""{safe[0]}"""'
-    head = textwrap.fill(safe[0], room, initial_indent='"""')
+    head = fill(safe[0], room, initial_indent='"""')
     blocks = [head, *(fill(paragraph, room) for paragraph in safe[1:])]
     lines = "\n\n".join(blocks).split("\n")
     body = lines[0] + "".join(margin + line if line else "\n" for line in lines[1:])
     return f'{body}{margin}"""'
 
 
-def fill(text: str, width: int = WIDTH) -> str:
+def fill(text: str, width: int = WIDTH, *, initial_indent: str = "") -> str:
     """A paragraph wrapped at `width`; words that do not fit stand alone."""
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=initial_indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def hang(text: str, *, indent: int, taken: int) -> str:
@@ -141,10 +148,9 @@ def comment(text: str, indent: int = 0) -> str:
 
 def _inert(text: str) -> str:
     """Text on one line that is safe between triple double quotes."""
-    plain = " ".join(text.split()).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    if plain.startswith('"'):
-        plain = "\\" + plain
-    return plain[:-1] + '\\"' if plain.endswith('"') else plain
+    plain = " ".join(text.split()).replace("\\", "\\\\")
+    # a quote that opens or ends the text, or that two more follow, would close the string
+    return re.sub(r'^"|"$|"(?="")', r'\\"', plain)
 
 
 def _bracketed(head: str, items: list[str], tail: str, indent: int) -> str:

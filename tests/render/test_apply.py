@@ -1,0 +1,227 @@
+"""Writing a render loses nothing and leaves no half of it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from xlmgen.errors import UserError
+from xlmgen.render import render
+from xlmgen.render.apply import write
+from xlmgen.render.changes import State, changes
+
+from .conftest import make_family
+
+
+def snapshot(folder):
+    """Every path below a folder with its content, links as what they point to."""
+    return {
+        path.relative_to(folder).as_posix(): (
+            os.readlink(path) if path.is_symlink() else path.read_bytes()
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def states(folder, files):
+    return {change.path: change.state for change in changes(folder, files)}
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def files(family, templates):
+    return render(family, templates)
+
+
+@pytest.fixture
+def later(templates):
+    """The render of the same family with another number of steps."""
+    return render(make_family(steps=16), templates)
+
+
+@pytest.fixture
+def written(out, files) -> Path:
+    write(out / "sample", changes(out / "sample", files))
+    return out / "sample"
+
+
+def test_a_first_render_is_written_whole(out, written, files):
+    assert snapshot(out) == {f"sample/{k}": v.encode() for k, v in files.items()}
+    assert set(states(written, files).values()) == {State.UNCHANGED}
+
+
+def test_files_and_folders_have_ordinary_rights(written, out):
+    plain = out / "plain"
+    plain.mkdir()
+    (plain / "file").write_text("")
+    assert written.stat().st_mode == plain.stat().st_mode
+    rights = (written / "__init__.py").stat().st_mode
+    assert rights == (plain / "file").stat().st_mode
+
+
+def test_writing_again_touches_nothing(written, files):
+    before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
+    write(written, changes(written, files))
+    assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == before
+
+
+def test_a_pristine_file_follows_the_spec(written, later):
+    assert states(written, later)["loss_sample.py"] is State.STALE
+    write(written, changes(written, later))
+    assert snapshot(written) == {path: text.encode() for path, text in later.items()}
+
+
+@pytest.mark.parametrize("path", ["loss_sample.py", "README.md", "family.yaml"])
+def test_an_edited_file_stops_everything(out, written, later, path):
+    (written / path).write_text("mine\n")
+    before = snapshot(out)
+    with pytest.raises(UserError) as caught:
+        write(written, changes(written, later))
+    assert str(written / path) in str(caught.value)
+    assert caught.value.exit_code == 1
+    assert snapshot(out) == before
+
+
+def test_a_spec_edited_in_place_is_rendered(written, later):
+    """`xlmgen new families/x/family.yaml`: the source is the file itself."""
+    (written / "family.yaml").write_text(later["family.yaml"])
+    write(written, changes(written, later))
+    assert snapshot(written) == {path: text.encode() for path, text in later.items()}
+
+
+def test_a_file_of_the_user_is_not_overwritten(out, files):
+    folder = out / "sample"
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text("mine\n")
+    before = snapshot(out)
+    with pytest.raises(UserError, match="not written by xlmgen"):
+        write(folder, changes(folder, files))
+    assert snapshot(out) == before
+
+
+def test_a_lock_that_is_not_one_makes_every_differing_file_foreign(written, later):
+    (written / "family.lock").write_text("{}\n")
+    before = snapshot(written)
+    with pytest.raises(UserError, match=r"family\.lock"):
+        write(written, changes(written, later))
+    assert snapshot(written) == before
+
+
+def test_other_files_in_the_folder_stay(written, later):
+    (written / "notes.md").write_text("mine\n")
+    (written / "experiments" / "mine.yaml").write_text("mine\n")
+    write(written, changes(written, later))
+    assert (written / "notes.md").read_text() == "mine\n"
+    assert (written / "experiments" / "mine.yaml").read_text() == "mine\n"
+
+
+def without_model(files, family):
+    """The render of a later version that has no model file any more."""
+    from xlmgen.render.lock import lock_text
+
+    kept = {
+        p: t for p, t in files.items() if p not in ("model_sample.py", "family.lock")
+    }
+    return kept | {"family.lock": lock_text(family.source, kept)}
+
+
+def test_a_pristine_orphan_is_removed(written, files, family):
+    fewer = without_model(files, family)
+    assert states(written, fewer)["model_sample.py"] is State.ORPHAN
+    write(written, changes(written, fewer))
+    assert snapshot(written) == {path: text.encode() for path, text in fewer.items()}
+
+
+def test_an_edited_orphan_is_kept(written, files, family):
+    (written / "model_sample.py").write_text("mine\n")
+    write(written, changes(written, without_model(files, family)))
+    assert (written / "model_sample.py").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dangling"])
+def test_links_are_not_followed_out_of_the_folder(tmp_path, written, later, kind):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    if kind == "folder":
+        for path in (written / "tests").iterdir():
+            path.rename(outside / path.name)
+        (written / "tests").rmdir()
+        (written / "tests").symlink_to(outside)
+    else:
+        target = outside / "target.py"
+        if kind == "file":
+            target.write_text((written / "loss_sample.py").read_text())
+        (written / "loss_sample.py").unlink()
+        (written / "loss_sample.py").symlink_to(target)
+    before = snapshot(tmp_path)
+    with pytest.raises(UserError):
+        write(written, changes(written, later))
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("obstacle", ["loss_sample.py", "tests"])
+def test_a_folder_in_the_place_of_a_file_or_the_reverse(out, files, obstacle):
+    folder = out / "sample"
+    folder.mkdir(parents=True)
+    if obstacle == "tests":
+        (folder / obstacle).write_text("a file\n")
+    else:
+        (folder / obstacle).mkdir()
+    before = snapshot(out)
+    with pytest.raises(UserError):
+        write(folder, changes(folder, files))
+    assert snapshot(out) == before
+
+
+def test_a_file_in_the_place_of_the_folder(out, files):
+    out.mkdir()
+    (out / "sample").write_text("mine\n")
+    with pytest.raises(UserError):
+        write(out / "sample", changes(out / "sample", files))
+    assert snapshot(out) == {"sample": b"mine\n"}
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_disk_that_fails_leaves_everything_as_it_was(
+    out, files, later, existing, monkeypatch
+):
+    folder = out / "sample"
+    if existing:
+        write(folder, changes(folder, files))
+    out.mkdir(exist_ok=True)
+    before = snapshot(out)
+    real, calls = Path.write_bytes, []
+
+    def full(self, data):
+        calls.append(self)
+        if len(calls) > 4:
+            raise OSError(28, "No space left on device")
+        return real(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left"):
+        write(folder, changes(folder, later))
+    assert snapshot(out) == before
+    assert [path for path in out.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_write_that_was_cut_short_can_be_repeated(written, later, monkeypatch):
+    real, calls = Path.replace, []
+
+    def killed(self, target):
+        calls.append(target)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(written, changes(written, later))
+    write(written, changes(written, later))
+    assert snapshot(written) == {path: text.encode() for path, text in later.items()}

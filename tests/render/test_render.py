@@ -1,0 +1,118 @@
+"""One spec gives one text for every file, and nothing but the spec decides it."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+from jinja2 import UndefinedError
+
+from xlmgen.errors import UserError
+from xlmgen.render import render
+from xlmgen.render.context import class_name, paper_link
+from xlmgen.render.lock import parse_lock
+
+from .conftest import make_family
+
+
+def test_every_file_that_a_family_has(family, templates):
+    assert set(render(family, templates)) == {
+        "__init__.py",
+        "types_sample.py",
+        "model_sample.py",
+        "loss_sample.py",
+        "predictor_sample.py",
+        "collator_sample.py",
+        "metrics_sample.py",
+        "tests/test_model_sample.py",
+        "tests/test_loss_sample.py",
+        "tests/test_predictor_sample.py",
+        "tests/test_collator_sample.py",
+        "README.md",
+        "experiments/star_tiny.yaml",
+        "experiments/star_easy.yaml",
+        "family.yaml",
+        "family.lock",
+    }
+
+
+def test_a_kind_names_its_template(family, templates):
+    files = render(family, templates)
+    assert "family/predictor/unmasking.py.jinja" in files["predictor_sample.py"]
+    assert "family/collator/masking.py.jinja" in files["collator_sample.py"]
+    assert files["loss_sample.py"].startswith("# sample Sample 8\n")
+
+
+def test_the_spec_is_kept_to_the_letter(family, templates):
+    assert render(family, templates)["family.yaml"] == family.source
+
+
+def test_the_lock_knows_every_other_file(family, templates):
+    files = render(family, templates)
+    lock = parse_lock(files.pop("family.lock"))
+    assert lock.pristine == files
+    assert lock.spec == hashlib.sha256(family.source.encode()).hexdigest()
+
+
+def test_a_name_that_the_context_lacks_is_an_error(family, templates):
+    (templates[0] / "family" / "metrics.py.jinja").write_text("{{ predictor.stpes }}")
+    with pytest.raises(UndefinedError):
+        render(family, templates)
+
+
+def test_a_kind_without_a_template_is_named(family, templates):
+    (templates[0] / "family" / "loss" / "masked.py.jinja").unlink()
+    with pytest.raises(UserError, match=r"family/loss/masked\.py\.jinja"):
+        render(family, templates)
+
+
+def test_a_nearer_template_wins(family, templates, tmp_path):
+    mine = tmp_path / "mine" / "family" / "loss" / "masked.py.jinja"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine\n")
+    files = render(family, (tmp_path / "mine", *templates))
+    assert files["loss_sample.py"] == "mine\n"
+    assert "family/predictor" in files["predictor_sample.py"]
+
+
+SCRIPT = """
+import hashlib, sys
+from xlmgen.render import render
+from xlmgen.spec.family import read_family
+files = render(read_family(sys.argv[1]))
+print(hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest())
+"""
+
+
+def test_the_bytes_do_not_depend_on_process_folder_or_hash_seed(tmp_path):
+    spec = tmp_path / "sample.yaml"
+    spec.write_text(make_family().source)
+    digests = set()
+    for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo")):
+        (tmp_path / seed).mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(spec)],
+            cwd=tmp_path / seed,
+            env=os.environ | {"PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        digests.add(done.stdout)
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [("mdlm", "Mdlm"), ("my_family", "MyFamily"), ("bd3lm", "Bd3lm"), ("a_", "A")],
+)
+def test_class_names(name, prefix):
+    assert class_name(name) == prefix
+    assert f"{prefix}Loss".isidentifier()
+
+
+def test_paper_links():
+    assert paper_link("arXiv:2406.07524") == "https://arxiv.org/abs/2406.07524"
+    assert paper_link("doi:10.1000/x") == "https://doi.org/10.1000/x"
+    assert paper_link("https://example.org/a:b") == "https://example.org/a:b"
