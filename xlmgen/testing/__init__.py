@@ -15,12 +15,9 @@ from xlmgen.testing.suites.collator import (  # noqa: E402
     MaskingCollatorTests,
     ScheduledMaskingTests,
 )
-from xlmgen.testing.suites.loss import (  # noqa: E402
-    DiffusionBoundTests,
-    LikelihoodTests,
-    LossTests,
-    SelectedTokensTests,
-)
+from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
+from xlmgen.testing.suites.likelihood import LikelihoodTests  # noqa: E402
+from xlmgen.testing.suites.loss import LossTests  # noqa: E402
 from xlmgen.testing.suites.model import (  # noqa: E402
     BidirectionalModelTests,
     ModelTests,
@@ -34,6 +31,7 @@ from xlmgen.testing.suites.predictor import (  # noqa: E402
     PredictorTests,
     UnmaskingTests,
 )
+from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
 
 __all__ = [
     "AncestralTests",

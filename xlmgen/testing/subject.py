@@ -12,11 +12,10 @@ import torch
 from torch import nn
 
 from xlmgen.family import Family
+from xlmgen.render.context import class_name
 from xlmgen.spec.family import FamilySpec, read_family
+from xlmgen.testing.toy import ANSWER, Toy, make_toy, seeded
 from xlmgen.tokens import SpecialTokens
-
-CONTENT = (5, 6, 7)
-"""The ordinary tokens of the tests' vocabulary."""
 
 TOKENS = SpecialTokens(vocab_size=8)
 
@@ -34,6 +33,14 @@ class FamilyTests:
     @property
     def family(self) -> Family:
         return import_family(self.folder)
+
+    def types(self, suffix: str) -> type:
+        """A declared type such as `Batch`, from the family's `types_<name>.py`."""
+        name = self.spec.name
+        assert self.family.name == name
+        module = sys.modules[f"xlmgen.families.{name}.types_{name}"]
+        declared: type = getattr(module, class_name(name) + suffix)
+        return declared
 
     def network(self, seed: int = 0, **numbers: Any) -> nn.Module:
         """A small network of the family in evaluation mode, no weight of it zero."""
@@ -53,10 +60,37 @@ class FamilyTests:
             model = self.family.model(self.tokens.vocab_size, **size | numbers)
         return model.eval()
 
+    @property
+    def causal(self) -> bool:
+        """Whether the family reads from left to right."""
+        return bool(self.spec.model.options.get("attention") == "causal")
 
-def seeded(seed: int = 0) -> torch.Generator:
-    """A generator that starts from `seed`."""
-    return torch.Generator().manual_seed(seed)
+    @property
+    def never(self) -> tuple[int, ...]:
+        """Ids that the family's predictor must never produce."""
+        tokens, padding = self.tokens, self.spec.collator.options.get("padding")
+        never = (tokens.bos, tokens.mask, tokens.cls)
+        return never if padding == "predict" else (tokens.pad, *never)
+
+    def toy(self, *, prompted: bool = True) -> Toy:
+        """A toy distribution over examples that the family can represent.
+
+        One prompt ends in EOS, which must mean nothing there. Where pads are targets or
+        the family is causal with an EOS, answers have several lengths.
+        """
+        options = self.spec.collator.options
+        bos, eos = bool(options.get("bos", self.causal)), bool(options["eos"])
+        pads = options.get("padding") == "predict"
+        prompts: list[tuple[int, ...]] = [()]
+        if prompted:
+            prompts = [(5,), (6,), (7, self.tokens.eos)]
+        if eos:
+            lengths = range(ANSWER)
+        else:
+            lengths = range(ANSWER if self.causal else 1, ANSWER + 1)
+        return make_toy(
+            self.tokens, prompts=prompts, lengths=lengths, bos=bos, eos=eos, pads=pads
+        )
 
 
 @cache

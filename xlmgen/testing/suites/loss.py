@@ -1,22 +1,146 @@
-"""What every loss promises."""
+"""What every loss promises: its types, its mean, and that it leaves its batch alone."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlmgen.testing.shapes import check_fields
 from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.toy import Toy, seeded
+
+Batch = dict[str, Any]
 
 
 class LossTests(FamilyTests):
-    def test_loss_is_made_from_special_tokens(self) -> None:
-        assert callable(self.family.loss(self.tokens))
+    """Whatever is minimised; the batches come from the family's own collators."""
+
+    def batches(self) -> list[Batch]:
+        """A batch of every layout that the family trains on."""
+        return [
+            training_batch(self, toy)
+            for toy in (self.toy(), self.toy(prompted=False))
+            if use(toy) in self.family.collators
+        ]
+
+    def test_output_has_the_declared_types(self) -> None:
+        types = self.types("LossOutput")
+        for batch in self.batches():
+            output = self.run_loss(self.network(), batch)
+            dims = check_fields(output, types)
+            assert dims.get("B", len(batch["input_ids"])) == len(batch["input_ids"])
+
+    def test_loss_is_the_sum_over_rows_by_the_number_of_tokens(self) -> None:
+        for batch in self.batches():
+            output = self.run_loss(self.network(), batch)
+            mean = output["nll"].sum() / output["num_tokens"].sum()
+            assert output["num_tokens"].sum() > 0
+            torch.testing.assert_close(output["loss"].detach(), mean)
+
+    def test_rows_are_counted_for_themselves(self) -> None:
+        """A row's numbers do not depend on the rows beside it."""
+        for batch in self.batches():
+            whole = self.run_loss(self.network(), batch)
+            again = self.run_loss(self.network(), reversed_rows(batch))
+            torch.testing.assert_close(again["nll"].flip(0), whole["nll"])
+            assert again["num_tokens"].flip(0).equal(whole["num_tokens"])
+
+    def test_batch_is_not_written_to(self) -> None:
+        for batch in self.batches():
+            before = {key: copied(value) for key, value in batch.items()}
+            self.run_loss(self.network(), batch)
+            assert list(batch) == list(before)
+            for key, value in before.items():
+                same = (
+                    batch[key].equal(value)
+                    if isinstance(value, Tensor)
+                    else batch[key] == value
+                )
+                assert same, key
+
+    def test_gradient_is_finite_and_of_the_loss_alone(self) -> None:
+        for batch in self.batches():
+            model = self.network()
+            output = self.run_loss(model, batch)
+            torch.autograd.backward(output["loss"])
+            for name, parameter in model.named_parameters():
+                assert parameter.grad is not None, name
+                assert parameter.grad.isfinite().all(), name
+            assert not output["nll"].requires_grad
+
+    def test_half_precision_logits_lose_nothing_more(self) -> None:
+        """Cross-entropy is taken in float32 whatever the network computes in."""
+        for batch in self.batches():
+            model = Halved(self.network())
+            output = self.run_loss(model, batch)
+            full = self.run_loss(Rounded(self.network()), batch)
+            assert output["loss"].dtype == torch.float32
+            torch.testing.assert_close(output["loss"], full["loss"])
+
+    def run_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The family's loss of a model on a batch."""
+        output: dict[str, Tensor] = self.family.loss(self.tokens)(model, batch)
+        return output
 
 
-class LikelihoodTests(FamilyTests):
-    pass
+class Halved(nn.Module):
+    """A network whose logits come out in bfloat16."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
+        logits: Tensor = self.inner(*inputs, **options)
+        return logits.bfloat16()
 
 
-class DiffusionBoundTests(FamilyTests):
-    pass
+class Rounded(Halved):
+    """The same rounding, handed over in float32."""
+
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
+        return super().forward(*inputs, **options).float()
 
 
-class SelectedTokensTests(FamilyTests):
-    pass
+def use(toy: Toy) -> str:
+    """The layout that a toy's examples are for."""
+    return "seq2seq" if toy.block.prompt else "lm"
+
+
+def training_batch(
+    tests: FamilyTests,
+    toy: Toy,
+    rows: Tensor | None = None,
+    *,
+    evaluation: bool = False,
+) -> Batch:
+    """What the family's own collator makes of the toy's rows (all by default)."""
+    collate = tests.family.collators[use(toy)](
+        tests.tokens, toy.block, evaluation=evaluation
+    )
+    examples = toy.examples
+    if rows is not None:
+        examples = [examples[row] for row in rows.tolist()]
+    batch: Batch = collate(examples, seeded(0))
+    return batch
+
+
+def reversed_rows(batch: Batch) -> Batch:
+    """The same batch, its last row first."""
+    rows, length = batch["input_ids"].shape
+    flipped: Batch = {}
+    for key, value in batch.items():
+        if not isinstance(value, Tensor) or value.dim() == 0:
+            flipped[key] = value
+        elif key.endswith("_at"):
+            row, column = value // length, value % length
+            flipped[key] = ((rows - 1 - row) * length + column).sort().values
+        else:
+            flipped[key] = value.flip(0)
+    return flipped
+
+
+def copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, Tensor) else value

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
-from xlmgen.testing.subject import CONTENT, FamilyTests, seeded
+from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.toy import CONTENT, seeded
 
 ROWS, LENGTH = 3, 6
 IDS = torch.randint(CONTENT[0], CONTENT[-1] + 1, (ROWS, LENGTH), generator=seeded(1))

@@ -1,0 +1,88 @@
+"""The exact distribution of what an unmasking sampler produces.
+
+The sampler is a Markov chain over the strings of tokens and masks at the positions to
+fill. There are few enough of them to carry the whole distribution from step to step.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step does to the positions of an area.
+
+    Args:
+        area: indices of fillable positions that take part.
+        reveal: probability that a masked one is revealed.
+        remask: probability that a visible one is masked again.
+    """
+
+    area: Sequence[int]
+    reveal: float
+    remask: float = 0.0
+
+
+def sampler_law(
+    model: nn.Module,
+    row: Tensor,
+    fillable: Tensor,
+    steps: Iterable[Step],
+    *,
+    mask: int,
+    never: Sequence[int],
+    vocab_size: int,
+) -> Tensor:
+    """The law of a sampler that starts with MASK at every fillable position.
+
+    Args:
+        model: called with `input_ids`; what it says does not depend on the time.
+        row: (L,) with MASK at the positions to fill.
+        fillable: (L,) bool, n places.
+        never: ids that are never drawn.
+
+    Returns:
+        (V, …, V), n dimensions: the probability of every string.
+    """
+    number = int(fillable.sum())
+    law = torch.zeros((vocab_size,) * number, dtype=torch.float64)
+    law[(mask,) * number] = 1
+    for step in steps:
+        strings = law.nonzero()  # (N, n)
+        ids = row.repeat(len(strings), 1)
+        ids[:, fillable] = strings
+        logits = model(ids)[:, fillable].double()
+        logits[..., list(never)] = -torch.inf
+        moves = _moves(strings, logits.softmax(-1), step, mask)
+        law = _joint(law[tuple(strings.T)], moves)
+    return law
+
+
+def _moves(strings: Tensor, drawn: Tensor, step: Step, mask: int) -> Tensor:
+    """(N, n, V): where every position goes, on its own, given the whole string."""
+    vocab_size = drawn.shape[-1]
+    stays = F.one_hot(strings, vocab_size).double()
+    hides = F.one_hot(torch.tensor(mask), vocab_size).double()
+    hidden = (strings == mask)[..., None]
+    moved = torch.where(
+        hidden,
+        (1 - step.reveal) * hides + step.reveal * drawn,
+        (1 - step.remask) * stays + step.remask * hides,
+    )
+    inside = torch.zeros(strings.shape[1], dtype=torch.bool)
+    inside[list(step.area)] = True
+    return torch.where(inside[:, None], moved, stays)
+
+
+def _joint(weights: Tensor, moves: Tensor) -> Tensor:
+    """Σ_N weight · the product over positions: (N,), (N, n, V) → (V, …, V)."""
+    letters = string.ascii_lowercase[: moves.shape[1]]
+    terms = ",".join(f"N{letter}" for letter in letters)
+    return torch.einsum(f"N,{terms}->{letters}", weights, *moves.unbind(1))

@@ -1,0 +1,182 @@
+"""Networks that know the toy's true conditional distributions.
+
+An oracle is called as a family's network is. It returns the logarithm of the true
+probability of every token given what is visible, so that the quantity that a loss
+estimates and the distribution that a predictor samples are known exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xlmgen.testing.toy import Toy
+
+IMPOSSIBLE = -30.0
+"""The logit of a token that has no probability: finite, as a network's always is."""
+
+DISTRACTING = 2.0
+"""The logit of a token that must be excluded; everything else is at most 0."""
+
+
+class Oracle(nn.Module):
+    """What the oracles share: a record of their calls, and logits for chosen positions.
+
+    Args:
+        toy: the distribution.
+        vocab_size: V.
+        distractors: ids that get a high logit, though they have no probability: a loss
+            or predictor that fails to exclude them is found out.
+    """
+
+    def __init__(
+        self, toy: Toy, vocab_size: int, distractors: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__()
+        self.toy = toy
+        self.vocab_size = vocab_size
+        self.distractors = list(distractors)
+        self.calls = 0
+        self.times: list[Tensor] = []
+        self.grad_enabled = False
+
+    def record(self, t: Tensor | None = None) -> None:
+        """Note that the network was called, and at which times (B,)."""
+        self.calls += 1
+        self.grad_enabled |= torch.is_grad_enabled()
+        if t is not None:
+            self.times.append(t)
+
+    def logits(self, probs: Tensor, at: Tensor | None) -> Tensor:
+        """Float32 logits of unnormalised probabilities (B, L, V)."""
+        total = probs.sum(-1, keepdim=True)
+        logits = (probs / total).log().nan_to_num(IMPOSSIBLE, neginf=IMPOSSIBLE)
+        logits[..., self.distractors] = DISTRACTING
+        logits = logits.clamp(min=IMPOSSIBLE).float()
+        return logits if at is None else logits.flatten(0, 1)[at]
+
+
+class MaskedOracle(Oracle):
+    """p(x_i | the visible tokens and the length of the row), for masked families."""
+
+    def __init__(
+        self,
+        toy: Toy,
+        vocab_size: int,
+        mask: int,
+        distractors: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(toy, vocab_size, distractors)
+        self.mask = mask
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        at: Tensor | None = None,
+        t: Tensor | None = None,
+    ) -> Tensor:
+        self.record(t)
+        attended = attention_mask
+        if attended is None:
+            attended = torch.ones(input_ids.shape, dtype=torch.bool)
+        rows = _widened(self.toy.rows, input_ids.shape[1])
+        free = (input_ids == self.mask) | ~attended
+        fits = (free[:, None] | (input_ids[:, None] == rows)).all(-1)  # (B, S)
+        fits &= attended.sum(1)[:, None] == self.toy.lengths
+        weights = fits * self.toy.probs
+        tokens = F.one_hot(rows.clamp(min=0), self.vocab_size).double()  # (S, L, V)
+        return self.logits(torch.einsum("bs,slv->blv", weights, tokens), at)
+
+
+@dataclass
+class PrefixCache:
+    """A causal oracle's cache: the tokens themselves."""
+
+    ids: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    @property
+    def length(self) -> int:
+        return self.ids.shape[-1]
+
+    def append(self, ids: Tensor) -> Tensor:
+        """All tokens (B, past + L) after adding these (B, L)."""
+        self.ids = torch.cat((self.ids, ids), dim=1) if self.length else ids
+        return self.ids
+
+    def keep(self, rows: Tensor) -> None:
+        self.ids = self.ids[rows]
+
+
+class CausalOracle(Oracle):
+    """p(x_{i+1} | x_1 … x_i), for causal families; pads on the left are passed over."""
+
+    def new_cache(self, batch_size: int, max_length: int) -> PrefixCache:
+        return PrefixCache()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        at: Tensor | None = None,
+        cache: PrefixCache | None = None,
+    ) -> Tensor:
+        self.record()
+        ids = input_ids if cache is None else cache.append(input_ids)
+        attended = attention_mask
+        if attended is None:
+            attended = torch.ones(ids.shape, dtype=torch.bool)
+        # 1. Every row's tokens moved to the left end.
+        order = (~attended).long().argsort(dim=1, stable=True)
+        aligned = ids.gather(1, order)
+        length = aligned.shape[1]
+
+        # 2. What follows each prefix, in the rows that begin with it.
+        rows = _widened(self.toy.rows, length + 1)
+        inside = torch.arange(rows.shape[1]) < self.toy.lengths[:, None]
+        rows = rows.masked_fill(~inside, -1)
+        fits = (aligned[:, None] == rows[:, :length]).cumprod(-1)  # (B, S, L)
+        following = rows[:, 1 : length + 1]
+        tokens = F.one_hot(following.clamp(min=0), self.vocab_size).double()
+        tokens = tokens * (following >= 0)[..., None]
+        probs = torch.einsum("bsl,s,slv->blv", fits.double(), self.toy.probs, tokens)
+
+        # 3. Back to the places of the tokens that this call is about.
+        place = (attended.cumsum(1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
+        place = place[..., None].expand(-1, -1, self.vocab_size)
+        return self.logits(probs.gather(1, place), at)
+
+
+class FixedLogits(Oracle):
+    """The same logits (V,) at every position, whatever is visible."""
+
+    def __init__(self, toy: Toy, values: Tensor) -> None:
+        super().__init__(toy, len(values))
+        self.values = values
+
+    def new_cache(self, batch_size: int, max_length: int) -> PrefixCache:
+        return PrefixCache()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        at: Tensor | None = None,
+        t: Tensor | None = None,
+        cache: PrefixCache | None = None,
+    ) -> Tensor:
+        self.record(t)
+        logits = self.values.expand(*input_ids.shape, -1)
+        return logits.clone() if at is None else logits.flatten(0, 1)[at]
+
+
+def _widened(rows: Tensor, width: int) -> Tensor:
+    """Rows (S, L) cut or filled up with −1 to (S, width)."""
+    missing = max(0, width - rows.shape[1])
+    return F.pad(rows, (0, missing), value=-1)[:, :width]

@@ -1,0 +1,89 @@
+"""What a spec's noise schedule and its sampler's options mean, in plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from xlmgen import noise
+from xlmgen.noise import Schedule
+from xlmgen.render.kinds.schedule import CLASSES
+from xlmgen.spec.family import FamilySpec
+from xlmgen.testing.law import Step
+
+
+def noise_schedule(spec: FamilySpec) -> Schedule:
+    """The spec's schedule, the linear one where it names none."""
+    part = spec.noise_schedule
+    class_name, names = CLASSES["linear" if part is None else part.kind]
+    numbers = {name: part.options[name] for name in names} if part else {}
+    schedule: Schedule = getattr(noise, class_name)(**numbers)
+    return schedule
+
+
+def alpha(schedule: Schedule, t: float) -> float:
+    """α(t) in float64."""
+    return float(schedule.alpha(torch.tensor(t, dtype=torch.float64)))
+
+
+def ancestral_steps(
+    spec: FamilySpec, number: int, steps: int, block: int | None
+) -> list[Step]:
+    """The steps of ancestral sampling over `number` positions, remasking among them."""
+    size = block or number
+    areas = [
+        range(start, min(start + size, number)) for start in range(0, number, size)
+    ]
+    found = []
+    for index, area in enumerate(areas):
+        share = steps // len(areas) + (index < steps % len(areas))
+        chances = list(_chances(spec, max(1, share)))
+        found += [Step(area, reveal, remask) for reveal, remask in chances]
+    return found
+
+
+def levels(spec: FamilySpec, steps: int) -> list[float]:
+    """α at the start, after every step, and 1 at the end."""
+    schedule = noise_schedule(spec)
+    times = [_time(spec, 1 - step / steps) for step in range(steps)]
+    return [*(alpha(schedule, time) for time in times), 1.0]
+
+
+def _chances(spec: FamilySpec, steps: int) -> Iterator[tuple[float, float]]:
+    """Probabilities of being revealed and of being masked again, for every step."""
+    remask = spec.predictor.options.get("remask")
+    for step, (now, then) in enumerate(pairwise(levels(spec, steps))):
+        sigma = 0.0
+        if remask and _in_window(remask["window"], 1 - step / steps):
+            limit = 1.0 if now == 0 else min(1.0, (1 - then) / now)
+            eta = remask["eta"]
+            sigma = min(eta, limit) if remask["rule"] == "cap" else eta * limit
+        # A level of exactly 1 before the end: everything is visible already.
+        yield (then - (1 - sigma) * now) / (1 - now) if now < 1 else 0.0, sigma
+
+
+def _in_window(window: dict[str, Any] | None, clock: float) -> bool:
+    if window is None:
+        return True
+    if window["kind"] == "switch":
+        return bool(clock <= window["t_on"])
+    return bool(window["t_off"] < clock <= window["t_on"])
+
+
+def _time(spec: FamilySpec, clock: float) -> float:
+    """The diffusion time at a sampler's clock: the same, but in a loop's window."""
+    remask = spec.predictor.options.get("remask")
+    window = remask and remask["window"]
+    if not window or window["kind"] != "loop":
+        return clock
+    on, off = window["t_on"], window["t_off"]
+    plateau = on
+    if window["alpha_on"] is not None:
+        level = torch.tensor(window["alpha_on"], dtype=torch.float64)
+        plateau = float(noise_schedule(spec).inverse(level))
+    if clock > on:
+        return float(plateau + (1 - plateau) * (clock - on) / (1 - on))
+    return float(plateau * clock / off) if clock < off else plateau

@@ -1,0 +1,217 @@
+"""The bound of masked diffusion, which is the entropy for an oracle."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from xlmgen.testing.oracle import MaskedOracle
+from xlmgen.testing.schedule import alpha, noise_schedule
+from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.suites.loss import Batch, training_batch, use
+from xlmgen.testing.toy import ANSWER, Toy
+
+NODES = 6
+"""Of a quadrature in the noise level, which is exact for polynomials of degree 11."""
+
+
+class DiffusionBoundTests(FamilyTests):
+    """`E_t [ w(t) · Σ_masked −log p(x_i | z_t) ]` (arXiv:2406.07524, eq. 10).
+
+    For the oracle it is, integrated over noise levels from 0 to 1, the entropy of what
+    is masked given what is not.
+    """
+
+    @pytest.mark.parametrize("prompted", [True, False])
+    def test_oracles_bound_is_the_entropy(self, prompted: bool) -> None:
+        """Over every row, every pattern of masks, and the time by quadrature."""
+        toy = self.toy(prompted=prompted)
+        batch, chances = self.enumerated(toy, *self.whole)
+        nll = self.row_nll(toy, batch)
+        measured = float((chances * nll).sum())
+        assert measured == pytest.approx(self.bound(toy, *self.whole), rel=1e-4)
+        if self.exact_ends:
+            assert measured == pytest.approx(self.entropy(toy), rel=1e-4)
+
+    def test_a_wrong_network_pays_more(self) -> None:
+        toy = self.toy()
+        wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
+        batch, chances = self.enumerated(toy, *self.whole)
+        right = float((chances * self.row_nll(toy, batch)).sum())
+        assert float((chances * self.row_nll(wrong, batch)).sum()) > right + 0.05
+
+    def test_every_row_is_weighted_by_its_time(self) -> None:
+        """Row by row: w(t) times the plain sum over its masked tokens."""
+        toy = self.toy()
+        batch, _ = self.enumerated(toy, *self.whole)
+        nll, plain = self.row_nll(toy, batch), self.masked_nll(toy, batch)
+        schedule = noise_schedule(self.spec)
+        t = batch["t"].double()
+        weight = -schedule.alpha_prime(t) / (1 - schedule.alpha(t))
+        torch.testing.assert_close(nll, weight * plain, rtol=1e-4, atol=1e-6)
+
+    def test_all_maskable_tokens_are_counted(self) -> None:
+        """Dividing by the masked ones would be another objective."""
+        toy = self.toy()
+        batch, _ = self.enumerated(toy, *self.whole)
+        oracle = self.oracle(toy)
+        output = self.family.loss(self.tokens)(oracle, batch)
+        assert output["num_tokens"].equal(batch["maskable"].sum(1))
+        assert oracle.calls == 1
+
+    def test_no_mask_at_all_is_no_loss(self) -> None:
+        toy = self.toy()
+        batch = self.corrupted(toy, torch.arange(len(toy)), toy.answer & False, 0.5)
+        model = self.network()
+        output = self.family.loss(self.tokens)(model, batch)
+        assert output["loss"].item() == 0
+        torch.autograd.backward(output["loss"])
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+    @pytest.mark.parametrize("evaluation", [True, False])
+    def test_estimates_through_the_collator_agree(self, evaluation: bool) -> None:
+        """Evaluation integrates over all times, training from `sampling_eps` on."""
+        toy = self.toy()
+        if use(toy) not in self.family.collators:
+            pytest.skip("the family has no collator for prompts")
+        rows = toy.sample(6000)
+        batch = training_batch(self, toy, rows, evaluation=evaluation)
+        nll = self.row_nll(toy, batch)
+        start = 0.0 if evaluation else self.sampling_eps
+        expected = self.bound(toy, start, 1.0)
+        error = float(nll.std()) / math.sqrt(len(nll))
+        assert abs(float(nll.mean()) - expected) < 5 * error
+        assert error < 0.1 * expected
+
+    @property
+    def whole(self) -> tuple[float, float]:
+        """The times of an evaluation."""
+        return 0.0, 1.0
+
+    @property
+    def sampling_eps(self) -> float:
+        part = self.spec.noise_schedule
+        return float(part.options["sampling_eps"]) if part else 0.0
+
+    @property
+    def exact_ends(self) -> bool:
+        """Whether α falls from exactly 1 to exactly 0."""
+        schedule = noise_schedule(self.spec)
+        return alpha(schedule, 0.0) == 1 and alpha(schedule, 1.0) == 0
+
+    def entropy(self, toy: Toy) -> float:
+        """−Σ p log p(answer | prompt and length): what is never masked is known."""
+        given = (~toy.answer)[:, None]
+        same = (toy.rows[:, None] == toy.rows[None]) | ~given
+        fits = same.all(-1) & (toy.lengths[:, None] == toy.lengths)
+        context = fits.double() @ toy.probs
+        return -float((toy.probs * (toy.probs / context).log()).sum())
+
+    def bound(self, toy: Toy, start: float, end: float) -> float:
+        """∫ Σ_masked −log p over the noise levels between two times, exactly.
+
+        With m = 1 − α the bound's integrand w(t) dt is dm / m.
+        """
+        patterns = self.patterns(toy)
+        schedule = noise_schedule(self.spec)
+        low, high = (1 - alpha(schedule, t) for t in (start, end))
+        total = 0.0
+        for levels, share in quadrature(low, high):
+            rows, masks = patterns
+            chance = self.chance(toy, rows, masks, levels)
+            batch = self.corrupted(toy, rows, masks, 0.5)
+            total += (
+                share / levels * float((chance * self.masked_nll(toy, batch)).sum())
+            )
+        return total
+
+    def enumerated(self, toy: Toy, start: float, end: float) -> tuple[Batch, Tensor]:
+        """Every row under every pattern of masks at the nodes of a quadrature in t.
+
+        Returns:
+            the batch, and for every row of it its share of the expectation.
+        """
+        rows, masks = self.patterns(toy)
+        schedule = noise_schedule(self.spec)
+        low, high = (1 - alpha(schedule, t) for t in (start, end))
+        times, chances = [], []
+        for level, share in quadrature(low, high):
+            t = schedule.inverse(torch.tensor(1 - level, dtype=torch.float64))
+            times.append(t.expand(len(rows)))
+            chance = self.chance(toy, rows, masks, level)
+            chances.append(chance * share / -schedule.alpha_prime(t))  # dt = dm / −α′
+        batch = self.corrupted(
+            toy, rows.repeat(NODES), masks.repeat(NODES, 1), torch.cat(times)
+        )
+        return batch, torch.cat(chances)
+
+    def patterns(self, toy: Toy) -> tuple[Tensor, Tensor]:
+        """Every pair of a row and a pattern of masks: its index, and (…, L) bool."""
+        choices = torch.tensor(list(product([False, True], repeat=ANSWER)))
+        rows, masks = [], []
+        for row, answer in enumerate(toy.answer):
+            number = int(answer.sum())
+            for choice in choices[: 2**number, ANSWER - number :]:
+                mask = torch.zeros_like(answer)
+                mask[answer] = choice
+                rows.append(row)
+                masks.append(mask)
+        return torch.tensor(rows), torch.stack(masks)
+
+    def chance(self, toy: Toy, rows: Tensor, masks: Tensor, level: float) -> Tensor:
+        """Probability of rows and masks when each token is masked with this one."""
+        masked, total = masks.sum(1), toy.answer[rows].sum(1)
+        pattern = level**masked * (1 - level) ** (total - masked)
+        return toy.probs[rows] * pattern
+
+    def corrupted(
+        self, toy: Toy, rows: Tensor, masks: Tensor, t: Tensor | float
+    ) -> Batch:
+        """The batch as the contract says, without the family's collator."""
+        clean, attended = toy.rows[rows], toy.attended[rows]
+        return {
+            "input_ids": clean.masked_fill(masks, self.tokens.mask),
+            "attention_mask": None if attended.all() else attended,
+            "target_ids": clean,
+            "maskable": toy.answer[rows],
+            "masked_at": masks.flatten().nonzero().squeeze(1),
+            "t": torch.as_tensor(t).float().expand(len(rows)),
+            "span": torch.tensor(1.0),
+        }
+
+    def masked_nll(self, toy: Toy, batch: Batch) -> Tensor:
+        """(B,) float64: Σ −log p(x_i | visible) over masked positions, plainly."""
+        oracle = MaskedOracle(toy, self.tokens.vocab_size, self.tokens.mask)
+        log_probs = oracle(batch["input_ids"], batch["attention_mask"]).double()
+        targets = batch["target_ids"][..., None]
+        found = log_probs.log_softmax(-1).gather(-1, targets)[..., 0]
+        masked = batch["input_ids"] == self.tokens.mask
+        return -torch.where(masked, found, 0.0).sum(1)
+
+    def row_nll(self, toy: Toy, batch: Batch) -> Tensor:
+        """(B,) float64: what the loss says of every row with the toy's oracle."""
+        output = self.family.loss(self.tokens)(self.oracle(toy), batch)
+        nll: Tensor = output["nll"]
+        return nll.double()
+
+    def oracle(self, toy: Toy) -> MaskedOracle:
+        """It believes in MASK most of all, which the loss must not allow."""
+        mask = self.tokens.mask
+        return MaskedOracle(toy, self.tokens.vocab_size, mask, distractors=(mask,))
+
+
+def quadrature(low: float, high: float) -> list[tuple[float, float]]:
+    """Gauss–Legendre nodes between two levels, and their weights."""
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    half = (high - low) / 2
+    return [
+        (low + half * (float(node) + 1), half * float(weight))
+        for node, weight in zip(nodes, weights, strict=True)
+    ]

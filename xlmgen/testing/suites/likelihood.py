@@ -1,0 +1,87 @@
+"""The exact likelihood of a family that predicts the next token."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from xlmgen.testing.oracle import CausalOracle
+from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.suites.loss import Batch, training_batch, use
+from xlmgen.testing.toy import Toy
+
+
+class LikelihoodTests(FamilyTests):
+    """With an oracle for a network, the loss is known to the last digit."""
+
+    @pytest.mark.parametrize("prompted", [True, False])
+    def test_oracles_loss_is_the_entropy(self, prompted: bool) -> None:
+        toy = self.toy(prompted=prompted)
+        batch = self.hand_made(toy)
+        nll = self.row_nll(toy, batch)
+        truth = -toy.probs.log() - self.before(toy)
+        torch.testing.assert_close(nll, truth, rtol=1e-5, atol=1e-5)
+        expected = float((toy.probs * truth).sum())
+        assert float((toy.probs * nll).sum()) == pytest.approx(expected, abs=1e-5)
+
+    def test_a_wrong_network_pays_the_divergence(self) -> None:
+        """Entropy + KL(p ‖ q) for a network that believes in q."""
+        toy = self.toy()
+        wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
+        nll = self.row_nll(wrong, self.hand_made(toy))
+        right = self.row_nll(toy, self.hand_made(toy))
+        p = toy.probs.log() + self.before(toy)
+        q = wrong.probs.log() + self.before(wrong)
+        divergence = float((toy.probs * (p - q)).sum())
+        assert divergence > 0.1
+        paid = float((toy.probs * (nll - right)).sum())
+        assert paid == pytest.approx(divergence, abs=1e-5)
+
+    def test_collators_batch_gives_the_entropy_too(self) -> None:
+        for prompted in (True, False):
+            toy = self.toy(prompted=prompted)
+            if use(toy) in self.family.collators:
+                nll = self.row_nll(toy, training_batch(self, toy))
+                truth = -toy.probs.log() - self.before(toy)
+                torch.testing.assert_close(nll, truth, rtol=1e-5, atol=1e-5)
+
+    def test_every_scored_token_counts_once(self) -> None:
+        toy = self.toy()
+        loss = self.family.loss(self.tokens)
+        oracle = CausalOracle(toy, self.tokens.vocab_size)
+        output = loss(oracle, self.hand_made(toy))
+        assert output["num_tokens"].equal(self.scored(toy).sum(1))
+        assert oracle.calls == 1
+
+    def scored(self, toy: Toy) -> Tensor:
+        """(S, L) bool: the tokens that the family scores."""
+        if not self.spec.collator.options.get("loss_on_prompt"):
+            return toy.answer
+        scored = toy.attended.clone()
+        scored[:, 0] = False
+        return scored
+
+    def before(self, toy: Toy) -> Tensor:
+        """(S,) −log of the probability of what is not scored: the start of a row."""
+        scored = self.scored(toy)
+        start = scored.long().argmax(1)
+        places = torch.arange(toy.rows.shape[1])
+        own = places < start[:, None]  # (S, L)
+        same = (toy.rows[:, None] == toy.rows[None]) | ~own[:, None]
+        return -(same.all(-1).double() @ toy.probs).log()
+
+    def hand_made(self, toy: Toy) -> Batch:
+        """The batch as the contract says, without the family's collator."""
+        scored = self.scored(toy)[:, 1:]
+        return {
+            "input_ids": toy.rows[:, :-1],
+            "target_ids": toy.rows[:, 1:].masked_fill(~scored, -100),
+            "scored_at": scored.flatten().nonzero().squeeze(1),
+        }
+
+    def row_nll(self, toy: Toy, batch: Batch) -> Tensor:
+        """(S,) float64: what the loss says of every row with the toy's oracle."""
+        oracle = CausalOracle(toy, self.tokens.vocab_size)
+        nll: Tensor = self.family.loss(self.tokens)(oracle, batch)["nll"]
+        return nll.double()

@@ -1,0 +1,65 @@
+"""The plain mean over selected tokens of a masked language model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.suites.loss import Batch, training_batch
+from xlmgen.testing.suites.model import call
+from xlmgen.testing.toy import Toy
+
+
+class SelectedTokensTests(FamilyTests):
+    """Mean cross-entropy of what was selected, masked or not; MASK is no answer."""
+
+    def test_loss_is_the_plain_mean(self) -> None:
+        toy, model = self.toy(), self.network()
+        batch = self.hand_made(toy, toy.answer & (toy.rows != 5))
+        with torch.no_grad():
+            output = self.family.loss(self.tokens)(model, batch)
+            logits = call(model, batch["input_ids"], batch["attention_mask"])
+        probs = logits.double().exp()
+        probs[..., self.tokens.mask] = 0
+        total, count = 0.0, 0
+        for at in batch["masked_at"].tolist():
+            row, column = divmod(at, toy.rows.shape[1])
+            p = probs[row, column]
+            total -= float((p[toy.rows[row, column]] / p.sum()).log())
+            count += 1
+        assert count > 10
+        assert abs(float(output["loss"]) - total / count) < 1e-4
+
+    def test_only_selected_tokens_are_counted(self) -> None:
+        toy = self.toy()
+        selected = toy.answer & (toy.rows != 5)
+        output = self.family.loss(self.tokens)(
+            self.network(), self.hand_made(toy, selected)
+        )
+        assert output["num_tokens"].equal(selected.sum(1))
+
+    def test_nothing_selected_is_no_loss(self) -> None:
+        toy, model = self.toy(), self.network()
+        output = self.family.loss(self.tokens)(
+            model, self.hand_made(toy, toy.answer & False)
+        )
+        assert output["loss"].item() == 0
+        torch.autograd.backward(output["loss"])
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+    def hand_made(self, toy: Toy, selected: Tensor) -> Batch:
+        """A batch of all rows; of the selected tokens every other one is masked."""
+        batch = training_batch(self, toy)
+        hidden = selected & (torch.arange(toy.rows.shape[1]) % 2 == 0)
+        attended = toy.attended
+        batch |= {
+            "input_ids": toy.rows.masked_fill(hidden, self.tokens.mask),
+            "attention_mask": None if attended.all() else attended,
+            "target_ids": toy.rows,
+            "maskable": toy.answer,
+            "masked_at": selected.flatten().nonzero().squeeze(1),
+        }
+        return batch
