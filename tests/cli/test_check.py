@@ -1,0 +1,255 @@
+"""`xlmgen check`: what it finds, how it says so, and its exit codes."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from xlmgen.cli import formats, main
+from xlmgen.spec.diagnostics import CODES, Diagnostic
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.validate import validate
+
+SPECS = Path(__file__).parents[1] / "specs"
+GOOD = (SPECS / "positive" / "mdlm.yaml").read_text("utf-8")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def rendered(here, capsys):
+    """A family rendered to ./families/mdlm."""
+    Path("mdlm.yaml").write_text(GOOD)
+    assert main(["new", "mdlm.yaml"]) == 0
+    capsys.readouterr()
+    return here / "families" / "mdlm"
+
+
+def bad(text="schedul"):
+    Path("bad.yaml").write_text(GOOD.replace("weight: schedule", f"weight: {text}"))
+
+
+def test_a_problem_is_shown_with_its_line_and_carets(capsys):
+    bad()
+    assert main(["check", "bad.yaml"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "bad.yaml:12:30  XG104  loss.weight: 'schedul' is not one of 'none', "
+        "'schedule'; did you mean 'schedule'?",
+        " 12 | loss: {kind: masked, weight: schedul}",
+        "    |                              ^^^^^^^",
+        "1 file checked: 1 error",
+    ]
+
+
+def test_all_problems_of_all_files_are_told_at_once(capsys):
+    bad()
+    Path("worse.yaml").write_text(GOOD.replace("heads: 4", "heads: 0, x: 1"))
+    assert main(["check", "bad.yaml", "worse.yaml"]) == 1
+    out = capsys.readouterr().out
+    for code, file in (("XG104", "bad"), ("XG105", "worse"), ("XG101", "worse")):
+        assert any(f"{file}.yaml:" in line and code in line for line in out.split("\n"))
+    assert out.endswith("2 files checked: 3 errors\n")
+
+
+def test_wide_characters_and_tabs_keep_the_carets_in_place():
+    text = "spec: xlmgen/family/v1\ntitle: 漢字\nx: {漢字: 1, loss: 2}\n"
+    problems = validate(load_yaml("x.yaml", text), "family")
+    problem = next(p for p in problems if p.message.startswith("unknown key 'x'"))
+    assert formats.source(problem)[1] == "    | ^"
+    inner = Diagnostic("f", 1, 8, 10, "XG101", "", "m", "", "{漢字: ab}")
+    assert (
+        formats.source(inner)[1].index("^") == formats.source(inner)[0].index("a") + 3
+    )
+
+
+def test_a_long_line_is_shown_around_its_problem():
+    line = "x" * 500 + "HERE" + "x" * 500
+    problem = Diagnostic("f", 7, 501, 505, "XG101", "", "m", "", line)
+    shown, marks = formats.source(problem)
+    assert len(shown) < 120
+    start = marks.index("^")
+    assert shown[start : start + marks.count("^")] == "HERE"
+
+
+def test_terminal_escapes_in_a_spec_are_not_printed(capsys):
+    Path("x.yaml").write_text(f'{GOOD}"a\\e[31m": "\\e[2J"\n')
+    Path("y.yaml").write_text(f"{GOOD}a: \x1b[31m\n")
+    assert main(["check", "x.yaml", "y.yaml"]) == 1
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_no_colour_in_a_pipe_and_colour_in_a_terminal(capsys, monkeypatch):
+    bad()
+    main(["check", "bad.yaml"])
+    assert "\x1b[" not in capsys.readouterr().out
+    monkeypatch.setattr("xlmgen.cli.report.is_terminal", lambda stream: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    main(["check", "bad.yaml"])
+    out = capsys.readouterr().out
+    assert "\x1b[" in out
+    assert "XG104" in out
+
+
+def test_json_holds_every_field(capsys):
+    bad()
+    assert main(["check", "bad.yaml", "--format", "json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row == {
+        "file": "bad.yaml",
+        "line": 12,
+        "col": 30,
+        "end_col": 37,
+        "code": "XG104",
+        "path": "loss.weight",
+        "message": "'schedul' is not one of 'none', 'schedule'",
+        "fix": "did you mean 'schedule'?",
+        "severity": "error",
+    }
+    Path("good.yaml").write_text(GOOD)
+    assert main(["check", "good.yaml", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_github_annotations_are_escaped():
+    problem = Diagnostic("a,b:c.yaml", 1, 2, 3, "XG302", "p", "50% \r\n::error::x")
+    line = formats.github([problem])
+    assert line == (
+        "::warning file=a%2Cb%3Ac.yaml,line=1,col=2,endColumn=3,title=XG302"
+        "::p: 50%25 %0D%0A::error::x"
+    )
+
+
+def test_sarif_names_rules_and_places(capsys):
+    shutil.copytree(SPECS / "negative", "sp ecs")
+    assert main(["check", "sp ecs", "--format", "sarif"]) == 1
+    log = json.loads(capsys.readouterr().out)
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert rules == sorted({result["ruleId"] for result in run["results"]})
+    assert len(rules) >= 15
+    for result in run["results"]:
+        place = result["locations"][0]["physicalLocation"]
+        assert place["artifactLocation"]["uri"].startswith("sp%20ecs/")
+        region = place["region"]
+        assert 1 <= region["startColumn"] < region["endColumn"]
+        assert result["level"] in ("error", "warning")
+
+
+def test_every_code_in_use_is_in_the_table():
+    source = Path(formats.__file__).parents[1]
+    used = {
+        word.strip("\"',()")
+        for path in source.rglob("*.py")
+        if path.name != "diagnostics.py"
+        for word in path.read_text("utf-8").split()
+        if word.startswith('"XG')
+    }
+    assert used == set(CODES)
+
+
+def test_a_folder_is_searched_for_specs(capsys):
+    Path("deep/er").mkdir(parents=True)
+    Path("deep/er/mine.yml").write_text(GOOD)
+    Path("deep/other.yaml").write_text("a: [broken\n")  # not ours
+    Path("deep/.hidden").mkdir()
+    Path("deep/.hidden/bad.yaml").write_text("spec: xlmgen/family/v1\n")
+    assert main(["check", "deep"]) == 0
+    assert capsys.readouterr().out == "1 file checked: no problems\n"
+
+
+def test_the_kind_of_file_is_told_by_its_spec_line_or_its_keys(capsys):
+    Path("t.yaml").write_text("spec: xlmgen/task/v1\n")
+    Path("e.yaml").write_text(
+        "family: mdlm\ntask: star_tiny\nsize: tiny\ntraining: {}\n"
+    )
+    assert main(["check", "t.yaml", "e.yaml"]) == 1
+    out = capsys.readouterr().out
+    assert "t.yaml:1:1  XG102  missing key 'layout'" in out
+    assert (
+        "e.yaml:1:1  XG102  missing key 'spec'; write spec: xlmgen/experiment/v1" in out
+    )
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["empty"], []])
+def test_what_cannot_be_checked_is_exit_2_in_one_line(capsys, arguments):
+    Path("empty").mkdir()
+    assert main(["check", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
+def test_a_pipe_named_as_a_file_does_not_hang(capsys):
+    os.mkfifo("pipe.yaml")
+    assert main(["check", "pipe.yaml"]) == 1
+    assert "XG001" in capsys.readouterr().out
+
+
+def test_a_rendered_family_is_clean_and_checked_by_default(rendered, capsys):
+    assert main(["check", "--strict"]) == 0
+    assert "no problems" in capsys.readouterr().out
+
+
+def test_an_edit_is_reported_and_fails_only_when_strict(rendered, capsys):
+    path = rendered / "loss_mdlm.py"
+    path.write_text(path.read_text() + "# mine\n")
+    assert main(["check", "--diff"]) == 0
+    out = capsys.readouterr().out
+    assert "XG302" in out
+    assert "+# mine" in out
+    assert main(["check", "--strict"]) == 1
+
+
+def test_a_changed_spec_makes_its_render_stale(rendered, capsys):
+    spec = rendered / "family.yaml"
+    spec.write_text(spec.read_text().replace("steps: 128", "steps: 64"))
+    assert main(["check"]) == 1
+    assert "predictor_mdlm.py" in capsys.readouterr().out
+    assert main(["new", str(spec)]) == 0
+    assert main(["check", "--strict"]) == 0
+
+
+def test_a_missing_file_fails(rendered, capsys):
+    (rendered / "model_mdlm.py").unlink()
+    assert main(["check"]) == 1
+    assert "XG303" in capsys.readouterr().out
+
+
+def test_a_folder_of_another_name_fails(rendered, capsys):
+    rendered.rename(rendered.parent / "other")
+    assert main(["check"]) == 1
+    assert "XG110" in capsys.readouterr().out
+
+
+def test_a_spec_on_its_own_may_have_any_name(capsys):
+    Path("whatever").mkdir()
+    Path("whatever/family.yaml").write_text(GOOD)
+    assert main(["check", "whatever"]) == 0
+
+
+def test_checking_changes_no_file(rendered, here):
+    (rendered / "loss_mdlm.py").write_text("mine\n")
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in here.rglob("*")}
+    main(["check", "--diff"])
+    main(["check", str(here), "--strict"])
+    after = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in here.rglob("*")}
+    assert after == before
+
+
+@pytest.mark.parametrize("path", sorted((SPECS / "negative").glob("*.yaml")))
+def test_no_bad_spec_writes_or_raises(path, here, capsys):
+    assert main(["new", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert "XG" in captured.err
+    assert captured.out == ""
+    assert list(here.iterdir()) == []

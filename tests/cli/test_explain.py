@@ -1,0 +1,106 @@
+"""`xlmgen explain`: every key of every schema, and every code."""
+
+import pytest
+
+from xlmgen.cli import main
+from xlmgen.spec.diagnostics import CODES
+from xlmgen.spec.explain import explain
+
+
+def said(capsys, path):
+    assert main(["explain", path]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_key_is_told_with_all_that_the_schema_says(capsys):
+    out = said(capsys, "predictor.order")
+    assert "family.predictor.order" in out
+    assert "default   'random'" in out
+    assert "'random', 'top_prob', 'margin', 'entropy'" in out
+    assert "exact" in out
+
+
+def test_a_range_and_a_type(capsys):
+    out = said(capsys, "model.dropout")
+    assert "a number ≥ 0 and < 1" in out
+    assert "default   0.0" in out
+
+
+def test_alternatives_are_told_in_words(capsys):
+    out = said(capsys, "collator.rate")
+    assert "'schedule', a number > 0 and ≤ 1 or a mapping with uniform" in out
+
+
+def test_a_required_key_says_so(capsys):
+    assert "it is required" in said(capsys, "model.attention")
+
+
+@pytest.mark.parametrize(
+    ("path", "full"),
+    [
+        ("family.loss", "family.loss"),
+        ("loss.weight", "family.loss.weight"),
+        ("loss.masked", "family.loss.masked"),
+        ("loss.masked.weight", "family.loss.masked.weight"),
+        ("predictor.unmasking.remask.eta", "family.predictor.unmasking.remask.eta"),
+        ("sizes.tiny.heads", "family.sizes.tiny.heads"),
+        ("experiment.training.max_steps", "experiment.training.max_steps"),
+        ("training.max_steps", "experiment.training.max_steps"),
+        ("task.layout", "task.layout"),
+        ("papers[0]", "family.papers"),
+    ],
+)
+def test_paths_and_their_short_forms(path, full):
+    assert explain(path)[0].path == full
+
+
+def test_one_key_of_two_kinds_is_told_for_both():
+    assert {e.kind for e in explain("predictor.temperature")} == {
+        "left_to_right",
+        "unmasking",
+    }
+    assert [e.kind for e in explain("predictor.unmasking.temperature")] == ["unmasking"]
+
+
+def test_a_mapping_lists_what_is_inside(capsys):
+    out = said(capsys, "noise_schedule")
+    assert "polynomial.exponent" in out
+    assert "sizes" in said(capsys, "family")
+    assert "training" in said(capsys, "experiment")
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("predictr", "did you mean 'predictor'?"),
+        ("predictor.ordr", "did you mean 'order'?"),
+        ("loss.weight.x", "it is a plain value"),
+        ("experiment.training.max_step", "did you mean 'max_steps'?"),
+        ("XG999", "XG101"),
+    ],
+)
+def test_an_unknown_path_is_one_line_that_helps(capsys, path, answer):
+    assert main(["explain", path]) == 2
+    error = capsys.readouterr().err
+    assert answer in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_code_is_explained(capsys, code):
+    assert CODES[code].meaning in said(capsys, code.lower())
+
+
+def test_every_key_can_be_explained():
+    """Each child that a listing shows is found by its path, and has a description."""
+    seen = 0
+    stack = explain("")
+    while stack:
+        for child in stack.pop().children:
+            seen += 1
+            assert child.description
+            assert child.type
+            if "<name>" not in child.path:
+                assert child.path in {entry.path for entry in explain(child.path)}
+            stack.append(child)
+    assert seen > 80

@@ -1,0 +1,83 @@
+"""The edge of the command line: one line for a mistake, never a traceback."""
+
+import subprocess
+import sys
+
+import pytest
+
+from xlmgen import __version__
+from xlmgen.cli import app, main
+from xlmgen.errors import UserError
+
+COMMANDS = sorted(command.name for command in app.registered_commands)
+
+
+def test_the_commands_that_must_be_there():
+    assert {"check", "new", "list", "explain"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert f"Example: xlmgen {command}" in capsys.readouterr().out
+
+
+def test_without_words_the_help_is_shown(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"xlmgen {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["chekc"], "Did you mean 'check'"),
+        (["check", "--formt", "json"], "--format"),
+        (["check", "--format", "xml"], "sarif"),
+        (["new"], "FILE"),
+        (["new", "a", "b"], "unexpected extra argument"),
+        (["zzz"], "xlmgen --help"),
+    ],
+)
+def test_a_wrong_word_is_one_line(words, answer, capsys):
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert answer in captured.err
+
+
+def test_a_users_mistake_is_its_line_and_its_exit_code(monkeypatch, capsys):
+    def fail(path):
+        raise UserError("this is wrong", "do that", exit_code=1)
+
+    monkeypatch.setattr("xlmgen.cli.explain.find", fail)
+    assert main(["explain", "loss"]) == 1
+    assert capsys.readouterr().err == "error: this is wrong; do that\n"
+
+
+def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys):
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xlmgen.cli.explain.find", interrupt)
+    assert main(["explain", "loss"]) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xlmgen", "explain", "experiment"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait(30)

@@ -1,0 +1,149 @@
+"""Where families are found, which one wins, and how they are imported."""
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from xlmgen import registry
+from xlmgen.errors import UserError
+
+INIT = "FAMILY = {origin!r}\n"
+DISTRIBUTION = """\
+Metadata-Version: 2.1
+Name: gift
+Version: 1.0
+"""
+
+
+def make_family(folder: Path, name: str, origin: str, rendered: bool = True) -> Path:
+    family = folder / name
+    family.mkdir(parents=True)
+    (family / "family.yaml").write_text(f"spec: xlmgen/family/v1\nname: {name}\n")
+    if rendered:
+        (family / "__init__.py").write_text(INIT.format(origin=origin))
+    return family
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty current folder, a clean environment, and nothing imported after."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.delenv(registry.USER_PATH, raising=False)
+    monkeypatch.setenv(registry.PINNED, "")
+    yield tmp_path / "here"
+    for module in [m for m in sys.modules if m.startswith("xlmgen.families.")]:
+        del sys.modules[module]
+
+
+def named(name):
+    return next((f for f in registry.find_families() if f.name == name), None)
+
+
+def test_the_nearer_family_shadows_the_farther(here, tmp_path, monkeypatch):
+    near = make_family(here / "families", "zoo", "near")
+    far = make_family(tmp_path / "far", "zoo", "far")
+    other = make_family(tmp_path / "far", "yak", "far")
+    monkeypatch.setenv(registry.USER_PATH, str(tmp_path / "far"))
+    found = named("zoo")
+    assert (found.folder, found.origin) == (near, "./families")
+    assert found.shadows == (far,)
+    assert named("yak").folder == other
+    assert named("yak").origin == "$XLMGEN_PATH"
+    assert registry.load_family("zoo") == "near"
+    assert registry.load_family("yak") == "far"
+
+
+def test_built_in_families_are_there():
+    assert {"arlm", "mdlm"} <= {family.name for family in registry.find_families()}
+    assert named("arlm").origin == "built in"
+
+
+def test_two_of_one_name_in_one_place_are_refused(tmp_path, monkeypatch):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    families = [make_family(folder, "zoo", folder.name) for folder in folders]
+    monkeypatch.setenv(registry.USER_PATH, os.pathsep.join(map(str, folders)))
+    with pytest.raises(UserError) as caught:
+        registry.find_families()
+    assert all(str(family) in str(caught.value) for family in families)
+
+
+def test_one_folder_under_two_names_is_one(here, tmp_path, monkeypatch):
+    make_family(here / "families", "zoo", "here")
+    (tmp_path / "link").symlink_to(here / "families")
+    paths = [str(here / "families"), str(tmp_path / "link"), "families"]
+    monkeypatch.setenv(registry.USER_PATH, os.pathsep.join(paths))
+    assert named("zoo").shadows == ()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "zoo").symlink_to(here / "families" / "zoo")
+    monkeypatch.setenv(registry.USER_PATH, str(tmp_path / "linked"))
+    assert named("zoo").shadows == ()
+
+
+def test_folders_without_a_spec_and_leftovers_are_no_families(here):
+    make_family(here / "families", "zoo", "here")
+    make_family(here / "families", ".zoo.1234", "leftover")
+    (here / "families" / "notes").mkdir()
+    names = {family.name for family in registry.find_families()}
+    assert "zoo" in names
+    assert not {".zoo.1234", "notes"} & names
+
+
+def test_an_unknown_name_is_answered_with_those_that_exist():
+    with pytest.raises(UserError) as caught:
+        registry.load_family("mdml")
+    assert "did you mean 'mdlm'?" in str(caught.value)
+    assert "arlm" in str(caught.value)
+
+
+def test_a_family_that_is_not_rendered_says_how(here):
+    make_family(here / "families", "zoo", "", rendered=False)
+    with pytest.raises(UserError, match="xlmgen new"):
+        registry.load_family("zoo")
+
+
+def test_an_installed_package_declares_its_families(tmp_path, monkeypatch):
+    """Found without importing the package, which here would fail."""
+    site = tmp_path / "site"
+    make_family(site / "gift" / "families", "zoo", "gift")
+    (site / "gift" / "__init__.py").write_text("raise RuntimeError\n")
+    info = site / "gift-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(DISTRIBUTION)
+    (info / "entry_points.txt").write_text("[xlmgen.families]\ngift = gift.families\n")
+    monkeypatch.syspath_prepend(str(site))
+    assert named("zoo").origin == "package gift"
+    assert registry.load_family("zoo") == "gift"
+
+
+def test_pinning_takes_effect_in_a_running_process(here, tmp_path):
+    make_family(here / "families", "zoo", "mine")
+    assert registry.load_family("zoo") == "mine"
+    for run in ("first", "second"):
+        make_family(tmp_path / run / "families", "zoo", run)
+        registry.pin(tmp_path / run / "families")
+        assert registry.load_family("zoo") == run
+    assert named("zoo").shadows == (
+        tmp_path / "first" / "families" / "zoo",
+        here / "families" / "zoo",
+    )
+
+
+def family_of(name):
+    return registry.load_family(name), os.getpid()
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_other_processes_find_what_is_pinned(tmp_path, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    make_family(tmp_path / "run" / "families", "zoo", "pinned")
+    registry.pin(tmp_path / "run" / "families")
+    context = multiprocessing.get_context(method)
+    with context.Pool(1) as pool:
+        family, pid = pool.apply(registry.load_family, ("zoo",)), os.getpid()
+    assert family == "pinned"
+    assert pid == os.getpid()
