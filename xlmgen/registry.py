@@ -64,8 +64,11 @@ def places() -> list[Place]:
     return kept
 
 
-def find_families() -> list[Found]:
+def find_families(*, pinned: bool = True) -> list[Found]:
     """Every family, sorted by name.
+
+    Args:
+        pinned: whether a run's own copies count, where one has been pinned.
 
     Raises:
         UserError: two folders of the same origin have a family of one name, so that
@@ -73,6 +76,8 @@ def find_families() -> list[Found]:
     """
     found: dict[str, list[tuple[Path, str]]] = {}
     for place in places():
+        if place.origin.startswith("pinned") and not pinned:
+            continue
         for folder in _family_folders(place.folder):
             entries = found.setdefault(folder.name, [])
             if any(folder.samefile(entry) for entry, _ in entries):
@@ -91,13 +96,13 @@ def find_families() -> list[Found]:
     ]
 
 
-def find_family(name: str) -> Found:
-    """The family of this name.
+def find_family(name: str, *, pinned: bool = True) -> Found:
+    """The family of this name. Arguments as for `find_families`.
 
     Raises:
         UserError: there is none; the message lists those that exist.
     """
-    found = {family.name: family for family in find_families()}
+    found = {family.name: family for family in find_families(pinned=pinned)}
     if name in found:
         return found[name]
     from xlmgen.spec.messages import did_you_mean

@@ -37,7 +37,7 @@ def family_folder(experiment: Experiment) -> Path:
     home = experiment.file.resolve().parents[1]
     if home.name == experiment.family and (home / SPEC).is_file():
         return home
-    return find_family(experiment.family).folder
+    return find_family(experiment.family, pinned=False).folder
 
 
 def check_family(experiment: Experiment, folder: Path) -> None:

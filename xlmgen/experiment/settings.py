@@ -71,7 +71,7 @@ class Experiment:
     training: Training
     evaluation: Evaluation
     loggers: tuple[str, ...]
-    file: Path
+    file: Path = field(compare=False)
     data: Mapping[str, Any] = field(repr=False)
     origins: Mapping[str, str] = field(repr=False, compare=False)
 
