@@ -22,9 +22,12 @@ HOLE = "[MASK]"  # how a person writes a hole in a prompt
 def make_tokenizer(task: Task) -> Tokenizer:
     """The tokenizer of a task; one that is learned from its texts is kept."""
     options = task.tokenizer_options
-    special = options.get("special", {}), options.get("shared", False)
     if task.saved_tokenizer:
-        return Tokenizer.load(task.saved_tokenizer, special[0], shared=special[1])
+        return Tokenizer.load(
+            task.saved_tokenizer,
+            options.get("special"),
+            shared=options.get("shared", False),
+        )
     if options["kind"] not in tokenizer_kinds.LEARNED:
         return tokenizer_kinds.build(options, task.folder, ())
 
@@ -40,6 +43,7 @@ def make_tokenizer(task: Task) -> Tokenizer:
         "options": dict(options),
         "layout": task.layout,
         "texts": sources.fingerprint(task.source, task.folder),
+        "code": sources.code_digest(tokenizer_kinds),
         "library": tokenizers.__version__,
     }
     return Tokenizer.load(cache.entry(what, train) / "tokenizer.json")

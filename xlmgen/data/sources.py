@@ -38,7 +38,7 @@ class Texts:
 def fingerprint(source: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """What changes when the texts may have changed: settings, contents and code."""
     if "generator" in source:
-        return {"source": dict(source), "code": _code(_generator(source))}
+        return {"source": dict(source), "code": code_digest(_generator(source))}
     contents = {
         split: [
             (path.suffix, cache.file_digest(path))
@@ -47,7 +47,7 @@ def fingerprint(source: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         for split, paths in source["files"].items()
     }
     settings = {key: value for key, value in source.items() if key != "files"}
-    return {"source": settings, "files": contents, "code": _code(readers)}
+    return {"source": settings, "files": contents, "code": code_digest(readers)}
 
 
 def read(
@@ -157,6 +157,7 @@ def _generator(source: Mapping[str, Any]) -> ModuleType:
     return importlib.import_module(GENERATORS[source["generator"]])
 
 
-def _code(module: ModuleType) -> str:
+def code_digest(module: ModuleType) -> str:
+    """SHA-256 of a module's source: what it makes may change with it."""
     assert module.__file__ is not None
     return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
