@@ -46,5 +46,5 @@ def _draws(loss: Mapping[str, Any]) -> str:
         return ""
     return (
         f"; the loss is a mean over {loss['draws']} draws per row, "
-        f"of which ± {loss['monte_carlo_error']:.4f} come"
+        f"which account for ± {loss['monte_carlo_error']:.4f} of it"
     )

@@ -93,8 +93,12 @@ def expected(schema: dict[str, Any]) -> str:
     return f"{words} {limits}".rstrip()
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a misspelt one most likely meant."""
+def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known word that a misspelt one most likely meant.
+
+    Args:
+        cutoff: how like each other the two must be, from 0 to 1 (the same).
+    """
     from difflib import get_close_matches
 
     choices = list(known)
@@ -102,7 +106,7 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     plain = word.lower().replace("-", "_").replace(" ", "_")
     if plain in by_lower:
         return by_lower[plain]
-    match = get_close_matches(plain[:80], by_lower, n=1, cutoff=0.6)
+    match = get_close_matches(plain[:80], by_lower, n=1, cutoff=cutoff)
     return by_lower[match[0]] if match else None
 
 

@@ -131,7 +131,9 @@ def _unknown_keys(
             continue
         free = [k for k in known if k not in value]
         allowed = ", ".join(free) or "nothing more"
-        guess = closest(key, free)
+        # A key that is there already is meant where the two are almost the same: what
+        # an override misspells is often in the file.
+        guess = closest(key, free) or closest(key, known, cutoff=0.8)
         head, colon, _ = key.partition(":")
         if guess:
             fix = f"did you mean '{guess}'?"
