@@ -11,6 +11,7 @@ from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
 from xlmgen.spec.keywords import Schema, validator
 from xlmgen.spec.messages import (
+    LONGEST,
     closest,
     did_you_mean,
     expected,
@@ -178,6 +179,8 @@ def _wrong_type(path: Path, value: Any, schema: Schema) -> tuple[str, str]:
     fix = ""
     if value is None:
         message, fix = f"null is not {types(wanted)}", "give a value or remove the line"
+    elif isinstance(value, str) and not _is_word(value):
+        pass  # nothing that would read well on one line
     elif isinstance(value, str) and "object" in names and path[-1:] in _BLOCK_PATHS:
         fix = f"write {{kind: {value}}}"
     elif isinstance(value, str) and "array" in names:
@@ -191,6 +194,10 @@ def _wrong_type(path: Path, value: Any, schema: Schema) -> tuple[str, str]:
     elif "array" in names and not isinstance(value, dict):
         fix = f"write [{show(value)}]"
     return message, fix
+
+
+def _is_word(value: str) -> bool:
+    return value.isprintable() and len(value) <= LONGEST
 
 
 def _unquote(value: str, names: list[str]) -> str:
