@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -58,9 +60,10 @@ def show(entry: Entry) -> None:
     of_kind = entry.kind and not entry.path.endswith(f".{entry.kind}")
     kind = f"  (kind: {entry.kind})" if of_kind else ""
     _print(f"{entry.path}{kind}", "bold")
-    _print(f"  {entry.description}")
+    for line in textwrap.wrap(entry.description, _width() - 2):
+        _print(f"  {line}")
     children = entry.children
-    rows = [("type", "a mapping" if children else entry.type)]
+    rows = [("type", entry.type)]
     if "." in entry.path:
         rows.append(("default", entry.default))
     if entry.allowed and not children:
@@ -71,18 +74,24 @@ def show(entry: Entry) -> None:
         _print(f"  {label:<9} {text}")
     if children:
         _print("  keys")
-    width = max((len(_label(child)) for child in children), default=0)
-    for child in children:
-        _print(f"    {_label(child):<{width}}  {_first_sentence(child.description)}")
+    labels = [_label(child, entry.kind) for child in children]
+    width = max(map(len, labels), default=0)
+    for label, child in zip(labels, children, strict=True):
+        _print(f"    {label:<{width}}  {_first_sentence(child.description)}")
 
 
-def _label(entry: Entry) -> str:
+def _label(entry: Entry, outer: str | None) -> str:
+    """A key's name, after its kind where the mapping around it can be of several."""
     name = entry.path.rpartition(".")[2]
-    return f"{entry.kind}.{name}" if entry.kind else name
+    return name if entry.kind in (None, outer) else f"{entry.kind}.{name}"
 
 
 def _first_sentence(text: str) -> str:
     return re.split(r"(?<=[.:;])\s", text, maxsplit=1)[0].rstrip(":;")
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, 88)
 
 
 def _print(line: str, style: str = "") -> None:

@@ -27,10 +27,17 @@ WORDS = {State.STALE: "rewritten", State.ORPHAN: "removed"}
 
 
 def new(
-    file: Annotated[Path, typer.Argument(help="The family's YAML file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.yaml", help="The family's YAML file.")
+    ],
     out: Annotated[
-        Path, typer.Option(help="The folder to put the family's folder in.")
-    ] = Path("families"),
+        Path | None,
+        typer.Option(
+            help="The folder to put the family's folder in; ./families by default. "
+            "The family.yaml of a rendered family is rendered where it is.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be written.")
     ] = False,
@@ -47,7 +54,7 @@ def new(
     from xlmgen.render import render
 
     family = read_family(file)
-    folder = out / family.name
+    folder = (out or home(file)) / family.name
     planned = changes(folder, render(family))
     if diff:
         for change in planned:
@@ -65,6 +72,14 @@ def new(
     print(f"  pytest {folder}")
     print(f"  xlmgen train {folder / 'experiments' / 'star_tiny.yaml'}")
     return 0
+
+
+def home(file: Path) -> Path:
+    """The folder that a family's folder goes to, unless the user names one."""
+    in_place = file.name == SPEC and (file.parent / LOCK).is_file()
+    return file.absolute().parents[1] if in_place and not file.parent.name else (
+        file.parent.parent if in_place else FAMILIES
+    )
 
 
 def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:

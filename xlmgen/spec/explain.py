@@ -97,8 +97,8 @@ def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
     for word in rest:
         inside = _step(found, word)
         if not inside:
-            kinds = [e.kind for e in found if e.kind and not e.path.endswith(e.kind)]
-            known = [_name(c) for e in found for c in e.children] + kinds
+            known = [_name(c) for e in found for c in e.children]
+            known += [kind for e in found for kind, _ in _kinds(e.schema)]
             raise _unknown(word, known, found[0].path)
         found = inside
     return found
