@@ -1,6 +1,7 @@
 """Reading YAML: values and places are right, and nothing a file holds can raise."""
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -133,7 +134,7 @@ def test_what_cannot_be_read_is_a_diagnostic(text, code):
 def test_an_alias_bomb_is_refused_quickly():
     levels = "abcdefghij"
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
-    for before, name in zip(levels, levels[1:], strict=False):
+    for before, name in pairwise(levels):
         lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]")
     start = time.perf_counter()
     assert codes("\n".join(lines)) == ["XG007"]

@@ -42,7 +42,9 @@ def complaints(schema, place, described=False):
     """What is missing in a schema and in all schemas inside it.
 
     Inside an `if`, and in parts that only narrow keys described elsewhere, nothing is
-    asked for.
+    asked for. A key that has no default because something else then decides (one of two
+    keys, the usual name) must be told of: by its name in the description around it, or by
+    what holds where it is left out.
     """
     found = []
     if not isinstance(schema, dict):
@@ -61,12 +63,16 @@ def complaints(schema, place, described=False):
         required = schema.get("required", [])
         for key, sub in properties.items():
             where = f"{place}.{key}"
+            if set(sub) == {"const"}:
+                continue  # picks this form among several; described where they part
             if not sub.get("description", "").strip():
                 found.append(f"{where}: no description")
             if not sub.get("examples"):
                 found.append(f"{where}: no examples")
-            if "default" not in sub and key not in required:
-                found.append(f"{where}: no default, and not required")
+            told = f"{schema.get('description')} {sub.get('description')}"
+            absence = f"`{key}`" in told or "left out" in told.lower()
+            if "default" not in sub and key not in required and not absence:
+                found.append(f"{where}: no default, not required, nor is told why")
             if "default" in sub and key in required:
                 found.append(f"{where}: a default that is never used")
     for key, sub in properties.items():
