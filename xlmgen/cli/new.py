@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,10 @@ from xlmgen.cli import report
 from xlmgen.render.apply import refusal, write
 from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.drift import unified
+from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.spec.family import read_family
 
+FAMILIES = Path("families")
 STYLES = {
     State.NEW: "green",
     State.UNCHANGED: "dim",
@@ -58,7 +61,8 @@ def new(
     planned = changes(folder, render(family))
     if diff:
         for change in planned:
-            show_diff(folder, change)
+            if change.path != LOCK:  # follows from the others, and is not for reading
+                show_diff(folder, change)
         return 0
     refused = [change for change in planned if change.state.blocks]
     if dry_run:
@@ -76,10 +80,9 @@ def new(
 
 def home(file: Path) -> Path:
     """The folder that a family's folder goes to, unless the user names one."""
-    in_place = file.name == SPEC and (file.parent / LOCK).is_file()
-    return file.absolute().parents[1] if in_place and not file.parent.name else (
-        file.parent.parent if in_place else FAMILIES
-    )
+    if file.name == SPEC and (file.parent / LOCK).is_file():
+        return Path(os.path.normpath(file.parent / os.pardir))
+    return FAMILIES
 
 
 def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
