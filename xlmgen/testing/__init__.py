@@ -8,16 +8,16 @@ import pytest
 
 pytest.register_assert_rewrite(f"{__name__}.suites")
 
+from xlmgen.testing.suites.causal_collator import CausalCollatorTests  # noqa: E402
 from xlmgen.testing.suites.causal_model import CausalModelTests  # noqa: E402
-from xlmgen.testing.suites.collator import (  # noqa: E402
-    CausalCollatorTests,
-    CollatorTests,
-    MaskingCollatorTests,
-    ScheduledMaskingTests,
-)
+from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
 from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
 from xlmgen.testing.suites.likelihood import LikelihoodTests  # noqa: E402
 from xlmgen.testing.suites.loss import LossTests  # noqa: E402
+from xlmgen.testing.suites.masking_collator import (  # noqa: E402
+    MaskingCollatorTests,
+    ScheduledMaskingTests,
+)
 from xlmgen.testing.suites.model import (  # noqa: E402
     BidirectionalModelTests,
     ModelTests,

@@ -1,24 +1,134 @@
-"""What every collator promises."""
+"""What every collator promises: declared types, reproducible draws, honest limits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from xlmgen.errors import UserError
+from xlmgen.testing.shapes import check_fields
 from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.toy import seeded
+from xlmgen.tokens import Block
+
+TRAINING = ("lm", "seq2seq", "infill")
+BLOCK = Block(answer=5, prompt=4)
+WHOLE = Block(answer=5)
+EXAMPLES: dict[str, list[dict[str, list[int]]]] = {
+    "lm": [{"tokens": [5, 6, 7]}, {"tokens": [7]}, {"tokens": [6, 6]}],
+    "seq2seq": [
+        {"prompt": [5, 6, 7], "target": [6, 7, 5]},
+        {"prompt": [], "target": [7]},
+        {"prompt": [6], "target": [5, 5]},
+    ],
+    "infill": [
+        {"tokens": [5, 6, 7], "given": [1, 0, 0]},
+        {"tokens": [7], "given": [0]},
+        {"tokens": [6, 5], "given": [0, 1]},
+    ],
+    "predict": [{"prompt": [5, 6, 7]}, {"prompt": []}, {"prompt": [6]}],
+    "unconditional": [{}, {}, {}],
+}
+EXAMPLES["predict_infill"] = EXAMPLES["infill"]
+"""Ragged rows: a full one, one without a prompt, one of a single token."""
 
 
-class CollatorTests(FamilyTests):
+class CollatorSubject(FamilyTests):
+    """A family whose collators are run."""
+
+    def collate(
+        self,
+        use: str,
+        examples: Sequence[dict[str, Any]] | None = None,
+        *,
+        seed: int = 0,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """What the family's collator for a use makes of examples (ours by default)."""
+        block = BLOCK if use in ("seq2seq", "predict") else WHOLE
+        collator = self.family.collators[use](self.tokens, block, **options)
+        chosen = EXAMPLES[use] if examples is None else examples
+        batch: dict[str, Any] = collator(chosen, seeded(seed))
+        return batch
+
+
+class CollatorTests(CollatorSubject):
+    """Every layout that the family has a collator for."""
+
+    def test_batches_have_the_declared_types(self) -> None:
+        for use in self.family.collators:
+            declared = self.types("Batch" if use in TRAINING else "Prompt")
+            sizes = check_fields(self.collate(use), declared)
+            assert sizes["B"] == 3
+
     def test_family_collates_for_training_and_for_generation(self) -> None:
         uses = set(self.family.collators)
-        assert uses & {"lm", "seq2seq", "infill"}
-        assert uses & {"predict", "predict_infill", "unconditional"}
+        assert uses <= set(EXAMPLES)
+        assert uses & set(TRAINING)
+        assert uses - set(TRAINING)
+
+    def test_same_seed_gives_the_same_batch(self) -> None:
+        for use in self.family.collators:
+            one, same = self.collate(use, seed=1), self.collate(use, seed=1)
+            assert list(one) == list(same)
+            for key, value in one.items():
+                assert equal(value, same[key]), (use, key)
+
+    def test_examples_may_be_lists_arrays_or_tensors(self) -> None:
+        for use in self.family.collators:
+            listed = self.collate(use)
+            for kind in (np.asarray, torch.tensor):
+                examples = [
+                    {
+                        key: kind(np.asarray(ids, dtype=np.int64))
+                        for key, ids in e.items()
+                    }
+                    for e in EXAMPLES[use]
+                ]
+                batch = self.collate(use, examples)
+                assert all(equal(value, listed[key]) for key, value in batch.items())
+
+    def test_examples_are_not_written_to(self) -> None:
+        for use in self.family.collators:
+            examples = [
+                {key: np.asarray(ids) for key, ids in example.items()}
+                for example in EXAMPLES[use]
+            ]
+            self.collate(use, examples)
+            for example, before in zip(examples, EXAMPLES[use], strict=True):
+                assert {k: v.tolist() for k, v in example.items()} == before
+
+    def test_what_is_too_long_is_refused(self) -> None:
+        long = {
+            "lm": {"tokens": [5] * 6},
+            "seq2seq": {"prompt": [5], "target": [5] * 6},
+            "infill": {"tokens": [5] * 6, "given": [0] * 6},
+            "predict": {"prompt": [5] * 5},
+            "predict_infill": {"tokens": [5] * 6, "given": [0] * 6},
+        }
+        for use in set(self.family.collators) & set(long):
+            with pytest.raises(UserError, match="of row 1 "):
+                self.collate(use, [EXAMPLES[use][0], long[use]])
+
+    def test_longest_prompt_is_taken(self) -> None:
+        bos = self.spec.collator.options.get("bos", self.causal)
+        example = {"prompt": [5] * (BLOCK.prompt - bool(bos)), "target": [6]}
+        for use in set(self.family.collators) & {"predict", "seq2seq"}:
+            ids = self.collate(use, [example])["input_ids"]
+            assert (ids == 5).sum() == len(example["prompt"])
+
+    def test_one_row_is_a_batch(self) -> None:
+        for use in self.family.collators:
+            assert len(self.collate(use, EXAMPLES[use][1:2])["input_ids"]) == 1
 
 
-class CausalCollatorTests(FamilyTests):
-    pass
-
-
-class MaskingCollatorTests(FamilyTests):
-    pass
-
-
-class ScheduledMaskingTests(FamilyTests):
-    pass
+def equal(one: Any, other: Any) -> bool:
+    """Whether two fields of a batch hold the same."""
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and torch.equal(one, other)
+    return bool(one == other)

@@ -19,7 +19,9 @@ class SelectedTokensTests(FamilyTests):
         batch = self.hand_made(toy, toy.answer & (toy.rows != 5))
         with torch.no_grad():
             output = self.family.loss(self.tokens)(model, batch)
-            logits = call(model, batch["input_ids"], batch["attention_mask"])
+            logits = call(
+                model, batch["input_ids"], batch["attention_mask"], t=batch.get("t")
+            )
         probs = logits.double().exp()
         probs[..., self.tokens.mask] = 0
         total, count = 0.0, 0
