@@ -43,8 +43,8 @@ def complaints(schema, place, described=False):
 
     Inside an `if`, and in parts that only narrow keys described elsewhere, nothing is
     asked for. A key that has no default because something else then decides (one of two
-    keys, the usual name) must be told of: by its name in the description around it, or by
-    what holds where it is left out.
+    keys, the usual name) must be told of: by its name in the description around it, or
+    by what holds where it is left out.
     """
     found = []
     if not isinstance(schema, dict):
