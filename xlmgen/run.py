@@ -66,7 +66,7 @@ class Run:
             raise UserError(
                 f"there is no run folder {folder}", "start one with `xlmgen train`"
             )
-        if not _is_run(folder):
+        if not is_run(folder):
             raise UserError(
                 f"{folder} is not a run folder: it has no {EXPERIMENT}",
                 "give the folder that `xlmgen train` wrote, such as runs/NAME",
@@ -175,7 +175,7 @@ def is_new(path: Path) -> bool:
         return True
     if path.is_dir() and not any(path.iterdir()):
         return True
-    if not path.is_dir() or not _is_run(path):
+    if not path.is_dir() or not is_run(path):
         raise UserError(
             f"{path} exists and is not a run folder",
             "nothing was written; choose another folder with --run-dir",
@@ -248,7 +248,8 @@ def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run folder."""
     return (folder / EXPERIMENT).is_file() and (folder / VERSIONS).is_file()
 
 

@@ -93,9 +93,10 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
     old = render(family_spec(document))
     new = render(family_spec(load_yaml(SPEC, text)))
     file = f"predictor_{source.name}.py"
-    if (source / file).read_text(encoding="utf-8") != old[file]:
+    own = source / file
+    if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:
         raise UserError(
-            f"{source / file} is not what its {SPEC} renders to",
+            f"{own} is not what its {SPEC} renders to",
             "it was edited or rendered by another xlmgen: only its numbers can change",
         )
     if others := [

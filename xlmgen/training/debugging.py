@@ -45,7 +45,7 @@ def overfit(path: Path, overrides: Sequence[str], console: Console) -> int:
 
     with tempfile.TemporaryDirectory(prefix="xlmgen-overfit-") as folder:
         experiment = resolve(path, [*overrides, *OVERFIT])
-        run = prepare(experiment, Path(folder), console, ())
+        run, _ = prepare(experiment, Path(folder), console, ())
 
         from xlmgen.training.overfit import overfit_one_batch
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from xlmgen.errors import UserError
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
-from xlmgen.run import Run, create, is_new, reopen, same_family
+from xlmgen.run import Run, create, is_new, is_run, reopen, same_family
 from xlmgen.tasks import load_task
+from xlmgen.training.checkpoint_folder import checkpoints
 
 
 def train(
@@ -31,13 +36,22 @@ def train(
     Raises:
         UserError: the parts do not fit together, or the folder holds something else.
     """
-    run = prepare(experiment, path, console, command)
+    rank = process_rank()
+    if rank:
+        console = Console(quiet=True)
+        run, new = wait_for_run(path), False
+    else:
+        run, new = prepare(experiment, path, console, command)
 
     from xlmgen.training.fit import fit  # imports torch and Lightning
     from xlmgen.training.interrupt import Interrupted
 
     try:
         fit(run, console)
+    except UserError:
+        if new and not checkpoints(run.checkpoints):
+            shutil.rmtree(run.path)  # it was ours and never began
+        raise
     except Interrupted as stop:
         step, _ = run.checkpoint("last")
         console.print(f"stopped at step {step} and saved; the same command continues")
@@ -50,12 +64,13 @@ def train(
 
 def prepare(
     experiment: Experiment, path: Path, console: Console, command: Sequence[str]
-) -> Run:
-    """The run folder, with everything checked that needs no torch."""
+) -> tuple[Run, bool]:
+    """The run folder and whether it is new; all is checked that needs no torch."""
     source = family_folder(experiment)
     if is_new(path):
         check_family(experiment, source)
-        return create(path, experiment, source, load_task(experiment.task), command)
+        task = load_task(experiment.task)
+        return create(path, experiment, source, task, command), True
     run = reopen(path, experiment, command)
     check_family(experiment, run.family_folder)
     if not same_family(source, run.family_folder):
@@ -64,4 +79,28 @@ def prepare(
             f"{run.family_folder}",
             style="yellow",
         )
-    return run
+    return run, False
+
+
+def process_rank() -> int:
+    """Which of the processes of a run this is, as its launcher says; 0 when alone."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    return 0
+
+
+def wait_for_run(path: Path, seconds: float = 300) -> Run:
+    """The run folder that the first process prepares.
+
+    Raises:
+        UserError: it did not.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if is_run(path):
+            return Run.open(path)
+        time.sleep(0.1)
+    raise UserError(
+        f"no run folder appeared at {path}", "see what the first process says"
+    )

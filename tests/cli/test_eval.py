@@ -1,0 +1,108 @@
+"""`xlmgen eval`: numbers on the screen, results and predictions in the run folder."""
+
+import json
+import re
+
+import pytest
+
+from xlmgen.cli import main
+
+
+@pytest.fixture
+def run(project, capsys):
+    assert main(["train", "toy.yaml", "--run-dir", "run"]) == 0
+    capsys.readouterr()
+    return project / "run"
+
+
+def said(capsys, *arguments):
+    code = main(["eval", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def predictions(run, name):
+    lines = (run / "predictions" / f"{name}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_every_row_of_the_split_is_scored_and_written(run, capsys):
+    code, out, _ = said(capsys, "run")
+    assert code == 0
+    rows = predictions(run, "test")
+    assert [row["row"] for row in rows] == list(range(41))
+    results = json.loads((run / "results" / "test.json").read_text())
+    assert (results["rows"], results["step"]) == (41, 12)
+    right = [row["correct"] for row in rows]
+    assert results["scores"]["exact_match"] == sum(right) / 41
+    assert all(row["correct"] == (row["prediction"] == row["target"]) for row in rows)
+    accuracy = sum(row["token_accuracy"] for row in rows) / 41
+    assert results["scores"]["token_accuracy"] == pytest.approx(accuracy)
+    assert f"{results['loss']['loss']:.4f}" in out
+    assert out.splitlines()[-1] == f"exact match: {100 * sum(right) / 41:.1f} %"
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_a_second_evaluation_replaces_the_first(run, capsys):
+    said(capsys, "run")
+    before = (run / "results" / "test.json").read_bytes()
+    said(capsys, "run")
+    assert (run / "results" / "test.json").read_bytes() == before
+    assert len(predictions(run, "test")) == 41
+
+
+def test_other_settings_have_files_of_their_own(run, capsys):
+    said(capsys, "run", "--split", "validation", "--limit", "5", "--checkpoint", "last")
+    name = "validation-checkpoint=last-limit=5"
+    assert len(predictions(run, name)) == 5
+    said(capsys, "run", "predictor.max_new_tokens=1", "--seed", "3")
+    rows = predictions(run, "test-max_new_tokens=1-seed=3")
+    assert max(len(row["prediction"].split()) for row in rows) <= 1
+    assert len(list((run / "results").iterdir())) == 2
+
+
+def test_validation_gives_what_training_reported(run, capsys):
+    said(capsys, "run", "--split", "validation", "--checkpoint", "last")
+    results = run / "results" / "validation-checkpoint=last.json"
+    loss = json.loads(results.read_text())["loss"]["loss"]
+    text = (run / "metrics.csv").read_text().splitlines()
+    last = dict(zip(text[0].split(","), text[-1].split(","), strict=True))
+    assert float(last["val/loss"]) == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "there is no run folder nowhere"),
+        (["families"], "not a run folder"),
+        (["run", "--checkpoint", "99"], "no checkpoint '99'"),
+        (["run", "--checkpoint", "newest"], "choose best, last, or a step of 12"),
+        (["run", "--split", "tset"], "test"),
+        (["run", "--limit", "0"], "limit"),
+        (["run", "training.seed=1"], "only predictor.KEY=VALUE"),
+        (["run", "predictor.temprature=1"], "did you mean 'temperature'?"),
+        (["run", "predictor.max_new_tokens=0"], "out of range"),
+        (["run", "predictor.top_k=3"], "not what its family.yaml renders to"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(run, capsys, arguments, message):
+    code, out, err = said(capsys, *arguments)
+    assert code in (1, 2)
+    assert message in err
+    assert "Traceback" not in out + err
+    assert not list((run / "results").iterdir())
+
+
+def test_a_run_without_a_checkpoint(run, capsys):
+    for path in (run / "checkpoints").glob("step=*"):
+        path.rename(run / path.name)
+    code, _, err = said(capsys, "run")
+    assert code == 2
+    assert re.search("no checkpoint yet; continue it", err)
+
+
+def test_a_damaged_checkpoint(run, capsys):
+    (run / "checkpoints" / "step=000012" / "model.safetensors").write_bytes(b"\0" * 40)
+    code, _, err = said(capsys, "run")
+    assert code == 2
+    assert "model.safetensors cannot be read" in err

@@ -1,0 +1,87 @@
+"""`xlmgen generate`: answers beside the truth, and in what order they came."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from xlmgen.cli import main
+from xlmgen.tasks import load_task
+
+
+@pytest.fixture
+def run(project, capsys):
+    assert main(["train", "toy.yaml", "--run-dir", "run"]) == 0
+    capsys.readouterr()
+    return project / "run"
+
+
+def said(capsys, *arguments):
+    code = main(["generate", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_test_prompts_are_answered_beside_the_truth(run, capsys):
+    code, out, _ = said(capsys, "run", "--num", "3", "--out", "answers.jsonl")
+    assert code == 0
+    task = load_task("toy_task.yaml")
+    rows = [json.loads(line) for line in Path("answers.jsonl").read_text().splitlines()]
+    assert len(rows) == 3
+    for row, example in zip(rows, task.examples("test"), strict=False):
+        assert row["prompt"] == task.decode(example["prompt"])
+        assert row["target"] == task.decode(example["target"])
+        assert row["correct"] == (row["prediction"] == row["target"])
+        assert row["prompt"] in out
+        assert row["target"] in out
+
+
+def test_a_prompt_of_ones_own(run, capsys):
+    code, out, _ = said(capsys, "run", "--prompt", "3 8 8 6 3 2 2 1 3 1")
+    assert code == 0
+    assert "3 8 8 6 3 2 2 1 3 1" in out
+    assert "true" not in out
+
+
+def test_several_prompts_of_different_lengths(run, capsys):
+    code, out, _ = said(capsys, "run", "--prompt", "3 8", "--prompt", "1 2 3 4")
+    assert code == 0
+    assert out.count("answer") == 2
+
+
+def test_a_trace_shows_steps_below_tokens(run, capsys):
+    code, out, _ = said(capsys, "run", "--num", "1", "--trace")
+    assert code == 0
+    lines = out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("answer"))
+    tokens, steps = lines[start].split()[1:], lines[start + 1].split()
+    assert steps == [str(step) for step in range(1, len(tokens) + 1)]
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in out
+
+
+def test_a_seed_repeats(run, capsys):
+    assert said(capsys, "run", "--seed", "1") == said(capsys, "run", "--seed", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "there is no run folder nowhere"),
+        (["run", "--prompt", "3 x 4"], "x"),
+        (["run", "--prompt", "3 77"], "77"),
+        (["run", "--prompt", "3 [MASK]"], "[MASK]"),
+        (["run", "--prompt", "1 " * 30], "30"),
+        (["run", "--prompt", "1", "--num", "2"], "do not go together"),
+        (["run", "--num", "0"], "num"),
+        (["run", "--checkpoint", "3"], "no checkpoint '3'"),
+        (["run", "predictor.stepz=3"], "stepz"),
+        (["run", "stepz"], "not an override"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(run, capsys, arguments, message):
+    code, out, err = said(capsys, *arguments)
+    assert code in (1, 2)
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in out + err

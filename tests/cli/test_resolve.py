@@ -1,0 +1,132 @@
+"""`xlmgen resolve`: every default, where it came from, and clear refusals."""
+
+import subprocess
+import sys
+
+import pytest
+
+from xlmgen.cli import main
+from xlmgen.experiment import resolve
+from xlmgen.experiment.show import to_yaml
+
+
+def said(capsys, *arguments):
+    code = main(["resolve", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_every_value_says_where_it_came_from(project, capsys):
+    code, out, _ = said(capsys, "toy.yaml", "training.seed=3", "model={layers: 2}")
+    lines = [line.split("  # ") for line in out.splitlines()]
+    origins = {line[0].strip(): line[1] for line in lines if len(line) == 2}
+    assert code == 0
+    assert origins["max_steps: 12"] == "toy.yaml:7"
+    assert origins["seed: 3"] == "command line"
+    assert origins["layers: 2"] == "command line"
+    assert origins["weight_decay: 0.01"] == "default"
+    assert origins[f"task: {project}/toy_task.yaml"] == "toy.yaml:4"
+
+
+def test_the_output_resolves_to_itself(project, capsys):
+    _, out, _ = said(capsys, "toy.yaml", "training.learning_rate=2e-5")
+    (project / "again.yaml").write_text(out, encoding="utf-8")
+    again = resolve("again.yaml")
+    assert again == resolve("toy.yaml", ["training.learning_rate=2e-5"])
+    assert again.training.learning_rate == 2e-5
+    assert to_yaml(again, origins=False) == to_yaml(
+        resolve("toy.yaml", ["training.learning_rate=2e-5"]), origins=False
+    )
+
+
+def test_a_name_is_made_of_the_parts(project):
+    assert resolve("toy.yaml", ["name=null"]).name == "toy-toy_task-tiny"
+
+
+def test_paths_start_from_the_file_and_from_the_current_folder(project, monkeypatch):
+    (project / "elsewhere").mkdir()
+    monkeypatch.chdir(project / "elsewhere")
+    assert resolve("../toy.yaml").task == f"{project}/toy_task.yaml"
+    other = resolve("../toy.yaml", ["task=./mine.yaml"])
+    assert other.task == f"{project}/elsewhere/mine.yaml"
+
+
+def test_torch_is_not_imported(project):
+    program = (
+        "import sys; from xlmgen.cli import main; code = main(); "
+        "assert not {'torch', 'lightning', 'numpy'} & set(sys.modules); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", program, "resolve", "toy.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.max_step=5", "did you mean 'max_steps'?"),
+        ("trainig.max_steps=5", "did you mean 'training'?"),
+        ("training.max_steps=many", "'many' is a string, not an integer"),
+        ("training.max_steps=0", "0 is out of range; it must be ≥ 1"),
+        ("training.max_steps.a=1", "not an integer"),
+        ("training.schedule=cosin", "did you mean 'cosine'?"),
+        ("training=5", "5 is an integer, not a mapping"),
+        ("training.betas=[0.9, 1]", "1 is out of range"),
+        ("training.betas=[0.9", "the value cannot be read"),
+        ("training.seed", "is not an override; write key.path=value"),
+        ("=3", "is not an override"),
+        ("name=../../etc", "does not have the required form"),
+        ("size=huge", "the family toy has no size 'huge'"),
+        ("size=tin", "did you mean 'tiny'?"),
+        ("model.heads=5", "heads"),
+        ("predictor.temprature=0.5", "did you mean 'temperature'?"),
+        ("predictor.temperature=-1", "-1 is out of range"),
+        ("family=toys", "did you mean 'toy'?"),
+        ("family=./nowhere", "there is no family.yaml"),
+        ("training.seed=1\nsize: x", "the value cannot be read"),
+    ],
+)
+def test_a_wrong_override_is_one_clear_line(project, capsys, override, message):
+    code, out, err = said(capsys, "toy.yaml", override)
+    assert code in (1, 2)
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_problems_of_the_file_are_all_shown(project, capsys):
+    text = (project / "toy.yaml").read_text(encoding="utf-8")
+    text = text.replace("max_steps: 12", "max_step: 12").replace("size:", "sise:")
+    (project / "wrong.yaml").write_text(text, encoding="utf-8")
+    code, _, err = said(capsys, "wrong.yaml", "training.seed=1")
+    assert code == 1
+    assert "wrong.yaml:7:3" in err
+    assert "did you mean 'max_steps'?" in err
+    assert "did you mean 'size'?" in err
+
+
+def test_an_override_can_give_what_the_file_lacks(project, capsys):
+    text = (project / "toy.yaml").read_text(encoding="utf-8")
+    (project / "open.yaml").write_text(text.replace("size: tiny\n", ""))
+    assert said(capsys, "open.yaml")[0] == 1
+    assert said(capsys, "open.yaml", "size=tiny")[0] == 0
+
+
+def test_a_missing_file(project, capsys):
+    code, _, err = said(capsys, "nowhere.yaml")
+    assert code in (1, 2)
+    assert "nowhere.yaml" in err
+    assert "Traceback" not in err
+
+
+def test_an_experiment_beside_a_family_means_that_family(project, capsys, monkeypatch):
+    """The experiments that `xlmgen new --out` writes work from anywhere."""
+    experiments = project / "families" / "toy" / "experiments"
+    experiments.mkdir()
+    (experiments / "a.yaml").write_text(
+        "{spec: xlmgen/experiment/v1, family: toy, task: star_tiny, size: tiny}"
+    )
+    (project / "families").rename(project / "other")
+    code, _, err = said(capsys, "toy.yaml")
+    assert (code, "there is no family 'toy'" in err) == (2, True)
+    assert said(capsys, "other/toy/experiments/a.yaml")[0] == 0

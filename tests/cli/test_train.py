@@ -1,0 +1,138 @@
+"""`xlmgen train`: what a person sees, and what each mistake says."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from xlmgen.cli import main
+from xlmgen.run import Run
+
+
+def said(capsys, *arguments):
+    code = main(["train", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_run_goes_into_a_folder_of_its_name(project, capsys):
+    code, out, _ = said(capsys, "toy.yaml")
+    assert code == 0
+    run = Run.open("runs/toy")
+    assert run.checkpoint("last")[0] == 12
+    shown = [int(step) for step in re.findall(r"^step (\d+)/12  loss", out, re.M)]
+    assert shown == [3, 6, 9, 12]
+    assert re.findall(r"^step (\d+)  val/loss \d", out, re.M) == ["6", "12"]
+    assert "val/exact_match" in out
+    for line in re.findall(r"^  xlmgen (.*)$", out, re.M):  # the next steps work
+        assert main(line.split()) == 0
+
+
+def test_the_same_command_continues(project, capsys):
+    said(capsys, "toy.yaml", "training.max_steps=5")
+    code, out, _ = said(capsys, "toy.yaml")
+    assert code == 0
+    assert "continuing from step 5" in out
+    record = json.loads((project / "runs/toy/versions.json").read_text())
+    assert len(record["continued"]) == 1
+
+
+def test_smoke_goes_through_everything_in_a_folder_it_names(project, capsys):
+    code, out, _ = said(capsys, "toy.yaml", "--debug", "smoke", "training.seed=4")
+    assert code == 0
+    assert "step 2/2" in out
+    assert "val/exact_match" in out
+    folder = re.search(r"xlmgen eval (\S+)", out)[1]
+    assert Run.open(folder).experiment.training.seed == 4
+    assert not (project / "runs").exists()
+    shutil.rmtree(folder)
+
+
+def test_overfit_learns_one_batch(project, capsys):
+    rates = ["training.learning_rate=0.05", "training.batch_size=2"]
+    code, out, _ = said(capsys, "toy.yaml", "--debug", "overfit", *rates)
+    assert code == 0
+    assert "learned one batch" in out
+    assert not (project / "runs").exists()
+
+
+def test_overfit_says_when_it_fails(project, capsys, monkeypatch):
+    monkeypatch.setattr("xlmgen.training.debugging.OVERFIT_STEPS", 3)
+    code, out, _ = said(capsys, "toy.yaml", "--debug", "overfit")
+    assert code == 1
+    assert "not learned" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere.yaml"], (1, 2), "nowhere.yaml"),
+        (["toy.yaml", "training.max_step=5"], (2,), "did you mean 'max_steps'?"),
+        (["toy.yaml", "task=star_tine"], (2,), "did you mean 'star_tiny'?"),
+        (["toy.yaml", "family=toys"], (2,), "did you mean 'toy'?"),
+        (["toy.yaml", "--debug", "smok"], (2,), "smoke"),
+        (["toy.yaml", "--run-dir", "families"], (2,), "not a run folder"),
+        (["toy.yaml", "model.kv_heads=1"], (1, 2), "kv_heads"),
+        (["toy.yaml", "task=text"], (1, 2), "no file matches data/*.txt"),
+        ([], (2,), "EXPERIMENT.yaml"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(project, capsys, arguments, code, message):
+    got, out, err = said(capsys, *arguments)
+    assert got in code
+    assert message in err
+    assert "Traceback" not in out + err
+    assert not [*project.glob("runs/*"), *project.glob("runs/.*")]
+
+
+def test_a_family_without_the_layout_is_refused(project, capsys):
+    (project / "lm.yaml").write_text(
+        "{spec: xlmgen/task/v1, name: lm, layout: lm, block: {length: 8}, "
+        "source: {files: {train: a.txt, validation: a.txt, test: a.txt}, "
+        "format: text}, tokenizer: {kind: character}}"
+    )
+    (project / "a.txt").write_text("one\ntwo\n")
+    code, _, err = said(capsys, "toy.yaml", "task=./lm.yaml")
+    assert code in (1, 2)
+    assert "toy has no collator" in err or "lm.yaml" in err
+
+
+def test_an_answer_longer_than_the_block(project, capsys):
+    task = (project / "toy_task.yaml").read_text()
+    (project / "toy_task.yaml").write_text(task.replace("answer: 5", "answer: 3"))
+    code, _, err = said(capsys, "toy.yaml")
+    assert code in (1, 2)
+    assert "block.answer" in err
+    assert "Traceback" not in err
+
+
+def test_an_unrendered_family_says_what_to_do(project, capsys):
+    (project / "families" / "toy" / "__init__.py").unlink()
+    code, _, err = said(capsys, "toy.yaml")
+    assert code == 2
+    assert "xlmgen new" in err
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_evaluate_every_row(project):
+    """DDP on the CPU: one run folder, all rows scored, all ranks in step."""
+    program = "import sys; from xlmgen.cli import main; sys.exit(main())"
+    (project / "program.py").write_text(program)  # started once more for each rank
+    done = subprocess.run(
+        [
+            *(sys.executable, "program.py", "train", "toy.yaml"),
+            *("training.devices=2", "training.strategy=ddp", "evaluation.generate=37"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Run.open("runs/toy").checkpoint("last")[0] == 12
+    assert done.stdout.count("step 12/12") == 1

@@ -1,0 +1,111 @@
+"""Losses of a whole split: every row, as often as asked, with an honest error."""
+
+import math
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from xlmgen.assembly import assemble
+from xlmgen.evaluation.likelihood import measure_split, requests
+from xlmgen.experiment import resolve
+from xlmgen.run import Run
+from xlmgen.training.train import train
+
+
+@given(rows=st.integers(1, 40), draws=st.integers(1, 20), batch_size=st.integers(1, 17))
+def test_every_row_is_drawn_equally_often(rows, draws, batch_size):
+    plan = list(requests(rows, draws, batch_size, "test"))
+    counts = Counter(row for request in plan for row in request.rows)
+    assert counts == dict.fromkeys(range(rows), draws)
+    assert max(len(request.rows) for request in plan) <= batch_size
+    assert len({request.seed for request in plan}) == len(plan)
+
+
+def test_the_draws_of_a_row_are_spread_over_a_batch():
+    """Where a collator spreads times by place in the batch, each row's are spread."""
+    (request,) = requests(rows=3, draws=4, batch_size=12, split="test")
+    for row in range(3):
+        places = [i for i, r in enumerate(request.rows) if r == row]
+        assert [b - a for a, b in pairwise(places)] == [3, 3, 3]
+
+
+@pytest.fixture
+def parts(project):
+    train(resolve("toy.yaml"), Path("run"), Console(quiet=True))
+    run = Run.open("run")
+    parts = assemble(run)
+    parts.load(run.checkpoint()[1])
+    return parts
+
+
+def measured(parts, **options):
+    return measure_split(
+        parts.harness,
+        parts.task.examples("test"),
+        parts.data.collator("seq2seq", evaluation=True),
+        **{"rows": 41, "split": "test", "draws": 6, "batch_size": 16}
+        | {"device": torch.device("cpu"), **options},
+    )
+
+
+def losses(parts, rows=41):
+    """Every row's loss on its own, by a plain loop."""
+    collator = parts.data.collator("seq2seq", evaluation=True)
+    outputs = []
+    with torch.inference_mode():
+        for row in range(rows):
+            batch = collator([parts.task.examples("test")[row]])
+            outputs.append(parts.harness.measure(batch))
+    return torch.cat([o["nll"] for o in outputs]), torch.cat(
+        [o["num_tokens"] for o in outputs]
+    )
+
+
+def test_an_exact_loss_is_measured_once_over_all_rows(parts):
+    found = measured(parts)
+    nll, tokens = losses(parts)
+    assert found.draws == 1
+    assert found.monte_carlo_error == 0
+    assert found.metrics["loss"] == pytest.approx(float(nll.sum() / tokens.sum()))
+    assert found.metrics["nll"] == pytest.approx(found.metrics["loss"])
+    # All answers have five tokens: the mean's error is that of five-token means.
+    by_row = nll.double() / 5
+    error = float(by_row.std() / math.sqrt(41))
+    assert found.standard_error == pytest.approx(error, rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 16, 1000])
+def test_the_batch_size_changes_nothing(parts, batch_size):
+    expected = measured(parts).metrics["loss"]
+    assert measured(parts, batch_size=batch_size).metrics["loss"] == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_a_limit_measures_the_first_rows(parts):
+    nll, tokens = losses(parts, 7)
+    expected = float(nll.sum() / tokens.sum())
+    assert measured(parts, rows=7).metrics["loss"] == pytest.approx(expected)
+
+
+def test_a_random_loss_is_drawn_as_often_as_asked(parts):
+    """Noise of deviation σ per row leaves σ / √draws per row in the mean."""
+    exact = measured(parts).metrics["loss"]
+    parts.harness.loss.noise = 2.0
+    few, many = measured(parts, draws=4), measured(parts, draws=100)
+    assert (few.draws, many.draws) == (4, 100)
+    expected = 2.0 / math.sqrt(41 * 100) / 5
+    assert many.monte_carlo_error == pytest.approx(expected, rel=0.15)
+    assert few.monte_carlo_error == pytest.approx(5 * expected, rel=0.4)
+    assert abs(many.metrics["loss"] - exact) < 4 * many.monte_carlo_error
+    assert measured(parts, draws=100) == many  # the draws are fixed
+
+
+def test_one_row_has_no_error_over_rows(parts):
+    assert math.isnan(measured(parts, rows=1).standard_error)

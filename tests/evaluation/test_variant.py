@@ -1,0 +1,105 @@
+"""Other algorithms for a run's predictor: rendered beside it, and run from there."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from xlmgen import resources
+from xlmgen.errors import UserError
+from xlmgen.evaluation.variant import predictor_options, with_predictor
+from xlmgen.experiment import resolve
+from xlmgen.run import Run
+from xlmgen.training.train import train
+
+EXPERIMENT = """\
+spec: xlmgen/experiment/v1
+name: masked
+family: mdlm
+task: ./toy_task.yaml
+size: tiny
+model: {d_model: 16, layers: 1, heads: 2}
+predictor: {steps: 4}
+training: {max_steps: 1, batch_size: 2, accelerator: cpu}
+evaluation: {generate: 0}
+loggers: []
+"""
+
+
+@pytest.fixture
+def run(project):
+    shutil.copytree(resources.root() / "families" / "mdlm", project / "families/mdlm")
+    (project / "masked.yaml").write_text(EXPERIMENT)
+    train(resolve("masked.yaml"), Path("run"), Console(quiet=True))
+    return Run.open("run")
+
+
+def source(family):
+    return Path(family.predictor.__init__.__code__.co_filename)
+
+
+def test_numbers_need_no_other_code(run):
+    family, numbers = with_predictor(run, {"temperature": 0.5})
+    assert numbers == {"steps": 4, "temperature": 0.5}
+    assert source(family).is_relative_to(Path("run/families").resolve())
+    assert not Path("run/variants").exists()
+
+
+def test_another_algorithm_is_rendered_and_run(run):
+    own, _ = with_predictor(run, {})
+    before = source(own).read_bytes()
+    family, numbers = with_predictor(run, {"order": "entropy", "top_k": 3})
+    assert numbers == {"steps": 4, "top_k": 3}
+    file = source(family)
+    assert file.is_relative_to(Path("run/variants").resolve())
+    assert file.read_bytes() != before
+    assert source(own).read_bytes() == before
+    copies = {p.name: p.read_bytes() for p in file.parent.glob("*.py")}
+    for path in run.family_folder.glob("*.py"):
+        assert (copies[path.name] == path.read_bytes()) is (path.name != file.name)
+
+
+def test_the_same_choice_is_rendered_once(run):
+    one, _ = with_predictor(run, {"order": "margin"})
+    two, _ = with_predictor(run, {"order": "margin"})
+    assert source(one) == source(two)
+    assert len(list(Path("run/variants").iterdir())) == 1
+
+
+def test_numbers_that_the_other_algorithm_lacks_are_left_out(run):
+    _, numbers = with_predictor(run, {"order": "top_prob", "threshold": 0.9})
+    assert numbers == {"threshold": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": "entrop"}, "did you mean 'entropy'"),
+        ({"step": 5}, "did you mean 'steps'"),
+        ({"steps": 0}, "predictor.steps"),
+        ({"kind": "left_to_right"}, "predictor.*left_to_right|next_token"),
+        ({"threshold": 0.5}, "predictor"),
+    ],
+)
+def test_what_the_schema_refuses_is_refused(run, options, message):
+    with pytest.raises(UserError, match=message):
+        with_predictor(run, options)
+    assert not Path("run/variants").exists()
+
+
+def test_an_edited_predictor_keeps_its_algorithm(run):
+    file = run.family_folder / "predictor_mdlm.py"
+    file.write_text(file.read_text() + "# mine\n")
+    with pytest.raises(UserError, match="is not what its family"):
+        with_predictor(run, {"order": "entropy"})
+    family, _ = with_predictor(run, {"temperature": 0.0})
+    assert source(family) == file.resolve()
+
+
+@pytest.mark.parametrize(
+    "text", ["training.max_steps=1", "predictor=3", "order=random"]
+)
+def test_only_the_predictor_can_be_changed(text):
+    with pytest.raises(UserError, match=r"only predictor\.KEY=VALUE"):
+        predictor_options([text])
