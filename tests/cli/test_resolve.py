@@ -75,7 +75,7 @@ def test_torch_is_not_imported(project):
         ("training.betas=[0.9", "the value cannot be read"),
         ("training.seed", "is not an override; write key.path=value"),
         ("=3", "is not an override"),
-        ("name=../../etc", "does not have the required form"),
+        ("name=../../etc", "is not of the form"),
         ("size=huge", "the family toy has no size 'huge'"),
         ("size=tin", "did you mean 'tiny'?"),
         ("model.heads=5", "heads"),
