@@ -8,10 +8,14 @@ import pytest
 
 pytest.register_assert_rewrite(f"{__name__}.suites")
 
+from xlmgen.testing.suites.ancestral import AncestralTests  # noqa: E402
 from xlmgen.testing.suites.causal_collator import CausalCollatorTests  # noqa: E402
 from xlmgen.testing.suites.causal_model import CausalModelTests  # noqa: E402
 from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
+from xlmgen.testing.suites.confidence_order import ConfidenceOrderTests  # noqa: E402
 from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
+from xlmgen.testing.suites.learning import LearningTests  # noqa: E402
+from xlmgen.testing.suites.left_to_right import LeftToRightTests  # noqa: E402
 from xlmgen.testing.suites.likelihood import LikelihoodTests  # noqa: E402
 from xlmgen.testing.suites.loss import LossTests  # noqa: E402
 from xlmgen.testing.suites.masking_collator import (  # noqa: E402
@@ -23,15 +27,9 @@ from xlmgen.testing.suites.model import (  # noqa: E402
     ModelTests,
     TimeModelTests,
 )
-from xlmgen.testing.suites.predictor import (  # noqa: E402
-    AncestralTests,
-    ConfidenceOrderTests,
-    GuidanceTests,
-    LeftToRightTests,
-    PredictorTests,
-    UnmaskingTests,
-)
+from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
+from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
 __all__ = [
     "AncestralTests",
@@ -42,6 +40,7 @@ __all__ = [
     "ConfidenceOrderTests",
     "DiffusionBoundTests",
     "GuidanceTests",
+    "LearningTests",
     "LeftToRightTests",
     "LikelihoodTests",
     "LossTests",

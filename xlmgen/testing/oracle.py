@@ -40,12 +40,14 @@ class Oracle(nn.Module):
         self.vocab_size = vocab_size
         self.distractors = list(distractors)
         self.calls = 0
+        self.shapes: list[torch.Size] = []
         self.times: list[Tensor] = []
         self.grad_enabled = False
 
-    def record(self, t: Tensor | None = None) -> None:
-        """Note that the network was called, and at which times (B,)."""
+    def record(self, input_ids: Tensor, t: Tensor | None = None) -> None:
+        """Note that the network was called, on what, and at which times (B,)."""
         self.calls += 1
+        self.shapes.append(input_ids.shape)
         self.grad_enabled |= torch.is_grad_enabled()
         if t is not None:
             self.times.append(t)
@@ -80,7 +82,7 @@ class MaskedOracle(Oracle):
         at: Tensor | None = None,
         t: Tensor | None = None,
     ) -> Tensor:
-        self.record(t)
+        self.record(input_ids, t)
         attended = attention_mask
         if attended is None:
             attended = torch.ones(input_ids.shape, dtype=torch.bool)
@@ -126,7 +128,7 @@ class CausalOracle(Oracle):
         at: Tensor | None = None,
         cache: PrefixCache | None = None,
     ) -> Tensor:
-        self.record()
+        self.record(input_ids)
         ids = input_ids if cache is None else cache.append(input_ids)
         attended = attention_mask
         if attended is None:
@@ -153,10 +155,10 @@ class CausalOracle(Oracle):
 
 
 class FixedLogits(Oracle):
-    """The same logits (V,) at every position, whatever is visible."""
+    """Logits that nothing visible changes: (V,), or (L, V) by position."""
 
     def __init__(self, toy: Toy, values: Tensor) -> None:
-        super().__init__(toy, len(values))
+        super().__init__(toy, values.shape[-1])
         self.values = values
 
     def new_cache(self, batch_size: int, max_length: int) -> PrefixCache:
@@ -171,7 +173,9 @@ class FixedLogits(Oracle):
         t: Tensor | None = None,
         cache: PrefixCache | None = None,
     ) -> Tensor:
-        self.record(t)
+        self.record(input_ids, t)
+        if cache is not None:
+            cache.append(input_ids)
         logits = self.values.expand(*input_ids.shape, -1)
         return logits.clone() if at is None else logits.flatten(0, 1)[at]
 

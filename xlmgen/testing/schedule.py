@@ -30,9 +30,14 @@ def alpha(schedule: Schedule, t: float) -> float:
 
 
 def ancestral_steps(
-    spec: FamilySpec, number: int, steps: int, block: int | None
+    spec: FamilySpec, number: int, steps: int, block: int | None, eta: float
 ) -> list[Step]:
-    """The steps of ancestral sampling over `number` positions, remasking among them."""
+    """The steps of ancestral sampling over `number` positions, remasking among them.
+
+    Args:
+        block: positions per block; None is all of them.
+        eta: strength of remasking, where the spec has it.
+    """
     size = block or number
     areas = [
         range(start, min(start + size, number)) for start in range(0, number, size)
@@ -40,7 +45,7 @@ def ancestral_steps(
     found = []
     for index, area in enumerate(areas):
         share = steps // len(areas) + (index < steps % len(areas))
-        chances = list(_chances(spec, max(1, share)))
+        chances = list(_chances(spec, max(1, share), eta))
         found += [Step(area, reveal, remask) for reveal, remask in chances]
     return found
 
@@ -52,14 +57,13 @@ def levels(spec: FamilySpec, steps: int) -> list[float]:
     return [*(alpha(schedule, time) for time in times), 1.0]
 
 
-def _chances(spec: FamilySpec, steps: int) -> Iterator[tuple[float, float]]:
+def _chances(spec: FamilySpec, steps: int, eta: float) -> Iterator[tuple[float, float]]:
     """Probabilities of being revealed and of being masked again, for every step."""
     remask = spec.predictor.options.get("remask")
     for step, (now, then) in enumerate(pairwise(levels(spec, steps))):
         sigma = 0.0
         if remask and _in_window(remask["window"], 1 - step / steps):
             limit = 1.0 if now == 0 else min(1.0, (1 - then) / now)
-            eta = remask["eta"]
             sigma = min(eta, limit) if remask["rule"] == "cap" else eta * limit
         # A level of exactly 1 before the end: everything is visible already.
         yield (then - (1 - sigma) * now) / (1 - now) if now < 1 else 0.0, sigma

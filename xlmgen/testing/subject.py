@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 import torch
 from torch import nn
 
@@ -25,6 +27,14 @@ class FamilyTests:
 
     folder: ClassVar[Path]
     tokens = TOKENS
+
+    @pytest.fixture(autouse=True)
+    def one_thread(self) -> Iterator[None]:
+        """So small a network is slower on several threads, most of all on busy ones."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
 
     @property
     def spec(self) -> FamilySpec:
