@@ -17,6 +17,7 @@ class ScheduleCode:
     class_name: str
     expression: str
     exact_ends: bool  # α runs from exactly 1 to exactly 0
+    flat_end: bool  # α may round to 1 before the time is 0
 
 
 def schedule_code(family: FamilySpec) -> ScheduleCode:
@@ -26,4 +27,9 @@ def schedule_code(family: FamilySpec) -> ScheduleCode:
     class_name, names = CLASSES[kind]
     options = {} if part is None else part.options
     arguments = ", ".join(f"{name}={options[name]!r}" for name in names)
-    return ScheduleCode(class_name, f"{class_name}({arguments})", kind != "geometric")
+    return ScheduleCode(
+        class_name,
+        f"{class_name}({arguments})",
+        exact_ends=kind != "geometric",
+        flat_end=kind == "polynomial",
+    )
