@@ -51,23 +51,25 @@ def lm_layout(
     tokens of the answer: how a fixed-length family learns length. Without, rows are as
     long as the longest and pads are neither attended nor part of the answer.
 
-    Rows of a packed stream (`packed: True`) hold their BOS and EOS already.
+    Rows of a packed stream (`packed: True`) hold their BOS and EOS already. The BOS that
+    each begins with is given, so that every family is scored on the same tokens.
     """
     packed = bool(examples) and bool(examples[0].get("packed", False))
     bos, eos = bos and not packed, eos and not packed
     flat, lengths = _flatten(examples, "tokens")
-    start = np.full_like(lengths, int(bos))
-    stop = start + lengths + int(eos)
+    origin = np.full_like(lengths, int(bos))
+    stop = origin + lengths + int(eos)
     width = _width(stop, block.answer, "sequence", fixed=pad_to_block)
     ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
-    _place(ids, flat, start, lengths)
+    _place(ids, flat, origin, lengths)
     if bos:
         ids[:, 0] = tokens.bos
     if eos:
         ids[np.arange(len(ids)), stop - 1] = tokens.eos
     if pad_to_block:
         stop = np.full_like(stop, width)
-    return _layout(ids, stop, _span(width, start, stop))
+    answer_start = np.full_like(lengths, int(bos or packed))
+    return _layout(ids, stop, _span(width, answer_start, stop))
 
 
 def seq2seq_layout(
@@ -167,6 +169,7 @@ def masked_prompt_layout(
         _width(start, block.prompt, "prompt", fixed=False)
         stop = start + block.answer
     else:  # a whole sequence: BOS is one of its tokens
+        _width(start, block.answer, "prompt", fixed=False)
         stop = np.full_like(start, block.answer)
     width = int(stop.max(initial=0))
     ids = np.full((len(start), width), tokens.pad, dtype=np.int64)
