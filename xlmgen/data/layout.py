@@ -51,8 +51,8 @@ def lm_layout(
     tokens of the answer: how a fixed-length family learns length. Without, rows are as
     long as the longest and pads are neither attended nor part of the answer.
 
-    Rows of a packed stream (`packed: True`) hold their BOS and EOS already. The BOS that
-    each begins with is given, so that every family is scored on the same tokens.
+    Rows of a packed stream (`packed: True`) hold their BOS and EOS already. The BOS
+    that each begins with is given: every family is scored on the same tokens.
     """
     packed = bool(examples) and bool(examples[0].get("packed", False))
     bos, eos = bos and not packed, eos and not packed
