@@ -1,0 +1,122 @@
+"""Noise schedules against formulas written out here, and derivatives by autograd."""
+
+import math
+
+import pytest
+import torch
+
+from xlmgen.noise import (
+    CosineSchedule,
+    GeometricSchedule,
+    LinearSchedule,
+    PolynomialSchedule,
+    draw_times,
+    loop_times,
+)
+
+FORMULAS = {
+    LinearSchedule(): lambda t: 1 - t,
+    CosineSchedule(): lambda t: 1 - math.cos(math.pi * (1 - t) / 2),
+    PolynomialSchedule(2.0): lambda t: 1 - t**2,
+    PolynomialSchedule(0.5): lambda t: 1 - t**0.5,
+    GeometricSchedule(1e-3, 15.0): lambda t: math.exp(-(1e-3 ** (1 - t)) * 15**t),
+}
+TIMES = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
+
+schedules = pytest.mark.parametrize("schedule", FORMULAS, ids=str)
+
+
+@schedules
+def test_alpha_is_the_formula(schedule):
+    expected = [FORMULAS[schedule](float(t)) for t in TIMES]
+    torch.testing.assert_close(
+        schedule.alpha(TIMES), torch.tensor(expected, dtype=torch.float64)
+    )
+
+
+@schedules
+def test_alpha_prime_is_the_derivative(schedule):
+    t = TIMES.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(schedule.alpha(t).sum(), t)
+    torch.testing.assert_close(schedule.alpha_prime(TIMES), slope)
+    assert (slope < 0).all()
+
+
+@schedules
+def test_weight_is_the_rate_by_the_masked_share(schedule):
+    expected = -schedule.alpha_prime(TIMES) / (1 - schedule.alpha(TIMES))
+    torch.testing.assert_close(schedule.weight(TIMES), expected)
+
+
+@schedules
+def test_weight_keeps_its_precision_in_float32(schedule):
+    times = torch.tensor([1e-6, 1e-4, 1e-2, 0.5, 0.999], dtype=torch.float64)
+    torch.testing.assert_close(
+        schedule.weight(times.float()).double(),
+        schedule.weight(times.float().double()),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+@schedules
+def test_inverse_undoes_alpha(schedule):
+    torch.testing.assert_close(schedule.inverse(schedule.alpha(TIMES)), TIMES)
+
+
+@schedules
+def test_inverse_of_the_ends_is_in_the_interval(schedule):
+    ends = schedule.inverse(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    torch.testing.assert_close(ends, torch.tensor([1.0, 0.0], dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "schedule", [s for s in FORMULAS if not isinstance(s, GeometricSchedule)], ids=str
+)
+def test_ends_are_exactly_clean_and_exactly_noise(schedule):
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(schedule.alpha(ends), 1 - ends, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("antithetic", [True, False])
+@pytest.mark.parametrize("sampling_eps", [0.0, 1e-3, 0.3])
+def test_times_lie_in_their_interval(antithetic, sampling_eps):
+    t = draw_times(
+        1000,
+        torch.Generator().manual_seed(0),
+        sampling_eps=sampling_eps,
+        antithetic=antithetic,
+    )
+    assert t.dtype == torch.float32
+    assert t.min() > 0
+    assert t.min() >= sampling_eps
+    assert t.max() <= 1
+    middle = (1 + sampling_eps) / 2
+    assert abs(float(t.mean()) - middle) < 0.03
+
+
+def test_antithetic_times_fall_one_into_each_share():
+    for seed in range(50):
+        t = draw_times(8, torch.Generator().manual_seed(seed)).double()
+        assert sorted(((t * 8).ceil() - 1).tolist()) == list(range(8))
+
+
+def test_independent_times_are_not_spread():
+    generator = torch.Generator().manual_seed(0)
+    t = draw_times(64, generator, antithetic=False).double()
+    assert len(set(((t * 64).ceil() - 1).tolist())) < 60
+
+
+def test_antithetic_times_are_uniform_each():
+    """The first row of many batches, not only the batch as a whole."""
+    generator = torch.Generator().manual_seed(0)
+    first = torch.stack([draw_times(4, generator)[0] for _ in range(4000)])
+    counts = (first * 4).ceil().long().clamp(1, 4).bincount(minlength=5)[1:]
+    assert (counts - 1000).abs().max() < 120
+
+
+def test_loop_stays_on_its_plateau():
+    clock = torch.tensor([1.0, 0.8, 0.6, 0.5, 0.3, 0.2, 0.1, 0.0])
+    times = loop_times(clock, t_on=0.6, t_off=0.2, plateau=0.4)
+    expected = [1.0, 0.7, 0.4, 0.4, 0.4, 0.4, 0.2, 0.0]
+    torch.testing.assert_close(times, torch.tensor(expected))
