@@ -1,5 +1,6 @@
-"""Where the files that ship with xlmgen are: templates, schemas, families."""
+"""Where the files that ship with xlmgen are, and where derived files are kept."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -13,3 +14,12 @@ def root() -> Path:
     package = Path(__file__).resolve().parent
     bundled = package / "_bundled"
     return bundled if bundled.is_dir() else package.parent
+
+
+def cache_root() -> Path:
+    """`$XLMGEN_CACHE`, or `xlmgen` in `$XDG_CACHE_HOME` or in `~/.cache`."""
+    if chosen := os.environ.get("XLMGEN_CACHE"):
+        return Path(chosen)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "xlmgen"
+    return Path.home() / ".cache" / "xlmgen"

@@ -1,7 +1,6 @@
 """Commands that only read, check or render answer at once: they import little."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -37,23 +36,3 @@ def test_nothing_heavy_is_imported(command):
     code, heavy = json.loads(done.stdout.splitlines()[-1])
     assert heavy == []
     assert code != 2  # it ran; whether the families are in order is not asked here
-
-
-def processor_seconds(command):
-    """The least processor time that a command took, of several runs."""
-    least = float("inf")
-    for _ in range(5):
-        before = os.times()
-        subprocess.run(command, cwd=resources.root(), capture_output=True, check=False)
-        after = os.times()
-        spent = after.children_user + after.children_system
-        least = min(least, spent - before.children_user - before.children_system)
-    return least
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", [["--help"], ["check", "families"]], ids=" ".join)
-def test_help_and_check_start_within_three_times_their_libraries(command):
-    libraries = "import typer, yaml, jsonschema, jinja2"
-    bare = processor_seconds([sys.executable, "-c", libraries])
-    assert processor_seconds([sys.executable, "-m", "xlmgen", *command]) <= 3 * bare

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from xlmgen import resources
 from xlmgen.data import cache
 from xlmgen.errors import UserError
 from xlmgen.tasks import load_task
@@ -111,12 +112,12 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
 def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setenv("XLMGEN_CACHE", "/a")
     monkeypatch.setenv("XDG_CACHE_HOME", "/b")
-    assert cache.root() == Path("/a")
+    assert resources.cache_root() == Path("/a")
     monkeypatch.delenv("XLMGEN_CACHE")
-    assert cache.root() == Path("/b/xlmgen")
+    assert resources.cache_root() == Path("/b/xlmgen")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.root() == tmp_path / ".cache" / "xlmgen"
+    assert resources.cache_root() == tmp_path / ".cache" / "xlmgen"
 
 
 def slow_build(folder):

@@ -8,7 +8,6 @@ file is written last; an entry that does not agree with its manifest is built an
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,18 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.errors import UserError
+from xlmgen.resources import cache_root
 
 FORMAT = 1  # raised when the files of an entry change their meaning
 MANIFEST = "manifest.json"
-
-
-def root() -> Path:
-    """`$XLMGEN_CACHE`, or `xlmgen` in `$XDG_CACHE_HOME` or in `~/.cache`."""
-    if chosen := os.environ.get("XLMGEN_CACHE"):
-        return Path(chosen)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "xlmgen"
-    return Path.home() / ".cache" / "xlmgen"
 
 
 def entry(what: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
@@ -42,7 +33,7 @@ def entry(what: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         UserError: the cache cannot be written.
     """
     key = digest({"format": FORMAT, **what})
-    folder = root() / key[:32]
+    folder = cache_root() / key[:32]
     if _complete(folder, key):
         return folder
     try:

@@ -149,7 +149,7 @@ def comment(text: str, indent: int = 0) -> str:
 def _inert(text: str) -> str:
     """Text on one line that is safe between triple double quotes."""
     plain = " ".join(text.split()).replace("\\", "\\\\")
-    # a quote that opens or ends the text, or that two more follow, would close the string
+    # A quote that opens or ends the text, or that another follows, could close it.
     return re.sub(r'^"|"$|"(?="")', r'\\"', plain)
 
 
