@@ -34,7 +34,8 @@ class DiffusionBoundTests(FamilyTests):
         batch, chances = self.enumerated(toy, *self.whole)
         nll = self.row_nll(toy, batch)
         measured = float((chances * nll).sum())
-        assert measured == pytest.approx(self.bound(toy, *self.whole), rel=1e-4)
+        expected = self.bound(toy, *self.whole) + self.prior(toy)
+        assert measured == pytest.approx(expected, rel=1e-4)
         if self.exact_ends:
             assert measured == pytest.approx(self.entropy(toy), rel=1e-4)
 
@@ -53,7 +54,20 @@ class DiffusionBoundTests(FamilyTests):
         schedule = noise_schedule(self.spec)
         t = batch["t"].double()
         weight = -schedule.alpha_prime(t) / (1 - schedule.alpha(t))
-        torch.testing.assert_close(nll, weight * plain, rtol=1e-4, atol=1e-6)
+        expected = weight * plain + self.prior_per_token * batch["maskable"].sum(1)
+        torch.testing.assert_close(nll, expected, rtol=1e-4, atol=1e-6)
+
+    def test_rows_at_the_start_of_time_are_the_reconstruction(self) -> None:
+        """Where α(0) < 1, a row at t = 0 counts as it is."""
+        if self.exact_ends:
+            pytest.skip("nothing is masked at t = 0")
+        toy = self.toy()
+        rows, masks = self.patterns(toy)
+        batch = self.corrupted(toy, rows, masks, 0.0)
+        plain = self.masked_nll(toy, batch)
+        torch.testing.assert_close(
+            self.row_nll(toy, batch), plain, rtol=1e-4, atol=1e-6
+        )
 
     def test_all_maskable_tokens_are_counted(self) -> None:
         """Dividing by the masked ones would be another objective."""
@@ -69,7 +83,8 @@ class DiffusionBoundTests(FamilyTests):
         batch = self.corrupted(toy, torch.arange(len(toy)), toy.answer & False, 0.5)
         model = self.network()
         output = self.family.loss(self.tokens)(model, batch)
-        assert output["loss"].item() == 0
+        nothing = pytest.approx(self.prior_per_token, rel=1e-3, abs=1e-15)
+        assert output["loss"].item() == nothing
         torch.autograd.backward(output["loss"])
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
@@ -85,7 +100,9 @@ class DiffusionBoundTests(FamilyTests):
         batch = training_batch(self, toy, rows, evaluation=evaluation)
         nll = self.row_nll(toy, batch)
         start = 0.0 if evaluation else self.sampling_eps
-        expected = self.bound(toy, start, 1.0)
+        expected = self.bound(toy, start, 1.0) + self.prior(toy)
+        if evaluation:
+            expected += self.reconstruction(toy)
         error = float(nll.std()) / math.sqrt(len(nll))
         assert abs(float(nll.mean()) - expected) < 5 * error
         assert error < 0.1 * expected
@@ -113,6 +130,24 @@ class DiffusionBoundTests(FamilyTests):
         fits = same.all(-1) & (toy.lengths[:, None] == toy.lengths)
         context = fits.double() @ toy.probs
         return -float((toy.probs * (toy.probs / context).log()).sum())
+
+    @property
+    def prior_per_token(self) -> float:
+        """KL of what α(1) leaves visible: then any token but MASK is as likely."""
+        left = alpha(noise_schedule(self.spec), 1.0)
+        return left * math.log(self.tokens.vocab_size - 1)
+
+    def prior(self, toy: Toy) -> float:
+        """The expectation of the prior term of a row."""
+        return self.prior_per_token * float((toy.probs * toy.answer.sum(1)).sum())
+
+    def reconstruction(self, toy: Toy) -> float:
+        """Σ_masked −log p of what is masked already at t = 0."""
+        rows, masks = self.patterns(toy)
+        level = 1 - alpha(noise_schedule(self.spec), 0.0)
+        chance = self.chance(toy, rows, masks, level)
+        batch = self.corrupted(toy, rows, masks, 0.0)
+        return float((chance * self.masked_nll(toy, batch)).sum())
 
     def bound(self, toy: Toy, start: float, end: float) -> float:
         """∫ Σ_masked −log p over the noise levels between two times, exactly.
@@ -183,7 +218,7 @@ class DiffusionBoundTests(FamilyTests):
             "maskable": toy.answer[rows],
             "masked_at": masks.flatten().nonzero().squeeze(1),
             "t": torch.as_tensor(t).float().expand(len(rows)),
-            "span": torch.tensor(1.0),
+            "span": torch.ones(len(rows)),
         }
 
     def masked_nll(self, toy: Toy, batch: Batch) -> Tensor:

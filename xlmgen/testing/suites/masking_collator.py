@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xlmgen.testing.schedule import noise_schedule
+from xlmgen.testing.schedule import alpha, noise_schedule
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.suites.collator import BLOCK, WHOLE, CollatorSubject
 
@@ -51,7 +51,9 @@ class MaskingSubject(CollatorSubject):
         """The rates that rows have, evenly spread over their distribution."""
         rate, even = self.spec.collator.options["rate"], (np.arange(GRID) + 0.5) / GRID
         if rate == "schedule":
-            t = torch.from_numpy(even)
+            assert self.spec.noise_schedule is not None
+            eps = self.spec.noise_schedule.options["sampling_eps"]
+            t = torch.from_numpy(eps + (1 - eps) * even)
             return (1 - noise_schedule(self.spec).alpha(t)).numpy()
         if isinstance(rate, dict):
             low, high = rate["uniform"]
@@ -135,7 +137,7 @@ class MaskingCollatorTests(MaskingSubject):
     def test_every_pattern_of_masks_is_as_likely_as_the_rate_says(self) -> None:
         """Independent given the row's rate: all patterns of three tokens."""
         example = {"prompt": [5], "target": [5, 6, 7]}
-        batch = self.collate("seq2seq", [example] * ROWS, evaluation=True)
+        batch = self.collate("seq2seq", [example] * ROWS)
         start = 1 + self.bos
         chosen = self.chosen(batch)[:, start : start + 3]
         code = (chosen * torch.tensor([4, 2, 1])).sum(1)
@@ -148,7 +150,7 @@ class MaskingCollatorTests(MaskingSubject):
 
     def test_chosen_tokens_are_replaced_in_the_shares_of_the_spec(self) -> None:
         example = {"prompt": [5], "target": [5, 5, 5]}
-        batch = self.collate("seq2seq", [example] * ROWS, evaluation=True)
+        batch = self.collate("seq2seq", [example] * ROWS)
         chosen = self.chosen(batch) & (batch["target_ids"] == 5)
         seen = batch["input_ids"][chosen]
         share = self.replace["random"] / self.tokens.vocab_size
@@ -163,6 +165,15 @@ class MaskingCollatorTests(MaskingSubject):
         example = {"tokens": [5, 6, 7]}
         one, other = (self.collate("lm", [example] * 50, seed=s) for s in (1, 2))
         assert not self.chosen(one).equal(self.chosen(other))
+
+    def test_bos_of_a_packed_row_is_never_masked(self) -> None:
+        bos = self.tokens.bos
+        row = [bos, 5, 6, self.tokens.eos, 7]
+        examples = [{"tokens": row, "packed": True}] * 50
+        batch = self.collate("lm", examples)
+        assert batch["target_ids"].tolist() == [row] * 50
+        assert batch["maskable"].tolist() == [[False] + [True] * 4] * 50
+        assert (batch["input_ids"][:, 0] == bos).all()
 
     def test_prompts_stay_and_every_answer_is_masked(self) -> None:
         batch = self.collate("predict")
@@ -212,24 +223,30 @@ class ScheduledMaskingTests(MaskingSubject):
             assert abs(chosen[rows].sum() - expected) <= 4.5 * error + 1e-3
 
     def test_times_cover_their_interval(self) -> None:
+        """Evaluation may add rows at t = 0, for what is masked there already."""
         for evaluation in (False, True):
             examples = [{"tokens": [5]}] * ROWS
             batch = self.collate("lm", examples, evaluation=evaluation)
             low = 0.0 if evaluation else self.eps
-            t = batch["t"].double()
-            assert batch["span"].item() == torch.tensor(1 - low).item()
-            assert t.min() > 0
+            t, span = batch["t"].double(), batch["span"].double()
+            inside = t > 0
+            assert inside.all() == (self.clean_start or not evaluation)
             assert low - 1e-6 <= t.min()
             assert t.max() <= 1
-            places = (t - low) / (1 - low)
+            places = (t[inside] - low) / (1 - low)
             cells = (places * 10).ceil().clamp(1, 10).long() - 1
             even = torch.full((10,), 0.1)
             assert p_value(cells.bincount(minlength=10), even) > LEAST
+            # One over the density: the rows inside stand for the whole interval.
+            assert abs(span[inside].sum() / ROWS - (1 - low)) < 0.02
+            if not inside.all():
+                assert abs(span[~inside].sum() / ROWS - 1) < 0.1
 
     def test_antithetic_times_fall_into_every_share_of_the_interval(self) -> None:
         size = 16
-        batch = self.collate("lm", [{"tokens": [5]}] * size, evaluation=True)
-        shares = (batch["t"].double() * size + 1e-4).floor() % size
+        batch = self.collate("lm", [{"tokens": [5]}] * size)
+        places = (batch["t"].double() - self.eps) / (1 - self.eps)
+        shares = (places * size + 1e-4).floor() % size
         spread = len(set(shares.tolist()))
         part = self.spec.noise_schedule
         assert part is not None
@@ -238,6 +255,11 @@ class ScheduledMaskingTests(MaskingSubject):
     def test_times_differ_between_batches(self) -> None:
         one, other = (self.collate("lm", seed=seed)["t"] for seed in (1, 2))
         assert not torch.equal(one, other)
+
+    @property
+    def clean_start(self) -> bool:
+        """Whether nothing is masked at t = 0."""
+        return alpha(noise_schedule(self.spec), 0.0) == 1
 
     @property
     def eps(self) -> float:

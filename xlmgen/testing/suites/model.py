@@ -86,7 +86,10 @@ class ModelTests(FamilyTests):
         assert not without
 
     def test_layers_start_differently(self) -> None:
-        first, second = self.fresh_network(layers=2).get_submodule("blocks").children()
+        blocks = self.fresh_network(layers=2).get_submodule("blocks")
+        assert isinstance(blocks, nn.ModuleList)
+        first, second = blocks
+        assert first is not second
         for (name, one), (_, other) in zip(
             first.named_parameters(), second.named_parameters(), strict=True
         ):
