@@ -39,6 +39,12 @@ class Canvas:
         self.mask = mask
         self.forward_passes = 0
         self.tracer = Tracer() if trace else None
+        self.first_step = 0  # of this block, counted over all blocks
+        self.next_step = 0
+
+    def begin_block(self) -> None:
+        """Count the steps of the next block, which start from 0, after those so far."""
+        self.first_step = self.next_step
 
     def uniform(self, generator: torch.Generator | None) -> Tensor:
         """(B, L) float64 draws from [0, 1), one for every position."""
@@ -80,16 +86,19 @@ class Canvas:
         """Write tokens (N,) at the N true places of `where` (B, L)."""
         self.ids[where] = tokens
         self.masked = self.masked & ~where
-        if self.tracer:
-            self.tracer.write(step, where, tokens)
+        self._written(where, tokens, step)
 
     def remask(self, where: Tensor, step: int) -> None:
         """Mask the true places of `where` (B, L) again."""
         where = where & self.fillable
         self.ids = self.ids.masked_fill(where, self.mask)
         self.masked = self.masked | where
+        self._written(where, self.ids[where], step)
+
+    def _written(self, where: Tensor, tokens: Tensor, step: int) -> None:
+        self.next_step = self.first_step + step + 1
         if self.tracer:
-            self.tracer.write(step, where, self.ids[where])
+            self.tracer.write(self.next_step - 1, where, tokens)
 
     def generation(self) -> Generation:
         return Generation(
