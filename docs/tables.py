@@ -1,0 +1,168 @@
+"""Rewrites the tables of the documentation that follow from the code.
+
+    python docs/tables.py
+
+A page marks such a table with `<!-- table: NAME -->` and `<!-- end -->`; what stands
+between the two is replaced. `tests/test_docs.py` fails where a page is not current.
+
+    codes                       every diagnostic
+    options BLOCK.KIND          the options of a kind
+    keys FILE.PATH              the keys under a place in the experiment or task schema
+    contracts                   what every kind provides and requires
+    stars                       the star-graph tasks
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from xlmgen.spec.contracts import Clause, clauses
+from xlmgen.spec.defaults import fill_defaults
+from xlmgen.spec.diagnostics import CODES
+from xlmgen.spec.explain import Entry, explain
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.tasks.find import BUILT_IN
+
+DOCS = Path(__file__).parent
+MARKED = re.compile(r"(<!-- table: ([^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def current(page: str) -> str:
+    """A page's text with every marked table made anew."""
+    return MARKED.sub(
+        lambda found: f"{found[1]}\n{table(found[2])}\n\n{found[3]}", page
+    )
+
+
+def table(name: str) -> str:
+    """The table of this name, as Markdown.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+    what, _, of = name.partition(" ")
+    return MAKERS[what](of)
+
+
+def codes(_: str) -> str:
+    rows = [(f"`{code}`", c.severity, c.meaning) for code, c in CODES.items()]
+    return markdown(("code", "severity", "what it says"), rows)
+
+
+def options(kind: str) -> str:
+    (entry,) = explain(kind)
+    rows = [row for child in entry.children for row in _rows(child, entry)]
+    return markdown(("option", "values", "default", "what it does"), rows)
+
+
+def keys(path: str) -> str:
+    (entry,) = explain(path)
+    rows = [row for child in entry.children for row in _rows(child, entry)]
+    return markdown(("key", "values", "default", "what it means"), rows)
+
+
+def contracts(_: str) -> str:
+    rows = []
+    for block in BLOCKS:
+        for kind in built_in().kinds(block):
+            schema = built_in().kind(block, kind)
+            provides = _capabilities(clauses(schema, "x-provides"))
+            requires = _capabilities(clauses(schema, "x-requires"))
+            rows.append((block, f"`{kind}`", provides, requires))
+    return markdown(("block", "kind", "provides", "requires"), rows)
+
+
+def stars(_: str) -> str:
+    rows = []
+    for path in sorted(BUILT_IN.glob("star_*.yaml")):
+        task = fill_defaults(load_yaml(path).data, "task")
+        source, block = task["source"], task["block"]
+        low, high = source["nodes"]["min"], source["nodes"]["max"]
+        edges = source["arms"] * (high - 1)
+        sizes = source["sizes"]
+        rows.append(
+            (
+                f"`{task['name']}`",
+                str(source["arms"]),
+                str(low) if low == high else f"{low}–{high}",
+                str(source["plan"]),
+                str(source["vocabulary"]),
+                f"{2 * edges + 2} / {2 * (high - 1)}",
+                f"{block['prompt']} / {block['answer']}",
+                " / ".join(f"{n:,}" for n in sizes.values()),
+            )
+        )
+    heads = (
+        "task",
+        "arms",
+        "nodes per arm",
+        "plan",
+        "node names",
+        "prompt / answer tokens, at most",
+        "block",
+        "train / validation / test",
+    )
+    return markdown(heads, rows)
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Heads and rows as a Markdown table."""
+    if not rows:
+        return "None."
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A text in which nothing but its `code` is markup."""
+    parts = text.replace("|", r"\|").split("`")
+    parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _rows(entry: Entry, root: Entry) -> Iterator[tuple[str, str, str, str]]:
+    """A key and the keys inside it; those of one kind only say of which."""
+    name = f"`{entry.path.removeprefix(f'{root.path}.')}`"
+    if entry.kind not in (None, root.kind):
+        name += f" ({entry.kind})"
+    allowed = entry.allowed
+    if name == "`kind`" and len(allowed) == 1:
+        return  # the page is about it
+    listed = [f"`{value}`" for value in allowed] if len(allowed) > 1 else allowed
+    if "default" in entry.schema:
+        default = f"`{entry.default}`"
+    else:
+        default = "required" if entry.required else "–"
+    yield name, ", ".join(listed) or entry.type, default, entry.description
+    for child in entry.children:
+        yield from _rows(child, root)
+
+
+def _capabilities(found: Iterable[Clause]) -> str:
+    return (
+        ", ".join(
+            f"`{clause.capability}`" + (f" ({clause.words})" if clause.words else "")
+            for clause in found
+        )
+        or "–"
+    )
+
+
+MAKERS = {
+    "codes": codes,
+    "options": options,
+    "keys": keys,
+    "contracts": contracts,
+    "stars": stars,
+}
+
+
+if __name__ == "__main__":
+    for file in sorted(DOCS.rglob("*.md")):
+        text = file.read_text("utf-8")
+        if (new := current(text)) != text:
+            file.write_text(new, "utf-8", newline="\n")
+            print(file)
