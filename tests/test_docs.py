@@ -1,0 +1,182 @@
+"""The documentation is held to the code: commands run, links resolve, tables agree."""
+
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from xlmgen.cli import app, main
+from xlmgen.spec.diagnostics import CODES
+from xlmgen.spec.schemas import BLOCKS, built_in
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+RUN = [ROOT / "README.md", ROOT / "docs" / "your-own-family.md"]
+COMMANDS = typer.main.get_command(app).commands
+
+FENCE = re.compile(
+    r"(?P<note><!--[^\n]*-->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def label(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def tables():
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_tables_made_from_the_code_are_current(page):
+    """Run `python docs/tables.py` where this fails."""
+    text = page.read_text("utf-8")
+    assert text == tables().current(text)
+    assert text.count("<!-- table:") == len(tables().MARKED.findall(text))
+
+
+def test_every_code_and_every_kind_has_its_place():
+    diagnostics = (ROOT / "docs" / "diagnostics.md").read_text("utf-8")
+    assert re.findall(r"^\| `(XG\d+)`", diagnostics, re.MULTILINE) == list(CODES)
+    docs = "".join(page.read_text("utf-8") for page in PAGES)
+    for block in BLOCKS:
+        for kind in built_in().kinds(block):
+            assert f"<!-- table: options {block}.{kind} -->" in docs
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_relative_links_resolve(page):
+    for link in LINK.findall(FENCE.sub("", page.read_text("utf-8"))):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{label(page)}: {link}"
+        assert target.is_relative_to(ROOT), f"{label(page)}: {link}"
+        assert not anchor or anchor in anchors(target), f"{label(page)}: {link}"
+
+
+def anchors(page):
+    """What the headings of a page are called in addresses."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text("utf-8")), re.M)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in headings
+    }
+
+
+def test_every_command_is_documented():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    listed = re.findall(r"^\| `xlmgen (\w+)", readme, re.MULTILINE)
+    assert listed == list(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_commands_and_options_that_are_named_exist(page):
+    for kind, text in code(page):
+        for words in commands(text) if kind in ("sh", "") else ():
+            assert words[1] in COMMANDS, words
+            options = {o for p in COMMANDS[words[1]].params for o in p.opts} | {
+                "--help"
+            }
+            used = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert used <= options, words
+
+
+def code(page):
+    """Fenced blocks, and what is written as code within a line."""
+    text = page.read_text("utf-8")
+    for fence in FENCE.finditer(text):
+        yield fence["kind"], fence["text"]
+    for inline in re.findall(r"`(xlmgen [^`\n]+)`", FENCE.sub("", text)):
+        yield "sh", inline
+
+
+def commands(text):
+    """The words of every call of xlmgen with a command in a text."""
+    for line in text.splitlines():
+        line = line.removeprefix("$ ").partition("  #")[0]
+        words = shlex.split(line) if line.startswith("xlmgen ") else []
+        if len(words) > 1 and words[1][0].isalpha():
+            yield words
+
+
+# What a page says that a person does is done, in its order, in one scratch folder:
+#   ```yaml       after `<!-- file: NAME -->` is written to that file
+#   ```diff       after the same comment is a line that is edited
+#   ```sh         is run; every command must end with 0, or as `<!-- exit: N -->` says.
+#                 `<!-- long -->` marks a training, which two steps stand for here.
+#   ```           after `<!-- output -->` is what the block before it prints
+
+
+SHORT = ("training.max_steps=2", "training.validate_every=2", "evaluation.generate=8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN, ids=label)
+def test_a_page_does_what_it_says(page, tmp_path, monkeypatch, capfd):
+    checkout(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ran, out = 0, ""
+    for fence in FENCE.finditer(page.read_text("utf-8")):
+        note = (fence["note"] or "").removeprefix("<!--").removesuffix("-->\n").strip()
+        what, _, of = note.partition(": ")
+        if what == "file" and fence["kind"] == "yaml":
+            Path(of).write_text(fence["text"], "utf-8")
+        elif what == "file" and fence["kind"] == "diff":
+            edit(Path(of), fence["text"])
+        elif what == "output":
+            for line in fence["text"].splitlines():
+                assert line.strip() in ("", "…") or line in out, line
+        elif fence["kind"] == "sh" and what != "setup":
+            expected = int(of) if what == "exit" else 0
+            capfd.readouterr()
+            for line in fence["text"].splitlines():
+                run(line.partition("  #")[0].strip(), expected, short=what == "long")
+                ran += 1
+            captured = capfd.readouterr()
+            out = captured.out + captured.err
+    assert ran >= 3
+
+
+def checkout(folder):
+    """What the pages name by a path of this repository."""
+    (folder / "examples").mkdir()
+    for name in ("examples/scout.yaml",):
+        shutil.copy(ROOT / name, folder / name)
+
+
+def edit(path, diff):
+    """Replace the removed lines, which stand together, by the added ones."""
+    lines = diff.splitlines(keepends=True)
+    old = "".join(line[1:] for line in lines if line.startswith("-"))
+    new = "".join(line[1:] for line in lines if line.startswith("+"))
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{old!r} is not once in {path}"
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def run(line, expected, *, short):
+    words = shlex.split(line)
+    if words[0] == "xlmgen":
+        extra = SHORT if short and words[1] == "train" else ()
+        assert main([*words[1:], *extra]) == expected, line
+        return
+    assert words[0] == "pytest", f"no test runs `{line}`"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, *words[1:]], check=False)
+    assert done.returncode == expected, line
