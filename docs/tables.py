@@ -8,15 +8,20 @@ between the two is replaced. `tests/test_docs.py` fails where a page is not curr
     codes                       every diagnostic
     options BLOCK.KIND          the options of a kind
     keys FILE.PATH              the keys under a place in the experiment or task schema
+    fields BLOCK.KIND KEYWORD   what stands under x-batch, x-prompt or x-output
     contracts                   what every kind provides and requires
     stars                       the star-graph tasks
+    planted                     the mistakes that the test kit is tested with
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from xlmgen.spec.contracts import Clause, clauses
 from xlmgen.spec.defaults import fill_defaults
@@ -64,6 +69,16 @@ def keys(path: str) -> str:
     return markdown(("key", "values", "default", "what it means"), rows)
 
 
+def fields(what: str) -> str:
+    kind, keyword = what.split()
+    schema = built_in().kind(*kind.split("."))
+    rows = [
+        (f"`{entry['name']}`", f"`{entry['type']}`", entry["about"] + _condition(entry))
+        for entry in schema[keyword]
+    ]
+    return markdown(("key", "type", "what it holds"), rows)
+
+
 def contracts(_: str) -> str:
     rows = []
     for block in BLOCKS:
@@ -108,6 +123,20 @@ def stars(_: str) -> str:
     return markdown(heads, rows)
 
 
+def planted(_: str) -> str:
+    file = DOCS.parent / "tests" / "testing" / "test_planted_errors.py"
+    spec = importlib.util.spec_from_file_location("planted_errors", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    rows = [
+        (p.about, f"`{Path(p.file).stem}`", f"`test_{p.test}`") for p in module.PLANTED
+    ]
+    return markdown(("mistake", "planted in", "found by"), rows)
+
+
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Heads and rows as a Markdown table."""
     if not rows:
@@ -141,6 +170,11 @@ def _rows(entry: Entry, root: Entry) -> Iterator[tuple[str, str, str, str]]:
         yield from _rows(child, root)
 
 
+def _condition(entry: Mapping[str, Any]) -> str:
+    words = Clause("", when=entry.get("when", {})).words
+    return f" (`{words}`)" if words else ""
+
+
 def _capabilities(found: Iterable[Clause]) -> str:
     return (
         ", ".join(
@@ -155,8 +189,10 @@ MAKERS = {
     "codes": codes,
     "options": options,
     "keys": keys,
+    "fields": fields,
     "contracts": contracts,
     "stars": stars,
+    "planted": planted,
 }
 
 
