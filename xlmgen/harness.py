@@ -92,6 +92,16 @@ class Harness(LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm. Lightning would refuse a fused optimiser under autocast."""
+        if gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     # Lightning's own loop state says within which hook a checkpoint was saved. Ours are
     # all saved between two optimiser steps, where the number of steps says everything.
 

@@ -78,6 +78,9 @@ def test_overfit_says_when_it_fails(project, capsys, monkeypatch):
         (["toy.yaml", "--run-dir", "families"], (2,), "not a run folder"),
         (["toy.yaml", "model.kv_heads=1"], (1, 2), "kv_heads"),
         (["toy.yaml", "task=text"], (1, 2), "no file matches data/*.txt"),
+        (["toy.yaml", "training.precision=16-mixed"], (2,), "needs a GPU"),
+        (["toy.yaml", "training.devices=1000"], (2,), "out of range"),
+        (["toy.yaml", "predictor.order=entropy"], (2,), "not a number; options that"),
         ([], (2,), "EXPERIMENT.yaml"),
     ],
 )
@@ -87,6 +90,16 @@ def test_a_mistake_is_one_clear_line(project, capsys, arguments, code, message):
     assert message in err
     assert "Traceback" not in out + err
     assert not [*project.glob("runs/*"), *project.glob("runs/.*")]
+
+
+def test_mixed_precision_clips_with_the_fused_optimiser(project, capsys):
+    precise = ["training.precision=bf16-mixed", "training.gradient_clip=1e-9"]
+    code, out, _ = said(capsys, "toy.yaml", *precise, "training.weight_decay=0")
+    assert code == 0
+    losses = [float(loss) for loss in re.findall(r"/12  loss (\S+)", out)]
+    assert len(losses) == 4
+    code, _, err = said(capsys, "toy.yaml", "training.gradient_clip=0")
+    assert (code, "must be > 0" in err) == (2, True)
 
 
 def test_a_family_without_the_layout_is_refused(project, capsys):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +16,7 @@ from xlmgen.data.datamodule import TRAINING_USES
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.likelihood import Likelihood, measure_split
 from xlmgen.evaluation.predictions import prediction_rows, write_jsonl
-from xlmgen.evaluation.scores import score
+from xlmgen.evaluation.scores import score_rows
 from xlmgen.evaluation.variant import predictor_options, with_predictor
 from xlmgen.run import Run
 
@@ -88,7 +90,9 @@ def evaluate(
                 after_batch=lambda done: bar.advance(work, done),
             )
             asked = [examples[row] for row in answers.rows]
-            results["scores"] = score(parts.task, asked, answers.ids)
+            by_row = score_rows(parts.task, asked, answers.ids)
+            results["scores"] = {k: fmean(values) for k, values in by_row.items()}
+            results["scores_error"] = {k: error(values) for k, values in by_row.items()}
             results["forward_passes"] = answers.forward_passes
             predictions = run.path / "predictions" / f"{name}.jsonl"
             write_jsonl(predictions, prediction_rows(parts.task, asked, answers.ids))
@@ -116,6 +120,11 @@ def loss_record(likelihood: Likelihood) -> dict[str, Any]:
         "standard_error": likelihood.standard_error,
         "monte_carlo_error": likelihood.monte_carlo_error,
     }
+
+
+def error(values: Sequence[float]) -> float:
+    """The standard error of the mean of some rows' scores."""
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def result_name(

@@ -26,7 +26,7 @@ def show_results(results: Mapping[str, Any], console: Console) -> None:
         table.add_row(name, f"{value:.4f}", "" if math.isnan(error) else f"{error:.4f}")
     scores = results.get("scores", {})
     for name, value in scores.items():
-        error = math.sqrt(value * (1 - value) / results["rows"])
+        error = results["scores_error"][name]
         table.add_row(
             name.replace("_", " "), f"{100 * value:.1f} %", f"{100 * error:.1f} %"
         )

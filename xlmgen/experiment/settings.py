@@ -23,7 +23,7 @@ class Training:
     warmup_steps: int
     schedule: Literal["constant", "cosine", "linear"]
     gradient_clip: float | None
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"]
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     seed: int
     log_every: int
     validate_every: int

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from rich.console import Console
 
 from xlmgen.assembly import Assembly, assemble
+from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import score
 from xlmgen.harness import Harness
@@ -19,32 +25,77 @@ GENERATION_SEED = 0
 """Seeds the answers of every validation, so that they compare."""
 
 
-def fit(run: Run, console: Console) -> None:
-    """Train until `max_steps`, from the run's last checkpoint where there is one.
+@dataclass(frozen=True)
+class Fit:
+    """A run whose parts fit together, ready to be trained.
 
-    Raises:
-        UserError: the parts do not fit together.
-        Interrupted: a signal asked to stop; the state has been saved.
+    Args:
+        found: its checkpoints by step.
     """
-    parts = assemble(run)
-    settings = run.experiment.training
-    found = checkpoints(run.checkpoints)
-    step = max(found, default=0)
-    _announce(run, parts.harness, step, console)
-    if step >= settings.max_steps:
-        return
-    parts.data.start_batch = step * settings.accumulate
-    with quiet_lightning(), handlers_kept():
-        trainer = build_trainer(
-            run.experiment,
-            run.path,
-            console,
-            resumed_at=step,
-            scorer=validation_scorer(parts, run.experiment.evaluation.generate),
-        )
-        trainer.fit(
-            parts.harness, parts.data, ckpt_path=found.get(step), weights_only=True
-        )
+
+    run: Run
+    parts: Assembly
+    trainer: Trainer
+    found: dict[int, Path]
+
+    @classmethod
+    def prepare(cls, run: Run, console: Console) -> Fit:
+        """Build everything.
+
+        Raises:
+            UserError: the parts do not fit together, or the device is not there.
+        """
+        settings = run.experiment.training
+        gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
+        if settings.precision == "16-mixed" and not gpu:
+            raise UserError(
+                "training.precision: 16-mixed needs a GPU", "use bf16-mixed or 32-true"
+            )
+        found = checkpoints(run.checkpoints)
+        parts = assemble(run)
+        with quiet_lightning():
+            try:
+                trainer = build_trainer(
+                    run.experiment,
+                    run.path,
+                    console,
+                    resumed_at=max(found, default=0),
+                    scorer=validation_scorer(parts, run.experiment.evaluation.generate),
+                )
+            except (MisconfigurationException, ValueError) as error:
+                # Lightning's words for a device or precision that this machine lacks.
+                raise UserError(
+                    f"training: {' '.join(str(error).split())}",
+                    "change training.accelerator, devices or precision",
+                ) from error
+        return cls(run, parts, trainer, found)
+
+    def go(self, console: Console) -> None:
+        """Train until `max_steps`, from the last checkpoint where there is one.
+
+        Raises:
+            UserError: the device has too little memory, or an example is wrong.
+            Interrupted: a signal asked to stop; the state has been saved.
+        """
+        settings = self.run.experiment.training
+        step = max(self.found, default=0)
+        _announce(self.run, self.parts.harness, step, console)
+        if step >= settings.max_steps:
+            return
+        self.parts.data.start_batch = step * settings.accumulate
+        try:
+            with quiet_lightning(), handlers_kept():
+                self.trainer.fit(
+                    self.parts.harness,
+                    self.parts.data,
+                    ckpt_path=self.found.get(step),
+                    weights_only=True,
+                )
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                "training: the device has too little memory",
+                "lower training.batch_size and raise training.accumulate",
+            ) from error
 
 
 def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:

@@ -15,7 +15,6 @@ from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.run import Run, create, is_new, is_run, reopen, same_family
 from xlmgen.tasks import load_task
-from xlmgen.training.checkpoint_folder import checkpoints
 
 
 def train(
@@ -43,15 +42,20 @@ def train(
     else:
         run, new = prepare(experiment, path, console, command)
 
-    from xlmgen.training.fit import fit  # imports torch and Lightning
+    # A thread that waits does not spin: on a busy machine that made steps ten times
+    # slower. OpenMP reads this when torch, which the next line imports, loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from xlmgen.training.fit import Fit
     from xlmgen.training.interrupt import Interrupted
 
     try:
-        fit(run, console)
+        fit = Fit.prepare(run, console)
     except UserError:
-        if new and not checkpoints(run.checkpoints):
-            shutil.rmtree(run.path)  # it was ours and never began
+        if new:
+            shutil.rmtree(run.path)  # it is ours, and nothing began
         raise
+    try:
+        fit.go(console)
     except Interrupted as stop:
         step, _ = run.checkpoint("last")
         console.print(f"stopped at step {step} and saved; the same command continues")
