@@ -27,6 +27,8 @@ YAML = (".yaml", ".yml")
 SPEC_LINE = re.compile(r"^[\"']?spec[\"']?[ \t]*:[ \t]*[\"']?xlmgen/", re.MULTILINE)
 # Folders that hold copies or other people's files.
 SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+# What makes a folder a run (`xlmgen.run`, which is too much to import for two names).
+RUN = frozenset({"experiment.yaml", "versions.json"})
 
 
 class Format(StrEnum):
@@ -156,6 +158,9 @@ def guess_kind(document: Document) -> str:
 
 def _specs(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
+        if set(files) >= RUN:
+            folders.clear()  # a run's copies: as they were, and not to be mended
+            continue
         folders[:] = sorted(
             f for f in folders if f not in SKIPPED and not f.startswith(".")
         )

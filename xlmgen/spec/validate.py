@@ -71,13 +71,17 @@ def _spec_line(document: Document, file: str) -> Diagnostic | None:
     if not match or (match[1] == file and int(match[2]) == VERSION):
         return None
     if match[1] != file:
-        message = f"this is a {match[1]} file where a {file} file is needed"
+        message = f"this is {_a(match[1])} file where {_a(file)} file is needed"
         return document.diagnostic("XG100", ("spec",), message)
     message = f"version {match[2]} of the {file} format is not known"
     fix = f"this xlmgen reads xlmgen/{file}/v{VERSION}; "
     newer = int(match[2]) > VERSION
     fix += "upgrade xlmgen for a newer one" if newer else "change the line"
     return document.diagnostic("XG100", ("spec",), message, fix)
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
 def _schema_problems(document: Document, schema: Schema) -> Iterator[Diagnostic]:

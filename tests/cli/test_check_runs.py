@@ -1,0 +1,23 @@
+"""`xlmgen check` of a folder that runs lie in."""
+
+from pathlib import Path
+
+from xlmgen.cli import main
+from xlmgen.run import EXPERIMENT, VERSIONS
+
+SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
+
+
+def test_the_copies_in_a_run_are_not_held_to_todays_templates(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    main(["new", str(SPEC)])
+    main(["new", str(SPEC), "--out", "runs/one/families"])
+    Path("runs/one/families/mdlm/model_mdlm.py").write_text("older\n")
+    assert main(["check", ".", "--strict"]) == 1
+    for name in (EXPERIMENT, VERSIONS):
+        Path("runs/one", name).write_text("")
+    capsys.readouterr()
+    assert main(["check", ".", "--strict"]) == 0
+    assert capsys.readouterr().out == "3 files checked: no problems\n"
