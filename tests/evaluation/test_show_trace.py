@@ -2,10 +2,17 @@
 
 import io
 
+import pytest
 import torch
 from rich.console import Console
 
-from xlmgen.evaluation.show_trace import Written, legend, show_order, written_tokens
+from xlmgen.evaluation.show_trace import (
+    Written,
+    legend,
+    show_order,
+    visible,
+    written_tokens,
+)
 from xlmgen.sampling import Generation, Trace
 
 EOS = 2
@@ -42,6 +49,13 @@ def test_in_a_pipe_the_step_stands_below_its_token():
     assert above.index("blue") == below.index("12")
     assert above.index(" a") == below.index(" 3")
     assert "\x1b" not in above + below
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [(" the", "␣the"), ("a\n", "a⏎"), ("\x1b[31m", "\\x1b[31m")]
+)
+def test_a_token_cannot_disturb_the_lines(text, shown):
+    assert visible(text) == shown
 
 
 def test_long_answers_are_broken_between_tokens():

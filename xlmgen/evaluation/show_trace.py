@@ -55,10 +55,16 @@ def written_tokens(
     ):
         if not new:
             continue
-        result.append(Written(name(token), steps[position] + 1))
+        result.append(Written(visible(name(token)), steps[position] + 1))
         if token == eos:
             break
     return result
+
+
+def visible(text: str) -> str:
+    """A token's text on one line, its spaces and control characters to be seen."""
+    shown = text.replace(" ", "␣").replace("\n", "⏎")
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
 
 
 def show_order(console: Console, tokens: Sequence[Written], label: str) -> None:
