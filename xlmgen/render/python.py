@@ -127,17 +127,22 @@ def fill(text: str, width: int = WIDTH, *, initial_indent: str = "") -> str:
     )
 
 
-def hang(text: str, *, indent: int, taken: int) -> str:
-    """A paragraph whose first line begins at column `taken`, the others at `indent`."""
+def hang(text: str, *, indent: int, taken: int, tail: int = 0) -> str:
+    """A paragraph whose first line begins at column `taken`, the others at `indent`.
+
+    Args:
+        tail: columns that the last line leaves free for what follows it.
+    """
+    follows = "\0" * tail
     lines = textwrap.wrap(
-        text,
+        text + follows,
         WIDTH,
         initial_indent=" " * taken,
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(lines)[taken:]
+    return "\n".join(lines)[taken:].removesuffix(follows)
 
 
 def comment(text: str, indent: int = 0) -> str:
