@@ -29,6 +29,12 @@ def alpha(schedule: Schedule, t: float) -> float:
     return float(schedule.alpha(torch.tensor(t, dtype=torch.float64)))
 
 
+def exact_ends(spec: FamilySpec) -> bool:
+    """Whether α falls from 1 to 0, but for rounding."""
+    schedule = noise_schedule(spec)
+    return alpha(schedule, 0.0) > 1 - 1e-12 and alpha(schedule, 1.0) < 1e-12
+
+
 def ancestral_steps(
     spec: FamilySpec, number: int, steps: int, block: int | None, eta: float
 ) -> list[Step]:

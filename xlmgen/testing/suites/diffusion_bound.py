@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from xlmgen.testing.oracle import MaskedOracle
-from xlmgen.testing.schedule import alpha, noise_schedule
+from xlmgen.testing.schedule import alpha, exact_ends, noise_schedule
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.suites.loss import Batch, training_batch, use
 from xlmgen.testing.toy import ANSWER, Toy
@@ -36,7 +36,7 @@ class DiffusionBoundTests(FamilyTests):
         measured = float((chances * nll).sum())
         expected = self.bound(toy, *self.whole) + self.prior(toy)
         assert measured == pytest.approx(expected, rel=1e-4)
-        if self.exact_ends:
+        if exact_ends(self.spec):
             assert measured == pytest.approx(self.entropy(toy), rel=1e-4)
 
     def test_a_wrong_network_pays_more(self) -> None:
@@ -59,7 +59,7 @@ class DiffusionBoundTests(FamilyTests):
 
     def test_rows_at_the_start_of_time_are_the_reconstruction(self) -> None:
         """Where α(0) < 1, a row at t = 0 counts as it is."""
-        if self.exact_ends:
+        if exact_ends(self.spec):
             pytest.skip("nothing is masked at t = 0")
         toy = self.toy()
         rows, masks = self.patterns(toy)
@@ -116,12 +116,6 @@ class DiffusionBoundTests(FamilyTests):
     def sampling_eps(self) -> float:
         part = self.spec.noise_schedule
         return float(part.options["sampling_eps"]) if part else 0.0
-
-    @property
-    def exact_ends(self) -> bool:
-        """Whether α falls from exactly 1 to exactly 0."""
-        schedule = noise_schedule(self.spec)
-        return alpha(schedule, 0.0) == 1 and alpha(schedule, 1.0) == 0
 
     def entropy(self, toy: Toy) -> float:
         """−Σ p log p(answer | prompt and length): what is never masked is known."""

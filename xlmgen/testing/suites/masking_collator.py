@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xlmgen.testing.schedule import alpha, noise_schedule
+from xlmgen.testing.schedule import exact_ends, noise_schedule
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.suites.collator import BLOCK, WHOLE, CollatorSubject
 
@@ -230,7 +230,7 @@ class ScheduledMaskingTests(MaskingSubject):
             low = 0.0 if evaluation else self.eps
             t, span = batch["t"].double(), batch["span"].double()
             inside = t > 0
-            assert inside.all() == (self.clean_start or not evaluation)
+            assert inside.all() == (exact_ends(self.spec) or not evaluation)
             assert low - 1e-6 <= t.min()
             assert t.max() <= 1
             places = (t[inside] - low) / (1 - low)
@@ -255,11 +255,6 @@ class ScheduledMaskingTests(MaskingSubject):
     def test_times_differ_between_batches(self) -> None:
         one, other = (self.collate("lm", seed=seed)["t"] for seed in (1, 2))
         assert not torch.equal(one, other)
-
-    @property
-    def clean_start(self) -> bool:
-        """Whether nothing is masked at t = 0."""
-        return alpha(noise_schedule(self.spec), 0.0) == 1
 
     @property
     def eps(self) -> float:
