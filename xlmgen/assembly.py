@@ -11,6 +11,7 @@ import torch
 
 from xlmgen.data.datamodule import DataModule
 from xlmgen.evaluation.predictor import build_predictor
+from xlmgen.experiment.settings import Training
 from xlmgen.family import Family
 from xlmgen.harness import Harness
 from xlmgen.run import Run
@@ -42,14 +43,19 @@ class Assembly:
         weights = load_weights(checkpoint)
         check_names(self.harness.model.state_dict(), weights, str(checkpoint))
         self.harness.model.load_state_dict(weights)
-        gpu = torch.cuda.is_available() and self.data.pin_memory
-        device = torch.device("cuda" if gpu else "cpu")
+        device = device_for(self.harness.training_settings)
         self.harness.to(device).eval()
         return device
 
     @property
     def tokens(self) -> SpecialTokens:
         return self.task.tokenizer.special
+
+
+def device_for(settings: Training) -> torch.device:
+    """A GPU where there is one and the experiment does not ask for the CPU."""
+    gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
+    return torch.device("cuda" if gpu else "cpu")
 
 
 def assemble(
@@ -78,7 +84,7 @@ def assemble(
         eval_batch_size=experiment.evaluation.batch_size,
         seed=settings.seed,
         num_workers=settings.num_workers,
-        pin_memory=torch.cuda.is_available() and settings.accelerator != "cpu",
+        pin_memory=device_for(settings).type == "cuda",
     )
     numbers = experiment.predictor if predictor is None else predictor
     rng.seed(settings.seed)  # of the weights

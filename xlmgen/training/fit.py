@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from rich.console import Console
 
-from xlmgen.assembly import Assembly, assemble
+from xlmgen.assembly import Assembly, assemble, device_for
 from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import score
@@ -46,8 +46,7 @@ class Fit:
             UserError: the parts do not fit together, or the device is not there.
         """
         settings = run.experiment.training
-        gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
-        if settings.precision == "16-mixed" and not gpu:
+        if settings.precision == "16-mixed" and device_for(settings).type == "cpu":
             raise UserError(
                 "training.precision: 16-mixed needs a GPU", "use bf16-mixed or 32-true"
             )

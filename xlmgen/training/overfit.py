@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch.utilities import move_data_to_device
 from rich.console import Console
 
-from xlmgen.assembly import assemble
+from xlmgen.assembly import assemble, device_for
 from xlmgen.run import Run
 from xlmgen.training.optimizer import build_optimizer
 
@@ -21,8 +21,7 @@ def overfit_one_batch(
     """
     parts = assemble(run)
     settings = run.experiment.training
-    gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
-    device = torch.device("cuda" if gpu else "cpu")
+    device = device_for(settings)
     harness = parts.harness.to(device).eval()  # no dropout: the batch is to be learned
     batch = move_data_to_device(next(iter(parts.data.train_dataloader())), device)
     optimizer = build_optimizer(harness.model, settings)
