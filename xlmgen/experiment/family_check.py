@@ -34,7 +34,7 @@ def family_folder(experiment: Experiment) -> Path:
                 "give the folder that `xlmgen new` wrote",
             )
         return folder
-    home = experiment.file.resolve().parents[1]
+    home = experiment.file.resolve().parent.parent
     if home.name == experiment.family and (home / SPEC).is_file():
         return home
     return find_family(experiment.family, pinned=False).folder

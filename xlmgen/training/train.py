@@ -82,6 +82,7 @@ def prepare(
             f"note: {source} has changed since; the run goes on with its own copy in "
             f"{run.family_folder}",
             style="yellow",
+            soft_wrap=True,
         )
     return run, False
 
