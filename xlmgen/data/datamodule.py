@@ -117,7 +117,7 @@ class DataModule(LightningDataModule):
             count, self.eval_batch_size, stream=split, **self._ranks()
         )
         batches = Batches(
-            [{}] * count if unconditional else examples,
+            [self.task.opening] * count if unconditional else examples,
             self.collator(GENERATION_USES[self.task.layout]),
             with_rows=True,
         )

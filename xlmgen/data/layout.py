@@ -136,17 +136,18 @@ def prompt_layout(
 ) -> Layout:
     """`prompt [BOS]`, padded on the left so that all rows end in the same column.
 
-    Examples without a `prompt` give BOS alone. The answer is nowhere.
+    Where the block has no prompt, a row is the beginning of a whole sequence, `[BOS]
+    prompt`; examples without a `prompt` give BOS alone. The answer is nowhere.
     """
     prompts, lengths = _flatten(examples, "prompt", default=())
     end = lengths + int(bos)
-    if block.prompt:
-        _width(end, block.prompt, "prompt", fixed=False)
+    opened = bos and not block.prompt
+    _width(end, block.prompt or block.answer, "prompt", fixed=False)
     width = int(end.max(initial=0))
     ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
-    _place(ids, prompts, width - end, lengths)
+    _place(ids, prompts, width - end + int(opened), lengths)
     if bos:
-        ids[:, -1] = tokens.bos
+        ids[np.arange(len(ids)), width - end if opened else width - 1] = tokens.bos
     attended = _span(width, width - end, np.full_like(end, width))
     return Layout(
         torch.from_numpy(ids),
@@ -162,20 +163,22 @@ def masked_prompt_layout(
     *,
     bos: bool,
 ) -> Layout:
-    """`prompt [BOS]`, then the answer to be found: `block.answer` times MASK."""
+    """`prompt [BOS]`, then the answer to be found: `block.answer` times MASK.
+
+    Where the block has no prompt, a row is a whole sequence that begins with `[BOS]
+    prompt`. Rows of a packed stream (`packed: True`) begin with BOS in any case.
+    """
+    bos = bos or (bool(examples) and bool(examples[0].get("packed", False)))
     prompts, lengths = _flatten(examples, "prompt", default=())
     start = lengths + int(bos)
-    if block.prompt:
-        _width(start, block.prompt, "prompt", fixed=False)
-        stop = start + block.answer
-    else:  # a whole sequence: BOS is one of its tokens
-        _width(start, block.answer, "prompt", fixed=False)
-        stop = np.full_like(start, block.answer)
+    opened = bos and not block.prompt
+    _width(start, block.prompt or block.answer, "prompt", fixed=False)
+    stop = start + block.answer if block.prompt else np.full_like(start, block.answer)
     width = int(stop.max(initial=0))
-    ids = np.full((len(start), width), tokens.pad, dtype=np.int64)
-    _place(ids, prompts, np.zeros_like(start), lengths)
+    ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
+    _place(ids, prompts, np.full_like(start, int(opened)), lengths)
     if bos:
-        ids[np.arange(len(ids)), start - 1] = tokens.bos
+        ids[np.arange(len(ids)), 0 if opened else start - 1] = tokens.bos
     answer = _span(width, start, stop)
     ids[answer] = tokens.mask
     return _layout(ids, stop, answer)

@@ -96,6 +96,11 @@ def room(block: Block, layout: str) -> dict[str, int]:
     return {"tokens": block.answer - 2}
 
 
+def opening(task: Task) -> Example:
+    """See `Task.opening`."""
+    return {"packed": np.array(True)} if task.packing == "packed" else {}
+
+
 def encode_prompt(task: Task, text: str) -> Example:
     """See `Task.encode_prompt`."""
     encode = task.tokenizer.encode
@@ -103,7 +108,7 @@ def encode_prompt(task: Task, text: str) -> Example:
         prompt = np.array(encode(text, "prompt"), dtype=np.int64)
         limit = task.block.prompt - 1 if task.block.prompt else task.block.answer - 2
         _refuse_long("prompt", len(prompt), limit)
-        return {"prompt": prompt}
+        return {**task.opening, "prompt": prompt}
     tokens: list[int] = []
     given: list[int] = []
     for number, part in enumerate(text.split(HOLE)):

@@ -74,7 +74,8 @@ def sample(
             generator,
             trace=trace,
         )
-        new = _rows(task, some, generation, known=not given)
+        known = not given and task.layout != "lm"
+        new = _rows(task, some, generation, known=known)
         for number, row in enumerate(new):
             _show(console, task, row, generation, number)
         rows += new
@@ -84,9 +85,9 @@ def sample(
 
 
 def _test_examples(task: Task, num: int) -> list[Example]:
-    """The first test rows, or as many empty ones for a task of whole texts."""
+    """The first test rows, or as many openings for a task of whole texts."""
     if task.layout == "lm":
-        return [{} for _ in range(num)]
+        return [task.opening for _ in range(num)]
     examples = task.examples("test")
     return [examples[row] for row in range(min(num, len(examples)))]
 
@@ -102,7 +103,7 @@ def _rows(
             "prompt": prompt_text(task, example),
             "prediction": task.decode(answer),
         }
-        if known and example:
+        if known:
             row["target"] = task.decode(target(example))
             row["correct"] = bool(exact_match(example, answer))
         rows.append(row)

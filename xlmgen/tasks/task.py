@@ -88,6 +88,13 @@ class Task:
 
         return prepare(self)
 
+    @property
+    def opening(self) -> "Example":
+        """An example without tokens: what a whole sequence is generated from."""
+        from xlmgen.data.prepare import opening
+
+        return opening(self)
+
     def encode_prompt(self, text: str) -> "Example":
         """A prompt typed by a person, as an example to generate from.
 
