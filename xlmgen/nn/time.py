@@ -28,7 +28,7 @@ class TimeEmbedding(nn.Module):
         frequencies = 1000.0 * torch.exp(-math.log(10_000.0) * exponents)
         angles = t.float()[:, None] * frequencies
         features = torch.cat((angles.cos(), angles.sin()), dim=-1)
-        return self.network(features)
+        return self.network(features.to(next(self.network.parameters()).dtype))
 
 
 class Modulation(nn.Linear):
