@@ -34,7 +34,8 @@ class MdlmBatch(TypedDict):
     """The time of each row."""
 
     span: Float[Tensor, " B"]
-    """One over the density that the time was drawn with: 1 − sampling_eps in training."""
+    """One over the density that the time was drawn with: 1 − sampling_eps in
+    training."""
 
 
 class MdlmPrompt(TypedDict):

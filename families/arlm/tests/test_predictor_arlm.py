@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import LeftToRightTests, PredictorTests
+from xlmgen.testing import LearningTests, LeftToRightTests, PredictorTests
 
 
-class TestArlmPredictor(PredictorTests, LeftToRightTests):
+class TestArlmPredictor(PredictorTests, LeftToRightTests, LearningTests):
     folder = Path(__file__).parents[1]

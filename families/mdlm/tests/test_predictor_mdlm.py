@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import AncestralTests, PredictorTests, UnmaskingTests
+from xlmgen.testing import AncestralTests, LearningTests, PredictorTests, UnmaskingTests
 
 
-class TestMdlmPredictor(PredictorTests, UnmaskingTests, AncestralTests):
+class TestMdlmPredictor(PredictorTests, UnmaskingTests, AncestralTests, LearningTests):
     folder = Path(__file__).parents[1]
