@@ -57,3 +57,24 @@ class AncestralTests(UnmaskingSubject):
             error = (total * level * (1 - level)) ** 0.5
             assert abs(int(masked.sum()) - expected) <= 4.5 * error + 1e-6
         assert not masked.any()
+
+    def test_uncertain_tokens_are_masked_again_more_often(self) -> None:
+        """Of two positions the network is sure of the first only."""
+        remask = self.options["remask"]
+        if not remask or not remask["confidence"]:
+            pytest.skip("remasking looks at no confidence")
+        logits = torch.full((2, self.tokens.vocab_size), -20.0)
+        logits[0, 5], logits[1, 5:] = 20.0, 1.0
+        ids = torch.full((ROWS, 2), self.tokens.mask)
+        batch = {
+            "input_ids": ids,
+            "attention_mask": None,
+            "fillable": torch.ones_like(ids, dtype=torch.bool),
+        }
+        model = FixedLogits(self.toy(), logits)
+        out = self.generate(model, batch, steps=20, eta=0.9, trace=True)
+        assert out.trace is not None
+        again = out.trace.position[out.trace.token == self.tokens.mask]
+        sure, unsure = again.bincount(minlength=2).tolist()
+        assert sure > 0
+        assert unsure - sure > 3.5 * (unsure + sure) ** 0.5  # as even chances do not
