@@ -89,7 +89,7 @@ PLANTED = [
         "pads on the left between prompt and BOS",
         "arlm",
         "xlmgen/data/layout.py",
-        "_place(ids, prompts, width - end, lengths)",
+        "_place(ids, prompts, width - end + int(opened), lengths)",
         "_place(ids, prompts, 0 * end, lengths)",
         "collator",
     ),
