@@ -50,7 +50,7 @@ class DiffusionBoundTests(FamilyTests):
         """Row by row: w(t) times the plain sum over its masked tokens."""
         toy = self.toy()
         batch, _ = self.enumerated(toy, *self.whole)
-        nll, plain = self.row_nll(toy, batch), self.masked_nll(toy, batch)
+        plain, nll = self.masked_nll(toy, batch), self.row_nll(toy, batch)
         schedule = noise_schedule(self.spec)
         t = batch["t"].double()
         weight = -schedule.alpha_prime(t) / (1 - schedule.alpha(t))
