@@ -19,6 +19,8 @@ from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
 from xlmgen.files import write_json, write_text
 from xlmgen.registry import SPEC, load_family, pin
+from xlmgen.render.changes import read, read_lock
+from xlmgen.render.lock import Lock
 from xlmgen.spec.messages import show
 from xlmgen.tasks import Task, load_task
 from xlmgen.training.checkpoint_folder import best_step, checkpoints
@@ -230,6 +232,12 @@ def same_family(one: Path, other: Path) -> bool:
         return {file.name: file.read_bytes() for file in folder.glob("*.py")}
 
     return code(one) == code(other)
+
+
+def is_behind_its_spec(family: Path) -> bool:
+    """Whether a family's YAML was changed since its code was rendered from it."""
+    lock = read_lock(family)
+    return isinstance(lock, Lock) and lock.pristine.get(SPEC) != read(family / SPEC)
 
 
 def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,16 @@ from rich.console import Console
 from xlmgen.errors import UserError
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
-from xlmgen.run import Run, create, is_new, is_run, reopen, same_family
+from xlmgen.registry import SPEC
+from xlmgen.run import (
+    Run,
+    create,
+    is_behind_its_spec,
+    is_new,
+    is_run,
+    reopen,
+    same_family,
+)
 from xlmgen.tasks import load_task
 
 
@@ -73,6 +82,13 @@ def prepare(
     source = family_folder(experiment)
     if is_new(path):
         check_family(experiment, source)
+        if is_behind_its_spec(source):
+            console.print(
+                f"note: {source / SPEC} has changed since its code was rendered, and "
+                f"the code is what runs; `xlmgen new {source / SPEC}` renders it anew",
+                style="yellow",
+                soft_wrap=True,
+            )
         task = load_task(experiment.task)
         return create(path, experiment, source, task, command), True
     run = reopen(path, experiment, command)

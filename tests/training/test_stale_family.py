@@ -1,0 +1,26 @@
+"""A YAML that its code does not follow yet is told apart from the code that runs."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from xlmgen.cli import main
+from xlmgen.experiment import resolve
+from xlmgen.training.train import prepare
+
+SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
+
+
+@pytest.mark.parametrize("edited", ["", "family.yaml", "predictor_mdlm.py"])
+def test_a_note_says_that_the_yaml_has_moved_on(project, edited):
+    main(["new", str(SPEC)])
+    folder = project / "families" / "mdlm"
+    if edited:
+        file = folder / edited
+        file.write_text(file.read_text().replace("128", "64"))
+    console = Console(record=True, quiet=False, width=300)
+    experiment = resolve("toy.yaml", ["family=mdlm"])
+    prepare(experiment, project / "run", console, ())
+    noted = "renders it anew" in console.export_text()
+    assert noted == (edited == "family.yaml")
