@@ -31,6 +31,8 @@ class PredictorSubject(FamilyTests):
         """Numbers under which the predictor draws from the network's distribution."""
         numbers: dict[str, Any] = {"temperature": 1.0, "top_k": None, "top_p": None}
         options = self.spec.predictor.options
+        if "max_new_tokens" in options:
+            numbers["max_new_tokens"] = None
         if options.get("guidance") is not None:
             numbers["guidance"] = 0.0
         if options.get("block"):
