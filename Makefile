@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Two workers where there are two cores; each test runs on one thread.
 WORKERS ?= 2
 
-.PHONY: demo test fast lint regen bench clean
+.PHONY: demo test fast lint regen clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -28,9 +28,10 @@ lint: $(INSTALLED)  ## formatting, lint, types, and that every render is what it
 	$(BIN)/mypy
 	$(BIN)/xlmgen check families xlmgen/tasks examples --strict
 
-regen: $(INSTALLED)  ## rewrite everything that is generated: schema indexes, renders
+regen: $(INSTALLED)  ## rewrite all that is generated: schema indexes, renders, tables
 	$(BIN)/python -m xlmgen.spec.schemas
-	for family in families/*/family.yaml; do $(BIN)/xlmgen new $$family --out families || exit 1; done
+	for family in families/*/family.yaml; do $(BIN)/xlmgen new $$family || exit 1; done
+	$(BIN)/python docs/tables.py
 
 clean:
 	rm -rf .venv demo build dist

@@ -59,7 +59,7 @@ def cache(tmp_path_factory):
 def project(tmp_path, monkeypatch):
     """A user's folder with a stand-in family, a small task and an experiment.
 
-    `toy.yaml` trains in seconds; 37 validation and 41 test rows go into no batch evenly.
+    `toy.yaml` trains in seconds; 37 validation and 41 test rows fill no batch evenly.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XLMGEN_PINNED", "")

@@ -69,12 +69,12 @@ class ArlmPredictCollator:
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> ArlmPrompt:
         prompt = prompt_layout(examples, self.tokens, self.block, bos=True)
-        # Without a prompt the block holds the whole sequence, BOS among it.
-        room = self.block.answer if self.block.prompt else self.block.answer - 1
+        # Without a block for prompts the answer's holds the whole sequence.
+        taken = 0 if self.block.prompt else prompt.ids.shape[1]
         return {
             "input_ids": prompt.ids,
             "attention_mask": prompt.attention_mask,
-            "max_new_tokens": room,
+            "max_new_tokens": self.block.answer - taken,
         }
 
 

@@ -27,7 +27,7 @@ class Drift:
 def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
     """Compare a folder with its render; nothing on disk is changed."""
     lock = read_lock(folder)
-    command = f"run `xlmgen new {folder / SPEC} --out {folder.parent}`"
+    command = f"run `xlmgen new {folder / SPEC}`"
     if isinstance(lock, LockError):
         path = str(folder / LOCK)
         fix = f"restore it, or delete it and {command}"
@@ -35,6 +35,7 @@ def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
     found = changes(folder, rendered)
     if lock is None and all(c.state is State.NEW for c in found if c.path != SPEC):
         message = "this family is not rendered"
+        command = f"run `xlmgen new {folder / SPEC} --out {folder.parent}`"
         return Drift([_problem(str(folder / SPEC), "XG303", message, command)], [])
     problems, diffs = [], []
     for change in found:
