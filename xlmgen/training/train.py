@@ -51,10 +51,7 @@ def train(
     else:
         run, new = prepare(experiment, path, console, command)
 
-    # A thread that waits does not spin: on a busy machine that made steps ten times
-    # slower. OpenMP reads this when torch, which the next line imports, loads it.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from xlmgen.training.fit import Fit
+    from xlmgen.training.fit import Fit  # imports torch and Lightning
     from xlmgen.training.interrupt import Interrupted
 
     try:
