@@ -139,7 +139,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
 
 def _read_parquet(path: Path) -> Iterator[Row]:
     try:
-        from pyarrow import ArrowException, parquet  # type: ignore[import-untyped,unused-ignore]
+        from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise UserError(
             f"{path}: reading .parquet needs the package pyarrow",
