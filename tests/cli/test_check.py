@@ -253,3 +253,26 @@ def test_no_bad_spec_writes_or_raises(path, here, capsys):
     assert "XG" in captured.err
     assert captured.out == ""
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"family": "mdml"}, "2:9  XG202  family: there is no family 'mdml'"),
+        ({"task": "star_tinny"}, "3:7  XG202  task: there is no task 'star_tinny'"),
+        ({"size": "tinny"}, "4:7  XG202  size: the family mdlm has no size 'tinny'"),
+    ],
+)
+def test_what_an_experiment_names_must_be_there(
+    tmp_path, monkeypatch, capsys, change, said
+):
+    names = {"family": "mdlm", "task": "star_tiny", "size": "tiny"}
+    for found in (names, names | change):
+        lines = [f"{key}: {value}" for key, value in found.items()]
+        text = "\n".join(["spec: xlmgen/experiment/v1", *lines, ""])
+        (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        code = main(["check", "mine.yaml"])
+        out = capsys.readouterr().out
+        assert (said in out) == (found != names)
+        assert code == (found != names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -119,6 +119,8 @@ def check_paths(paths: Iterable[Path]) -> Checked:
         checked.problems += problems
         if not problems and _is_rendered_here(path, document):
             _check_render(path, document, checked)
+        if not problems and file_kind(document) == "experiment":
+            checked.problems += _misfits(path, document)
     checked.problems.sort()
     return checked
 
@@ -207,6 +209,38 @@ def _check_render(path: Path, document: Document, checked: Checked) -> None:
     result = drift(path.parent, render(family_spec(document)))
     checked.problems += result.problems
     checked.diffs += result.diffs
+
+
+def _misfits(path: Path, document: Document) -> list[Diagnostic]:
+    """What an experiment names that is not there, or that does not fit it.
+
+    What it names by a path is left alone: that is looked for from where it is trained.
+    """
+    from xlmgen.experiment import resolve
+    from xlmgen.experiment.family_check import check_family, family_folder
+    from xlmgen.experiment.settings import is_path
+    from xlmgen.spec.diagnostics import SpecError
+    from xlmgen.tasks.find import task_path
+
+    experiment = resolve(path)
+    problems = []
+
+    def look(key: str, find: Callable[[], object]) -> None:
+        try:
+            find()
+        except SpecError:
+            pass  # of the family's own file, which has its own problems
+        except UserError as error:
+            first, _, rest = error.message.partition(": ")
+            place = (first,) if (first,) in document.values else (key,)
+            message = rest if place == (first,) else error.message
+            problems.append(document.diagnostic("XG202", place, message, error.fix))
+
+    if not is_path(experiment.family):
+        look("family", lambda: check_family(experiment, family_folder(experiment)))
+    if not is_path(experiment.task):
+        look("task", lambda: task_path(experiment.task))
+    return problems
 
 
 def _default(paths: Sequence[str] | None) -> list[Path]:

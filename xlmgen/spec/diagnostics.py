@@ -42,6 +42,7 @@ CODES: dict[str, Code] = {
     "XG109": Code("the numbers of a size do not fit together"),
     "XG110": Code("a family's name and the name of its folder differ"),
     "XG201": Code("a block needs something that no block of the family provides"),
+    "XG202": Code("an experiment does not fit the family or task that it names"),
     "XG301": Code("a rendered file is older than its spec or template"),
     "XG302": Code("a rendered file was edited", "warning"),
     "XG303": Code("a rendered file is missing"),
