@@ -57,6 +57,8 @@ def check_family(experiment: Experiment, folder: Path) -> None:
             f"size: the family {data['name']} has no size '{experiment.size}'",
             f"{did_you_mean(experiment.size, sizes)} sizes: {', '.join(sizes)}".strip(),
         )
+    if not experiment.model and not experiment.predictor:
+        return
     numbers = {k: v for k, v in experiment.model.items() if k != "dropout"}
     sizes[experiment.size] |= numbers
     data["predictor"] |= experiment.predictor
