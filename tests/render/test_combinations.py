@@ -40,7 +40,11 @@ CAUSAL = {
 }
 MASKED = {
     "rate": ["schedule", 0.15, {"uniform": [0, 1]}],
-    "replace": [{}, {"mask": 0.8, "random": 0.1, "keep": 0.1}, {"mask": 0, "keep": 1}],
+    "replace": [
+        {},
+        {"mask": 0.8, "random": 0.1, "keep": 0.1},
+        {"mask": 0.5, "keep": 0.5},
+    ],
     "bos": [False, True],
     "eos": [False, True],
     "padding": ["predict", "ignore"],

@@ -120,5 +120,7 @@ def _wish(schema: Schema) -> str:
         return show(schema["const"]).strip("'")
     if "enum" in schema:
         return either(show(value).strip("'") for value in schema["enum"])
+    if "exclusiveMinimum" in schema:
+        return f"more than {show(schema['exclusiveMinimum'])}"
     inner = schema.get("properties", {})
     return f"{{{', '.join(f'{key}: {_wish(sub)}' for key, sub in inner.items())}}}"
