@@ -39,7 +39,7 @@ CAUSAL = {
     **NETWORK,
 }
 MASKED = {
-    "rate": ["schedule", 0.15, {"uniform": [0, 1]}],
+    "rate": ["schedule", 0.15, {"uniform": [0, 1]}, {"uniform": [0.2, 0.9]}],
     "replace": [
         {},
         {"mask": 0.8, "random": 0.1, "keep": 0.1},

@@ -9,7 +9,8 @@ from xlmgen.spec.family import FamilySpec
 @dataclass(frozen=True)
 class Masking:
     time: bool  # the rate follows a noise schedule
-    uniform: tuple[float, float] | None  # bounds of a rate drawn per row
+    uniform: bool  # the rate is drawn for every row
+    scaled: str  # expression that brings such a rate to its range
     replaces: bool  # some selected tokens are randomised or kept
     mask_until: float
     random_until: float
@@ -28,13 +29,14 @@ def decide(family: FamilySpec) -> Masking:
     rate, replace = options["rate"], options["replace"]
     replaces = replace["mask"] < 1
     time = rate == "schedule"
-    uniform = tuple(rate["uniform"]) if isinstance(rate, dict) else None
+    uniform = rate["uniform"] if isinstance(rate, dict) else None
     word = "selected" if replaces else "masked"
     if time:
         summary = f"{word} at the rate of the noise schedule"
     elif uniform:
         summary = (
-            f"{word} at a rate drawn from [{uniform[0]}, {uniform[1]}] for every row"
+            f"{word} at a rate drawn from "
+            f"[{uniform[0]:.12g}, {uniform[1]:.12g}] for every row"
         )
     else:
         summary = f"of which a share of {rate} is {word}"
@@ -45,7 +47,8 @@ def decide(family: FamilySpec) -> Masking:
     pads = " [PAD]…" if options["padding"] == "predict" else ""
     return Masking(
         time=time,
-        uniform=uniform,
+        uniform=uniform is not None,
+        scaled=_scaled(*uniform) if uniform else "",
         replaces=replaces,
         mask_until=replace["mask"],
         random_until=round(replace["mask"] + replace["random"], 12),
@@ -71,3 +74,11 @@ def decide(family: FamilySpec) -> Masking:
         lm_layout=f"{bos}tokens{eos}{pads}",
         seq2seq_layout=f"prompt {bos}target{eos}{pads}",
     )
+
+
+def _scaled(low: float, high: float) -> str:
+    """A draw from [0, 1] brought to another range; empty where it is that range."""
+    if (low, high) == (0, 1):
+        return ""
+    scaled = f"{round(high - low, 12):.12g} * rate"
+    return f"{low:.12g} + {scaled}" if low else scaled

@@ -1,0 +1,40 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""The training objective: recover the selected tokens.
+
+Shapes: B rows, L positions, N selected positions, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from xlmgen.tokens import SpecialTokens
+
+from .types_mlm import MlmBatch, MlmLossOutput
+
+
+class MlmLoss:
+    """Mean cross-entropy of the selected tokens, in nats."""
+
+    def __init__(self, tokens: SpecialTokens) -> None:
+        self.tokens = tokens
+
+    def __call__(self, model: nn.Module, batch: MlmBatch) -> MlmLossOutput:
+        # 1. The head runs on the selected positions only.
+        at = batch["masked_at"]  # (N,)
+        input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
+        logits = model(input_ids, attention_mask, at=at)  # (N, V)
+        targets = batch["target_ids"].flatten()[at]
+
+        # 2. A clean token is never MASK.
+        logits[:, self.tokens.mask] = -torch.inf
+        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+
+        # 3. The mean over the selected tokens; none selected is a loss of 0.
+        rows, length = input_ids.shape
+        row = at // length
+        row_nll = nll.new_zeros(rows).index_add(0, row, nll)
+        num_tokens = row.new_zeros(rows).index_add(0, row, torch.ones_like(row))
+        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
+        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}

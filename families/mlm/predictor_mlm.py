@@ -1,0 +1,79 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""Generation: masked tokens are revealed in random order.
+
+Shapes: B rows, L positions, N chosen positions, V vocabulary.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from xlmgen.canvas import Canvas
+from xlmgen.noise import LinearSchedule
+from xlmgen.sampling import Generation, TokenSampler
+from xlmgen.tokens import SpecialTokens
+
+from .types_mlm import MlmPrompt
+
+
+class MlmPredictor:
+    """Masked tokens are revealed in random order.
+
+    Ancestral sampling (arXiv:2406.07524). Exact as the steps grow: tokens revealed in
+    one step are drawn independently.
+
+    Args:
+        tokens: ids of the special tokens; BOS, MASK, CLS are never generated.
+        steps: number of steps from all masked to none.
+        temperature: divides the logits; 0 takes the most likely token.
+        top_k: draw from the k most likely tokens only.
+        top_p: draw from the smallest set of tokens whose mass reaches p.
+    """
+
+    schedule = LinearSchedule()
+
+    def __init__(
+        self,
+        tokens: SpecialTokens,
+        *,
+        steps: int = 128,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> None:
+        self.tokens = tokens
+        self.steps = steps
+        never = (tokens.bos, tokens.mask, tokens.cls)
+        self.sample = TokenSampler(never, temperature, top_k, top_p)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        model: nn.Module,
+        batch: MlmPrompt,
+        generator: torch.Generator | None = None,
+        trace: bool = False,
+    ) -> Generation:
+        """Fill every masked position; what is given never changes."""
+        canvas = Canvas(
+            model,
+            batch["input_ids"],
+            batch["attention_mask"],
+            batch["fillable"],
+            self.tokens.mask,
+            trace=trace,
+        )
+        times = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
+        alphas = self.schedule.alpha(times).tolist()
+        alphas[-1] = 1.0  # the last step reveals what is left
+        for step, (alpha_t, alpha_s) in enumerate(pairwise(alphas)):
+            # From t to s every masked token is revealed with the same probability.
+            chance = (alpha_s - alpha_t) / (1 - alpha_t)
+            reveal = canvas.masked & (canvas.uniform(generator) < chance)
+            if not reveal.any():
+                continue  # nothing to draw: no forward pass
+            logits = canvas.logits(reveal)  # (N, V)
+            canvas.reveal(reveal, self.sample(logits, generator), step)
+        return canvas.generation()

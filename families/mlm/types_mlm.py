@@ -1,0 +1,57 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+# ruff: noqa: F722  (shapes are written as strings)
+"""What the parts of the family pass to each other.
+
+B rows, L positions, N chosen positions.
+"""
+
+from typing import TypedDict
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class MlmBatch(TypedDict):
+    """What the collators make for training and for evaluating the loss."""
+
+    input_ids: Int[Tensor, "B L"]
+    """Tokens, some of them hidden behind MASK."""
+
+    attention_mask: Bool[Tensor, "B L"] | None
+    """False on pads that are no tokens; None when there are none."""
+
+    target_ids: Int[Tensor, "B L"]
+    """The clean tokens."""
+
+    maskable: Bool[Tensor, "B L"]
+    """The answer: what may be masked; never prompt or given."""
+
+    masked_at: Int[Tensor, " N"]
+    """Flat positions (row · L + column) that were chosen."""
+
+
+class MlmPrompt(TypedDict):
+    """What the collators make for generation."""
+
+    input_ids: Int[Tensor, "B L"]
+    """Tokens, MASK where one is to be found."""
+
+    attention_mask: Bool[Tensor, "B L"] | None
+    """False on pads; None when there are none."""
+
+    fillable: Bool[Tensor, "B L"]
+    """Positions to fill; everything else is given."""
+
+
+class MlmLossOutput(TypedDict):
+    """What the loss returns."""
+
+    loss: Float[Tensor, ""]
+    """Nats per selected token: what is minimised."""
+
+    nll: Float[Tensor, " B"]
+    """Cross-entropy of each row's selected tokens, added up, in nats."""
+
+    num_tokens: Int[Tensor, " B"]
+    """Selected tokens of each row."""
