@@ -55,7 +55,7 @@ def test_defaults_are_filled_in_and_numbers_have_one_form():
     }
     assert family.predictor.options["first_hitting"] is False
     assert family.sizes["tiny"] == {"d_model": 128, "layers": 4, "heads": 4}
-    assert list(family.model.options)[:2] == ["attention", "time"]
+    assert list(family.model.options)[:2] == ["attention", "heads"]
 
 
 def test_equal_specs_are_equal_however_their_numbers_are_written(tmp_path):

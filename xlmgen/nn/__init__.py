@@ -5,6 +5,7 @@ from xlmgen.nn.cache import KeyValueCache
 from xlmgen.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.nn.initialise import initialise
 from xlmgen.nn.rotary import Rotary, token_positions
+from xlmgen.nn.shift import previous
 from xlmgen.nn.time import Modulation, TimeEmbedding, modulate
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "initialise",
     "key_mask",
     "modulate",
+    "previous",
     "token_positions",
 ]

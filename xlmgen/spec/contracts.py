@@ -72,6 +72,16 @@ def capabilities(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
     )
 
 
+def requirements(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
+    """Everything that the blocks, their defaults filled in, require of one another."""
+    return frozenset(
+        clause.capability
+        for block, options in blocks.items()
+        for clause in clauses(schemas.kind(block, options["kind"]), "x-requires")
+        if satisfies(clause.when, options)
+    )
+
+
 def clauses(schema: Schema, keyword: str) -> list[Clause]:
     """The entries of `x-provides` or `x-requires` in a kind's schema."""
     return [

@@ -11,7 +11,7 @@ from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import Schemas, built_in
+from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
 from xlmgen.spec.validate import validate
 
 
@@ -43,6 +43,16 @@ class FamilySpec:
     noise_schedule: Part | None
     sizes: Mapping[str, Mapping[str, int]]
     source: str
+
+    @property
+    def blocks(self) -> dict[str, dict[str, Any]]:
+        """The blocks that it has, each with its kind among its options."""
+        parts = {block: getattr(self, block) for block in BLOCKS}
+        return {
+            block: {"kind": part.kind, **part.options}
+            for block, part in parts.items()
+            if part is not None
+        }
 
 
 def family_spec(document: Document, schemas: Schemas | None = None) -> FamilySpec:

@@ -24,7 +24,10 @@ from xlmgen.testing.suites.masking_collator import (  # noqa: E402
 )
 from xlmgen.testing.suites.model import (  # noqa: E402
     BidirectionalModelTests,
+    GapHeadTests,
     ModelTests,
+    ShiftTests,
+    StopHeadTests,
     TimeModelTests,
 )
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
@@ -39,6 +42,7 @@ __all__ = [
     "CollatorTests",
     "ConfidenceOrderTests",
     "DiffusionBoundTests",
+    "GapHeadTests",
     "GuidanceTests",
     "LearningTests",
     "LeftToRightTests",
@@ -49,6 +53,8 @@ __all__ = [
     "PredictorTests",
     "ScheduledMaskingTests",
     "SelectedTokensTests",
+    "ShiftTests",
+    "StopHeadTests",
     "TimeModelTests",
     "UnmaskingTests",
 ]

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from xlmgen.spec.contracts import requirements
 from xlmgen.spec.family import FamilySpec
+from xlmgen.spec.schemas import built_in
 
 NORMS = {"layer": "LayerNorm", "rms": "RMSNorm"}
 NORM_WORDS = {"layer": "layer norms", "rms": "RMS norms"}
@@ -13,12 +15,36 @@ ACTIVATION_WORDS = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
 class Network:
     causal: bool
     time: bool
+    stop: bool  # has a head for the decision to stop
+    gap: str | None  # how its head for gaps speaks; None without one
+    positions: bool  # takes explicit positions
     norm: str  # expression that makes one
     feedforward: str  # expression that makes one
     imports: tuple[str, ...]  # from xlmgen.nn
     description: str
     summary: str
+    returns: str  # the type
     predicts: str
+    beside: str  # what else it gives, in words
+    beside_shape: str
+
+
+# What a further head gives beside the logits of tokens, and its shape.
+BESIDE = {
+    "": ("", ""),
+    "stop": (
+        ", and whether the row is complete",
+        "; and (B, 2), of going on and stopping",
+    ),
+    "expectation": (
+        ", and how many tokens are missing",
+        ";\n            and (B, L), the tokens expected to be missing behind each one",
+    ),
+    "distribution": (
+        ", and how many tokens are missing",
+        ";\n            and (B, L, MAX_GAP + 1), of the number missing behind each one",
+    ),
+}
 
 
 def decide(family: FamilySpec) -> Network:
@@ -26,19 +52,26 @@ def decide(family: FamilySpec) -> Network:
     causal = options["attention"] == "causal"
     time = options["time"] == "adaln"
     swiglu = options["activation"] == "swiglu"
+    gap = options["gap_head"] if "gap" in options["heads"] else None
     imports = {"Attention", "Rotary", "initialise", "token_positions"}
     imports |= {"KeyValueCache", "causal_mask"} if causal else {"key_mask"}
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
     imports |= {"SwiGLU"} if swiglu else {"FeedForward"}
+    imports |= {"previous"} if options["shift"] else set()
     # Modulated norms have no weights of their own, and none has a bias.
     if time:
         affine = ", elementwise_affine=False"
     else:
         affine = ", bias=False" if options["norm"] == "layer" else ""
+    stop = "stop" in options["heads"]
+    beside, beside_shape = BESIDE["stop" if stop else gap or ""]
     activation = ACTIVATION_WORDS[options["activation"]]
     return Network(
         causal=causal,
         time=time,
+        stop=stop,
+        gap=gap,
+        positions="positions_input" in requirements(family.blocks, built_in()),
         norm=f"nn.{NORMS[options['norm']]}(d_model{affine})",
         feedforward=(
             "SwiGLU(d_model, ffn)"
@@ -53,9 +86,12 @@ def decide(family: FamilySpec) -> Network:
             f"{NORM_WORDS[options['norm']]}, {activation}"
             + ("; time-conditioned." if time else ".")
         ),
+        returns="Tensor" if options["heads"] == ["tokens"] else "tuple[Tensor, Tensor]",
         predicts=(
             "the next token at every position"
             if causal
             else "the token at each position"
         ),
+        beside=beside,
+        beside_shape=beside_shape,
     )

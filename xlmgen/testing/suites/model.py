@@ -55,6 +55,17 @@ class ModelTests(FamilyTests):
         padded = call(model, torch.cat((ids, pads), dim=1), attended)
         torch.testing.assert_close(padded[:, :LENGTH], call(model, ids))
 
+    def test_order_in_memory_means_nothing_where_positions_are_given(self) -> None:
+        model, ids = self.network(), IDS
+        if not takes(model, "positions"):
+            return
+        places = torch.arange(LENGTH).expand(ROWS, -1)
+        before = call(model, ids)
+        torch.testing.assert_close(call(model, ids, positions=places), before)
+        order = torch.randperm(LENGTH, generator=seeded(2))
+        after = call(model, ids[:, order], positions=places[:, order])
+        torch.testing.assert_close(after, before[:, order])
+
     def test_a_mask_of_ones_is_no_mask(self) -> None:
         model, ids = self.network(), IDS
         everything = torch.ones(ids.shape, dtype=torch.bool)
@@ -77,7 +88,7 @@ class ModelTests(FamilyTests):
 
     def test_every_parameter_gets_a_gradient(self) -> None:
         model = self.network()
-        torch.autograd.backward(call(model, IDS).square().sum())
+        torch.autograd.backward([out.square().sum() for out in outputs(model, IDS)])
         without = [
             name
             for name, parameter in model.named_parameters()
@@ -129,6 +140,97 @@ class BidirectionalModelTests(FamilyTests):
         other = ids.masked_fill(~attended, 6)
         one, two = call(model, ids, attended), call(model, other, attended)
         torch.testing.assert_close(one[attended], two[attended])
+
+
+class ShiftTests(FamilyTests):
+    """The token at a position is read one position earlier."""
+
+    def test_a_position_is_read_from_the_one_before(self) -> None:
+        """Without attention a stream depends on the token of its own position only."""
+        model = without_attention(self.network())
+        before = call(model, IDS)
+        for position in range(LENGTH):
+            changed = IDS.clone()
+            changed[:, position] = self.tokens.eos
+            moved = (call(model, changed) - before).abs().amax((0, 2)) > 1e-6
+            read_at = {position + 1} if position else {0, 1}
+            assert set(moved.nonzero().flatten().tolist()) == read_at - {LENGTH}
+
+
+class StopHeadTests(FamilyTests):
+    """The decision to stop: two logits for every row."""
+
+    def test_every_row_has_two_logits(self) -> None:
+        at = torch.tensor([1, LENGTH])
+        stop = outputs(self.network(), IDS, at=at)[1]
+        assert stop.shape == (ROWS, 2)
+        assert stop.dtype == torch.float32
+
+    def test_every_token_bears_on_it(self) -> None:
+        model = self.network()
+        before = outputs(model, IDS)[1]
+        for position in range(LENGTH):
+            changed = IDS.clone()
+            changed[:, position] = self.tokens.eos
+            moved = (outputs(model, changed)[1] - before).abs().amax(1)
+            assert (moved > 1e-6).all(), position
+
+    def test_pads_bear_nothing_on_it(self) -> None:
+        model = self.network()
+        pads = torch.full((ROWS, 2), self.tokens.pad)
+        attended = torch.arange(LENGTH + 2).expand(ROWS, -1) < LENGTH
+        padded = outputs(model, torch.cat((IDS, pads), dim=1), attended)[1]
+        torch.testing.assert_close(padded, outputs(model, IDS)[1])
+
+    def test_it_is_read_at_the_first_position(self) -> None:
+        """Without attention only the first token can bear on it."""
+        model = without_attention(self.network())
+        before = outputs(model, IDS)[1]
+        for position in range(LENGTH):
+            changed = IDS.clone()
+            changed[:, position] = self.tokens.eos
+            assert differ(outputs(model, changed)[1], before) == (position == 0)
+
+
+class GapHeadTests(FamilyTests):
+    """How many tokens are missing behind every position."""
+
+    def test_every_position_has_its_gap(self) -> None:
+        options = self.spec.model.options
+        gap = outputs(self.network(), IDS, at=torch.tensor([1, LENGTH]))[1]
+        assert gap.dtype == torch.float32
+        if options["gap_head"] == "distribution":
+            assert gap.shape == (ROWS, LENGTH, options["max_gap"] + 1)
+        else:
+            assert gap.shape == (ROWS, LENGTH)
+            assert (gap > 0).all()
+
+    def test_every_token_bears_on_every_gap(self) -> None:
+        model = self.network()
+        before = outputs(model, IDS)[1].view(ROWS, LENGTH, -1)
+        for position in range(LENGTH):
+            changed = IDS.clone()
+            changed[:, position] = self.tokens.eos
+            after = outputs(model, changed)[1].view(ROWS, LENGTH, -1)
+            assert (after != before).any(2).all(), position
+
+    def test_pads_bear_nothing_on_it(self) -> None:
+        model = self.network()
+        pads = torch.full((ROWS, 2), self.tokens.pad)
+        attended = torch.arange(LENGTH + 2).expand(ROWS, -1) < LENGTH
+        padded = outputs(model, torch.cat((IDS, pads), dim=1), attended)[1]
+        torch.testing.assert_close(padded[:, :LENGTH], outputs(model, IDS)[1])
+
+    def test_it_is_read_at_its_own_position(self) -> None:
+        """Without attention a gap depends on the token before it only."""
+        model = without_attention(self.network())
+        before = outputs(model, IDS)[1].view(ROWS, LENGTH, -1)
+        for position in range(LENGTH):
+            changed = IDS.clone()
+            changed[:, position] = self.tokens.eos
+            after = outputs(model, changed)[1].view(ROWS, LENGTH, -1)
+            moved = (after - before).abs().amax((0, 2)) > 1e-6
+            assert moved.nonzero().flatten().tolist() == [position]
 
 
 class TimeModelTests(FamilyTests):
@@ -184,17 +286,43 @@ def call(
     t: Tensor | None = None,
     **arguments: Any,
 ) -> Tensor:
-    """Run a model, at time ½ where it takes one and none is given."""
+    """The logits of tokens, at time ½ where the model takes one and none is given."""
+    return outputs(model, ids, attention_mask, t=t, **arguments)[0]
+
+
+def outputs(
+    model: nn.Module,
+    ids: Tensor,
+    attention_mask: Tensor | None = None,
+    *,
+    t: Tensor | None = None,
+    **arguments: Any,
+) -> tuple[Tensor, ...]:
+    """All that a model gives: the logits of tokens, then those of a further head."""
     if takes_time(model):
         half = torch.full((len(ids),), 0.5)
         arguments["t"] = half if t is None else t
-    logits: Tensor = model(ids, attention_mask, **arguments)
-    return logits
+    given: Tensor | tuple[Tensor, ...] = model(ids, attention_mask, **arguments)
+    return (given,) if isinstance(given, Tensor) else given
+
+
+def without_attention(model: nn.Module) -> nn.Module:
+    """The model with the last projection of every attention set to zero."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(("attention.out.weight", "o_proj.weight")):
+                parameter.zero_()
+    return model
 
 
 def takes_time(model: nn.Module) -> bool:
     """Whether the model has a time input."""
-    return "t" in inspect.signature(model.forward).parameters
+    return takes(model, "t")
+
+
+def takes(model: nn.Module, argument: str) -> bool:
+    """Whether the model's forward pass has an argument of this name."""
+    return argument in inspect.signature(model.forward).parameters
 
 
 def differ(one: Tensor, other: Tensor) -> bool:
@@ -202,4 +330,12 @@ def differ(one: Tensor, other: Tensor) -> bool:
     return not torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-__all__ = ["BidirectionalModelTests", "ModelTests", "TimeModelTests", "call"]
+__all__ = [
+    "BidirectionalModelTests",
+    "GapHeadTests",
+    "ModelTests",
+    "ShiftTests",
+    "StopHeadTests",
+    "TimeModelTests",
+    "call",
+]

@@ -1,0 +1,23 @@
+"""Reading the prediction of a position one position earlier."""
+
+import torch
+from torch import Tensor
+
+
+def previous(x: Tensor, at: Tensor | None = None) -> Tensor:
+    """The stream one position before each position; the first position's is its own.
+
+    An autoregressive backbone predicts the token that follows. One that is trained on
+    to predict masked tokens keeps that habit (Dream, arXiv:2508.15487).
+
+    Args:
+        x: (B, L, D).
+        at: (N,) flat positions, row · L + column; None is all of them.
+
+    Returns:
+        (B, L, D), or (N, D) with `at`.
+    """
+    if at is None:
+        return torch.cat((x[:, :1], x[:, :-1]), dim=1)
+    first = at % x.shape[1] == 0
+    return x.flatten(0, 1)[torch.where(first, at, at - 1)]
