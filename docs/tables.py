@@ -16,12 +16,12 @@ between the two is replaced. `tests/test_docs.py` fails where a page is not curr
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from xlmgen.spec.contracts import Clause, clauses
 from xlmgen.spec.defaults import fill_defaults
@@ -124,17 +124,18 @@ def stars(_: str) -> str:
 
 
 def planted(_: str) -> str:
-    file = DOCS.parent / "tests" / "testing" / "test_planted_errors.py"
-    spec = importlib.util.spec_from_file_location("planted_errors", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look themselves up
-    spec.loader.exec_module(module)
+    folder = DOCS.parent / "tests" / "testing" / "planted"
     rows = [
-        (p.about, f"`{Path(p.file).stem}`", f"`test_{p.test}`") for p in module.PLANTED
+        (
+            entry["about"],
+            f"`{path.stem}`",
+            f"`{Path(entry['file']).stem}`",
+            f"`test_{entry['found_by']}`",
+        )
+        for path in sorted(folder.glob("*.yaml"))
+        for entry in yaml.safe_load(path.read_text("utf-8"))
     ]
-    return markdown(("mistake", "planted in", "found by"), rows)
+    return markdown(("mistake", "kind", "planted in", "found by"), rows)
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
