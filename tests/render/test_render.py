@@ -32,6 +32,9 @@ def test_every_file_that_a_family_has(family, templates):
         "README.md",
         "experiments/star_tiny.yaml",
         "experiments/star_easy.yaml",
+        "experiments/star_medium.yaml",
+        "experiments/star_hard.yaml",
+        "experiments/text.yaml",
         "family.yaml",
         "family.lock",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from xlmgen.render import suites, types
+from xlmgen.render import experiments, suites, types
 from xlmgen.render.kinds import DECISIONS
 from xlmgen.render.kinds.schedule import schedule_code
 from xlmgen.render.plan import BLOCKS
@@ -28,6 +28,7 @@ def context(family: FamilySpec) -> dict[str, Any]:
     * `schedule`: the noise schedule as code, the linear one where the spec names none.
     * `types`: the fields of its batches and of what its loss returns.
     * `suites`: what its rendered tests inherit, by block.
+    * `experiments`: what its experiments are set to.
     * what the kinds of this family decide: see `xlmgen.render.kinds`.
     """
     return {
@@ -53,9 +54,7 @@ def context(family: FamilySpec) -> dict[str, Any]:
             for key in ("d_model", "layers", "heads", "kv_heads", "ffn")
             if any(key in numbers for numbers in family.sizes.values())
         ],
-        "experiment_size": "tiny"
-        if "tiny" in family.sizes
-        else next(iter(family.sizes)),
+        "experiments": experiments.decide(family),
         **decisions(family),
     }
 

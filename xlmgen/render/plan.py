@@ -9,6 +9,8 @@ from xlmgen.spec.family import FamilySpec
 SPEC = "family.yaml"
 LOCK = "family.lock"
 BLOCKS = ("model", "loss", "predictor", "collator")
+# Tasks that ship; every family has an experiment on each.
+EXPERIMENTS = ("star_tiny", "star_easy", "star_medium", "star_hard", "text")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ def plan(family: FamilySpec) -> list[Step]:
         Step(f"family/tests/test_{block}.py.jinja", f"tests/test_{block}_{name}.py")
         for block in BLOCKS
     ]
+    experiments = [
+        Step(f"family/experiments/{task}.yaml.jinja", f"experiments/{task}.yaml")
+        for task in EXPERIMENTS
+    ]
     return [
         Step("family/__init__.py.jinja", "__init__.py"),
         Step("family/types.py.jinja", f"types_{name}.py"),
@@ -43,6 +49,5 @@ def plan(family: FamilySpec) -> list[Step]:
         Step("family/metrics.py.jinja", f"metrics_{name}.py"),
         *tests,
         Step("family/README.md.jinja", "README.md"),
-        Step("family/experiments/star_tiny.yaml.jinja", "experiments/star_tiny.yaml"),
-        Step("family/experiments/star_easy.yaml.jinja", "experiments/star_easy.yaml"),
+        *experiments,
     ]

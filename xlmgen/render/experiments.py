@@ -1,0 +1,30 @@
+"""What the experiments of a family are set to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xlmgen.spec.family import FamilySpec
+
+FILLING = frozenset({"masked"})
+"""Kinds of loss that score a part of the tokens only and need more steps for it."""
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """The sizes to train, and for how long."""
+
+    tiny: str  # the size that trains on a CPU
+    size: str  # that of the field's setting
+    long: bool  # of the field's settings the one with more steps and a cosine
+
+
+def decide(family: FamilySpec) -> Experiments:
+    """The sizes by their usual names, or the first that the family lists."""
+    first = next(iter(family.sizes))
+    tiny = "tiny" if "tiny" in family.sizes else first
+    return Experiments(
+        tiny=tiny,
+        size="small" if "small" in family.sizes else tiny,
+        long=family.loss.kind in FILLING,
+    )
