@@ -71,6 +71,7 @@ class ArlmModel(nn.Module):
     ) -> None:
         super().__init__()
         kv_heads = kv_heads or heads
+        self.kv_heads, self.head_dim = kv_heads, d_model // heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.rotary = Rotary(d_model // heads, theta=10000.0)
         self.blocks = nn.ModuleList(
@@ -113,14 +114,13 @@ class ArlmModel(nn.Module):
 
     def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
         """An empty cache for `batch_size` rows of at most `max_length` tokens."""
-        attention = self.blocks[0].attention
         weight = self.embedding.weight
         return KeyValueCache(
             len(self.blocks),
             batch_size,
-            attention.kv_heads,
+            self.kv_heads,
             max_length,
-            attention.head_dim,
+            self.head_dim,
             device=weight.device,
             dtype=weight.dtype,
         )

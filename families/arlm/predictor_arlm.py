@@ -6,11 +6,11 @@ Shapes: B rows, P prompt positions, V vocabulary.
 """
 
 import torch
-from torch import nn
 
 from xlmgen.sampling import Generation, TokenSampler, Tracer
 from xlmgen.tokens import SpecialTokens
 
+from .model_arlm import ArlmModel
 from .types_arlm import ArlmPrompt
 
 
@@ -45,7 +45,7 @@ class ArlmPredictor:
     @torch.inference_mode()
     def generate(
         self,
-        model: nn.Module,
+        model: ArlmModel,
         batch: ArlmPrompt,
         generator: torch.Generator | None = None,
         trace: bool = False,
