@@ -9,6 +9,7 @@ from xlmgen.spec.family import FamilySpec
 @dataclass(frozen=True)
 class Masking:
     time: bool  # the rate follows a noise schedule
+    sampling_eps: str  # expression of the smallest time drawn
     uniform: bool  # the rate is drawn for every row
     scaled: str  # expression that brings such a rate to its range
     replaces: bool  # some selected tokens are randomised or kept
@@ -47,6 +48,7 @@ def decide(family: FamilySpec) -> Masking:
     pads = " [PAD]…" if options["padding"] == "predict" else ""
     return Masking(
         time=time,
+        sampling_eps=_sampling_eps(family) if time else "",
         uniform=uniform is not None,
         scaled=_scaled(*uniform) if uniform else "",
         replaces=replaces,
@@ -74,6 +76,13 @@ def decide(family: FamilySpec) -> Masking:
         lm_layout=f"{bos}tokens{eos}{pads}",
         seq2seq_layout=f"prompt {bos}target{eos}{pads}",
     )
+
+
+def _sampling_eps(family: FamilySpec) -> str:
+    """The smallest time of a training batch; evaluation draws from all of [0, 1]."""
+    assert family.noise_schedule is not None
+    eps = family.noise_schedule.options["sampling_eps"]
+    return f"0.0 if evaluation else {eps}" if eps else "0.0"
 
 
 def _scaled(low: float, high: float) -> str:
