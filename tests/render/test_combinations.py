@@ -1,222 +1,238 @@
-"""What passes the check renders, is formatted, imports, and passes its own tests.
+"""Valid means working: whatever passes the check renders, trains and generates.
 
-The combinations cover every pair of values of two options at least once.
+The combinations are made of all kinds that the schemas list and of the values that
+their options show. Together they have every pair of values that contracts allow.
 """
 
 import itertools
+import json
 import os
 import random
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
+import torch
 
+from xlmgen import resources
 from xlmgen.render import render
-from xlmgen.spec.diagnostics import SpecError
+from xlmgen.spec import contracts
 from xlmgen.spec.family import FamilySpec, family_spec
 from xlmgen.spec.load import load_yaml
-from xlmgen.testing.subject import import_family
+from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
+from xlmgen.spec.validate import validate
+from xlmgen.testing.combinations import Combinations, covering, names
+from xlmgen.testing.subject import TOKENS, import_family
+from xlmgen.testing.toy import seeded
+from xlmgen.tokens import Block
 
-NAMES = ("x", "family_with_the_longest_name_yes")
-SIZES = {"tiny": {"d_model": 16, "layers": 1, "heads": 2, "kv_heads": 1}}
-CAP = {"rule": "cap", "eta": 0.1}
-TOKENS = [{}, {"temperature": 0}, {"top_k": 4, "top_p": 0.9}]
-NETWORK = {
-    "norm": ["layer", "rms"],
-    "activation": ["gelu", "relu", "swiglu"],
-    "tie_head": [False, True],
-    "rope_theta": [10000, 500],
+ROOT = Path(__file__).parents[2]
+ALL = "XLMGEN_ALL_COMBINATIONS"
+"""With this in the environment, the generated tests of all of them run."""
+
+PAIRS = [([5], [6, 7]), ([6, 7], [5]), ([7], [7, 5]), ([5, 5], [])]
+EXAMPLES = {
+    "lm": [{"tokens": prompt + target} for prompt, target in PAIRS],
+    "seq2seq": [{"prompt": prompt, "target": target} for prompt, target in PAIRS],
+    "infill": [
+        {"tokens": prompt + target, "given": [1] * len(prompt) + [0] * len(target)}
+        for prompt, target in PAIRS
+    ],
+    "predict": [{"prompt": prompt} for prompt, _ in PAIRS],
+    "unconditional": [{}, {}],
 }
-CAUSAL = {
-    "collator": [
-        {"kind": "causal", "loss_on_prompt": scored, "eos": eos}
-        for scored, eos in itertools.product([False, True], repeat=2)
-    ],
-    "max_new_tokens": [None, 7],
-    "tokens": TOKENS,
-    **NETWORK,
-}
-MASKED = {
-    "rate": ["schedule", 0.15, {"uniform": [0, 1]}, {"uniform": [0.2, 0.9]}],
-    "replace": [
-        {},
-        {"mask": 0.8, "random": 0.1, "keep": 0.1},
-        {"mask": 0.5, "keep": 0.5},
-    ],
-    "bos": [False, True],
-    "eos": [False, True],
-    "padding": ["predict", "ignore"],
-    "noise_schedule": [
-        None,
-        {"kind": "linear"},
-        {"kind": "cosine", "antithetic": False},
-        {"kind": "polynomial", "exponent": 3},
-        {"kind": "geometric", "sampling_eps": 0.01},
-    ],
-    "time": ["none", "adaln"],
-    "weight": ["none", "schedule"],
-    "block": [None, 4],
-    "guidance": [None, 1.5],
-    "predictor": [
-        {"order": "random"},
-        {"first_hitting": True},
-        {"order": "top_prob", "steps": 8},
-        {"order": "top_prob", "threshold": 0.9},
-        {"order": "margin", "order_temperature": 0.5},
-        {"order": "entropy", "entropy_bound": 0.1},
-        {"remask": CAP},
-        {"remask": {"rule": "rescale", "eta": 0.1, "confidence": True}},
-        {"remask": {**CAP, "window": {"kind": "switch", "t_on": 0.5}}},
-        {"remask": {**CAP, "window": {"kind": "loop", "t_on": 0.5, "t_off": 0.1}}},
-        {
-            "remask": {
-                **CAP,
-                "confidence": True,
-                "window": {"kind": "loop", "t_on": 0.5, "t_off": 0, "alpha_on": 0.9},
-            }
-        },
-    ],
-    "tokens": TOKENS,
-    **NETWORK,
-}
-
-
-def causal_spec(choice, name):
-    return {
-        "name": name,
-        "collator": choice["collator"],
-        "model": network(choice, "causal"),
-        "loss": {"kind": "next_token"},
-        "predictor": {
-            "kind": "left_to_right",
-            "max_new_tokens": choice["max_new_tokens"],
-            **choice["tokens"],
-        },
-    }
-
-
-def masked_spec(choice, name):
-    collator = {key: choice[key] for key in ("rate", "bos", "eos", "padding")}
-    replace = {"replace": choice["replace"]} if choice["replace"] else {}
-    return {
-        "name": name,
-        "collator": {"kind": "masking", **collator, **replace},
-        "noise_schedule": choice["noise_schedule"],
-        "model": network(choice, "bidirectional") | {"time": choice["time"]},
-        "loss": {"kind": "masked", "weight": choice["weight"]},
-        "predictor": {
-            "kind": "unmasking",
-            "block": choice["block"],
-            "guidance": choice["guidance"],
-            **choice["predictor"],
-            **choice["tokens"],
-        },
-    }
-
-
-def network(choice, attention):
-    options = {key: choice[key] for key in NETWORK}
-    return {"kind": "transformer", "attention": attention, "dropout": 0.1, **options}
-
-
-def checked(data) -> FamilySpec | None:
-    """The spec, or None where the check refuses the combination."""
-    head = {"spec": "xlmgen/family/v1", "title": "A title", "sizes": SIZES}
-    text = yaml.safe_dump({**head, **data}, sort_keys=False)
-    try:
-        return family_spec(load_yaml("family.yaml", text))
-    except SpecError:
-        return None
-
-
-def covering(options, make, size, seed=0):
-    """Valid specs that together show every pair of values that any valid one can.
-
-    Each is the best of some random valid choices: the one that shows most new pairs.
-    """
-    draw, names = random.Random(seed), itertools.cycle(NAMES)
-    pool = []
-    while len(pool) < size:
-        choice = {key: draw.randrange(len(values)) for key, values in options.items()}
-        spec = checked(make({k: options[k][i] for k, i in choice.items()}, next(names)))
-        if spec is not None:
-            pool.append((set(itertools.combinations(sorted(choice.items()), 2)), spec))
-    left = set().union(*(pairs for pairs, _ in pool))
-    chosen = []
-    while left:
-        pairs, spec = max(pool, key=lambda entry: len(entry[0] & left))
-        left -= pairs
-        chosen.append(spec)
-    return chosen
+EXAMPLES["predict_infill"] = EXAMPLES["infill"]
+TRAINING = ("lm", "seq2seq", "infill")
 
 
 @pytest.fixture(scope="module")
-def families(tmp_path_factory) -> list[tuple[FamilySpec, Path]]:
-    """Every combination, rendered into a folder of its own."""
-    specs = covering(CAUSAL, causal_spec, 40) + covering(MASKED, masked_spec, 150)
+def combinations() -> Combinations:
+    return Combinations(built_in(), each=200)
+
+
+@pytest.fixture(scope="module")
+def chosen(combinations):
+    return covering(combinations.valid(each=600))
+
+
+@pytest.fixture(scope="module")
+def families(chosen, tmp_path_factory) -> list[tuple[FamilySpec, Path]]:
+    """Every one of them, rendered beside the others."""
+    top = tmp_path_factory.mktemp("combinations")
     placed = []
-    for index, spec in enumerate(specs):
-        folder = tmp_path_factory.mktemp(f"c{index}") / spec.name
+    for combination, name in zip(chosen, names(), strict=False):
+        spec = family_spec(combination.document(name))
         for path, text in render(spec).items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, "utf-8")
-        placed.append((spec, folder))
+            (top / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / name / path).write_text(text, "utf-8")
+        placed.append((spec, top / name))
     return placed
 
 
-def test_every_kind_and_both_name_lengths_are_among_them(families):
-    specs = [spec for spec, _ in families]
-    assert {spec.name for spec in specs} == set(NAMES)
-    schedules = {spec.noise_schedule.kind for spec in specs if spec.noise_schedule}
-    assert schedules == {"linear", "cosine", "polynomial", "geometric"}
-    orders = {spec.predictor.options.get("order") for spec in specs}
-    assert orders == {None, "random", "top_prob", "margin", "entropy"}
-    assert len(specs) > 40
+@contextmanager
+def saying(spec):
+    """A failure tells which family it is about."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(spec.source)
+        raise
 
 
-def test_renders_are_formatted(families):
-    folders = [str(folder) for _, folder in families]
-    command = [sys.executable, "-m", "ruff", "format", "--check", "--isolated"]
+def test_every_kind_is_among_them(chosen, combinations):
+    kinds = {key for combination in chosen for key in combination.kinds.items()}
+    assert kinds == set(combinations.blocks)
+
+
+def test_the_check_refuses_exactly_what_contracts_do_not_allow(combinations):
+    met = 0
+    for combination in itertools.islice(combinations.any(), 200):
+        problems = validate(combination.document("sample"), "family")
+        assert {problem.code for problem in problems} <= {"XG201"}
+        needs = {problem.message.split(" needs ")[1].split()[0] for problem in problems}
+        assert needs == combination.unmet
+        assert all(problem.fix and problem.line for problem in problems)
+        met += not problems
+    assert 0 < met < 100
+
+
+def clauses():
+    schemas = built_in()
+    for block in BLOCKS:
+        for kind in schemas.kinds(block):
+            for clause in contracts.clauses(schemas.kind(block, kind), "x-requires"):
+                text = f"{block}-{kind}-{clause.capability}-{clause.words}"
+                yield pytest.param(block, kind, clause, id=text)
+
+
+@pytest.mark.parametrize(("block", "kind", "clause"), list(clauses()))
+def test_every_requirement_refuses_blocks_that_provide_nothing(
+    block, kind, clause, combinations, tmp_path
+):
+    for other in BLOCKS:
+        folder = tmp_path / "kinds" / other
+        folder.mkdir(parents=True)
+        schema = {"type": "object", "required": ["kind"], "properties": {"kind": {}}}
+        (folder / "nothing.schema.json").write_text(json.dumps(schema))
+    schemas = Schemas((tmp_path, resources.root() / "schemas"))
+    blocks = {
+        other: {"kind": "nothing"} for other in BLOCKS if other != "noise_schedule"
+    }
+    messages = []
+    for candidate in combinations.blocks[block, kind]:
+        if clause.capability in candidate.requires - candidate.provides:
+            data = {"spec": "xlmgen/family/v1", "name": "sample", "title": "A sample"}
+            sizes = {"tiny": {"d_model": 8, "layers": 1, "heads": 2}}
+            data |= blocks | {block: candidate.data, "sizes": sizes}
+            document = load_yaml("x.yaml", json.dumps(data))
+            messages += [d.message for d in validate(document, "family", schemas)]
+    assert any(
+        f"needs {clause.capability}" in message and clause.why in message
+        for message in messages
+    )
+
+
+def run(*command: object, **options) -> None:
     done = subprocess.run(
-        [*command, *folders], capture_output=True, text=True, check=False
+        [sys.executable, "-m", *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_renders_have_no_line_that_is_too_long_and_no_unused_name(families):
-    folders = [str(folder) for _, folder in families]
-    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E,F"]
-    command += ["--ignore", "F722"]
-    done = subprocess.run(
-        [*command, *folders], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
+def test_renders_are_formatted(families):
+    run("ruff", "format", "--check", "--isolated", families[0][1].parent)
+
+
+def test_renders_pass_the_linter(families):
+    top = families[0][1].parent
+    run("ruff", "check", "--config", ROOT / "pyproject.toml", top)
+
+
+@pytest.mark.slow
+def test_renders_pass_the_type_checker(families, tmp_path):
+    packages = [arg for _, folder in families for arg in ("-p", folder.name)]
+    command = ["mypy", "--config-file", ROOT / "pyproject.toml", "--cache-dir"]
+    top = str(families[0][1].parent)
+    environment = os.environ | {"MYPYPATH": top}
+    run(*command, tmp_path, *packages, cwd=ROOT, env=environment)
 
 
 def test_renders_import_as_their_family(families):
     for spec, folder in families:
-        family = import_family(folder)
-        assert family.name == spec.name
-        assert set(family.sizes) == set(spec.sizes)
+        with saying(spec):
+            family = import_family(folder)
+            assert family.name == spec.name
+            assert set(family.sizes) == set(spec.sizes)
 
 
 @pytest.mark.slow
-def test_some_of_them_pass_their_own_tests(families):
-    """A seeded sample: the suites of all would take many minutes."""
-    sample = random.Random(1).sample(families, 6)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    for _, folder in sample:
-        command = [sys.executable, "-m", "pytest", str(folder), "-q", "-x"]
-        command += ["-p", "no:cacheprovider", "-c", os.devnull]
-        done = subprocess.run(
-            [*command, "--rootdir", str(folder.parent)],
-            cwd=folder.parent,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, (folder / "family.yaml").read_text() + done.stdout
+def test_they_train_ten_steps_and_generate(families):
+    for spec, folder in families:
+        with saying(spec):
+            works(import_family(folder))
+
+
+BLOCK = Block(answer=6, prompt=3)
+
+
+def works(family):
+    """Ten steps, then an answer for every use that the family has."""
+    model = train(family)
+    for use in set(family.collators) - set(TRAINING):
+        batch = family.collators[use](TOKENS, BLOCK)(EXAMPLES[use])
+        out = family.predictor(TOKENS).generate(model, batch, seeded())
+        answers = out.answers(TOKENS.eos)
+        assert len(answers) == len(EXAMPLES[use])
+        never = {TOKENS.mask, TOKENS.cls, TOKENS.bos}
+        assert not never & set(itertools.chain(*answers))
+
+
+def train(family):
+    """The family's network after ten steps, through each of its collators in turn."""
+    torch.manual_seed(0)
+    model = family.model(TOKENS.vocab_size, **family.sizes["tiny"])
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    loss, metrics = family.loss(TOKENS), family.metrics()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    uses = [use for use in TRAINING if use in family.collators]
+    assert uses
+    generator = seeded()
+    for _, use in zip(range(10), itertools.cycle(uses), strict=False):
+        collate = family.collators[use](TOKENS, BLOCK)
+        output = loss(model, collate(EXAMPLES[use] * 32, generator))
+        assert output["loss"].isfinite()
+        optimizer.zero_grad()
+        torch.autograd.backward(output["loss"])
+        optimizer.step()
+        metrics.update(output)
+    assert all(torch.as_tensor(v).isfinite() for v in metrics.compute().values())
+    unused = [n for n, v in model.named_parameters() if v.equal(before[n])]
+    assert not unused, f"ten steps changed nothing in {unused}"
+    return model.eval()
+
+
+@pytest.mark.slow
+def test_they_pass_their_own_tests(families):
+    """A seeded sample with every mix of kinds; all where the environment asks."""
+    some = families if os.environ.get(ALL) else sample(families, 6)
+    top = families[0][1].parent
+    command = ["pytest", *(folder for _, folder in some), "-q", "--rootdir", top]
+    command += ["-p", "no:cacheprovider", "-c", os.devnull, "--import-mode=importlib"]
+    run(*command, cwd=top, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def sample(families, count):
+    """So many at random, or more where there are more mixes of kinds."""
+    shuffled = random.Random(1).sample(families, len(families))
+    mixes = {}
+    for spec, folder in shuffled:
+        mix = spec.collator.kind, spec.model.kind, spec.loss.kind, spec.predictor.kind
+        mixes.setdefault(mix, (spec, folder))
+    others = [family for family in shuffled if family not in mixes.values()]
+    return [*mixes.values(), *others][: max(count, len(mixes))]
