@@ -7,6 +7,7 @@ al. 2024, arXiv:2406.07524, eq. 10) and the inverse α⁻¹.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -114,6 +115,42 @@ class GeometricSchedule:
         sigma = (-torch.log(alpha)).clamp(self.sigma_min, self.sigma_max)
         rate = math.log(self.sigma_max / self.sigma_min)
         return torch.log(sigma / self.sigma_min) / rate
+
+
+@dataclass(frozen=True)
+class Rising:
+    """A schedule read from its other end: time runs from 0 (nothing) to 1 (data).
+
+    `level(t)` is α(1 − t), the share of events that have happened by time t. It rises
+    from 0 to 1, so that it needs a schedule whose ends are exact.
+    """
+
+    schedule: Schedule
+
+    def level(self, t: Tensor) -> Tensor:
+        """Probability that an event has happened by time t."""
+        return self.schedule.alpha(1 - t)
+
+    def weight(self, t: Tensor) -> Tensor:
+        """The rate level′(t) / (1 − level(t)) of what is still to come, for t < 1."""
+        return self.schedule.weight(1 - t)
+
+    def inverse(self, level: Tensor) -> Tensor:
+        """The time at which the level has the given value."""
+        return 1 - self.schedule.inverse(level)
+
+    def chance(self, t: Tensor, s: Tensor) -> Tensor:
+        """Probability that what has not happened by time t < 1 has happened by s."""
+        now = self.level(t)
+        return (self.level(s) - now) / (1 - now)
+
+    def chances(self, times: Tensor) -> list[float]:
+        """`chance` from each of the times (T,) to the next; to the last it is 1."""
+        levels = [*self.level(times[:-1]).tolist(), 1.0]
+        return [
+            (then - now) / (1 - now) if now < 1 else 1.0
+            for now, then in pairwise(levels)
+        ]
 
 
 def draw_times(

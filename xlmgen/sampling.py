@@ -143,6 +143,14 @@ def even_split(total: Tensor, steps_left: int) -> Tensor:
     return -(-total // steps_left)
 
 
+def round_at_random(
+    expected: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """Round each expectation (B,) up or down to int64 so that it stays the mean."""
+    draws = uniform(expected.shape, expected.device, generator)
+    return (expected + draws).floor().long()
+
+
 def within_entropy_bound(scores: Tensor, entropies: Tensor, bound: float) -> Tensor:
     """The largest set, best scores first, that can be revealed at once.
 

@@ -18,6 +18,9 @@ from xlmgen.testing.suites.learning import LearningTests  # noqa: E402
 from xlmgen.testing.suites.left_to_right import LeftToRightTests  # noqa: E402
 from xlmgen.testing.suites.likelihood import LikelihoodTests  # noqa: E402
 from xlmgen.testing.suites.loss import LossTests  # noqa: E402
+from xlmgen.testing.suites.mask_and_delete import MaskAndDeleteTests  # noqa: E402
+from xlmgen.testing.suites.mask_and_insert import InsertionLawTests, MaskAndInsertTests  # noqa: E402
+from xlmgen.testing.suites.mask_and_insert_bound import MaskAndInsertBoundTests  # noqa: E402
 from xlmgen.testing.suites.masking_collator import (  # noqa: E402
     MaskingCollatorTests,
     ScheduledMaskingTests,
@@ -44,10 +47,14 @@ __all__ = [
     "DiffusionBoundTests",
     "GapHeadTests",
     "GuidanceTests",
+    "InsertionLawTests",
     "LearningTests",
     "LeftToRightTests",
     "LikelihoodTests",
     "LossTests",
+    "MaskAndDeleteTests",
+    "MaskAndInsertBoundTests",
+    "MaskAndInsertTests",
     "MaskingCollatorTests",
     "ModelTests",
     "PredictorTests",

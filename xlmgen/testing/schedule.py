@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from xlmgen import noise
-from xlmgen.noise import Schedule
+from xlmgen.noise import Rising, Schedule
 from xlmgen.render.kinds.schedule import CLASSES
 from xlmgen.spec.family import FamilySpec
 from xlmgen.testing.law import Step
@@ -22,6 +22,15 @@ def noise_schedule(spec: FamilySpec) -> Schedule:
     numbers = {name: part.options[name] for name in names} if part else {}
     schedule: Schedule = getattr(noise, class_name)(**numbers)
     return schedule
+
+
+def rising(spec: FamilySpec, event: str) -> Rising:
+    """The schedule of `insert` or `unmask` in a spec that has the two."""
+    part = spec.noise_schedule
+    assert part is not None
+    options = part.options[event]
+    class_name, names = CLASSES[options["kind"]]
+    return Rising(getattr(noise, class_name)(**{name: options[name] for name in names}))
 
 
 def alpha(schedule: Schedule, t: float) -> float:

@@ -89,7 +89,7 @@ class FamilyTests:
         the family is causal with an EOS, answers have several lengths.
         """
         options = self.spec.collator.options
-        bos, eos = bool(options.get("bos", self.causal)), bool(options["eos"])
+        bos, eos = bool(options.get("bos", True)), bool(options["eos"])
         pads = options.get("padding") == "predict"
         prompts: list[tuple[int, ...]] = [()]
         if prompted:

@@ -7,15 +7,25 @@ one of a user's own, has no module here.
 from collections.abc import Callable
 from typing import Any
 
-from xlmgen.render.kinds import masking, metrics, network, unmasking
+from xlmgen.render.kinds import (
+    mask_and_delete,
+    mask_and_insert,
+    masking,
+    metrics,
+    network,
+    unmasking,
+)
 from xlmgen.spec.family import FamilySpec
 
 # (block, kind) → the name that the template knows the decisions by, and who decides.
 DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
+    ("collator", "mask_and_delete"): ("deleting", mask_and_delete.decide),
     ("collator", "masking"): ("masking", masking.decide),
+    ("loss", "mask_and_insert"): ("metrics", metrics.decide),
     ("loss", "masked"): ("metrics", metrics.decide),
     ("loss", "next_token"): ("metrics", metrics.decide),
     ("model", "transformer"): ("network", network.decide),
+    ("predictor", "mask_and_insert"): ("inserting", mask_and_insert.decide),
     ("predictor", "unmasking"): ("unmasking", unmasking.decide),
 }
 

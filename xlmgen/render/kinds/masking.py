@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from xlmgen.render.kinds.schedule import schedule_code
+from xlmgen.render.kinds.schedule import ScheduleCode, schedule_code
 from xlmgen.spec.family import FamilySpec
 
 
@@ -42,6 +42,7 @@ def decide(family: FamilySpec) -> Masking:
     else:
         summary = f"of which a share of {rate} is {word}"
     schedule = schedule_code(family)
+    assert isinstance(schedule, ScheduleCode)
     shares = {"masked": "mask", "made another token": "random", "kept": "keep"}
     bos = "[BOS] " if options["bos"] else ""
     eos = " [EOS]" if options["eos"] else ""

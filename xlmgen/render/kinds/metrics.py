@@ -22,7 +22,13 @@ def decide(family: FamilySpec) -> Metrics:
                 'return exact | {"sequence_nll": self.per_sequence()}',
             ),
         )
-    if weight == "schedule":
+    inserts = kind == "mask_and_insert"
+    if inserts and family.model.options["gap_head"] == "distribution":
+        return Metrics(
+            "Cross-entropy of tokens and gaps in nats, which bounds no likelihood.",
+            ('return {"cross_entropy": self.per_token()}',),
+        )
+    if inserts or weight == "schedule":
         return Metrics(
             "Upper bounds: nats per token, perplexity, and nats per sequence.",
             (

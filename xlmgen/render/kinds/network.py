@@ -15,6 +15,7 @@ ACTIVATION_WORDS = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
 class Network:
     causal: bool
     time: bool
+    time_ends: str  # what the ends of time are
     stop: bool  # has a head for the decision to stop
     gap: str | None  # how its head for gaps speaks; None without one
     positions: bool  # takes explicit positions
@@ -63,12 +64,15 @@ def decide(family: FamilySpec) -> Network:
         affine = ", elementwise_affine=False"
     else:
         affine = ", bias=False" if options["norm"] == "layer" else ""
+    schedule = family.noise_schedule
+    from_nothing = schedule is not None and schedule.kind == "insert_and_unmask"
     stop = "stop" in options["heads"]
     beside, beside_shape = BESIDE["stop" if stop else gap or ""]
     activation = ACTIVATION_WORDS[options["activation"]]
     return Network(
         causal=causal,
         time=time,
+        time_ends="0 is nothing, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,
         gap=gap,
         positions="positions_input" in requirements(family.blocks, built_in()),

@@ -1,6 +1,8 @@
 """The noise schedule of a family, as Python."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from xlmgen.spec.family import FamilySpec
 
@@ -20,16 +22,46 @@ class ScheduleCode:
     flat_end: bool  # α may round to 1 before the time is 0
 
 
-def schedule_code(family: FamilySpec) -> ScheduleCode:
-    """The family's schedule; the linear one where it names none."""
+@dataclass(frozen=True)
+class SchedulePair:
+    """The schedules of insertion and unmasking, each rising from 0 to 1."""
+
+    insert: str  # expressions
+    unmask: str
+    class_names: tuple[str, ...]  # imports from xlmgen.noise
+
+    @property
+    def class_name(self) -> str:
+        """The classes as a list for the README."""
+        return "`, `xlmgen.noise.".join(self.class_names)
+
+
+def schedule_code(family: FamilySpec) -> ScheduleCode | SchedulePair:
+    """The family's schedule, or its two; the linear one where it names none."""
     part = family.noise_schedule
-    kind = "linear" if part is None else part.kind
+    if part is None:
+        return _single("linear", {})
+    if part.kind == "insert_and_unmask":
+        return _pair(part.options["insert"], part.options["unmask"])
+    return _single(part.kind, part.options)
+
+
+def _single(kind: str, options: Mapping[str, Any]) -> ScheduleCode:
     class_name, names = CLASSES[kind]
-    options = {} if part is None else part.options
     arguments = ", ".join(f"{name}={options[name]!r}" for name in names)
     return ScheduleCode(
         class_name,
         f"{class_name}({arguments})",
         exact_ends=kind != "geometric",
         flat_end=kind == "polynomial",
+    )
+
+
+def _pair(insert: Mapping[str, Any], unmask: Mapping[str, Any]) -> SchedulePair:
+    one, two = (_single(each["kind"], each) for each in (insert, unmask))
+    names = sorted({one.class_name, two.class_name})
+    return SchedulePair(
+        insert=f"Rising({one.expression})",
+        unmask=f"Rising({two.expression})",
+        class_names=tuple(names),
     )

@@ -116,7 +116,7 @@ class CollatorTests(CollatorSubject):
                 self.collate(use, [EXAMPLES[use][0], long[use]])
 
     def test_longest_prompt_is_taken(self) -> None:
-        bos = self.spec.collator.options.get("bos", self.causal)
+        bos = self.spec.collator.options.get("bos", True)
         example = {"prompt": [5] * (BLOCK.prompt - bool(bos)), "target": [6]}
         for use in set(self.family.collators) & {"predict", "seq2seq"}:
             ids = self.collate(use, [example])["input_ids"][0].tolist()

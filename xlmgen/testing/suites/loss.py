@@ -86,22 +86,28 @@ class LossTests(FamilyTests):
 
 
 class Halved(nn.Module):
-    """A network whose logits come out in bfloat16."""
+    """A network whose outputs come out in bfloat16."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
 
-    def forward(self, *inputs: Any, **options: Any) -> Tensor:
-        logits: Tensor = self.inner(*inputs, **options)
-        return logits.bfloat16()
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        return converted(self.inner(*inputs, **options), torch.bfloat16)
 
 
 class Rounded(Halved):
     """The same rounding, handed over in float32."""
 
-    def forward(self, *inputs: Any, **options: Any) -> Tensor:
-        return super().forward(*inputs, **options).float()
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        return converted(super().forward(*inputs, **options), torch.float32)
+
+
+def converted(outputs: Tensor | tuple[Tensor, ...], dtype: torch.dtype) -> Any:
+    """What a network gives, one tensor or several, in another precision."""
+    if isinstance(outputs, Tensor):
+        return outputs.to(dtype)
+    return tuple(output.to(dtype) for output in outputs)
 
 
 def use(toy: Toy) -> str:

@@ -104,8 +104,12 @@ class PredictorSubject(FamilyTests):
             return CausalOracle(toy, size, self.never)
         return MaskedOracle(toy, size, self.tokens.mask, self.never)
 
-    def start(self, batch: Batch) -> Tensor:
-        """(B, L) the ids before anything is generated, as wide as the result."""
+    def fixed(self, logits: Tensor) -> Oracle:
+        """A network that says the same (V,) everywhere."""
+        return FixedLogits(self.toy(), logits)
+
+    def start(self, batch: Batch, out: Generation) -> Tensor:
+        """(B, L) the ids before anything is generated, laid out as the result."""
         ids: Tensor = batch["input_ids"]
         if not self.causal:
             return ids
@@ -114,7 +118,7 @@ class PredictorSubject(FamilyTests):
 
     def first_tokens(self, logits: list[float], **numbers: Any) -> Tensor:
         """Counts (V,) of the first generated token when all logits are the same."""
-        model = FixedLogits(self.toy(), torch.tensor(logits))
+        model = self.fixed(torch.tensor(logits))
         batch = self.prompts([(5,)], repeat=3000)
         out = self.generate(model, batch, **numbers)
         place = int(out.generated[0].long().argmax())
@@ -127,7 +131,7 @@ class PredictorTests(PredictorSubject):
     def test_generation_is_as_declared(self) -> None:
         batch = self.prompts(PROMPTS)
         out = self.generate(self.oracle(self.toy()), batch)
-        assert out.ids.shape == self.start(batch).shape == out.generated.shape
+        assert out.ids.shape == self.start(batch, out).shape == out.generated.shape
         assert out.ids.dtype == torch.int64
         assert out.generated.dtype == torch.bool
         assert isinstance(out.forward_passes, int)
@@ -135,9 +139,9 @@ class PredictorTests(PredictorSubject):
 
     def test_what_is_given_never_changes(self) -> None:
         batch = self.prompts(PROMPTS, repeat=30)
-        start = self.start(batch)
         out = self.generate(self.oracle(self.toy()), batch)
-        assert out.generated.any(1).all()
+        start = self.start(batch, out)
+        assert out.generated.any()
         assert out.ids[~out.generated].equal(start[~out.generated])
         given = batch["input_ids"].shape[1] if self.causal else 0
         assert not out.generated[:, :given].any()
@@ -153,14 +157,14 @@ class PredictorTests(PredictorSubject):
         logits[list(self.never)] = 20.0
         batch = self.prompts(PROMPTS, repeat=30)
         for numbers in ({}, {"temperature": 0.0}, {"top_k": 2}, {"top_p": 0.5}):
-            out = self.generate(FixedLogits(self.toy(), logits), batch, **numbers)
+            out = self.generate(self.fixed(logits), batch, **numbers)
             made = set(out.ids[out.generated].tolist())
             assert not made & set(self.never)
 
     def test_end_can_be_produced(self) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
         logits[self.tokens.eos] = 20.0
-        out = self.generate(FixedLogits(self.toy(), logits), self.prompts(PROMPTS))
+        out = self.generate(self.fixed(logits), self.prompts(PROMPTS))
         assert out.answers(self.tokens.eos) == [[], [], []]
 
     def test_same_seed_gives_the_same_ids(self) -> None:
@@ -188,7 +192,7 @@ class PredictorTests(PredictorSubject):
         assert out.ids.equal(silent.ids)
         assert out.trace is not None
         assert out.trace.step.equal(out.trace.step.sort().values)
-        ids = self.start(batch).clone()
+        ids = self.start(batch, out).clone()
         written = torch.zeros_like(out.generated)
         for row, position, token in zip(
             out.trace.row, out.trace.position, out.trace.token, strict=True

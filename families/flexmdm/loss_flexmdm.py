@@ -1,0 +1,63 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""The training objective: masked tokens, and how many are missing in every gap.
+
+Shapes: B rows, L positions, N masked positions, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from xlmgen.noise import LinearSchedule, Rising
+from xlmgen.tokens import SpecialTokens
+
+from .types_flexmdm import FlexmdmBatch, FlexmdmLossOutput
+
+
+class FlexmdmLoss:
+    """Negative evidence lower bound in nats per token (arXiv:2509.01025).
+
+    With rates w = level′ / (1 − level), the estimate for one row at its time t is
+
+        w_b(t) · Σ_masked −log p(x_i | z_t)
+        + w_a(t) · Σ_gaps (y − x + x log(x / y)),
+
+    x the number of tokens missing in a gap and y > 0 what the model expects. Its mean
+    over t bounds −log p of content and length from above. The batch divides it by the
+    number of all tokens of the answers, so that it is in nats per token.
+    """
+
+    insert = Rising(LinearSchedule())
+    unmask = Rising(LinearSchedule())
+
+    def __init__(self, tokens: SpecialTokens) -> None:
+        self.tokens = tokens
+
+    def __call__(self, model: nn.Module, batch: FlexmdmBatch) -> FlexmdmLossOutput:
+        # 1. The head for tokens runs on the masked positions only.
+        at, t = batch["masked_at"], batch["t"]  # (N,), (B,)
+        input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
+        logits, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, V), (B, L)
+
+        # 2. Masked tokens; a token is never MASK.
+        logits[:, self.tokens.mask] = -torch.inf
+        targets = batch["target_ids"].flatten()[at]
+        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+
+        # 3. Gaps: the divergence of two Poisson rates; 0 · log 0 is 0.
+        y = gap.float().clamp(min=torch.finfo(torch.float32).tiny)
+        x = batch["missing"].to(y.dtype)
+        divergence = y - x + torch.xlogy(x, x) - x * y.log()  # (B, L)
+        missed = torch.where(batch["free"], divergence, 0).sum(1)  # (B,)
+
+        # 4. Weigh every row by its time.
+        token_weight = self.unmask.weight(t) * batch["span"]  # (B,)
+        gap_weight = self.insert.weight(t) * batch["span"]
+        row = at // input_ids.shape[1]
+        row_nll = (gap_weight * missed).index_add(0, row, token_weight[row] * nll)
+
+        # 5. Nats per token of the answers.
+        num_tokens = batch["num_tokens"]
+        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
+        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}

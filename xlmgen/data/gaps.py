@@ -1,0 +1,165 @@
+"""Rows from which tokens are missing: where the gaps are, and how many tokens each had.
+
+A gap is named by the token before it. Rows begin with a token that is given, so that
+every gap has one.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xlmgen.data.layout import Example, Layout, infill_layout, lm_layout, seq2seq_layout
+from xlmgen.errors import UserError
+from xlmgen.tokens import Block, SpecialTokens
+
+
+class GapLayout(NamedTuple):
+    """A batch of clean rows, and where tokens may be missing.
+
+    Shapes: B rows, L positions.
+    """
+
+    ids: Tensor  # (B, L) int64
+    attended: Tensor  # (B, L) bool, False on pads
+    answer: Tensor  # (B, L) bool, what may be missing; never prompt, BOS or EOS
+    free: Tensor  # (B, L) bool, behind which tokens others may be missing
+
+
+class ClosedRows(NamedTuple):
+    """What is left of a batch of rows, moved together.
+
+    Shapes: B rows, L positions, of which each row fills the first.
+    """
+
+    ids: Tensor  # (B, L) int64
+    attended: Tensor  # (B, L) bool, False on pads
+    columns: Tensor  # (B, L) int64, where each token stood
+    free: Tensor  # (B, L) bool, behind which tokens others may be missing
+    gaps: Tensor  # (B, L) int64, how many tokens are missing behind each
+
+    @property
+    def attention_mask(self) -> Tensor | None:
+        """(B, L) bool, or None when every position is attended."""
+        return None if bool(self.attended.all()) else self.attended
+
+
+def lm_gaps(
+    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+) -> GapLayout:
+    """`[BOS] tokens [EOS]`: any of the tokens may be missing, BOS and EOS never.
+
+    Rows of a packed stream have no EOS of their own; the stream's are tokens.
+    """
+    clean = lm_layout(examples, tokens, block, bos=True, eos=eos, pad_to_block=False)
+    return _opened(clean, ended=eos and not _packed(examples))
+
+
+def seq2seq_gaps(
+    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+) -> GapLayout:
+    """`prompt [BOS] target [EOS]`: any token of the target may be missing."""
+    clean = seq2seq_layout(
+        examples, tokens, block, bos=True, eos=eos, pad_to_block=False
+    )
+    return _opened(clean, ended=eos)
+
+
+def infill_gaps(
+    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+) -> GapLayout:
+    """`[BOS] tokens [EOS]` in which only tokens of the holes may be missing."""
+    clean = infill_layout(
+        examples, tokens, block, bos=True, eos=eos, pad_to_block=False
+    )
+    return GapLayout(
+        clean.ids, clean.attended, clean.answer, clean.answer | _before(clean.answer)
+    )
+
+
+def prompt_gaps(
+    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+) -> GapLayout:
+    """`prompt [BOS] [EOS]`: everything between BOS and EOS is missing.
+
+    Where the block has no prompt, a row is a whole sequence that begins with `[BOS]
+    prompt`, and what is missing follows. Rows of a packed stream have no EOS.
+    """
+    prompts = [example.get("prompt", ()) for example in examples]
+    packed = _packed(examples)
+    if block.prompt:
+        rows = [{"prompt": prompt, "target": ()} for prompt in prompts]
+        known = seq2seq_gaps(rows, tokens, block, eos=eos)
+    else:
+        rows = [{"tokens": prompt} for prompt in prompts]
+        known = lm_gaps(rows, tokens, block, eos=eos and not packed)
+    nothing = torch.zeros_like(known.answer)
+    last = _last(known.attended, ended=eos and not packed)
+    return known._replace(answer=nothing, free=nothing.scatter(1, last, True))
+
+
+def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
+    """Take the missing tokens (B, L) out and count them in the gaps that they leave."""
+    kept = clean.attended & ~missing
+    width = int(kept.sum(1).max())
+    columns = (~kept).long().argsort(dim=1, stable=True)[:, :width]
+    attended = kept.gather(1, columns)
+    return ClosedRows(
+        ids=clean.ids.gather(1, columns).masked_fill(~attended, pad),
+        attended=attended,
+        columns=columns,
+        free=clean.free.gather(1, columns) & attended,
+        gaps=_count(kept, missing & clean.attended)[:, :width],
+    )
+
+
+def room(rows: ClosedRows, block: Block, *, eos: bool) -> Tensor:
+    """(B,) int64: how many tokens may be inserted into each row."""
+    length = rows.attended.sum(1)
+    if block.prompt:
+        return torch.full_like(length, block.answer - int(eos))
+    return block.answer - length
+
+
+def refuse_longer_gaps(clean: GapLayout, longest: int) -> None:
+    """Raise a UserError where a gap could miss more tokens than a model can tell."""
+    gaps = _count(clean.attended & ~clean.answer, clean.answer).amax(1)
+    if bool((gaps > longest).any()):
+        row = int(gaps.argmax())
+        raise UserError(
+            f"answer of row {row} of the batch is {int(gaps[row])} tokens long, and "
+            f"the model tells gaps of up to {longest}",
+            "raise model.max_gap in the family's YAML or shorten the task's answers",
+        )
+
+
+def _count(kept: Tensor, missing: Tensor) -> Tensor:
+    """(B, L) int64: how many are missing behind each kept token, in their order."""
+    before = kept.cumsum(1) - 1  # which kept token stands before each position
+    return torch.zeros_like(before).scatter_add(1, before, missing.long())
+
+
+def _opened(clean: Layout, *, ended: bool) -> GapLayout:
+    """An answer between the token that opens it and an EOS that is given."""
+    last = _last(clean.attended, ended=ended)
+    answer = clean.answer
+    if ended:
+        answer = answer.scatter(1, last + 1, False)
+    free = (answer | _before(answer)).scatter(1, last, True)
+    return GapLayout(clean.ids, clean.attended, answer, free)
+
+
+def _last(attended: Tensor, *, ended: bool) -> Tensor:
+    """(B, 1) the column of each row's last token before its EOS."""
+    return attended.sum(1, keepdim=True) - 1 - int(ended)
+
+
+def _before(answer: Tensor) -> Tensor:
+    """(B, L) bool: the positions right before one of the answer."""
+    return F.pad(answer[:, 1:], (0, 1))
+
+
+def _packed(examples: Sequence[Example]) -> bool:
+    return bool(examples) and bool(examples[0].get("packed", False))

@@ -1,0 +1,36 @@
+"""Decisions of collator kind `mask_and_delete`."""
+
+from dataclasses import dataclass
+
+from xlmgen.render.kinds.schedule import SchedulePair, schedule_code
+from xlmgen.spec.family import FamilySpec
+
+
+@dataclass(frozen=True)
+class Deleting:
+    max_gap: int | None  # the most missing tokens that the model can tell of
+    gap_imports: tuple[str, ...]  # from xlmgen.data.gaps
+    noise_imports: tuple[str, ...]
+    end: str  # what ends a row, in words
+
+
+def decide(family: FamilySpec) -> Deleting:
+    schedule = schedule_code(family)
+    assert isinstance(schedule, SchedulePair)
+    model = family.model.options
+    limited = model["gap_head"] == "distribution"
+    return Deleting(
+        max_gap=model["max_gap"] if limited else None,
+        gap_imports=(
+            "GapLayout",
+            "close_up",
+            "infill_gaps",
+            "lm_gaps",
+            "prompt_gaps",
+            "room",
+            "seq2seq_gaps",
+            *(("refuse_longer_gaps",) if limited else ()),
+        ),
+        noise_imports=("Rising", *schedule.class_names, "draw_times"),
+        end=" [EOS]" if family.collator.options["eos"] else "",
+    )

@@ -1,0 +1,219 @@
+"""The toy's rows when some of their tokens are missing, and networks that know them.
+
+For processes that insert and unmask tokens (arXiv:2509.01025): at time t a token is
+missing, masked, or visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xlmgen.noise import Rising
+from xlmgen.testing.oracle import IMPOSSIBLE, Oracle
+from xlmgen.testing.toy import Toy
+
+MISSING, MASKED, VISIBLE = range(3)
+"""What may have become of a token."""
+
+
+@dataclass(frozen=True)
+class Remnants:
+    """Every row of a toy with every fate of its answer's tokens that is asked for.
+
+    Shapes: K remnants, L positions.
+    """
+
+    source: Tensor  # (K,) the row of the toy
+    ids: Tensor  # (K, L) what is left, clean; PAD behind the end
+    attended: Tensor  # (K, L) bool
+    masked: Tensor  # (K, L) bool
+    free: Tensor  # (K, L) bool, behind which tokens others may be missing
+    gaps: Tensor  # (K, L) how many are missing behind each
+    fates: Tensor  # (K, 3) how many are missing, masked and visible
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+def remnants(toy: Toy, fates: Sequence[int]) -> Remnants:
+    """Remnants in which every token of the answer has one of these fates."""
+    found = [
+        _remnant(toy, source, chosen)
+        for source, answer in enumerate(toy.answer)
+        for chosen in product(fates, repeat=int(answer.sum()))
+    ]
+    width = max(len(left) for _, left in found)
+
+    def column(index: int) -> Tensor:
+        """(K, L) one part of every token that is left."""
+        rows = [[token[index] for token in left] for _, left in found]
+        return torch.tensor([row + [0] * (width - len(row)) for row in rows])
+
+    sources, chosen = zip(*(origin for origin, _ in found), strict=True)
+    lengths = torch.tensor([len(left) for _, left in found])
+    return Remnants(
+        source=torch.tensor(sources),
+        ids=column(0),
+        attended=torch.arange(width) < lengths[:, None],
+        masked=column(1).bool(),
+        free=column(2).bool(),
+        gaps=column(3),
+        fates=torch.tensor(
+            [[each.count(fate) for fate in range(3)] for each in chosen]
+        ),
+    )
+
+
+Origin = tuple[int, tuple[int, ...]]
+
+
+def _remnant(
+    toy: Toy, source: int, chosen: tuple[int, ...]
+) -> tuple[Origin, list[list[int]]]:
+    """The tokens that are left: id, masked, free, how many are missing behind it."""
+    opening = len(toy.prompts[source])  # BOS stands right behind the prompt
+    end = opening + len(toy.targets[source])
+    answer, fate = toy.answer[source].tolist(), iter(chosen)
+    left: list[list[int]] = []
+    for column in range(int(toy.lengths[source])):
+        what = next(fate) if answer[column] else VISIBLE
+        if what == MISSING:
+            left[-1][3] += 1
+        else:
+            token = int(toy.rows[source, column])
+            left.append([token, what == MASKED, opening <= column <= end, 0])
+    return (source, chosen), left
+
+
+def fate_chances(insert: Rising, unmask: Rising, t: Tensor) -> Tensor:
+    """(…, 3) float64: how likely a token is missing, masked, visible at times t < 1.
+
+    It is masked where it was inserted at some τ ≤ t, and not unmasked since:
+    ∫ a′(τ) (1 − b(t)) / (1 − b(τ)) dτ, here over v = −log(1 − τ).
+    """
+    t = t.double()
+    nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(48))
+    end = -torch.log1p(-t)[..., None]
+    left = torch.exp(-end * (nodes + 1) / 2)  # 1 − τ
+    rate = -insert.schedule.alpha_prime(left) * left / (1 - unmask.level(1 - left))
+    masked = (weights * end / 2 * rate).sum(-1) * (1 - unmask.level(t))
+    inserted = insert.level(t)
+    return torch.stack((1 - inserted, masked, inserted - masked), dim=-1)
+
+
+class RemnantOracle(Oracle):
+    """p(masked token) and p(number missing in a gap), given what is left and the time.
+
+    Args:
+        insert: the schedule of insertions. That of unmasking does not matter: whatever
+            is left, it is as likely for every row that it may be left of.
+        longest: None for the expectation of a gap, else the largest number told of.
+    """
+
+    def __init__(
+        self,
+        toy: Toy,
+        vocab_size: int,
+        mask: int,
+        insert: Rising,
+        longest: int | None = None,
+        distractors: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(toy, vocab_size, distractors)
+        self.mask = mask
+        self.insert = insert
+        self.longest = longest
+        left = remnants(toy, (MISSING, VISIBLE))
+        self.left = left
+        self.left_ids = left.ids.masked_fill(~left.attended, -1)
+        self.left_tokens = F.one_hot(left.ids, vocab_size).double().flatten(1)
+        said = left.gaps[..., None].double()
+        if longest is not None:
+            said = F.one_hot(left.gaps, longest + 1).double()
+        self.left_gaps = said.flatten(1)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        t: Tensor,
+        at: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        self.record(input_ids, t)
+        width = self.left.ids.shape[1]
+        ids = input_ids
+        if attention_mask is not None:
+            ids = ids.masked_fill(~attention_mask, -1)
+        assert ids.shape[1] <= width, "longer than any row of the toy"
+        ids = F.pad(ids, (0, width - ids.shape[1]), value=-1)
+
+        # Every different question once.
+        asked = torch.cat((ids.double(), t.double()[:, None]), dim=1)
+        asked, index = torch.unique(asked, dim=0, return_inverse=True)
+        ids, t = asked[:, :-1].long(), asked[:, -1]
+        fits = (ids[:, None] == self.left_ids) | (
+            (ids[:, None] == self.mask) & self.left.attended
+        )
+        chances = self.toy.probs[self.left.source] * fits.all(-1)  # (Q, K)
+        level = self.insert.level(t)[:, None]
+        chances = chances * (1 - level) ** self.left.fates[:, MISSING]
+        probs = (chances @ self.left_tokens).view(*ids.shape, -1)
+        gaps = (chances @ self.left_gaps).view(*ids.shape, -1)
+        gaps = gaps / chances.sum(1)[:, None, None]
+
+        here = slice(input_ids.shape[1])
+        logits = self.logits(probs[index][:, here], at)
+        return logits, self.said(gaps[index][:, here])
+
+    def said(self, gaps: Tensor) -> Tensor:
+        """What a head says: an expectation (B, L) > 0, or log-probabilities."""
+        if self.longest is None:
+            return gaps[..., 0].nan_to_num(0.0).clamp(min=1e-30).float()
+        return gaps.log().nan_to_num(IMPOSSIBLE).clamp(min=IMPOSSIBLE).float()
+
+
+class FixedGrowth(Oracle):
+    """The same logits (V,) everywhere, and as many tokens missing behind each.
+
+    Args:
+        gap: what is said of every gap, () or (C,).
+    """
+
+    def __init__(self, toy: Toy, values: Tensor, gap: Tensor) -> None:
+        super().__init__(toy, values.shape[-1])
+        self.values = values
+        self.gap = gap
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        t: Tensor,
+        at: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        self.record(input_ids, t)
+        logits = self.values.expand(*input_ids.shape, -1)
+        gaps = self.gap.expand(*input_ids.shape, *self.gap.shape)
+        return logits.clone() if at is None else logits.flatten(0, 1)[at], gaps.clone()
+
+
+def insertion_slack(number: int) -> float:
+    """c_n: what the oracle's loss has above the entropy for answers of n tokens.
+
+    c_n = ln n + (2/n) Σ_{k<n} c_k: the loss weighs an insertion with the number of
+    tokens that were missing in its gap, of which it is any; c_n is the expectation of
+    the logarithms of these numbers over the n insertions, in random order.
+    """
+    found = [0.0, 0.0]
+    for n in range(2, number + 1):
+        found.append(float(np.log(n)) + 2 / n * sum(found))
+    return found[number]

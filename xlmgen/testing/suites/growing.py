@@ -1,0 +1,102 @@
+"""What the suites of families that insert and unmask share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlmgen.sampling import Generation
+from xlmgen.testing.oracle import Oracle
+from xlmgen.testing.remnants import FixedGrowth, RemnantOracle
+from xlmgen.testing.schedule import rising
+from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.suites.predictor import Batch, PredictorSubject, Prompts
+from xlmgen.testing.toy import ANSWER, Toy
+
+
+class GrowingFamily(FamilyTests):
+    """Toys and oracles of a family whose tokens may be missing."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether an EOS that is given ends every row."""
+        return bool(self.spec.collator.options["eos"])
+
+    @property
+    def longest(self) -> int | None:
+        """The largest gap that the head tells of; None where it tells expectations."""
+        options = self.spec.model.options
+        counted = options["gap_head"] == "distribution"
+        return int(options["max_gap"]) if counted else None
+
+    def toy(self, *, prompted: bool = True) -> Toy:
+        """The usual toy; an EOS is given and no part of the answer."""
+        toy = super().toy(prompted=prompted)
+        if self.ended:
+            toy.answer[torch.arange(len(toy)), toy.lengths - 1] = False
+        return toy
+
+    def remnant_oracle(self, toy: Toy, distractors: tuple[int, ...]) -> RemnantOracle:
+        return RemnantOracle(
+            toy,
+            self.tokens.vocab_size,
+            self.tokens.mask,
+            rising(self.spec, "insert"),
+            self.longest,
+            distractors,
+        )
+
+
+class GrowingSubject(GrowingFamily, PredictorSubject):
+    """A predictor whose rows grow, on prompts that are laid out by hand."""
+
+    def prompts(self, prompts: Prompts, repeat: int = 1) -> Batch:
+        """`prompt [BOS]`, and EOS where there is one; padded on the right."""
+        end = [self.tokens.eos] * self.ended
+        rows = [[*prompt, self.tokens.bos, *end] for prompt in prompts]
+        free = [
+            [*[False] * len(prompt), True, *[False] * len(end)] for prompt in prompts
+        ]
+        width = max(map(len, rows))
+        ids = torch.tensor([r + [self.tokens.pad] * (width - len(r)) for r in rows])
+        gaps = torch.tensor([f + [False] * (width - len(f)) for f in free])
+        attended = torch.arange(width) < torch.tensor([[len(row)] for row in rows])
+        mask = attended.repeat_interleave(repeat, 0)
+        return {
+            "input_ids": ids.repeat_interleave(repeat, 0),
+            "attention_mask": None if mask.all() else mask,
+            "free": gaps.repeat_interleave(repeat, 0),
+            "room": torch.full((len(mask),), ANSWER - int(self.ended)),
+        }
+
+    def oracle(self, toy: Toy) -> Oracle:
+        """It believes most of all in the ids that must never be produced."""
+        return self.remnant_oracle(toy, self.never)
+
+    def fixed(self, logits: Tensor, expected: int = 50) -> Oracle:
+        """So many tokens are missing everywhere, or as many as the head can say."""
+        if self.longest is None:
+            return FixedGrowth(self.toy(), logits, torch.tensor(float(expected)))
+        gap = torch.full((self.longest + 1,), -30.0)
+        gap[min(expected, self.longest)] = 0.0
+        return FixedGrowth(self.toy(), logits, gap)
+
+    def start(self, batch: Batch, out: Generation) -> Tensor:
+        """What is given, in the places that were not generated."""
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        start = torch.full_like(out.ids, self.tokens.pad)
+        for row, generated in enumerate(out.generated):
+            given = ids[row] if mask is None else ids[row][mask[row]]
+            places = (~generated).nonzero().squeeze(1)
+            start[row, places[: len(given)]] = given
+        return start
+
+    def first_tokens(self, logits: list[float], **numbers: Any) -> Tensor:
+        """Counts (V,) of the first generated token when all logits are the same."""
+        batch = self.prompts([(5,)], repeat=3000)
+        out = self.generate(self.fixed(torch.tensor(logits)), batch, **numbers)
+        place = batch["free"][0].long().argmax() + 1
+        drawn = out.ids[:, place][out.generated[:, place]]
+        return drawn.bincount(minlength=self.tokens.vocab_size)
