@@ -41,7 +41,7 @@ def test_a_problem_is_shown_with_its_line_and_carets(capsys):
     assert main(["check", "bad.yaml"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "bad.yaml:12:30  XG104  loss.weight: 'schedul' is not one of 'none', "
-        "'schedule'; did you mean 'schedule'?",
+        "'schedule', 'context', 'schedule_context'; did you mean 'schedule'?",
         " 12 | loss: {kind: masked, weight: schedul}",
         "    |                              ^^^^^^^",
         "1 file checked: 1 error",
@@ -109,7 +109,8 @@ def test_json_holds_every_field(capsys):
         "end_col": 37,
         "code": "XG104",
         "path": "loss.weight",
-        "message": "'schedul' is not one of 'none', 'schedule'",
+        "message": "'schedul' is not one of 'none', 'schedule', 'context', "
+        "'schedule_context'",
         "fix": "did you mean 'schedule'?",
         "severity": "error",
     }

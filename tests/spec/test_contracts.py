@@ -17,11 +17,13 @@ BLOCK = {
         "{kind: transformer, attention: causal}",
         "{kind: transformer, attention: bidirectional}",
         "{kind: transformer, attention: bidirectional, time: adaln}",
+        "{kind: qwen2, attention: bidirectional, shift: true}",
     ],
     "loss": [
         "{kind: next_token}",
         "{kind: masked}",
         "{kind: masked, weight: schedule}",
+        "{kind: masked, weight: context}",
     ],
     "predictor": [
         "{kind: left_to_right}",
@@ -57,7 +59,7 @@ def sound(collator, noise_schedule, model, loss, predictor):
         return False
     if scheduled and noise_schedule == "null":
         return False
-    if (timed or "weight" in loss) and not scheduled:
+    if (timed or "schedule" in loss) and not scheduled:
         return False
     used = scheduled or "order" not in predictor
     return noise_schedule == "null" or used

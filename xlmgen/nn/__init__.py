@@ -4,6 +4,7 @@ from xlmgen.nn.attention import Attention, causal_mask, key_mask
 from xlmgen.nn.cache import KeyValueCache
 from xlmgen.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.nn.initialise import initialise
+from xlmgen.nn.qwen2 import Qwen2Attention, Qwen2MLP
 from xlmgen.nn.rotary import Rotary, token_positions
 from xlmgen.nn.shift import previous
 from xlmgen.nn.time import Modulation, TimeEmbedding, modulate
@@ -13,6 +14,8 @@ __all__ = [
     "FeedForward",
     "KeyValueCache",
     "Modulation",
+    "Qwen2Attention",
+    "Qwen2MLP",
     "Rotary",
     "SwiGLU",
     "TimeEmbedding",

@@ -42,6 +42,41 @@ def causal_mask(
     return (before & attention_mask[:, None, None, :]) | own
 
 
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    rotary: tuple[Tensor, Tensor],
+    mask: Tensor | None,
+    cache: KeyValueCache | None,
+    layer: int,
+    *,
+    causal: bool,
+) -> Tensor:
+    """Rotate queries and keys, take in the cached ones, and attend.
+
+    Args:
+        q: (B, H, L, head_dim).
+        k: (B, kv_heads, L, head_dim), and so is v.
+        mask: broadcastable to (B, H, L, keys), True is seen.
+
+    Returns:
+        (B, L, H · head_dim)
+    """
+    q, k = rotate(q, rotary), rotate(k, rotary)
+    if cache is not None:
+        k, v = cache.append(layer, k, v)
+    y = F.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=mask,
+        is_causal=causal and mask is None and q.shape[2] > 1,
+        enable_gqa=k.shape[1] != q.shape[1],
+    )  # (B, H, L, head_dim)
+    return y.transpose(1, 2).flatten(2)
+
+
 class Attention(nn.Module):
     """Self-attention with one fused projection for queries, keys and values.
 
@@ -79,15 +114,4 @@ class Attention(nn.Module):
         batch, length, _ = x.shape
         heads = self.qkv(x).view(batch, length, -1, self.head_dim).transpose(1, 2)
         q, k, v = heads.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
-        q, k = rotate(q, rotary), rotate(k, rotary)
-        if cache is not None:
-            k, v = cache.append(layer, k, v)
-        y = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            is_causal=self.causal and mask is None and length > 1,
-            enable_gqa=self.kv_heads != self.heads,
-        )  # (B, H, L, head_dim)
-        return self.out(y.transpose(1, 2).reshape(batch, length, -1))
+        return self.out(attend(q, k, v, rotary, mask, cache, layer, causal=self.causal))

@@ -31,17 +31,24 @@ class FeedForward(nn.Module):
         return self.out(self.activation(self.up(x)))
 
 
+def gated_width(d_model: int) -> int:
+    """The usual width in the middle of a gated layer: 8/3 of the stream, rounded up.
+
+    A multiple of 32; as many parameters as four times the stream without a gate.
+    """
+    return 32 * math.ceil(8 * d_model / 3 / 32)
+
+
 class SwiGLU(nn.Module):
     """Gated feed-forward (Shazeer 2020, arXiv:2002.05202), gate and value fused.
 
     Args:
-        hidden: width in the middle; None is 8/3 of the stream, rounded up to a multiple
-            of 32, which has as many parameters as four times without a gate.
+        hidden: width in the middle; None is `gated_width`.
     """
 
     def __init__(self, d_model: int, hidden: int | None = None) -> None:
         super().__init__()
-        hidden = hidden or 32 * math.ceil(8 * d_model / 3 / 32)
+        hidden = hidden or gated_width(d_model)
         self.gate_up = nn.Linear(d_model, 2 * hidden, bias=False)
         self.out = nn.Linear(hidden, d_model, bias=False)
 

@@ -6,7 +6,11 @@ from torch import nn
 
 from xlmgen.nn.attention import Attention
 from xlmgen.nn.feedforward import FeedForward, SwiGLU
+from xlmgen.nn.qwen2 import Qwen2Attention, Qwen2MLP
 from xlmgen.nn.time import Modulation
+
+BRANCHES = (Attention, FeedForward, SwiGLU, Qwen2Attention, Qwen2MLP)
+"""What is added to the stream; `out` is the last projection of each."""
 
 
 def initialise(model: nn.Module, layers: int, std: float = 0.02) -> None:
@@ -24,5 +28,5 @@ def initialise(model: nn.Module, layers: int, std: float = 0.02) -> None:
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
     for module in model.modules():
-        if isinstance(module, Attention | FeedForward | SwiGLU):
+        if isinstance(module, BRANCHES):
             nn.init.normal_(module.out.weight, std=std / math.sqrt(2 * layers))

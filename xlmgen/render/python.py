@@ -89,12 +89,14 @@ def signature(
     return _bracketed(f"def {name}(", list(parameters), tail, indent)
 
 
-def mapping(head: str, items: Mapping[str, str], *, indent: int = 0) -> str:
-    """`head{key: value, …}` with values given as source, keys as strings."""
+def mapping(
+    head: str, items: Mapping[str, str], *, indent: int = 0, tail: str = ""
+) -> str:
+    """`head{key: value, …}tail` with values given as source, keys as strings."""
     return _bracketed(
         f"{head}{{",
         [f"{string(key)}: {value}" for key, value in items.items()],
-        "}",
+        "}" + tail,
         indent,
     )
 

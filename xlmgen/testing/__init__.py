@@ -13,6 +13,7 @@ from xlmgen.testing.suites.causal_collator import CausalCollatorTests  # noqa: E
 from xlmgen.testing.suites.causal_model import CausalModelTests  # noqa: E402
 from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
 from xlmgen.testing.suites.confidence_order import ConfidenceOrderTests  # noqa: E402
+from xlmgen.testing.suites.context_weight import ContextWeightTests  # noqa: E402
 from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
 from xlmgen.testing.suites.learning import LearningTests  # noqa: E402
 from xlmgen.testing.suites.left_to_right import LeftToRightTests  # noqa: E402
@@ -34,6 +35,7 @@ from xlmgen.testing.suites.model import (  # noqa: E402
     TimeModelTests,
 )
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
+from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
@@ -44,6 +46,7 @@ __all__ = [
     "CausalModelTests",
     "CollatorTests",
     "ConfidenceOrderTests",
+    "ContextWeightTests",
     "DiffusionBoundTests",
     "GapHeadTests",
     "GuidanceTests",
@@ -58,6 +61,7 @@ __all__ = [
     "MaskingCollatorTests",
     "ModelTests",
     "PredictorTests",
+    "Qwen2Tests",
     "ScheduledMaskingTests",
     "SelectedTokensTests",
     "ShiftTests",

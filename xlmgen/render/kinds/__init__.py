@@ -13,6 +13,7 @@ from xlmgen.render.kinds import (
     masking,
     metrics,
     network,
+    qwen2,
     unmasking,
 )
 from xlmgen.spec.family import FamilySpec
@@ -24,6 +25,7 @@ DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
     ("loss", "mask_and_insert"): ("metrics", metrics.decide),
     ("loss", "masked"): ("metrics", metrics.decide),
     ("loss", "next_token"): ("metrics", metrics.decide),
+    ("model", "qwen2"): ("network", qwen2.decide),
     ("model", "transformer"): ("network", network.decide),
     ("predictor", "mask_and_insert"): ("inserting", mask_and_insert.decide),
     ("predictor", "unmasking"): ("unmasking", unmasking.decide),

@@ -37,6 +37,11 @@ def decide(family: FamilySpec) -> Metrics:
                 'return bounds | {"sequence_nll_bound": self.per_sequence()}',
             ),
         )
+    if weight != "none":
+        return Metrics(
+            "Cross-entropy of the masked tokens, weighted, which bounds no likelihood.",
+            ('return {"weighted_cross_entropy": self.per_token()}',),
+        )
     return Metrics(
         "Cross-entropy of the selected tokens in nats, which bounds no likelihood.",
         ('return {"cross_entropy": self.per_token()}',),

@@ -97,9 +97,7 @@ class ModelTests(FamilyTests):
         assert not without
 
     def test_layers_start_differently(self) -> None:
-        blocks = self.fresh_network(layers=2).get_submodule("blocks")
-        assert isinstance(blocks, nn.ModuleList)
-        first, second = blocks
+        first, second = blocks(self.fresh_network(layers=2))
         assert first is not second
         for (name, one), (_, other) in zip(
             first.named_parameters(), second.named_parameters(), strict=True
@@ -244,7 +242,7 @@ class TimeModelTests(FamilyTests):
     def test_a_fresh_block_passes_its_stream_through(self) -> None:
         model = self.fresh_network()
         streams = []
-        for block in model.get_submodule("blocks").children():
+        for block in blocks(model):
             block.register_forward_hook(
                 lambda _, inputs, output: streams.append((inputs[0], output))
             )
@@ -256,13 +254,12 @@ class TimeModelTests(FamilyTests):
     def test_a_block_adds_to_the_stream_and_not_to_its_norm(self) -> None:
         """A huge constant along the width is lost in a norm, but not in the stream."""
         model, streams = self.network(), []
-        block = next(model.get_submodule("blocks").children())
+        block = blocks(model)[0]
         block.register_forward_hook(
             lambda _, inputs, output: streams.append((inputs[0], output))
         )
         call(model, ONE_ROW)
-        embedding = model.get_submodule("embedding")
-        assert isinstance(embedding, nn.Embedding)
+        (embedding,) = (m for m in model.modules() if isinstance(m, nn.Embedding))
         with torch.no_grad():
             embedding.weight.add_(1e4)
         call(model, ONE_ROW)
@@ -304,6 +301,12 @@ def outputs(
         arguments["t"] = half if t is None else t
     given: Tensor | tuple[Tensor, ...] = model(ids, attention_mask, **arguments)
     return (given,) if isinstance(given, Tensor) else given
+
+
+def blocks(model: nn.Module) -> nn.ModuleList:
+    """The layers of a model, whatever their list is called."""
+    (found,) = (m for m in model.modules() if isinstance(m, nn.ModuleList))
+    return found
 
 
 def without_attention(model: nn.Module) -> nn.Module:

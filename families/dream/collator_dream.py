@@ -1,0 +1,135 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""From examples to batches in which some tokens are hidden behind MASK.
+
+Shapes: B rows, L positions, N masked positions.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from xlmgen.data.layout import (
+    Example,
+    Layout,
+    infill_layout,
+    lm_layout,
+    masked_prompt_layout,
+    seq2seq_layout,
+)
+from xlmgen.noise import LinearSchedule, draw_times
+from xlmgen.tokens import Block, SpecialTokens
+
+from .types_dream import DreamBatch, DreamPrompt
+
+
+class DreamLmCollator:
+    """`tokens [EOS] [PAD]…`, masked at the rate of the noise schedule.
+
+    Args:
+        tokens: ids of the special tokens.
+        block: lengths that the examples must fit in.
+        evaluation: draw times from the whole of (0, 1].
+    """
+
+    layout = staticmethod(lm_layout)
+    schedule = LinearSchedule()
+
+    def __init__(
+        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+    ) -> None:
+        self.tokens = tokens
+        self.block = block
+        self.sampling_eps = 0.0 if evaluation else 0.001
+
+    def __call__(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> DreamBatch:
+        clean = self.layout(
+            examples,
+            self.tokens,
+            self.block,
+            bos=False,
+            eos=True,
+            pad_to_block=True,
+        )
+        # 1. A time for every row, spread evenly over the batch.
+        t = draw_times(
+            len(examples),
+            generator,
+            sampling_eps=self.sampling_eps,
+            antithetic=True,
+        )  # (B,)
+        span = torch.full_like(t, 1 - self.sampling_eps)
+
+        # 2. Every token of the answer is masked with probability 1 − α(t).
+        rate = 1 - self.schedule.alpha(t)[:, None]
+        draws = torch.rand(clean.ids.shape, generator=generator)
+        masked = clean.answer & (draws < rate)
+        input_ids = clean.ids.masked_fill(masked, self.tokens.mask)
+        return {
+            "input_ids": input_ids,
+            "attention_mask": clean.attention_mask,
+            "target_ids": clean.ids,
+            "maskable": clean.answer,
+            "masked_at": masked.flatten().nonzero().squeeze(1),
+            "t": t,
+            "span": span,
+        }
+
+
+class DreamSeq2SeqCollator(DreamLmCollator):
+    """`prompt target [EOS] [PAD]…`: the prompt is never masked."""
+
+    layout = staticmethod(seq2seq_layout)
+
+
+class DreamInfillCollator(DreamLmCollator):
+    """A sequence with holes: what is given is never masked."""
+
+    layout = staticmethod(infill_layout)
+
+
+class DreamPredictCollator:
+    """A prompt and an answer that is all MASK; without a prompt all is MASK."""
+
+    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+        self.tokens = tokens
+        self.block = block
+
+    def __call__(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> DreamPrompt:
+        canvas = self.layout(examples)
+        return {
+            "input_ids": canvas.ids.masked_fill(canvas.answer, self.tokens.mask),
+            "attention_mask": canvas.attention_mask,
+            "fillable": canvas.answer,
+        }
+
+    def layout(self, examples: Sequence[Example]) -> Layout:
+        return masked_prompt_layout(examples, self.tokens, self.block, bos=False)
+
+
+class DreamPredictInfillCollator(DreamPredictCollator):
+    """A sequence whose holes are MASK."""
+
+    def layout(self, examples: Sequence[Example]) -> Layout:
+        return infill_layout(
+            examples,
+            self.tokens,
+            self.block,
+            bos=False,
+            eos=True,
+            pad_to_block=True,
+        )
+
+
+COLLATORS = {
+    "lm": DreamLmCollator,
+    "seq2seq": DreamSeq2SeqCollator,
+    "infill": DreamInfillCollator,
+    "predict": DreamPredictCollator,
+    "predict_infill": DreamPredictInfillCollator,
+    "unconditional": DreamPredictCollator,
+}

@@ -1,0 +1,89 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""Generation: the tokens that the model is surest of come first.
+
+Shapes: B rows, L positions, N chosen positions, V vocabulary.
+"""
+
+import torch
+from torch import nn
+
+from xlmgen.canvas import Canvas
+from xlmgen.sampling import (
+    Generation,
+    TokenSampler,
+    even_split,
+    negative_entropy,
+    ranks,
+    spread,
+)
+from xlmgen.tokens import SpecialTokens
+
+from .types_dream import DreamPrompt
+
+
+class DreamPredictor:
+    """The tokens that the model is surest of come first.
+
+    Reveals the positions with the lowest entropy first. One position per step is exact,
+    since the choice looks at the distribution and not at the draw; several per step are
+    a heuristic.
+
+    Args:
+        tokens: ids of the special tokens; BOS, MASK, CLS are never generated.
+        steps: number of steps from all masked to none.
+        temperature: divides the logits; 0 takes the most likely token.
+        top_k: draw from the k most likely tokens only.
+        top_p: draw from the smallest set of tokens whose mass reaches p.
+    """
+
+    def __init__(
+        self,
+        tokens: SpecialTokens,
+        *,
+        steps: int = 128,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> None:
+        self.tokens = tokens
+        self.steps = steps
+        never = (tokens.bos, tokens.mask, tokens.cls)
+        self.sample = TokenSampler(never, temperature, top_k, top_p)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        model: nn.Module,
+        batch: DreamPrompt,
+        generator: torch.Generator | None = None,
+        trace: bool = False,
+    ) -> Generation:
+        """Fill every masked position; what is given never changes."""
+        canvas = Canvas(
+            model,
+            batch["input_ids"],
+            batch["attention_mask"],
+            batch["fillable"],
+            self.tokens.mask,
+            trace=trace,
+        )
+        for step in range(self.steps):
+            masked = canvas.masked
+            if not masked.any():
+                break
+
+            # 1. How sure the model is of every masked position.
+            logits = canvas.logits(masked)  # (N, V)
+            log_probs = self.sample.allowed(logits)
+            scores = negative_entropy(log_probs)  # (N,)
+            scores = spread(scores, masked)  # (B, L)
+
+            # 2. The best of them: an even share of what is left.
+            number = even_split(masked.sum(1), self.steps - step)  # (B,)
+            reveal = masked & (ranks(scores) < number[:, None])
+
+            # 3. Their tokens.
+            tokens = self.sample(logits[reveal[masked]], generator)
+            canvas.reveal(reveal, tokens, step)
+        return canvas.generation()

@@ -1,0 +1,60 @@
+"""Decisions of model kind `qwen2`."""
+
+from dataclasses import dataclass
+
+from xlmgen.spec.family import FamilySpec
+
+
+@dataclass(frozen=True)
+class Qwen2:
+    causal: bool
+    time: bool
+    norm: tuple[str, ...]  # arguments of one
+    imports: tuple[str, ...]  # from xlmgen.nn
+    layer_inputs: tuple[str, ...]  # parameters of a layer's forward
+    stream_inputs: tuple[str, ...]  # parameters of the decoder's forward
+    description: str
+    summary: str
+    predicts: str
+
+
+def decide(family: FamilySpec) -> Qwen2:
+    options = family.model.options
+    causal = options["attention"] == "causal"
+    time = options["time"] == "adaln"
+    imports = {"Qwen2Attention", "Qwen2MLP", "Rotary", "initialise", "token_positions"}
+    imports |= {"KeyValueCache", "causal_mask"} if causal else {"key_mask"}
+    imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
+    imports |= {"previous"} if options["shift"] else set()
+    return Qwen2(
+        causal=causal,
+        time=time,
+        # Modulated norms have no weights of their own.
+        norm=(
+            *("d_model", "eps=NORM_EPS"),
+            *(("elementwise_affine=False",) if time else ()),
+        ),
+        imports=tuple(imports),
+        layer_inputs=(
+            *("self", "x: Tensor", "rotary: tuple[Tensor, Tensor]"),
+            "mask: Tensor | None",
+            *(("condition: Tensor",) if time else ()),
+            *(("cache: KeyValueCache | None", "layer: int") if causal else ()),
+        ),
+        stream_inputs=(
+            *("self", "input_ids: Tensor", "attention_mask: Tensor | None"),
+            *(("t: Tensor",) if time else ()),
+            *(("cache: KeyValueCache | None",) if causal else ()),
+        ),
+        description=f"{'causal' if causal else 'bidirectional'} Qwen2-shaped decoder"
+        + (" that is told the time" if time else ""),
+        summary=(
+            f"Qwen2, {options['attention']}, with the names of its checkpoints"
+            + ("; time-conditioned." if time else ".")
+        ),
+        predicts=(
+            "the next token at every position"
+            if causal
+            else "the token at each position"
+        ),
+    )

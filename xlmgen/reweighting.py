@@ -1,0 +1,30 @@
+"""Weights of masked tokens by what is visible around them."""
+
+import torch
+from torch import Tensor
+
+
+def context_weight(
+    visible: Tensor, attention_mask: Tensor | None = None, *, p: float
+) -> Tensor:
+    """½ Σ over visible j of p (1 − p)^(|i − j| − 1) for every position i.
+
+    The context-adaptive reweighting of Dream (Ye et al. 2025, arXiv:2508.15487): a
+    mixture of geometric distributions of the distance, in both directions. A token next
+    to a visible one weighs p/2 at least, one in a row without any weighs nothing. One
+    product of (B, L) with (L, L).
+
+    Args:
+        visible: (B, L) bool, tokens that are not masked; those of the prompt count.
+        attention_mask: (B, L) bool, False on pads, which do not count; None has none.
+        p: of the geometric distributions, in (0, 1].
+
+    Returns:
+        (B, L) float32, also where a token is visible itself.
+    """
+    if attention_mask is not None:
+        visible = visible & attention_mask
+    place = torch.arange(visible.shape[1], device=visible.device)
+    distance = (place[:, None] - place).abs()
+    kernel = 0.5 * p * (1 - p) ** (distance - 1).clamp(min=0).float()
+    return visible.float() @ kernel.masked_fill(distance == 0, 0)
