@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from xlmgen import resources
+from xlmgen.cli.check import check_paths
 
 HEAVY = ("torch", "numpy", "lightning", "tokenizers", "rich")
 COMMANDS = (
@@ -36,3 +38,17 @@ def test_nothing_heavy_is_imported(command):
     code, heavy = json.loads(done.stdout.splitlines()[-1])
     assert heavy == []
     assert code != 2  # it ran; whether the families are in order is not asked here
+
+
+def test_a_check_reads_every_file_once(monkeypatch):
+    """Also a family that all of its experiments are held to."""
+    texts, parse = [], yaml.parse
+
+    def count(text, **options):
+        texts.append(text)
+        return parse(text, **options)
+
+    monkeypatch.setattr(yaml, "parse", count)
+    checked = check_paths([resources.root() / "families"])
+    assert len(checked.files) > len(list(resources.root().glob("families/*")))
+    assert len(texts) == len(checked.files)

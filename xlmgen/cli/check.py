@@ -16,7 +16,7 @@ import typer
 from xlmgen.cli import formats, report
 from xlmgen.errors import UserError
 from xlmgen.render.plan import LOCK, SPEC
-from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.diagnostics import Diagnostic, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.schemas import FILES, built_in
@@ -57,10 +57,24 @@ class Checked:
         files = _count(len(self.files), "file")
         if not self.problems:
             return f"{files} checked: no problems"
-        errors = sum(map(_fails, self.problems))
-        counts = [(errors, "error"), (len(self.problems) - errors, "warning")]
+        failing = sum(map(_fails, self.problems))
+        counts = [(failing, "error"), (len(self.problems) - failing, "warning")]
         listed = " and ".join(_count(n, word) for n, word in counts if n)
         return f"{files} checked: {listed}"
+
+
+class Specs:
+    """Files and their problems, each read and validated once: many name one family."""
+
+    def __init__(self) -> None:
+        self.known: dict[Path, tuple[Document, list[Diagnostic]]] = {}
+
+    def read(self, path: Path) -> tuple[Document, list[Diagnostic]]:
+        key = path.resolve()
+        if key not in self.known:
+            document = load_yaml(path)
+            self.known[key] = document, validate(document, guess_kind(document))
+        return self.known[key]
 
 
 def check(
@@ -111,16 +125,19 @@ def check_paths(paths: Iterable[Path]) -> Checked:
         UserError: a path does not exist, or a folder holds no spec.
     """
     checked = Checked()
+    specs = Specs()
+    experiments = []
     for path in discover(paths):
         checked.files.append(path)
-        document = load_yaml(path)
-        problems = validate(document, guess_kind(document))
-        problems += _folder_name(path, document)
+        document, problems = specs.read(path)
+        problems = problems + _folder_name(path, document)
         checked.problems += problems
         if not problems and _is_rendered_here(path, document):
             _check_render(path, document, checked)
         if not problems and file_kind(document) == "experiment":
-            checked.problems += _misfits(path, document)
+            experiments.append(document)
+    for document in experiments:
+        checked.problems += _misfits(document, specs)
     checked.problems.sort()
     return checked
 
@@ -204,32 +221,34 @@ def _is_rendered_here(path: Path, document: Document) -> bool:
 def _check_render(path: Path, document: Document, checked: Checked) -> None:
     from xlmgen.render import render
     from xlmgen.render.drift import drift
-    from xlmgen.spec.family import family_spec
+    from xlmgen.spec.family import settle_family
 
-    result = drift(path.parent, render(family_spec(document)))
+    result = drift(path.parent, render(settle_family(document)))
     checked.problems += result.problems
     checked.diffs += result.diffs
 
 
-def _misfits(path: Path, document: Document) -> list[Diagnostic]:
+def _misfits(document: Document, specs: Specs) -> list[Diagnostic]:
     """What an experiment names that is not there, or that does not fit it.
 
     What it names by a path is left alone: that is looked for from where it is trained.
     """
-    from xlmgen.experiment import resolve
-    from xlmgen.experiment.family_check import check_family, family_folder
+    from xlmgen.experiment.family_check import check_settings, family_folder
+    from xlmgen.experiment.resolve import settle_document
     from xlmgen.experiment.settings import is_path
-    from xlmgen.spec.diagnostics import SpecError
     from xlmgen.tasks.find import task_path
 
-    experiment = resolve(path)
+    experiment = settle_document(document)
     problems = []
+
+    def fits_its_family() -> None:
+        family, wrong = specs.read(family_folder(experiment) / SPEC)
+        if not errors(wrong):  # else its own file says what is wrong
+            check_settings(experiment, family)
 
     def look(key: str, find: Callable[[], object]) -> None:
         try:
             find()
-        except SpecError:
-            pass  # of the family's own file, which has its own problems
         except UserError as error:
             first, _, rest = error.message.partition(": ")
             place = (first,) if (first,) in document.values else (key,)
@@ -237,7 +256,7 @@ def _misfits(path: Path, document: Document) -> list[Diagnostic]:
             problems.append(document.diagnostic("XG202", place, message, error.fix))
 
     if not is_path(experiment.family):
-        look("family", lambda: check_family(experiment, family_folder(experiment)))
+        look("family", fits_its_family)
     if not is_path(experiment.task):
         look("task", lambda: task_path(experiment.task))
     return problems

@@ -11,6 +11,7 @@ from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment, is_path
 from xlmgen.registry import SPEC, find_family
 from xlmgen.spec.diagnostics import SpecError, errors
+from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.messages import did_you_mean
 from xlmgen.spec.validate import validate
@@ -50,6 +51,15 @@ def check_family(experiment: Experiment, folder: Path) -> None:
     document = load_yaml(folder / SPEC)
     if problems := errors(validate(document, "family")):
         raise SpecError(problems)
+    check_settings(experiment, document)
+
+
+def check_settings(experiment: Experiment, document: Document) -> None:
+    """Hold the experiment's size, model and predictor against a family's valid spec.
+
+    Raises:
+        UserError: a setting of the experiment does not suit the family.
+    """
     data: dict[str, Any] = deepcopy(document.data or {})
     sizes = data["sizes"]
     if experiment.size not in sizes:

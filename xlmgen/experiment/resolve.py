@@ -41,15 +41,29 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     given = [parse_override(text) for text in overrides]
     merged = replace(document, data=apply_overrides(document.data, given))
     _refuse(errors(validate(merged, "experiment")), given)
-    data = fill_defaults(merged.data, "experiment")
-    origins = {dotted(keys): _origin(keys, document, given) for keys, _ in leaves(data)}
+    return settle_document(merged, given)
+
+
+def settle_document(
+    document: Document, overrides: Sequence[Override] = ()
+) -> Experiment:
+    """The experiment in a document without problems.
+
+    Args:
+        overrides: what was applied to its data already.
+    """
+    path = Path(document.file)
+    data = fill_defaults(document.data, "experiment")
+    origins = {
+        dotted(keys): _origin(keys, document, overrides) for keys, _ in leaves(data)
+    }
     for key in ("family", "task"):
-        base = Path.cwd() if origins[key] == COMMAND_LINE else Path(path).parent
+        base = Path.cwd() if origins[key] == COMMAND_LINE else path.parent
         data[key] = _settled_path(data[key], base)
     data["name"] = data["name"] or "-".join(
         (stem(data["family"]), stem(data["task"]), data["size"])
     )
-    return settle(data, origins, Path(path))
+    return settle(data, origins, path)
 
 
 def leaves(data: Mapping[str, Any], at: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

@@ -13,6 +13,7 @@ import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from xlmgen import __version__
@@ -54,6 +55,7 @@ def lock_text(source: str, files: Mapping[str, str]) -> str:
     return json.dumps(lock, indent=2) + "\n"
 
 
+@lru_cache(maxsize=1)  # a family's is asked for twice in a row
 def parse_lock(text: str) -> Lock:
     """The lock in a text.
 

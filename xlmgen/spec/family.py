@@ -65,6 +65,12 @@ def family_spec(document: Document, schemas: Schemas | None = None) -> FamilySpe
     problems = errors(validate(document, "family", schemas))
     if problems:
         raise SpecError(problems)
+    return settle_family(document, schemas)
+
+
+def settle_family(document: Document, schemas: Schemas | None = None) -> FamilySpec:
+    """The spec in a document without errors."""
+    schemas = schemas or built_in()
     data = fill_defaults(document.data, schemas.schema("family"))
     noise_schedule = data["noise_schedule"]
     return FamilySpec(
