@@ -77,8 +77,18 @@ def test_an_edit_is_never_overwritten(here, capsys, option):
     assert main(["new", str(SPEC), *option]) == 1
     error = capsys.readouterr().err
     assert "families/mdlm/loss_mdlm.py (edited)" in error
-    assert "rename or delete" in error
+    assert "`xlmgen update families/mdlm`, which merges" in error
     assert files(here) == before
+
+
+def test_an_update_is_not_advised_where_it_would_read_another_spec(here, capsys):
+    main(["new", str(SPEC)])
+    (here / "families" / "mdlm" / "loss_mdlm.py").write_text("mine\n")
+    changed = here / "changed.yaml"
+    changed.write_text(SPEC.read_text().replace("steps: 128", "steps: 64"))
+    capsys.readouterr()
+    assert main(["new", str(changed)]) == 1
+    assert "rename or delete" in capsys.readouterr().err
 
 
 def test_what_the_refusal_advises_works(here):

@@ -17,6 +17,7 @@ COMMANDS = (
     ["list"],
     ["explain", "predictor.order"],
     ["new", "families/mdlm/family.yaml", "--dry-run"],
+    ["update", "families/mdlm", "--dry-run"],
 )
 SCRIPT = f"""
 import json, sys

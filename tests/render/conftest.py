@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from xlmgen.render.apply import write
+from xlmgen.render.changes import changes
 from xlmgen.render.plan import plan
+from xlmgen.render.transaction import exclusive
 from xlmgen.spec.family import FamilySpec, family_spec
 from xlmgen.spec.load import load_yaml
 
@@ -34,6 +37,12 @@ def make_templates(folder: Path, family: FamilySpec) -> tuple[Path, ...]:
         body = "# {{ name }} {{ Name }} {{ predictor.steps }}\n" + step.template + "\n"
         path.write_text(body)
     return (folder,)
+
+
+def bring(folder: Path, files: dict[str, str]) -> None:
+    """Write a render into a folder, as `xlmgen new` does."""
+    with exclusive(folder):
+        write(folder, changes(folder, files))
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ import pytest
 
 from xlmgen.errors import UserError
 from xlmgen.render import render
-from xlmgen.render.apply import write
 from xlmgen.render.changes import State, changes
 
-from .conftest import make_family
+from .conftest import bring, make_family
 
 
 def snapshot(folder):
@@ -46,7 +45,7 @@ def later(templates):
 
 @pytest.fixture
 def written(out, files) -> Path:
-    write(out / "sample", changes(out / "sample", files))
+    bring(out / "sample", files)
     return out / "sample"
 
 
@@ -66,13 +65,13 @@ def test_files_and_folders_have_ordinary_rights(written, out):
 
 def test_writing_again_touches_nothing(written, files):
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
-    write(written, changes(written, files))
+    bring(written, files)
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == before
 
 
 def test_a_pristine_file_follows_the_spec(written, later):
     assert states(written, later)["loss_sample.py"] is State.STALE
-    write(written, changes(written, later))
+    bring(written, later)
     assert snapshot(written) == {path: text.encode() for path, text in later.items()}
 
 
@@ -81,7 +80,7 @@ def test_an_edited_file_stops_everything(out, written, later, path):
     (written / path).write_text("mine\n")
     before = snapshot(out)
     with pytest.raises(UserError) as caught:
-        write(written, changes(written, later))
+        bring(written, later)
     assert str(written / path) in str(caught.value)
     assert caught.value.exit_code == 1
     assert snapshot(out) == before
@@ -90,7 +89,7 @@ def test_an_edited_file_stops_everything(out, written, later, path):
 def test_a_spec_edited_in_place_is_rendered(written, later):
     """`xlmgen new families/x/family.yaml`: the source is the file itself."""
     (written / "family.yaml").write_text(later["family.yaml"])
-    write(written, changes(written, later))
+    bring(written, later)
     assert snapshot(written) == {path: text.encode() for path, text in later.items()}
 
 
@@ -100,7 +99,7 @@ def test_a_file_of_the_user_is_not_overwritten(out, files):
     (folder / "README.md").write_text("mine\n")
     before = snapshot(out)
     with pytest.raises(UserError, match="not written by xlmgen"):
-        write(folder, changes(folder, files))
+        bring(folder, files)
     assert snapshot(out) == before
 
 
@@ -108,14 +107,14 @@ def test_a_lock_that_is_not_one_makes_every_differing_file_foreign(written, late
     (written / "family.lock").write_text("{}\n")
     before = snapshot(written)
     with pytest.raises(UserError, match=r"family\.lock"):
-        write(written, changes(written, later))
+        bring(written, later)
     assert snapshot(written) == before
 
 
 def test_other_files_in_the_folder_stay(written, later):
     (written / "notes.md").write_text("mine\n")
     (written / "experiments" / "mine.yaml").write_text("mine\n")
-    write(written, changes(written, later))
+    bring(written, later)
     assert (written / "notes.md").read_text() == "mine\n"
     assert (written / "experiments" / "mine.yaml").read_text() == "mine\n"
 
@@ -133,13 +132,13 @@ def without_model(files, family):
 def test_a_pristine_orphan_is_removed(written, files, family):
     fewer = without_model(files, family)
     assert states(written, fewer)["model_sample.py"] is State.ORPHAN
-    write(written, changes(written, fewer))
+    bring(written, fewer)
     assert snapshot(written) == {path: text.encode() for path, text in fewer.items()}
 
 
 def test_an_edited_orphan_is_kept(written, files, family):
     (written / "model_sample.py").write_text("mine\n")
-    write(written, changes(written, without_model(files, family)))
+    bring(written, without_model(files, family))
     assert (written / "model_sample.py").read_text() == "mine\n"
 
 
@@ -160,7 +159,7 @@ def test_links_are_not_followed_out_of_the_folder(tmp_path, written, later, kind
         (written / "loss_sample.py").symlink_to(target)
     before = snapshot(tmp_path)
     with pytest.raises(UserError):
-        write(written, changes(written, later))
+        bring(written, later)
     assert snapshot(tmp_path) == before
 
 
@@ -174,7 +173,7 @@ def test_a_folder_in_the_place_of_a_file_or_the_reverse(out, files, obstacle):
         (folder / obstacle).mkdir()
     before = snapshot(out)
     with pytest.raises(UserError):
-        write(folder, changes(folder, files))
+        bring(folder, files)
     assert snapshot(out) == before
 
 
@@ -182,7 +181,7 @@ def test_a_file_in_the_place_of_the_folder(out, files):
     out.mkdir()
     (out / "sample").write_text("mine\n")
     with pytest.raises(UserError):
-        write(out / "sample", changes(out / "sample", files))
+        bring(out / "sample", files)
     assert snapshot(out) == {"sample": b"mine\n"}
 
 
@@ -192,7 +191,7 @@ def test_a_disk_that_fails_leaves_everything_as_it_was(
 ):
     folder = out / "sample"
     if existing:
-        write(folder, changes(folder, files))
+        bring(folder, files)
     out.mkdir(exist_ok=True)
     before = snapshot(out)
     real, calls = Path.write_bytes, []
@@ -205,7 +204,7 @@ def test_a_disk_that_fails_leaves_everything_as_it_was(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match="No space left"):
-        write(folder, changes(folder, later))
+        bring(folder, later)
     assert snapshot(out) == before
     assert [path for path in out.iterdir() if path.name.startswith(".")] == []
 
@@ -222,6 +221,6 @@ def test_a_write_that_was_cut_short_can_be_repeated(written, later, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            write(written, changes(written, later))
-    write(written, changes(written, later))
+            bring(written, later)
+    bring(written, later)
     assert snapshot(written) == {path: text.encode() for path, text in later.items()}

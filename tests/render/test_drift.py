@@ -5,11 +5,9 @@ import json
 import pytest
 
 from xlmgen.render import render
-from xlmgen.render.apply import write
-from xlmgen.render.changes import changes
 from xlmgen.render.drift import drift
 
-from .conftest import make_family
+from .conftest import bring, make_family
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ def later(templates):
 @pytest.fixture
 def folder(tmp_path, files):
     path = tmp_path / "families" / "sample"
-    write(path, changes(path, files))
+    bring(path, files)
     return path
 
 

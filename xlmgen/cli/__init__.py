@@ -25,6 +25,7 @@ from xlmgen.cli import (
     report,
     resolve,
     train,
+    update,
 )
 from xlmgen.errors import UserError
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("new")(new.new)
+app.command("update")(update.update)
 app.command("list")(list_.list_)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)

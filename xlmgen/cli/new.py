@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
-from xlmgen.render.apply import refusal, write
+from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.drift import unified
 from xlmgen.render.plan import LOCK, SPEC
+from xlmgen.render.transaction import exclusive
 from xlmgen.spec.family import read_family
 
 FAMILIES = Path("families")
@@ -25,6 +26,11 @@ STYLES = {
     State.ORPHAN: "red",
     State.EDITED: "bold red",
     State.FOREIGN: "bold red",
+    State.LEFT: "bold red",
+    State.KEPT: "yellow",
+    State.MERGED: "green",
+    State.CONFLICT: "bold red",
+    State.DELETED: "yellow",
 }
 WORDS = {State.STALE: "rewritten", State.ORPHAN: "removed"}
 
@@ -58,19 +64,18 @@ def new(
 
     family = read_family(file)
     folder = (out or home(file)) / family.name
-    planned = changes(folder, render(family))
+    rendered = render(family)
     if diff:
-        for change in planned:
-            if change.path != LOCK:  # follows from the others, and is not for reading
-                show_diff(folder, change)
+        show_diffs(folder, changes(folder, rendered))
         return 0
-    refused = [change for change in planned if change.state.blocks]
     if dry_run:
+        planned = changes(folder, rendered)
         show_files(folder, planned, "would be written to")
-        if refused:
-            report.print_error(refusal(folder, refused))
-        return 1 if refused else 0
-    write(folder, planned)
+        refuse(folder, planned)
+        return 0
+    with exclusive(folder):
+        planned = changes(folder, rendered)
+        write(folder, planned)
     show_files(folder, planned, "written to")
     print("\nnext:")
     print(f"  pytest {folder}")
@@ -105,15 +110,17 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
         print(f"{folder}/")
         for path, word, _ in words:
             print(f"  {path}{word}")
-    done = [word for _, word, state in words if state is not State.UNCHANGED]
-    print(f"{len(done)} of {len(words)} files {verb} {folder}")
+    done = sum(change.old != change.new for change in planned)
+    print(f"{done} of {len(words)} files {verb} {folder}")
 
 
-def show_diff(folder: Path, change: Change) -> None:
-    """The unified diff from what is on disk to what would be written."""
-    if change.state is State.UNCHANGED:
-        return
-    name = (folder / change.path).as_posix()
-    before = "/dev/null" if change.state is State.NEW else name
-    after = "/dev/null" if change.state is State.ORPHAN else name
-    report.print_diff(unified(change.old or "", change.new or "", before, after))
+def show_diffs(folder: Path, planned: Sequence[Change]) -> None:
+    """The unified diffs from what is on disk to what would be written."""
+    for change in planned:
+        # The lock follows from the others, and is not for reading.
+        if change.old == change.new or change.path == LOCK:
+            continue
+        name = (folder / change.path).as_posix()
+        before = "/dev/null" if change.state is State.NEW else name
+        after = "/dev/null" if change.new is None else name
+        report.print_diff(unified(change.old or "", change.new or "", before, after))

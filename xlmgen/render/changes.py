@@ -21,6 +21,12 @@ class State(Enum):
     EDITED = "edited"  # changed since it was rendered
     FOREIGN = "not written by xlmgen"
     ORPHAN = "no longer rendered"  # as an earlier render left it
+    LEFT = "edited, no longer rendered: kept"
+    # What an update makes of files that are edited, not xlmgen's, or gone.
+    KEPT = "edited: kept"  # the render has not moved on
+    MERGED = "merged"
+    CONFLICT = "conflict"
+    DELETED = "deleted: left out"
 
     @property
     def blocks(self) -> bool:
@@ -35,7 +41,8 @@ class Change:
     Args:
         path: relative posix path.
         old: its text on disk; None where it is absent or not a readable text.
-        new: its text in the render; None for an orphan.
+        new: the text that it is to have, which is the render's until an update merges;
+            None where there is to be no file.
         pristine: what the last render wrote, if it is known.
     """
 
@@ -52,7 +59,7 @@ class Change:
 
 
 def changes(folder: Path, rendered: Mapping[str, str]) -> list[Change]:
-    """Every rendered file, and every orphan, with its state in `folder`."""
+    """Every file that is or was rendered, with its state in `folder`."""
     lock = read_lock(folder)
     pristine: Mapping[str, str] = lock.pristine if isinstance(lock, Lock) else {}
     found = [
@@ -89,10 +96,11 @@ def read(path: Path) -> str | None:
 def _change(
     folder: Path, path: str, new: str, pristine: str | None, lock: object
 ) -> Change:
-    old = read(folder / path)
-    if not os.path.lexists(folder / path) and not _through_link(folder, path):
+    linked = _through_link(folder, path)
+    old = None if linked else read(folder / path)
+    if not os.path.lexists(folder / path) and not linked:
         state = State.NEW
-    elif old is None or _through_link(folder, path):
+    elif old is None:
         state = State.FOREIGN
     elif old == new:
         state = State.UNCHANGED
@@ -114,6 +122,8 @@ def _orphans(
         old = read(folder / path)
         if old == text:
             yield Change(path, State.ORPHAN, old, None, text)
+        elif os.path.lexists(folder / path):
+            yield Change(path, State.LEFT, old, old, text)
 
 
 def _through_link(folder: Path, path: str) -> bool:

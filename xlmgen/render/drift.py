@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from xlmgen.render.changes import Change, State, changes, read_lock
 from xlmgen.render.lock import LockError
+from xlmgen.render.merge import marked_lines
 from xlmgen.render.plan import LOCK, SPEC
+from xlmgen.render.transaction import interrupted
 from xlmgen.spec.diagnostics import Diagnostic
 
 # Folders of a family in which a user's own files are expected.
@@ -28,6 +30,10 @@ def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
     """Compare a folder with its render; nothing on disk is changed."""
     lock = read_lock(folder)
     command = f"run `xlmgen new {folder / SPEC}`"
+    if interrupted(folder):
+        message = "a write of this family was cut short"
+        fix = f"{command}, which first undoes it"
+        return Drift([_problem(str(folder / SPEC), "XG307", message, fix)], [])
     if isinstance(lock, LockError):
         path = str(folder / LOCK)
         fix = f"restore it, or delete it and {command}"
@@ -37,12 +43,16 @@ def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
         message = "this family is not rendered"
         command = f"run `xlmgen new {folder / SPEC} --out {folder.parent}`"
         return Drift([_problem(str(folder / SPEC), "XG303", message, command)], [])
-    problems, diffs = [], []
+    restore = command
+    if any(change.state is State.EDITED for change in found):
+        command = f"run `xlmgen update {folder}`"
+        restore = f"run `xlmgen update {folder} --restore`"
+    problems: list[Diagnostic] = []
+    diffs: list[str] = []
     for change in found:
         if change.path == LOCK and not _lock_is_stale(change, found):
             continue
-        for problem in _judge(folder, change, command):
-            problems.append(problem)
+        problems += _judge(folder, change, command, restore)
         diffs += _diff(folder, change)
     problems += [
         _problem(str(folder / path), "XG304", "not rendered from the spec", "")
@@ -52,21 +62,42 @@ def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
     return Drift(problems, diffs)
 
 
-def _judge(folder: Path, change: Change, command: str) -> Iterator[Diagnostic]:
+def _judge(
+    folder: Path, change: Change, command: str, restore: str
+) -> Iterator[Diagnostic]:
     path, line = str(folder / change.path), _first_difference(change)
+    marked = marked_lines(change.old or "") if change.state.blocks else []
     if change.state is State.NEW:
-        yield _problem(path, "XG303", "the rendered file is missing", command)
+        yield _problem(path, "XG303", "the rendered file is missing", restore)
     elif change.state is State.STALE:
         message = "older than the spec or its template"
         yield _problem(path, "XG301", message, command, line)
     elif change.state is State.ORPHAN:
         yield _problem(path, "XG301", "no longer rendered from the spec", command)
+    elif change.state is State.LEFT:
+        yield abandoned(folder, change)
+    elif marked:
+        yield from conflicts(folder, change.path, marked)
     elif change.state.blocks:
         yield _problem(path, "XG302", "edited since it was rendered", "", line)
         if change.moved_on:
             message = "the spec or its template has moved on since the edit"
-            fix = f"rename the file, {command}, and carry the edit over"
-            yield _problem(path, "XG301", message, fix, line)
+            yield _problem(path, "XG301", message, f"{command}, which merges", line)
+
+
+def abandoned(folder: Path, change: Change) -> Diagnostic:
+    """The problem of an edited file that is not rendered any more."""
+    message = "edited, and no longer rendered from the spec"
+    fix = "carry the edit over to where it belongs, and delete the file"
+    return _problem(str(folder / change.path), "XG304", message, fix)
+
+
+def conflicts(folder: Path, path: str, lines: Iterable[int]) -> Iterator[Diagnostic]:
+    """The problems of a file in which conflicts are marked at these lines."""
+    message = "an edit and the render change the same lines"
+    fix = "keep what is right, and delete the markers"
+    for line in lines:
+        yield _problem(str(folder / path), "XG306", message, fix, line)
 
 
 def _lock_is_stale(lock: Change, found: list[Change]) -> bool:

@@ -46,8 +46,10 @@ CODES: dict[str, Code] = {
     "XG301": Code("a rendered file is older than its spec or template"),
     "XG302": Code("a rendered file was edited", "warning"),
     "XG303": Code("a rendered file is missing"),
-    "XG304": Code("a Python file in the folder was not rendered", "warning"),
+    "XG304": Code("a file in the folder is not rendered from the spec", "warning"),
     "XG305": Code("family.lock cannot be read"),
+    "XG306": Code("a rendered file has conflicts that are not resolved"),
+    "XG307": Code("a write of the render was cut short"),
 }
 
 

@@ -1,0 +1,118 @@
+"""`xlmgen update`: render families anew and merge what their users edited."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli import report
+from xlmgen.cli.new import show_diffs, show_files
+from xlmgen.errors import UserError
+from xlmgen.render.apply import refuse, write
+from xlmgen.render.changes import Change, State
+from xlmgen.render.drift import abandoned, conflicts
+from xlmgen.render.merge import marked_lines
+from xlmgen.render.plan import SPEC
+from xlmgen.render.transaction import exclusive
+from xlmgen.render.update import updates
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.family import read_family
+
+
+def update(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FAMILY_DIR...", help="Folders of rendered families."),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be written.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show every change; write nothing.")
+    ] = False,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Write files again that were deleted.")
+    ] = False,
+) -> int:
+    """Render families anew and merge the edits that were made to their files.
+
+    Merged are the last render, as family.lock has it, the file as it is now, and the
+    render of the family.yaml as it is now by this xlmgen. Where an edit and the render
+    change the same lines, both are written, between conflict markers.
+
+    Exit code 0: all is merged; 1: conflicts, or files that need a decision.
+
+    Example: xlmgen update families/my_family --diff
+    """
+    code = 0
+    for folder in folders:
+        try:
+            done = update_family(folder, dry_run=dry_run, diff=diff, restore=restore)
+        except UserError as error:
+            report.print_error(error)
+            done = error.exit_code
+        code = max(code, done)
+    return code
+
+
+def update_family(folder: Path, *, dry_run: bool, diff: bool, restore: bool) -> int:
+    """Update one family's folder, and report; or with `dry_run` or `diff` only report.
+
+    Raises:
+        UserError: there is nothing to update from, or nothing could be written.
+    """
+    from xlmgen.render import render
+
+    family = read_family(spec_file(folder))
+    if family.name != folder.resolve().name:
+        raise UserError(
+            f"{folder / SPEC} names the family '{family.name}', its folder does not",
+            "rename one of them: a family is imported by its folder's name",
+        )
+    rendered = render(family)
+    if dry_run or diff:
+        planned = updates(folder, rendered, restore=restore)
+        if diff:
+            show_diffs(folder, planned)
+        else:
+            show_files(folder, planned, "would be written to")
+        refuse(folder, planned)
+    else:
+        with exclusive(folder):
+            planned = updates(folder, rendered, restore=restore)
+            write(folder, planned)
+        show_files(folder, planned, "written to")
+    problems = decisions(folder, planned)
+    sys.stdout.flush()
+    report.print_problems(problems, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def spec_file(folder: Path) -> Path:
+    """The spec in a family's folder.
+
+    Raises:
+        UserError: it is not the folder of a rendered family.
+    """
+    if folder.name == SPEC and folder.is_file():
+        raise UserError(f"{folder} is a file", f"name its folder: {folder.parent}")
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}", "check the path")
+    if not (folder / SPEC).exists():
+        raise UserError(f"{folder} has no {SPEC}", "name the folder of one family")
+    return folder / SPEC
+
+
+def decisions(folder: Path, planned: Sequence[Change]) -> list[Diagnostic]:
+    """What is left to the user: conflicts, and edits of files no longer rendered."""
+    problems: list[Diagnostic] = []
+    for change in planned:
+        if change.state is State.CONFLICT:
+            problems += conflicts(folder, change.path, marked_lines(change.new or ""))
+        elif change.state is State.LEFT:
+            problems.append(abandoned(folder, change))
+    return sorted(problems)

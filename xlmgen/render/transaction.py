@@ -1,0 +1,207 @@
+"""Replacing files of a folder: all of them or none, and one process at a time.
+
+While files are replaced, a journal beside the folder, `.<folder>.undo`, holds what was
+there. An error or Ctrl-C puts it back at once; what a killed process left is put back
+by the next one that writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlmgen.errors import UserError
+from xlmgen.files import write_json
+from xlmgen.render.lock import is_inside
+
+RECORD = "journal.json"
+WAIT = 10.0  # seconds that another process gets to finish
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One file's text before and after; None where there is no file.
+
+    Args:
+        path: relative posix path.
+    """
+
+    path: str
+    old: str | None
+    new: str | None
+
+
+def commit(folder: Path, edits: Sequence[Edit]) -> None:
+    """Make all edits in their order, or none.
+
+    To be called within `exclusive(folder)`.
+
+    Raises:
+        UserError: a file no longer holds the text that the edit replaces.
+        OSError: the disk does not let us write; everything is as it was.
+    """
+    folder = folder.resolve()  # a link to the folder itself is followed
+    journal = _journal(folder)
+    try:
+        _prepare(journal, folder, edits)
+        for edit in edits:
+            _make(journal, folder, edit)
+        (journal / RECORD).unlink()  # from here on it is done
+    except BaseException:
+        undo(folder)
+        raise
+    shutil.rmtree(journal, ignore_errors=True)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing this folder or one beside it.
+
+    What a killed process left half done is undone first. Windows has no such lock.
+
+    Raises:
+        UserError: another process does not finish, or the folder cannot be written.
+    """
+    folder = folder.resolve()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.parent):
+            undo(folder)
+            yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}",
+            "nothing was changed; choose a folder that can be written",
+        ) from error
+
+
+def interrupted(folder: Path) -> bool:
+    """Whether a process was killed while it wrote this folder."""
+    return bool(_read_record(_journal(folder.resolve())))
+
+
+def undo(folder: Path) -> None:
+    """Put back what the journal holds, except where a file was edited since."""
+    journal = _journal(folder)
+    for path, (old, new) in reversed(_read_record(journal).items()):
+        target, kept = folder / path, journal / "old" / path
+        if target.resolve() != target:
+            continue  # through a link
+        replaced = old != new and _digest(target) == new
+        if replaced and old is None:
+            target.unlink()
+        elif replaced and _digest(kept) == old:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            kept.replace(target)
+        if old is None:
+            _remove_empty(target.parent, folder)
+    if journal.is_dir() and not journal.is_symlink():
+        with suppress(FileNotFoundError):
+            (journal / RECORD).unlink()
+        shutil.rmtree(journal, ignore_errors=True)
+
+
+def _journal(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.undo")
+
+
+def _prepare(journal: Path, folder: Path, edits: Sequence[Edit]) -> None:
+    """Write every new text and copy every old file; the record comes last."""
+    journal.mkdir()
+    for edit in edits:
+        current, new, old = (
+            top / edit.path for top in (folder, journal / "new", journal / "old")
+        )
+        if edit.new is not None:
+            new.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(edit.new.encode())
+        if edit.old is not None:
+            old.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(current, old, follow_symlinks=False)
+        if edit.old is not None and edit.new is not None:
+            shutil.copymode(current, new)
+    record = {edit.path: [_sha256(edit.old), _sha256(edit.new)] for edit in edits}
+    write_json(journal / RECORD, record)
+
+
+def _make(journal: Path, folder: Path, edit: Edit) -> None:
+    target = folder / edit.path
+    if _digest(target) != _sha256(edit.old):
+        raise UserError(
+            f"nothing was written, because {target} was changed meanwhile",
+            "run the command again",
+            exit_code=1,
+        )
+    if edit.new is None:
+        target.unlink()
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (journal / "new" / edit.path).replace(target)
+
+
+def _read_record(journal: Path) -> dict[str, tuple[str | None, str | None]]:
+    """Digests before and after, by path; empty where nothing was replaced yet."""
+    if journal.is_symlink():
+        return {}
+    try:
+        record = json.loads((journal / RECORD).read_text("utf-8"))
+        return {
+            path: (old, new) for path, (old, new) in record.items() if is_inside(path)
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _digest(path: Path) -> str | None:
+    """The digest of a file's content; None where there is nothing."""
+    if not os.path.lexists(path):
+        return None
+    if path.is_symlink() or not path.is_file():
+        return "not a file"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _sha256(text: str | None) -> str | None:
+    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _remove_empty(folder: Path, top: Path) -> None:
+    """Remove a folder and those above it, up to `top`, as far as they are empty."""
+    with suppress(OSError):
+        while folder.is_relative_to(top):
+            folder.rmdir()
+            folder = folder.parent
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock on a folder; wait a while for a process that has it."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + WAIT
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"another xlmgen is writing to {folder}", "run again later"
+                    ) from error
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
