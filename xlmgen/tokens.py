@@ -20,6 +20,14 @@ class SpecialTokens:
     cls: int = 4
     vocab_size: int = len(SPECIAL_TOKENS)
 
+    def never(self, *roles: str) -> tuple[int, ...]:
+        """Ids of the tokens named, which a predictor cannot generate.
+
+        EOS can always be generated, also where it shares its id with one of them.
+        """
+        ids = dict.fromkeys(getattr(self, role) for role in roles)
+        return tuple(id_ for id_ in ids if id_ != self.eos)
+
 
 @dataclass(frozen=True)
 class Block:

@@ -39,7 +39,7 @@ class ArlmPredictor:
     ) -> None:
         self.tokens = tokens
         self.max_new_tokens = max_new_tokens
-        never = (tokens.pad, tokens.bos, tokens.mask, tokens.cls)
+        never = tokens.never("pad", "bos", "mask", "cls")
         self.sample = TokenSampler(never, temperature, top_k, top_p)
 
     @torch.inference_mode()

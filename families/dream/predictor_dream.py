@@ -48,7 +48,7 @@ class DreamPredictor:
     ) -> None:
         self.tokens = tokens
         self.steps = steps
-        never = (tokens.bos, tokens.mask, tokens.cls)
+        never = tokens.never("bos", "mask", "cls")
         self.sample = TokenSampler(never, temperature, top_k, top_p)
 
     @torch.inference_mode()

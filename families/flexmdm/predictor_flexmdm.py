@@ -47,7 +47,7 @@ class FlexmdmPredictor:
         self.tokens = tokens
         self.steps = steps
         self.max_new_tokens = max_new_tokens
-        never = (tokens.pad, tokens.bos, tokens.mask, tokens.cls)
+        never = tokens.never("pad", "bos", "mask", "cls")
         self.sample = TokenSampler(never, temperature, top_k, top_p)
 
     @torch.inference_mode()

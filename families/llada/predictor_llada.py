@@ -51,7 +51,7 @@ class LladaPredictor:
         self.tokens = tokens
         self.steps = steps
         self.block = block
-        never = (tokens.bos, tokens.mask, tokens.cls)
+        never = tokens.never("bos", "mask", "cls")
         self.sample = TokenSampler(never, temperature, top_k, top_p)
 
     @torch.inference_mode()

@@ -45,7 +45,7 @@ class MlmPredictor:
     ) -> None:
         self.tokens = tokens
         self.steps = steps
-        never = (tokens.bos, tokens.mask, tokens.cls)
+        never = tokens.never("bos", "mask", "cls")
         self.sample = TokenSampler(never, temperature, top_k, top_p)
 
     @torch.inference_mode()

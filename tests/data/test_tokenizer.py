@@ -203,6 +203,21 @@ def test_pad_and_eos_must_differ_unless_allowed(tmp_path):
     assert shared.special.pad == shared.special.eos == 0
 
 
+def test_mask_is_never_another_token(tmp_path):
+    path = word_level(tmp_path, "<end>", "a")
+    names = {"pad": "<end>", "eos": "<end>", "mask": "<end>"}
+    with pytest.raises(UserError, match="eos and mask are one token, '<end>'"):
+        Tokenizer.load(path, names, shared=True)
+
+
+def test_spare_ids_stand_at_the_end(tmp_path):
+    path = word_level(tmp_path, "a", "b")
+    assert Tokenizer.load(path).vocab_size == 7
+    assert Tokenizer.load(path, vocab_size=64).special.vocab_size == 64
+    with pytest.raises(UserError, match="vocab_size is 6, and there are 7 tokens"):
+        Tokenizer.load(path, vocab_size=6)
+
+
 def test_unknown_pieces_are_an_error_even_with_an_unknown_token(tmp_path):
     path = word_level(tmp_path, "[UNK]", "a", unk="[UNK]")
     with pytest.raises(UserError, match="'b' at character 2"):

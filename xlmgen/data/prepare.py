@@ -27,6 +27,7 @@ def make_tokenizer(task: Task) -> Tokenizer:
             task.saved_tokenizer,
             options.get("special"),
             shared=options.get("shared", False),
+            vocab_size=options.get("vocab_size"),
         )
     if options["kind"] not in tokenizer_kinds.LEARNED:
         return tokenizer_kinds.build(options, task.folder, ())

@@ -37,10 +37,13 @@ class Tokenizer:
         names: the special tokens' own names, such as `{"eos": "<|im_end|>"}`. Those
             left out are looked up by their usual names, and added at the end where the
             tokenizer has none.
-        shared: allow two special tokens to have one id.
+        shared: allow PAD, BOS and EOS to have one id. MASK and CLS never share one.
+        vocab_size: number of ids in all, spare ones at the end included; None has no
+            spare ones.
 
     Raises:
-        UserError: a name that the tokenizer does not know, or a shared id.
+        UserError: a name that the tokenizer does not know, a shared id, or more tokens
+            than `vocab_size`.
     """
 
     def __init__(
@@ -49,16 +52,24 @@ class Tokenizer:
         names: Mapping[str, str] | None = None,
         *,
         shared: bool = False,
+        vocab_size: int | None = None,
     ) -> None:
         backend.no_padding()
         backend.no_truncation()
         self._backend = backend
         special = _find_special(backend, names or {})
-        if not shared:
-            _refuse_shared(backend, special)
+        _refuse_shared(backend, special, {"pad", "bos", "eos"} if shared else set())
         backend.encode_special_tokens = True
         vocabulary = backend.get_vocab(with_added_tokens=True)
-        self.vocab_size = max(vocabulary.values()) + 1
+        number = max(vocabulary.values()) + 1
+        if vocab_size is not None and vocab_size < number:
+            raise UserError(
+                f"tokenizer.vocab_size is {vocab_size}, and there are {number} tokens, "
+                "special ones included",
+                f"set it to {number} or more, or name existing tokens under "
+                "tokenizer.special so that none is added",
+            )
+        self.vocab_size = vocab_size or number
         self.special = SpecialTokens(**special, vocab_size=self.vocab_size)
         self._special_ids = frozenset(special.values())
         model = json.loads(backend.to_str())["model"]
@@ -136,6 +147,7 @@ class Tokenizer:
         names: Mapping[str, str] | None = None,
         *,
         shared: bool = False,
+        vocab_size: int | None = None,
     ) -> "Tokenizer":
         """Read any saved `tokenizer.json`.
 
@@ -156,7 +168,7 @@ class Tokenizer:
                 f"{path} is not a saved tokenizer: {error}",
                 "name a tokenizer.json written by the tokenizers library",
             ) from error
-        return cls(backend, names, shared=shared)
+        return cls(backend, names, shared=shared, vocab_size=vocab_size)
 
     def _explain(self, text: str, place: str) -> None:
         """Raise the error for the first piece that has no id, if there is one."""
@@ -251,15 +263,23 @@ def _find_special(
     return {role: vocabulary[name] for role, name in found.items()}
 
 
-def _refuse_shared(backend: tokenizers.Tokenizer, special: Mapping[str, int]) -> None:
+def _refuse_shared(
+    backend: tokenizers.Tokenizer, special: Mapping[str, int], allowed: set[str]
+) -> None:
+    """Refuse two special tokens with one id, but for those of the allowed roles."""
     roles: dict[int, str] = {}
     for role, id_ in special.items():
-        if id_ in roles:
+        if id_ in roles and not {role, roles[id_]} <= allowed:
+            fix = "give them different tokens under tokenizer.special"
+            if {role, roles[id_]} <= {"pad", "bos", "eos"}:
+                fix += (
+                    ", or set tokenizer.shared: true if the family can do without the "
+                    "difference"
+                )
             raise UserError(
                 f"tokenizer: {roles[id_]} and {role} are one token, "
                 f"{backend.id_to_token(id_)!r}",
-                "give them different tokens under tokenizer.special, or set "
-                "tokenizer.shared: true if the family can do without the difference",
+                fix,
             )
         roles[id_] = role
 

@@ -42,6 +42,7 @@ def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tok
                 folder / options["path"],
                 options.get("special", {}),
                 shared=options["shared"],
+                vocab_size=options["vocab_size"],
             )
     raise AssertionError(f"tokenizer kind {options['kind']!r} passed the schema")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -162,10 +163,14 @@ class PredictorTests(PredictorSubject):
             assert not made & set(self.never)
 
     def test_end_can_be_produced(self) -> None:
+        """Also where it shares its id with PAD and BOS."""
         logits = torch.zeros(self.tokens.vocab_size)
-        logits[self.tokens.eos] = 20.0
-        out = self.generate(self.fixed(logits), self.prompts(PROMPTS))
-        assert out.answers(self.tokens.eos) == [[], [], []]
+        eos = self.tokens.eos
+        logits[eos] = 20.0
+        for tokens in (self.tokens, replace(self.tokens, pad=eos, bos=eos)):
+            predictor = self.family.predictor(tokens, **self.plain)
+            out = predictor.generate(self.fixed(logits), self.prompts(PROMPTS))
+            assert out.answers(eos) == [[], [], []]
 
     def test_same_seed_gives_the_same_ids(self) -> None:
         batch = self.prompts(PROMPTS, repeat=30)
