@@ -98,7 +98,10 @@ class Canvas:
     def _written(self, where: Tensor, tokens: Tensor, step: int) -> None:
         self.next_step = self.first_step + step + 1
         if self.tracer:
-            self.tracer.write(self.next_step - 1, where, tokens)
+            self._trace(self.tracer, self.next_step - 1, where, tokens)
+
+    def _trace(self, tracer: Tracer, step: int, where: Tensor, tokens: Tensor) -> None:
+        tracer.write(step, where, tokens)
 
     def generation(self) -> Generation:
         return Generation(

@@ -176,6 +176,26 @@ def draw_times(
     return sampling_eps + (1 - sampling_eps) * (1 - u)
 
 
+def draw_block_times(
+    rows: int,
+    blocks: int,
+    generator: torch.Generator | None = None,
+    *,
+    antithetic: bool = True,
+) -> Tensor:
+    """Draw one time for every block of every row, uniform on (0, 1].
+
+    Antithetic times are those of `draw_times`, dealt out so that the times of a row, of
+    a block over all rows, and of the batch are each spread evenly.
+
+    Returns:
+        (B, K) float32
+    """
+    times = draw_times(rows * blocks, generator, antithetic=antithetic)
+    row, block = torch.arange(rows)[:, None], torch.arange(blocks)
+    return times[row + rows * ((row + block) % blocks)]
+
+
 def loop_times(clock: Tensor, t_on: float, t_off: float, plateau: float) -> Tensor:
     """Diffusion times of a sampler that stays at one noise level for a while.
 

@@ -11,24 +11,33 @@ from xlmgen.spec.schemas import BLOCKS, built_in
 from xlmgen.spec.validate import validate
 
 BLOCK = {
-    "collator": ["{kind: causal}", "{kind: masking}", "{kind: masking, rate: 0.2}"],
+    "collator": [
+        "{kind: causal}",
+        "{kind: masking}",
+        "{kind: masking, rate: 0.2}",
+        "{kind: block_masking, block_size: 4}",
+    ],
     "noise_schedule": ["null", "{kind: linear}"],
     "model": [
         "{kind: transformer, attention: causal}",
         "{kind: transformer, attention: bidirectional}",
         "{kind: transformer, attention: bidirectional, time: adaln}",
         "{kind: qwen2, attention: bidirectional, shift: true}",
+        "{kind: transformer, attention: block_causal}",
+        "{kind: transformer, attention: block_causal, time: adaln}",
     ],
     "loss": [
         "{kind: next_token}",
         "{kind: masked}",
         "{kind: masked, weight: schedule}",
         "{kind: masked, weight: context}",
+        "{kind: block_masked}",
     ],
     "predictor": [
         "{kind: left_to_right}",
         "{kind: unmasking}",
         "{kind: unmasking, order: entropy}",
+        "{kind: block_unmasking}",
     ],
 }
 
@@ -44,6 +53,9 @@ def spec(**blocks):
 
 def sound(collator, noise_schedule, model, loss, predictor):
     """Which combinations make sense, said independently of the schemas."""
+    blocks = collator, model, loss, predictor
+    if any("block" in block for block in blocks):
+        return all("block" in b for b in blocks) and noise_schedule != "null"
     scheduled = "rate" not in collator and "masking" in collator
     timed = "adaln" in model
     if loss == "{kind: next_token}":

@@ -1,6 +1,7 @@
 """The layers that rendered models are built from."""
 
 from xlmgen.nn.attention import Attention, causal_mask, key_mask
+from xlmgen.nn.blocks import block_diffusion_mask
 from xlmgen.nn.cache import KeyValueCache
 from xlmgen.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.nn.initialise import initialise
@@ -19,6 +20,7 @@ __all__ = [
     "Rotary",
     "SwiGLU",
     "TimeEmbedding",
+    "block_diffusion_mask",
     "causal_mask",
     "initialise",
     "key_mask",

@@ -21,12 +21,12 @@ class TimeEmbedding(nn.Module):
         )
 
     def forward(self, t: Tensor) -> Tensor:
-        """Args: t (B,). Returns: (B, width)"""
+        """Args: t (…), one time for every condition. Returns: (…, width)"""
         half = self.width // 2
         # Periods from 1/1000 of the interval up to ten times its length.
         exponents = torch.arange(half, dtype=torch.float32, device=t.device) / half
         frequencies = 1000.0 * torch.exp(-math.log(10_000.0) * exponents)
-        angles = t.float()[:, None] * frequencies
+        angles = t.float()[..., None] * frequencies
         features = torch.cat((angles.cos(), angles.sin()), dim=-1)
         return self.network(features.to(next(self.network.parameters()).dtype))
 
@@ -47,8 +47,15 @@ class Modulation(nn.Linear):
         self.parts = parts
 
     def forward(self, condition: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """Args: condition (B, width). Returns: `parts` tensors (B, 1, d_model)."""
-        return super().forward(condition)[:, None].chunk(self.parts, dim=-1)
+        """Args: condition (B, width), or (B, L, width) with one for every position.
+
+        Returns:
+            `parts` tensors (B, 1, d_model), or (B, L, d_model).
+        """
+        parts = super().forward(condition)
+        if condition.dim() == 2:
+            parts = parts[:, None]
+        return parts.chunk(self.parts, dim=-1)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xlmgen.spec.family import FamilySpec
 
-FILLING = frozenset({"masked"})
+FILLING = frozenset({"block_masked", "masked"})
 """Kinds of loss that score a part of the tokens only and need more steps for it."""
 
 

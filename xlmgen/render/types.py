@@ -15,6 +15,7 @@ from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.schemas import built_in, satisfies
 
 LETTERS = {
+    "A": "answer positions",
     "B": "rows",
     "L": "positions",
     "N": "chosen positions",

@@ -9,6 +9,15 @@ import pytest
 pytest.register_assert_rewrite(f"{__name__}.suites")
 
 from xlmgen.testing.suites.ancestral import AncestralTests  # noqa: E402
+from xlmgen.testing.suites.block_bound import BlockBoundTests  # noqa: E402
+from xlmgen.testing.suites.block_collator import (  # noqa: E402
+    BlockMaskingCollatorTests,
+)
+from xlmgen.testing.suites.block_model import BlockModelTests  # noqa: E402
+from xlmgen.testing.suites.block_unmasking import (  # noqa: E402
+    BlockAncestralTests,
+    BlockUnmaskingTests,
+)
 from xlmgen.testing.suites.causal_collator import CausalCollatorTests  # noqa: E402
 from xlmgen.testing.suites.causal_model import CausalModelTests  # noqa: E402
 from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
@@ -42,6 +51,11 @@ from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noq
 __all__ = [
     "AncestralTests",
     "BidirectionalModelTests",
+    "BlockAncestralTests",
+    "BlockBoundTests",
+    "BlockMaskingCollatorTests",
+    "BlockModelTests",
+    "BlockUnmaskingTests",
     "CausalCollatorTests",
     "CausalModelTests",
     "CollatorTests",

@@ -86,7 +86,7 @@ class MaskedOracle(Oracle):
         attended = attention_mask
         if attended is None:
             attended = torch.ones(input_ids.shape, dtype=torch.bool)
-        rows = _widened(self.toy.rows, input_ids.shape[1])
+        rows = widened(self.toy.rows, input_ids.shape[1])
         free = (input_ids == self.mask) | ~attended
         fits = (free[:, None] | (input_ids[:, None] == rows)).all(-1)  # (B, S)
         fits &= attended.sum(1)[:, None] == self.toy.lengths
@@ -109,6 +109,9 @@ class PrefixCache:
         """All tokens (B, past + L) after adding these (B, L)."""
         self.ids = torch.cat((self.ids, ids), dim=1) if self.length else ids
         return self.ids
+
+    def advance(self, length: int) -> None:
+        """What was appended counts already."""
 
     def keep(self, rows: Tensor) -> None:
         self.ids = self.ids[rows]
@@ -139,7 +142,7 @@ class CausalOracle(Oracle):
         length = aligned.shape[1]
 
         # 2. What follows each prefix, in the rows that begin with it.
-        rows = _widened(self.toy.rows, length + 1)
+        rows = widened(self.toy.rows, length + 1)
         inside = torch.arange(rows.shape[1]) < self.toy.lengths[:, None]
         rows = rows.masked_fill(~inside, -1)
         fits = (aligned[:, None] == rows[:, :length]).cumprod(-1)  # (B, S, L)
@@ -180,7 +183,7 @@ class FixedLogits(Oracle):
         return logits.clone() if at is None else logits.flatten(0, 1)[at]
 
 
-def _widened(rows: Tensor, width: int) -> Tensor:
+def widened(rows: Tensor, width: int) -> Tensor:
     """Rows (S, L) cut or filled up with −1 to (S, width)."""
     missing = max(0, width - rows.shape[1])
     return F.pad(rows, (0, missing), value=-1)[:, :width]

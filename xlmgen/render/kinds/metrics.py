@@ -28,7 +28,7 @@ def decide(family: FamilySpec) -> Metrics:
             "Cross-entropy of tokens and gaps in nats, which bounds no likelihood.",
             ('return {"cross_entropy": self.per_token()}',),
         )
-    if inserts or weight == "schedule":
+    if inserts or weight == "schedule" or kind == "block_masked":
         return Metrics(
             "Upper bounds: nats per token, perplexity, and nats per sequence.",
             (

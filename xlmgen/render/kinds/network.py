@@ -14,6 +14,8 @@ ACTIVATION_WORDS = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
 @dataclass(frozen=True)
 class Network:
     causal: bool
+    blocks: bool  # sees its own block and those before it
+    cached: bool  # has keys and values of what it has seen
     time: bool
     time_ends: str  # what the ends of time are
     stop: bool  # has a head for the decision to stop
@@ -51,11 +53,14 @@ BESIDE = {
 def decide(family: FamilySpec) -> Network:
     options = family.model.options
     causal = options["attention"] == "causal"
+    blocks = options["attention"] == "block_causal"
     time = options["time"] == "adaln"
     swiglu = options["activation"] == "swiglu"
     gap = options["gap_head"] if "gap" in options["heads"] else None
     imports = {"Attention", "Rotary", "initialise", "token_positions"}
-    imports |= {"KeyValueCache", "causal_mask"} if causal else {"key_mask"}
+    imports |= {"causal_mask"} if causal else {"key_mask"}
+    imports |= {"KeyValueCache"} if causal or blocks else set()
+    imports |= {"block_diffusion_mask"} if blocks else set()
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
     imports |= {"SwiGLU"} if swiglu else {"FeedForward"}
     imports |= {"previous"} if options["shift"] else set()
@@ -69,8 +74,11 @@ def decide(family: FamilySpec) -> Network:
     stop = "stop" in options["heads"]
     beside, beside_shape = BESIDE["stop" if stop else gap or ""]
     activation = ACTIVATION_WORDS[options["activation"]]
+    attention = options["attention"].replace("_", "-")
     return Network(
         causal=causal,
+        blocks=blocks,
+        cached=causal or blocks,
         time=time,
         time_ends="0 is nothing, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,
@@ -83,10 +91,10 @@ def decide(family: FamilySpec) -> Network:
             else f'FeedForward(d_model, ffn, activation="{options["activation"]}")'
         ),
         imports=tuple(imports),
-        description=f"{'causal' if causal else 'bidirectional'} transformer"
+        description=f"{attention} transformer"
         + (" that is told the time" if time else ""),
         summary=(
-            f"{'Causal' if causal else 'Bidirectional'} transformer, rotary positions, "
+            f"{attention.capitalize()} transformer, rotary positions, "
             f"{NORM_WORDS[options['norm']]}, {activation}"
             + ("; time-conditioned." if time else ".")
         ),

@@ -1,4 +1,4 @@
-"""Decisions of predictor kind `unmasking`."""
+"""Decisions of predictor kinds `unmasking` and `block_unmasking`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +30,15 @@ class Unmasking:
     options: tuple[Option, ...]
     stored: tuple[str, ...]  # options kept as attributes as they are
     never: tuple[str, ...]  # special tokens that are never generated
+    block: bool  # cuts the answer into blocks that it fills one after the other
+    guided: bool
     stepped: bool  # has a number of steps
     schedule: bool  # uses the noise schedule
     score: str
     noisy: bool
     window: str | None
     std_imports: tuple[str, ...]
+    canvas_module: str
     canvas_imports: tuple[str, ...]
     noise_imports: tuple[str, ...]
     sampling_imports: tuple[str, ...]
@@ -45,7 +48,8 @@ class Unmasking:
 def decide(family: FamilySpec) -> Unmasking:
     o = family.predictor.options
     time = family.model.options.get("time", "none") == "adaln"
-    order, remask, block = o["order"], o["remask"], o["block"]
+    order, remask, block = o["order"], o["remask"], o.get("block")
+    blockwise = family.predictor.kind == "block_unmasking"
     window = remask["window"] if remask else None
     loop = window is not None and window["kind"] == "loop"
     confident = order != "random"
@@ -72,7 +76,7 @@ def decide(family: FamilySpec) -> Unmasking:
             sampling |= {"entropy", "within_entropy_bound"}
         else:
             sampling |= {"even_split", "ranks"}
-    canvas = {"Canvas"}
+    canvas = {"BlockCanvas", "BlockRows"} if blockwise else {"Canvas"}
     if block:
         canvas |= {"blocks", "split_steps"} if stepped else {"blocks"}
 
@@ -88,8 +92,8 @@ def decide(family: FamilySpec) -> Unmasking:
         never.insert(0, "pad")
     return Unmasking(
         body=f"family/predictor/unmasking/{body}.jinja",
-        headline=_headline(body, block),
-        summary=_summary(body, o),
+        headline=_headline(body, blocks=block is not None or blockwise),
+        summary=_summary(body, family),
         options=options,
         stored=tuple(
             option.name
@@ -97,12 +101,15 @@ def decide(family: FamilySpec) -> Unmasking:
             if option.name not in ("temperature", "top_k", "top_p", "alpha_on")
         ),
         never=tuple(never),
+        block=block is not None,
+        guided=o.get("guidance") is not None,
         stepped=stepped,
         schedule=schedule,
         score=SCORES[order][0] if confident else "",
         noisy=noisy,
         window=window["kind"] if window else None,
         std_imports=tuple(std),
+        canvas_module="xlmgen.block_canvas" if blockwise else "xlmgen.canvas",
         canvas_imports=tuple(canvas),
         noise_imports=("loop_times",) if loop else (),
         sampling_imports=tuple(sampling),
@@ -110,17 +117,18 @@ def decide(family: FamilySpec) -> Unmasking:
     )
 
 
-def _headline(body: str, block: int | None) -> str:
+def _headline(body: str, blocks: bool) -> str:
     what = {
         "random": "masked tokens are revealed in random order",
         "first_hitting": "masked tokens are revealed one by one in random order",
         "remasking": "tokens are revealed, and masked again, at random",
         "confidence": "the tokens that the model is surest of come first",
     }[body]
-    return what + (", block by block" if block else "")
+    return what + (", block by block" if blocks else "")
 
 
-def _summary(body: str, o: Any) -> str:
+def _summary(body: str, family: FamilySpec) -> str:
+    o = family.predictor.options
     if body == "random":
         text = (
             "Ancestral sampling (arXiv:2406.07524). Exact as the steps grow: "
@@ -154,11 +162,17 @@ def _summary(body: str, o: Any) -> str:
                 "One position per step is exact, since the choice looks at the "
                 "distribution and not at the draw; several per step are a heuristic."
             )
-    if o["block"]:
+    if family.predictor.kind == "block_unmasking":
+        text += (
+            " This happens within a block; the keys and values of finished blocks are "
+            "kept (arXiv:2503.09573). A row ends with the block that holds its EOS and "
+            "leaves the batch."
+        )
+    if o.get("block"):
         text += (
             f" The answer is cut into blocks of {o['block']}, decoded left to right."
         )
-    if o["guidance"] is not None:
+    if o.get("guidance") is not None:
         text += " Classifier-free guidance contrasts with the prompt masked."
     return text
 
@@ -176,10 +190,12 @@ def _options(
 
     if stepped:
         about = "number of steps from all masked to none."
-        if o["block"]:
+        if family.predictor.kind == "block_unmasking":
+            about = "number of steps of each block from all masked to none."
+        elif o["block"]:
             about = "number of steps, divided evenly over the blocks."
         add("steps", "int", o["steps"], about)
-    if o["block"]:
+    if o.get("block"):
         add("block", "int", o["block"], "tokens per block.")
     if o["threshold"] is not None:
         about = "reveal what has at least this probability."
@@ -204,9 +220,12 @@ def _options(
         add("t_off", "float", window["t_off"], "at this time go on revealing.")
         about = "α in between; None is α at `t_on`."
         add("alpha_on", "float | None", window["alpha_on"], about)
-    if o["guidance"] is not None:
+    if o.get("guidance") is not None:
         about = "strength of the guidance; 0 is none."
         add("guidance", "float", o["guidance"], about)
+    if "max_length" in o:
+        about = "at most so long an answer, EOS included; None is the task's answer."
+        add("max_length", "int | None", o["max_length"], about)
     about = "divides the logits; 0 takes the most likely token."
     add("temperature", "float", o["temperature"], about)
     add("top_k", "int | None", o["top_k"], "draw from the k most likely tokens only.")

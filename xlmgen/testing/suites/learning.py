@@ -46,7 +46,7 @@ class LearningTests(PredictorSubject):
     @property
     def targets(self) -> list[list[int]]:
         """Answers that fill their block, with EOS or without."""
-        eos = self.spec.collator.options["eos"]
+        eos = self.spec.collator.options.get("eos", True)
         return [[*target] if eos else [*target, 5] for _, target in PAIRS]
 
     @property

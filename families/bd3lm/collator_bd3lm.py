@@ -1,0 +1,106 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""From examples to batches in which every block of tokens is hidden at its own rate.
+
+Shapes: B rows, L positions, A of them in blocks, K blocks, N masked positions.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from xlmgen.data.block_layout import (
+    block_prompt_layout,
+    lm_block_layout,
+    seq2seq_block_layout,
+)
+from xlmgen.data.layout import Example
+from xlmgen.noise import LinearSchedule, draw_block_times
+from xlmgen.tokens import Block, SpecialTokens
+
+from .types_bd3lm import Bd3lmBatch, Bd3lmPrompt
+
+
+class Bd3lmLmCollator:
+    """`[BOS] tokens [EOS] [PAD]…`; PAD fills up the last block.
+
+    Args:
+        tokens: ids of the special tokens.
+        block: lengths that the examples must fit in.
+        evaluation: draw times from the whole of (0, 1].
+    """
+
+    layout = staticmethod(lm_block_layout)
+    schedule = LinearSchedule()
+    block_size = 4
+
+    def __init__(
+        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+    ) -> None:
+        self.tokens = tokens
+        self.block = block
+        self.low, self.high = (0.0, 1.0) if evaluation else (0.001, 1.0)
+
+    def __call__(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> Bd3lmBatch:
+        clean = self.layout(examples, self.tokens, self.block, size=self.block_size)
+        answer = clean.ids[:, clean.context :]  # (B, A)
+        maskable = clean.answer[:, clean.context :]
+        rows, length = answer.shape
+        blocks = -(-length // self.block_size)
+
+        # 1. A time for every block, spread evenly over rows, blocks and the batch.
+        times = draw_block_times(rows, blocks, generator, antithetic=True)
+        times = self.low + (self.high - self.low) * times  # (B, K)
+        t = times.repeat_interleave(self.block_size, dim=1)[:, :length]  # (B, A)
+
+        # 2. Every token of a block is masked with probability 1 − α(t).
+        draws = torch.rand(answer.shape, generator=generator)
+        masked = maskable & (draws < 1 - self.schedule.alpha(t))
+        return {
+            "input_ids": answer.masked_fill(masked, self.tokens.mask),
+            "clean_ids": clean.ids,
+            "attention_mask": clean.attention_mask,
+            "maskable": maskable,
+            "masked_at": masked.flatten().nonzero().squeeze(1),
+            "t": t,
+            "span": self.high - self.low,
+            "block_size": self.block_size,
+        }
+
+
+class Bd3lmSeq2SeqCollator(Bd3lmLmCollator):
+    """`[PAD]… prompt [BOS] target [EOS] [PAD]…`: blocks begin behind BOS."""
+
+    layout = staticmethod(seq2seq_block_layout)
+
+
+class Bd3lmPredictCollator:
+    """A context, then blocks of MASK; the beginning of a sequence stands in them."""
+
+    block_size = 4
+
+    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+        self.tokens = tokens
+        self.block = block
+
+    def __call__(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> Bd3lmPrompt:
+        canvas = block_prompt_layout(examples, self.tokens, self.block)
+        return {
+            "input_ids": canvas.ids,
+            "attention_mask": canvas.attention_mask,
+            "fillable": canvas.answer,
+            "context": canvas.context,
+            "block_size": self.block_size,
+        }
+
+
+COLLATORS = {
+    "lm": Bd3lmLmCollator,
+    "seq2seq": Bd3lmSeq2SeqCollator,
+    "predict": Bd3lmPredictCollator,
+    "unconditional": Bd3lmPredictCollator,
+}

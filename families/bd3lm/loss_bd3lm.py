@@ -1,0 +1,56 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""The training objective: the bound of block diffusion.
+
+Shapes: B rows, L positions, A of them in blocks, N masked positions, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from xlmgen.noise import LinearSchedule
+from xlmgen.tokens import SpecialTokens
+
+from .types_bd3lm import Bd3lmBatch, Bd3lmLossOutput
+
+
+class Bd3lmLoss:
+    """Negative evidence lower bound in nats per token (arXiv:2503.09573, section 3).
+
+    The estimate for one block at its time t is w(t) · Σ_masked −log p(x_i | z_t, x_<b),
+    where x_<b is all that stands before the block, without noise. Its mean over t,
+    added up over the blocks, bounds −log p(x) from above. The batch divides it by the
+    number of *maskable* tokens, masked or not, so that it is in nats per token.
+    """
+
+    schedule = LinearSchedule()
+
+    def __init__(self, tokens: SpecialTokens) -> None:
+        self.tokens = tokens
+
+    def __call__(self, model: nn.Module, batch: Bd3lmBatch) -> Bd3lmLossOutput:
+        # 1. All blocks in one pass; the head runs on the masked positions only.
+        at = batch["masked_at"]  # (N,)
+        rows, length = batch["input_ids"].shape
+        logits = model(
+            batch["input_ids"],
+            batch["attention_mask"],
+            at=at,
+            clean_ids=batch["clean_ids"],
+            block_size=batch["block_size"],
+        )  # (N, V)
+        targets = batch["clean_ids"][:, -length:].flatten()[at]
+
+        # 2. A clean token is never MASK (SUBS: zero masking probability).
+        logits[:, self.tokens.mask] = -torch.inf
+        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+
+        # 3. Weigh every token by its block's time: w(t) = −α′(t) / (1 − α(t)).
+        weight = self.schedule.weight(batch["t"].flatten()[at]) * batch["span"]  # (N,)
+        row_nll = nll.new_zeros(rows).index_add(0, at // length, weight * nll)
+
+        # 4. Nats per maskable token.
+        num_tokens = batch["maskable"].sum(1)
+        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
+        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}

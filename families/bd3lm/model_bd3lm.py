@@ -1,0 +1,142 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""The network: a block-causal transformer.
+
+Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabulary.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from xlmgen.nn import (
+    Attention,
+    FeedForward,
+    KeyValueCache,
+    Rotary,
+    block_diffusion_mask,
+    initialise,
+    key_mask,
+    token_positions,
+)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each behind a norm."""
+
+    def __init__(
+        self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(d_model, bias=False)
+        self.attention = Attention(d_model, heads, kv_heads, causal=False)
+        self.feedforward_norm = nn.LayerNorm(d_model, bias=False)
+        self.feedforward = FeedForward(d_model, ffn, activation="gelu")
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        cache: KeyValueCache | None,
+        layer: int,
+    ) -> Tensor:
+        """Args: x (B, L, D). Returns: (B, L, D)"""
+        y = self.attention(self.attention_norm(x), rotary, mask, cache, layer)
+        x = x + self.dropout(y)
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+
+
+class Bd3lmModel(nn.Module):
+    """Block-causal transformer, rotary positions, layer norms, GELU.
+
+    Args:
+        vocab_size: V.
+        d_model: width of the stream.
+        layers: number of blocks.
+        heads: number of query heads.
+        kv_heads: number of key and value heads; None is as many as `heads`.
+        ffn: width of the feed-forward layers; None is the usual multiple of `d_model`.
+        dropout: share of every residual branch that is dropped in training.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        *,
+        d_model: int,
+        layers: int,
+        heads: int,
+        kv_heads: int | None = None,
+        ffn: int | None = None,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        kv_heads = kv_heads or heads
+        self.kv_heads, self.head_dim = kv_heads, d_model // heads
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.rotary = Rotary(d_model // heads, theta=10000.0)
+        self.blocks = nn.ModuleList(
+            Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(d_model, bias=False)
+        self.head = nn.Linear(d_model, vocab_size, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        initialise(self, layers)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        at: Tensor | None = None,
+        clean_ids: Tensor | None = None,
+        block_size: int = 1,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Logits of the token at each position.
+
+        Args:
+            input_ids: (B, L), one block of tokens; with `clean_ids` all blocks.
+            attention_mask: (B, L) bool, with a cache (B, cached + L), with `clean_ids`
+                like those; None attends all.
+            at: (N,) flat positions, row · L + column: run the head on these only.
+            clean_ids: (B, context + L), in training: the context and the same blocks
+                without noise. A block then sees itself and the clean blocks before it.
+            block_size: tokens per block of `clean_ids`.
+            cache: keys and values of the clean tokens before these. Those of these are
+                written behind them, and count once it is told to `advance`.
+
+        Returns:
+            (B, L, V), or (N, V) with `at`.
+        """
+        length = input_ids.shape[1]
+        if clean_ids is None:
+            past = 0 if cache is None else cache.length
+            positions = token_positions(input_ids, attention_mask, past)
+            mask = key_mask(attention_mask)
+        else:  # one pass over [noisy ‖ clean]
+            positions = token_positions(clean_ids, attention_mask)
+            positions = torch.cat((positions[:, -length:], positions), dim=1)
+            mask = block_diffusion_mask(length, clean_ids, block_size, attention_mask)
+            input_ids = torch.cat((input_ids, clean_ids), dim=1)
+        rotary = self.rotary(positions)
+        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, rotary, mask, cache, layer)
+        x = x[:, :length]  # the noisy blocks
+        x = x if at is None else x.flatten(0, 1)[at]
+        return self.head(self.norm(x))
+
+    def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
+        """An empty cache for `batch_size` rows of at most `max_length` tokens."""
+        weight = self.embedding.weight
+        return KeyValueCache(
+            len(self.blocks),
+            batch_size,
+            self.kv_heads,
+            max_length,
+            self.head_dim,
+            device=weight.device,
+            dtype=weight.dtype,
+        )

@@ -1,0 +1,162 @@
+"""Families that produce an answer block by block: their toy, batches and oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xlmgen.testing.oracle import Oracle, widened
+from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.toy import ANSWER, Toy, make_toy
+
+SIZES = (1, 2, 3)
+"""Tokens per block of the toy: every token, a last block that is shorter, one block."""
+
+
+class BlockSubject(FamilyTests):
+    """A family that cuts its answers, which have any length, into blocks."""
+
+    @property
+    def never(self) -> tuple[int, ...]:
+        return (self.tokens.bos, self.tokens.mask, self.tokens.cls)
+
+    def toy(self, *, prompted: bool = True) -> Toy:
+        return self.block_toy(self.spec.collator.options["block_size"], prompted)
+
+    def block_toy(self, size: int, prompted: bool = True) -> Toy:
+        """The toy whose last block, of `size` tokens, is filled up with PAD."""
+        prompts = [(5,), (6,), (7, self.tokens.eos)] if prompted else [()]
+        toy = make_toy(
+            self.tokens,
+            prompts=prompts,
+            lengths=range(ANSWER),
+            bos=True,
+            eos=True,
+            pads=False,
+        )
+        number = toy.answer.sum(1)
+        filled = (-(-number // size) * size).clamp(max=ANSWER)
+        start = toy.lengths - number
+        places = torch.arange(toy.rows.shape[1])
+        inside = (places >= start[:, None]) & (places < (start + filled)[:, None])
+        return replace(toy, lengths=start + filled, answer=inside)
+
+
+def entropy(toy: Toy) -> float:
+    """−Σ p log p(answer | prompt), its length included."""
+    return -float((toy.probs * answer_log_probs(toy)).sum())
+
+
+def answer_log_probs(toy: Toy) -> Tensor:
+    """(S,) log p(answer | prompt)."""
+    given = torch.stack([toy.given(prompt) for prompt in toy.prompts])  # (S, S)
+    return given.diagonal().log()
+
+
+def laid_out(toy: Toy, rows: Tensor, pad: int) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Rows of the toy with their contexts padded on the left to one width.
+
+    Returns:
+        clean ids (N, L), attended (N, L), answer (N, L), and the columns of contexts.
+    """
+    start = toy.answer.long().argmax(1)
+    context = int(start.max())
+    shift = (context - start)[rows, None]
+    places = torch.arange(context + ANSWER) - shift
+    inside = (places >= 0) & (places < toy.lengths[rows, None])
+    places = places.clamp(0, toy.rows.shape[1] - 1)
+    ids = toy.rows[rows].gather(1, places).masked_fill(~inside, pad)
+    answer = inside & (torch.arange(context + ANSWER) >= context)
+    return ids, inside, answer, context
+
+
+@dataclass
+class BlockCache:
+    """The oracle's cache: tokens that count, and tokens that were last written."""
+
+    ids: Tensor
+    written: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    @property
+    def length(self) -> int:
+        return self.ids.shape[1]
+
+    def advance(self, length: int) -> None:
+        assert self.written.shape[1] == length
+        self.ids = torch.cat((self.ids, self.written), dim=1)
+
+    def keep(self, rows: Tensor) -> None:
+        self.ids = self.ids[rows]
+
+
+class BlockOracle(Oracle):
+    """p(x_i | the visible tokens of its block and all before the block).
+
+    Behind the end of a row everything is PAD.
+    """
+
+    def __init__(
+        self,
+        toy: Toy,
+        vocab_size: int,
+        mask: int,
+        pad: int,
+        distractors: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(toy, vocab_size, distractors)
+        self.mask, self.pad = mask, pad
+
+    def new_cache(self, batch_size: int, max_length: int) -> BlockCache:
+        return BlockCache(torch.empty(batch_size, 0, dtype=torch.int64))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        at: Tensor | None = None,
+        t: Tensor | None = None,
+        clean_ids: Tensor | None = None,
+        block_size: int | None = None,
+        cache: BlockCache | None = None,
+    ) -> Tensor:
+        self.record(input_ids, t)
+        length = input_ids.shape[1]
+        if clean_ids is None or block_size is None:
+            before = input_ids[:, :0] if cache is None else cache.ids
+            if cache is not None:
+                cache.written = input_ids
+            return self.logits(self.block(before, input_ids, attention_mask), at)
+        context, parts = clean_ids.shape[1] - length, []
+        for start in range(0, length, block_size):
+            before = clean_ids[:, : context + start]
+            block = input_ids[:, start : start + block_size]
+            parts.append(self.block(before, block, attention_mask))
+        return self.logits(torch.cat(parts, dim=1), at)
+
+    def block(self, before: Tensor, block: Tensor, attended: Tensor | None) -> Tensor:
+        """(B, n, V) weights of the tokens of a block (B, n) behind others (B, P)."""
+        ids = torch.cat((before, block), dim=1)
+        width = ids.shape[1]
+        if attended is None:
+            attended = torch.ones_like(ids, dtype=torch.bool)
+        attended = attended[:, :width]
+        # 1. Every row's tokens moved to the left end.
+        aligned = ids.gather(1, (~attended).long().argsort(dim=1, stable=True))
+        number = attended.sum(1)
+
+        # 2. The rows of the toy that reach so far and agree with what is visible.
+        rows = widened(self.toy.rows, width)
+        free = (aligned == self.mask) | (torch.arange(width) >= number[:, None])
+        fits = (free[:, None] | (aligned[:, None] == rows)).all(-1)
+        fits &= self.toy.lengths >= number[:, None]
+        tokens = F.one_hot(rows.clamp(min=0), self.vocab_size).double()
+        probs = torch.einsum("bs,slv->blv", fits * self.toy.probs, tokens)
+        probs[~fits.any(1), :, self.pad] = 1
+
+        # 3. Back to the places of the block.
+        place = (attended.cumsum(1) - 1).clamp(min=0)[:, -block.shape[1] :]
+        return probs.gather(1, place[..., None].expand(-1, -1, self.vocab_size))

@@ -1,0 +1,183 @@
+"""What a network promises that sees its own block and the clean blocks before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from xlmgen.testing.blocks import SIZES, BlockSubject
+from xlmgen.testing.suites.model import call, differ, takes_time
+from xlmgen.testing.toy import seeded
+
+ROWS, CONTEXT, ANSWER = 3, 3, 5
+CLEAN = torch.randint(5, 8, (ROWS, CONTEXT + ANSWER), generator=seeded(1))
+NOISY = CLEAN[:, CONTEXT:].masked_fill(
+    torch.rand(ROWS, ANSWER, generator=seeded(2)) < 0.5, 3
+)
+LEFT_PADDED = torch.arange(CONTEXT + ANSWER) >= torch.tensor([0, 1, 2])[:, None]
+
+
+class BlockModelTests(BlockSubject):
+    """One pass over all blocks equals a pass for each; nobody sees what is later."""
+
+    @pytest.mark.parametrize("attended", [None, LEFT_PADDED])
+    @pytest.mark.parametrize("size", SIZES)
+    def test_one_pass_equals_block_after_block_behind_a_cache(
+        self, size: int, attended: Tensor | None
+    ) -> None:
+        model = self.network()
+        times = torch.rand(ROWS, -(-ANSWER // size), generator=seeded(3))
+        together = at_once(model, NOISY, CLEAN, size, attended, times)
+        apart = one_by_one(model, size, attended, times)
+        assert close(together, apart)
+
+    @pytest.mark.parametrize("size", SIZES)
+    def test_only_clean_blocks_before_a_block_reach_it(self, size: int) -> None:
+        """And all of them do; its own clean copy and later ones would be a leak."""
+        model = self.network()
+        before = at_once(model, NOISY, CLEAN, size)
+        number = torch.arange(ANSWER) // size
+        for column in range(CONTEXT + ANSWER):
+            clean = changed(CLEAN, column)
+            moved = (at_once(model, NOISY, clean, size) - before).abs().amax((0, 2))
+            own = max(-1, (column - CONTEXT) // size)
+            assert (moved[number > own] > 1e-6).all(), column
+            assert (moved[number <= own] < 1e-6).all(), column
+
+    @pytest.mark.parametrize("size", SIZES)
+    def test_noise_reaches_its_own_block_only(self, size: int) -> None:
+        model = self.network()
+        before = at_once(model, NOISY, CLEAN, size)
+        number = torch.arange(ANSWER) // size
+        for column in range(ANSWER):
+            noisy = changed(NOISY, column)
+            moved = (at_once(model, noisy, CLEAN, size) - before).abs().amax((0, 2))
+            assert (moved[number == number[column]] > 1e-6).all(), column
+            assert (moved[number != number[column]] < 1e-6).all(), column
+
+    def test_one_block_without_a_context_is_bidirectional(self) -> None:
+        """The limit of masked diffusion."""
+        model, clean = self.network(), CLEAN[:, CONTEXT:]
+        plain = call(model, NOISY, t=torch.full((ROWS,), 0.5))
+        for size in (ANSWER, ANSWER + 2):
+            times = torch.full((ROWS, 1), 0.5)
+            assert close(at_once(model, NOISY, clean, size, times=times), plain)
+
+    def test_pads_change_nothing(self) -> None:
+        """Neither on the left of a context nor blocks that a row does not have."""
+        model, size = self.network(), 2
+        alone = at_once(model, NOISY[:, :2], CLEAN[:, : CONTEXT + 2], size)
+        wide = torch.cat((torch.full((ROWS, 2), self.tokens.pad), CLEAN), dim=1)
+        places = torch.arange(wide.shape[1])
+        attended = ((places >= 2) & (places < 2 + CONTEXT + 2)).expand(ROWS, -1)
+        padded = at_once(model, NOISY, wide, size, attended)[:, :2]
+        assert close(padded, alone)
+
+    def test_head_on_chosen_positions_is_the_full_head_gathered(self) -> None:
+        model = self.network()
+        at = torch.tensor([1, ANSWER - 1, ANSWER, 2 * ANSWER + 3])
+        chosen = at_once(model, NOISY, CLEAN, 2, at=at)
+        whole = at_once(model, NOISY, CLEAN, 2)
+        torch.testing.assert_close(chosen, whole.flatten(0, 1)[at])
+
+    def test_what_is_written_to_a_cache_counts_when_it_is_told(self) -> None:
+        model = self.network()
+        cache = cache_of(model)
+        first = read(model, CLEAN[:, :CONTEXT], cache)
+        torch.testing.assert_close(first, read(model, CLEAN[:, :CONTEXT], cache))
+        cache.advance(CONTEXT)
+        assert differ(first, read(model, CLEAN[:, :CONTEXT], cache))
+
+    def test_rows_leave_a_cache(self) -> None:
+        model, going = self.network(), torch.tensor([2, 0])
+        cache = cache_of(model)
+        read(model, CLEAN[:, :CONTEXT], cache)
+        cache.advance(CONTEXT)
+        block = CLEAN[:, CONTEXT : CONTEXT + 2]
+        whole = read(model, block, cache)
+        cache.keep(going)
+        assert close(read(model, block[going], cache), whole[going])
+
+    def test_the_time_of_a_block_is_its_own(self) -> None:
+        model, size = self.network(), 2
+        if not takes_time(model):
+            pytest.skip("the network has no time input")
+        times = torch.full((ROWS, 3), 0.5)
+        before = at_once(model, NOISY, CLEAN, size, times=times)
+        for block in range(3):
+            other = times.clone()
+            other[:, block] = 0.9
+            after = at_once(model, NOISY, CLEAN, size, times=other)
+            moved = (after - before).abs().amax((0, 2))
+            here = torch.arange(ANSWER) // size == block
+            assert (moved[here] > 1e-6).all()
+            assert (moved[~here] < 1e-6).all()
+
+
+def at_once(
+    model: nn.Module,
+    noisy: Tensor,
+    clean: Tensor,
+    size: int,
+    attended: Tensor | None = None,
+    times: Tensor | None = None,
+    *,
+    at: Tensor | None = None,
+) -> Tensor:
+    """All blocks in one pass; times (B, K) are of blocks."""
+    if times is None:
+        times = torch.full((len(noisy), -(-noisy.shape[1] // size)), 0.5)
+    t = times.repeat_interleave(size, dim=1)[:, : noisy.shape[1]]
+    return call(
+        model, noisy, attended, t=t, at=at, clean_ids=clean, block_size=size
+    ).detach()
+
+
+def one_by_one(
+    model: nn.Module, size: int, attended: Tensor | None, times: Tensor
+) -> Tensor:
+    """Every block behind a cache of the clean tokens before it."""
+    cache, parts, width = cache_of(model), [], CONTEXT
+    read(model, CLEAN[:, :width], cache, attended)
+    cache.advance(width)
+    for block, start in enumerate(range(0, ANSWER, size)):
+        noisy = NOISY[:, start : start + size]
+        parts.append(read(model, noisy, cache, attended, times[:, block]))
+        clean = CLEAN[:, width : width + size]
+        read(model, clean, cache, attended)
+        cache.advance(clean.shape[1])
+        width += size
+    return torch.cat(parts, dim=1)
+
+
+def read(
+    model: nn.Module,
+    ids: Tensor,
+    cache: Any,
+    attended: Tensor | None = None,
+    t: Tensor | None = None,
+) -> Tensor:
+    """A pass over tokens behind a cache; those without noise are at time 0."""
+    mask = None if attended is None else attended[:, : cache.length + ids.shape[1]]
+    t = torch.zeros(len(ids)) if t is None else t
+    return call(model, ids, mask, t=t, cache=cache).detach()
+
+
+def cache_of(model: nn.Module) -> Any:
+    make: Any = model.new_cache
+    return make(ROWS, CONTEXT + ANSWER)
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    """Whether two ways of computing the same logits agree."""
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def changed(ids: Tensor, column: int) -> Tensor:
+    """The ids with another token in one column."""
+    other = ids.clone()
+    other[:, column] = torch.where(ids[:, column] == 7, 5, 7)
+    return other
