@@ -35,6 +35,14 @@ def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> 
     return (log_probs - noise.log()).argmax(-1)
 
 
+def exclude(logits: Tensor, ids: Iterable[int]) -> Tensor:
+    """Set the logits of these ids to −∞. (…, V) → (…, V)"""
+    excluded = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
+    for token in ids:  # one by one: a list of them would wait for the device
+        excluded[token] = True
+    return logits.masked_fill(excluded, -torch.inf)
+
+
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
     """Set all but the k largest logits of every row to −∞. (N, V) → (N, V)"""
     kth = logits.topk(min(k, logits.shape[-1])).values[..., -1:]
@@ -72,11 +80,7 @@ class TokenSampler:
 
     def allowed(self, logits: Tensor) -> Tensor:
         """Float64 log-probabilities of the ids that can be generated. (N, V)"""
-        logits = logits.double()
-        if self.never:
-            never = torch.tensor(self.never, device=logits.device)
-            logits = logits.index_fill(-1, never, -torch.inf)
-        return logits.log_softmax(-1)
+        return exclude(logits.double(), self.never).log_softmax(-1)
 
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None

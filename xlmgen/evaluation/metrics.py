@@ -8,8 +8,13 @@ from torchmetrics import Metric
 
 
 class NllMetric(Metric):
-    """Adds up `nll` and `num_tokens` of what a loss returned, over rows and ranks."""
+    """Adds up `nll` and `num_tokens` of what a loss returned, over rows and ranks.
 
+    A subclass may name two others, where the loss that is minimised is no likelihood
+    but comes with one.
+    """
+
+    nll, num_tokens = "nll", "num_tokens"
     full_state_update = False
     total_nll: Tensor
     total_tokens: Tensor
@@ -23,9 +28,9 @@ class NllMetric(Metric):
 
     def update(self, output: Mapping[str, Tensor]) -> None:
         """Args: output with `nll` (B,) in nats and `num_tokens` (B,)."""
-        self.total_nll += output["nll"].sum()
-        self.total_tokens += output["num_tokens"].sum()
-        self.total_rows += len(output["nll"])
+        self.total_nll += output[self.nll].sum()
+        self.total_tokens += output[self.num_tokens].sum()
+        self.total_rows += len(output[self.nll])
 
     def per_token(self) -> Tensor:
         """Mean nats per token: every token counts the same, whatever its batch."""

@@ -7,6 +7,7 @@ from xlmgen.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.nn.initialise import initialise
 from xlmgen.nn.qwen2 import Qwen2Attention, Qwen2MLP
 from xlmgen.nn.rotary import Rotary, token_positions
+from xlmgen.nn.segments import segment_logsumexp, segment_sum
 from xlmgen.nn.shift import previous
 from xlmgen.nn.time import Modulation, TimeEmbedding, modulate
 
@@ -26,5 +27,7 @@ __all__ = [
     "key_mask",
     "modulate",
     "previous",
+    "segment_logsumexp",
+    "segment_sum",
     "token_positions",
 ]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from xlmgen.render import experiments, suites, types
-from xlmgen.render.kinds import DECISIONS
+from xlmgen.render.kinds import DECISIONS, metrics
 from xlmgen.render.kinds.schedule import schedule_code
 from xlmgen.render.plan import BLOCKS
 from xlmgen.spec.family import FamilySpec, Part
@@ -27,6 +27,7 @@ def context(family: FamilySpec) -> dict[str, Any]:
     * `sizes`: size name to its numbers.
     * `schedule`: the noise schedule as code, the linear one where the spec names none.
     * `types`: the fields of its batches and of what its loss returns.
+    * `metrics`: what is reported of its loss.
     * `suites`: what its rendered tests inherit, by block.
     * `experiments`: what its experiments are set to.
     * what the kinds of this family decide: see `xlmgen.render.kinds`.
@@ -48,6 +49,7 @@ def context(family: FamilySpec) -> dict[str, Any]:
         "sizes": family.sizes,
         "schedule": schedule_code(family),
         "types": types.decide(family),
+        "metrics": metrics.decide(family),
         "suites": suites.decide(family),
         "size_keys": [
             key

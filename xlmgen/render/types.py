@@ -20,6 +20,8 @@ LETTERS = {
     "L": "positions",
     "N": "chosen positions",
     "P": "prompt positions",
+    "S": "slots",
+    "D": "dropped tokens",
 }
 
 

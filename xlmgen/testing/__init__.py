@@ -24,6 +24,9 @@ from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
 from xlmgen.testing.suites.confidence_order import ConfidenceOrderTests  # noqa: E402
 from xlmgen.testing.suites.context_weight import ContextWeightTests  # noqa: E402
 from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
+from xlmgen.testing.suites.dropping_collator import DroppingCollatorTests  # noqa: E402
+from xlmgen.testing.suites.insertion import InsertionPredictorTests  # noqa: E402
+from xlmgen.testing.suites.insertion_loss import InsertionLossTests  # noqa: E402
 from xlmgen.testing.suites.learning import LearningTests  # noqa: E402
 from xlmgen.testing.suites.left_to_right import LeftToRightTests  # noqa: E402
 from xlmgen.testing.suites.likelihood import LikelihoodTests  # noqa: E402
@@ -62,9 +65,12 @@ __all__ = [
     "ConfidenceOrderTests",
     "ContextWeightTests",
     "DiffusionBoundTests",
+    "DroppingCollatorTests",
     "GapHeadTests",
     "GuidanceTests",
     "InsertionLawTests",
+    "InsertionLossTests",
+    "InsertionPredictorTests",
     "LearningTests",
     "LeftToRightTests",
     "LikelihoodTests",

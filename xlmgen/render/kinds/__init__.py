@@ -9,10 +9,11 @@ from typing import Any
 
 from xlmgen.render.kinds import (
     block_masking,
+    dropping,
+    insertion,
     mask_and_delete,
     mask_and_insert,
     masking,
-    metrics,
     network,
     qwen2,
     unmasking,
@@ -22,14 +23,13 @@ from xlmgen.spec.family import FamilySpec
 # (block, kind) → the name that the template knows the decisions by, and who decides.
 DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
     ("collator", "block_masking"): ("block_masking", block_masking.decide),
+    ("collator", "dropping"): ("dropping", dropping.decide),
     ("collator", "mask_and_delete"): ("deleting", mask_and_delete.decide),
     ("collator", "masking"): ("masking", masking.decide),
-    ("loss", "mask_and_insert"): ("metrics", metrics.decide),
-    ("loss", "block_masked"): ("metrics", metrics.decide),
-    ("loss", "masked"): ("metrics", metrics.decide),
-    ("loss", "next_token"): ("metrics", metrics.decide),
+    ("loss", "insertion"): ("objective", insertion.decide_loss),
     ("model", "qwen2"): ("network", qwen2.decide),
     ("model", "transformer"): ("network", network.decide),
+    ("predictor", "insertion"): ("insertion", insertion.decide_predictor),
     ("predictor", "mask_and_insert"): ("inserting", mask_and_insert.decide),
     ("predictor", "block_unmasking"): ("unmasking", unmasking.decide),
     ("predictor", "unmasking"): ("unmasking", unmasking.decide),

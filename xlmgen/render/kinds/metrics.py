@@ -9,10 +9,16 @@ from xlmgen.spec.family import FamilySpec
 class Metrics:
     summary: str
     lines: tuple[str, ...]  # the body of `compute`
+    sums: tuple[str, str] = ("nll", "num_tokens")  # of the loss's output, to divide
 
 
 def decide(family: FamilySpec) -> Metrics:
     kind, weight = family.loss.kind, family.loss.options.get("weight")
+    bounds = (
+        "bound = self.per_token()",
+        'bounds = {"nll_bound": bound, "perplexity_bound": bound.exp()}',
+        'return bounds | {"sequence_nll_bound": self.per_sequence()}',
+    )
     if kind == "next_token":
         return Metrics(
             "Exact: nats per token, perplexity, and nats per sequence.",
@@ -30,12 +36,14 @@ def decide(family: FamilySpec) -> Metrics:
         )
     if inserts or weight == "schedule" or kind == "block_masked":
         return Metrics(
-            "Upper bounds: nats per token, perplexity, and nats per sequence.",
-            (
-                "bound = self.per_token()",
-                'bounds = {"nll_bound": bound, "perplexity_bound": bound.exp()}',
-                'return bounds | {"sequence_nll_bound": self.per_sequence()}',
-            ),
+            "Upper bounds: nats per token, perplexity, and nats per sequence.", bounds
+        )
+    if kind == "insertion":
+        return Metrics(
+            "Upper bounds: nats per decision (an insertion or the stop), perplexity, "
+            "and nats per sequence.",
+            bounds,
+            sums=("bound", "num_decisions"),
         )
     if weight != "none":
         return Metrics(

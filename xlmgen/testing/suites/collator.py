@@ -121,6 +121,7 @@ class CollatorTests(CollatorSubject):
         for use in set(self.family.collators) & {"predict", "seq2seq"}:
             batch = self.collate(use, [example])
             ids = batch.get("clean_ids", batch["input_ids"])[0].tolist()
+            ids = ids[ids[0] == self.tokens.cls :]
             assert ids[: len(example["prompt"])] == example["prompt"]
 
     def test_one_row_is_a_batch(self) -> None:

@@ -1,0 +1,136 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""From examples to batches in which some tokens are missing.
+
+Shapes: B rows, L positions, S slots, D dropped tokens.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from xlmgen.data.dropping import close_gaps, random_subset
+from xlmgen.data.layout import (
+    Example,
+    Layout,
+    infill_layout,
+    lm_layout,
+    masked_prompt_layout,
+    seq2seq_layout,
+)
+from xlmgen.tokens import Block, SpecialTokens
+
+from .types_ilm import IlmBatch, IlmPrompt
+
+
+class IlmLmCollator:
+    """`[CLS] BOS tokens`, some of the tokens left out.
+
+    Args:
+        tokens: ids of the special tokens.
+        block: lengths that the examples must fit in; CLS is not counted.
+        evaluation: changes nothing here, where all is drawn alike.
+    """
+
+    layout = staticmethod(lm_layout)
+
+    def __init__(
+        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+    ) -> None:
+        self.tokens = tokens
+        self.block = block
+
+    def __call__(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> IlmBatch:
+        clean = self.layout(
+            examples,
+            self.tokens,
+            self.block,
+            bos=True,
+            eos=False,
+            pad_to_block=False,
+        )
+        # 1. Of n tokens N ~ U{0, …, n} are dropped, every subset of that size alike.
+        length = clean.answer.sum(1)  # (B,)
+        draws = torch.rand(len(examples), dtype=torch.float64, generator=generator)
+        number = (draws * (length + 1)).long()
+        dropped = random_subset(clean.answer, number, generator)  # (B, L)
+
+        # 2. The gaps are closed; each dropped token belongs to the slot on its left.
+        kept = close_gaps(clean, dropped, self.tokens)
+        return {
+            "input_ids": kept.ids,
+            "attention_mask": kept.attention_mask,
+            "slot_at": kept.slots.flatten().nonzero().squeeze(1),
+            "target_slot": kept.slot_of_dropped,
+            "target_ids": clean.ids[dropped],
+            "num_dropped": number,
+            "answer_length": length,
+        }
+
+
+class IlmSeq2SeqCollator(IlmLmCollator):
+    """`[CLS] prompt BOS target`: the prompt is never dropped."""
+
+    layout = staticmethod(seq2seq_layout)
+
+
+class IlmInfillCollator(IlmLmCollator):
+    """A sequence with holes: what is given is never dropped, and has no slots."""
+
+    layout = staticmethod(infill_layout)
+
+
+class IlmPredictCollator:
+    """`[CLS] prompt BOS`; without a block for prompts `[CLS] BOS prompt`."""
+
+    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+        self.tokens = tokens
+        self.block = block
+
+    def __call__(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> IlmPrompt:
+        whole = self.layout(examples)
+        given = close_gaps(whole, whole.answer, self.tokens)
+        return {
+            "input_ids": given.ids,
+            "attention_mask": given.attention_mask,
+            "slots": given.slots,
+            "room": self.room(whole),
+        }
+
+    def layout(self, examples: Sequence[Example]) -> Layout:
+        return masked_prompt_layout(examples, self.tokens, self.block, bos=True)
+
+    def room(self, whole: Layout) -> Tensor:
+        return whole.answer.sum(1)
+
+
+class IlmPredictInfillCollator(IlmPredictCollator):
+    """A sequence without what is in its holes."""
+
+    def layout(self, examples: Sequence[Example]) -> Layout:
+        return infill_layout(
+            examples,
+            self.tokens,
+            self.block,
+            bos=True,
+            eos=False,
+            pad_to_block=False,
+        )
+
+    def room(self, whole: Layout) -> Tensor:
+        return self.block.answer - (whole.attended & ~whole.answer).sum(1)
+
+
+COLLATORS = {
+    "lm": IlmLmCollator,
+    "seq2seq": IlmSeq2SeqCollator,
+    "infill": IlmInfillCollator,
+    "predict": IlmPredictCollator,
+    "predict_infill": IlmPredictInfillCollator,
+    "unconditional": IlmPredictCollator,
+}

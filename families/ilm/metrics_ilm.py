@@ -1,0 +1,19 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""What is reported of the loss, accumulated over batches on the device."""
+
+from torch import Tensor
+
+from xlmgen.evaluation.metrics import NllMetric
+
+
+class IlmMetrics(NllMetric):
+    """Upper bounds: nats per decision (an insertion or the stop), perplexity, and nats
+    per sequence."""
+
+    nll, num_tokens = "bound", "num_decisions"
+
+    def compute(self) -> dict[str, Tensor]:
+        bound = self.per_token()
+        bounds = {"nll_bound": bound, "perplexity_bound": bound.exp()}
+        return bounds | {"sequence_nll_bound": self.per_sequence()}

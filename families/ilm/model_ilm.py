@@ -1,0 +1,111 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""The network: a bidirectional transformer.
+
+Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabulary.
+"""
+
+from torch import Tensor, nn
+
+from xlmgen.nn import (
+    Attention,
+    FeedForward,
+    Rotary,
+    initialise,
+    key_mask,
+    token_positions,
+)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each behind a norm."""
+
+    def __init__(
+        self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(d_model, bias=False)
+        self.attention = Attention(d_model, heads, kv_heads, causal=False)
+        self.feedforward_norm = nn.LayerNorm(d_model, bias=False)
+        self.feedforward = FeedForward(d_model, ffn, activation="gelu")
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+    ) -> Tensor:
+        """Args: x (B, L, D). Returns: (B, L, D)"""
+        y = self.attention(self.attention_norm(x), rotary, mask)
+        x = x + self.dropout(y)
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+
+
+class IlmModel(nn.Module):
+    """Bidirectional transformer, rotary positions, layer norms, GELU.
+
+    Args:
+        vocab_size: V.
+        d_model: width of the stream.
+        layers: number of blocks.
+        heads: number of query heads.
+        kv_heads: number of key and value heads; None is as many as `heads`.
+        ffn: width of the feed-forward layers; None is the usual multiple of `d_model`.
+        dropout: share of every residual branch that is dropped in training.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        *,
+        d_model: int,
+        layers: int,
+        heads: int,
+        kv_heads: int | None = None,
+        ffn: int | None = None,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        kv_heads = kv_heads or heads
+        self.embedding = nn.Embedding(vocab_size, d_model)
+        self.rotary = Rotary(d_model // heads, theta=10000.0)
+        self.blocks = nn.ModuleList(
+            Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(d_model, bias=False)
+        self.head = nn.Linear(d_model, vocab_size, bias=False)
+        self.stop = nn.Linear(d_model, 2)
+        self.dropout = nn.Dropout(dropout)
+        initialise(self, layers)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        at: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of the token at each position, and whether the row is complete.
+
+        Args:
+            input_ids: (B, L).
+            attention_mask: (B, L) bool; None attends all.
+            at: (N,) flat positions, row · L + column: run the head on these only.
+            positions: (B, L) the place of each token in its row; None is the order in
+                which they come.
+
+        Returns:
+            (B, L, V), or (N, V) with `at`; and (B, 2), of going on and stopping.
+        """
+        if positions is None:
+            positions = token_positions(input_ids, attention_mask)
+        rotary = self.rotary(positions)
+        mask = key_mask(attention_mask)
+        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
+        for block in self.blocks:
+            x = block(x, rotary, mask)
+        x = self.norm(x)
+        logits = self.head(x if at is None else x.flatten(0, 1)[at])
+        return logits, self.stop(x[:, 0])

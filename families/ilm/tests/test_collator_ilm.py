@@ -1,0 +1,11 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""Holds the collators to what their batches say."""
+
+from pathlib import Path
+
+from xlmgen.testing import CollatorTests, DroppingCollatorTests
+
+
+class TestIlmCollator(CollatorTests, DroppingCollatorTests):
+    folder = Path(__file__).parents[1]

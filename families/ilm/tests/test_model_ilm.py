@@ -1,0 +1,11 @@
+# Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
+# or edit this file: xlmgen never overwrites an edit.
+"""Holds the network to its contract."""
+
+from pathlib import Path
+
+from xlmgen.testing import BidirectionalModelTests, ModelTests, StopHeadTests
+
+
+class TestIlmModel(ModelTests, BidirectionalModelTests, StopHeadTests):
+    folder = Path(__file__).parents[1]

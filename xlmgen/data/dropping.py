@@ -1,0 +1,90 @@
+"""Rows with tokens left out: what is kept, and behind which token the rest is missing.
+
+Shapes: B rows, L positions of the whole row, W of the kept one, D dropped tokens.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from xlmgen.data.layout import Example, Layout
+from xlmgen.errors import UserError
+from xlmgen.sampling import ranks
+from xlmgen.tokens import SpecialTokens
+
+
+class Kept(NamedTuple):
+    """What is left of rows, closed up behind CLS and padded on the right."""
+
+    ids: Tensor  # (B, W) int64
+    attention_mask: Tensor | None  # (B, W) bool; None when there are no pads
+    slots: Tensor  # (B, W) bool, tokens behind which the answer has a place
+    slot_of_dropped: Tensor  # (D,) int64, which of the slots, all rows counted through
+
+
+def random_subset(
+    among: Tensor, number: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """Choose `number` (B,) true places of `among` (B, L), every subset alike.
+
+    Returns:
+        (B, L) bool
+    """
+    draws = torch.rand(among.shape, dtype=torch.float64, generator=generator)
+    return among & (ranks(draws.masked_fill(~among, -1)) < number[:, None])
+
+
+def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
+    """Leave out the tokens at `dropped` (B, L) and put CLS in front.
+
+    There is a slot behind every kept token of the answer, and behind a given token that
+    the answer, or a part of it, begins behind. A dropped token belongs to the slot of
+    the nearest kept token on its left.
+    """
+    kept = whole.attended & ~dropped
+    opens = whole.answer.clone()
+    opens[:, :-1] |= whole.answer[:, 1:]
+    row, column = kept.nonzero(as_tuple=True)
+    place = kept.cumsum(1)[row, column]  # CLS is at 0
+    length = kept.sum(1) + 1
+    width = int(length.max())
+
+    ids = torch.full((len(length), width), tokens.pad)
+    ids[:, 0] = tokens.cls
+    ids[row, place] = whole.ids[row, column]
+    slots = torch.zeros(ids.shape, dtype=torch.bool)
+    slots[row, place] = opens[row, column]
+    attended = torch.arange(width) < length[:, None]
+    # Counting slots from left to right, a dropped token's is the last one so far.
+    so_far = (kept & opens).flatten().cumsum(0) - 1
+    return Kept(
+        ids,
+        None if bool(attended.all()) else attended,
+        slots,
+        so_far[dropped.flatten()],
+    )
+
+
+def with_given_end(layout: Layout, eos: int) -> Layout:
+    """The same rows, the last token of each being an EOS that is given."""
+    rows, last = torch.arange(len(layout.ids)), layout.attended.sum(1) - 1
+    ids, answer = layout.ids.clone(), layout.answer.clone()
+    ids[rows, last] = eos
+    answer[rows, last] = False
+    return layout._replace(ids=ids, answer=answer)
+
+
+def refuse_packed(examples: Sequence[Example]) -> None:
+    """For a family that gives every row one EOS.
+
+    Raises:
+        UserError: the rows are a packed stream's, with an EOS after every document.
+    """
+    if any(example.get("packed", False) for example in examples):
+        raise UserError(
+            "packed rows hold an EOS after every document, and this family's collator "
+            "has one EOS, which is given, at the end of a row",
+            "set packing: none in the task, or eos: false in the family's collator",
+        )

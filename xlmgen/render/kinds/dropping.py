@@ -1,0 +1,29 @@
+"""Decisions of collator kind `dropping`."""
+
+from dataclasses import dataclass
+
+from xlmgen.spec.family import FamilySpec
+
+
+@dataclass(frozen=True)
+class Dropping:
+    end: str  # what stands at the end of every row
+    imports: tuple[str, ...]  # from xlmgen.data.dropping
+    layouts: tuple[str, ...]  # from xlmgen.data.layout
+
+
+def decide(family: FamilySpec) -> Dropping:
+    eos = family.collator.options["eos"]
+    given_end = ("refuse_packed", "with_given_end") if eos else ()
+    return Dropping(
+        end=" EOS" if eos else "",
+        imports=("close_gaps", "random_subset", *given_end),
+        layouts=(
+            "Example",
+            "Layout",
+            "infill_layout",
+            "lm_layout",
+            "masked_prompt_layout",
+            "seq2seq_layout",
+        ),
+    )

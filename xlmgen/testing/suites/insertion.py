@@ -1,0 +1,412 @@
+"""Generation by inserting one token after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from xlmgen.sampling import Generation
+from xlmgen.testing.insertion import (
+    FixedInsertions,
+    InsertionSubject,
+    State,
+    Table,
+    decisions,
+    law,
+)
+from xlmgen.testing.oracle import DISTRACTING, IMPOSSIBLE, Oracle
+from xlmgen.testing.statistics import p_value
+from xlmgen.testing.suites.model import outputs
+from xlmgen.testing.suites.predictor import (
+    LEAST,
+    PROMPTS,
+    Batch,
+    PredictorSubject,
+    Prompts,
+    only,
+)
+from xlmgen.testing.toy import ANSWER, Toy, seeded
+
+REPEAT = 3000
+ROOM = ANSWER + 1
+"""More than the longest answer of a toy, so that stopping is decided and not forced."""
+
+
+class InsertionPredictorTests(InsertionSubject, PredictorSubject):
+    """Samples follow the process; only slots grow; rows stop for themselves."""
+
+    @pytest.mark.parametrize("fixed", [True, False])
+    def test_samples_follow_the_distribution(self, fixed: bool) -> None:
+        """Of the data where stops are drawn, or where length leaves no doubt."""
+        toy = self.toy(fixed=fixed)
+        prompts = sorted(set(toy.prompts))
+        out = self.generate(self.oracle(toy), self.prompts(prompts, REPEAT))
+        for place, prompt in enumerate(prompts):
+            expected = law(self.table(toy), self.state(prompt), self.threshold)
+            if fixed or self.threshold is None:
+                given = self.data(toy, prompt)
+                assert all(abs(expected[s] - p) < 1e-9 for s, p in given.items())
+            self.check(self.drawn(out, place), expected)
+
+    def test_an_uncorrected_network_prefers_short_rows(self) -> None:
+        """Exactly p / (n + 1) where stops are drawn."""
+        toy = self.toy()
+        batch = self.prompts([(5,)], REPEAT)
+        out = self.generate(self.insertion_oracle(toy, corrected=False), batch)
+        table = self.table(toy, corrected=False)
+        expected = law(table, self.state((5,)), self.threshold)
+        if self.threshold is None:
+            short = {s: p / (1 + self.size(s)) for s, p in self.data(toy, (5,)).items()}
+            total = sum(short.values())
+            assert all(abs(expected[s] - p / total) < 1e-9 for s, p in short.items())
+        self.check(self.drawn(out, 0), expected)
+
+    def test_greedy_equals_a_loop_that_lays_every_row_out_anew(self) -> None:
+        """Each row on its own, its tokens in order, without positions or padding."""
+        model = StopsAt(self.network(), length=8)
+        for batch in (self.prompts([(5,), (6, 7, 5), (7, 2), ()]), self.holes()):
+            batch["room"] = torch.full_like(batch["room"], 6)
+            out = self.generate(model, batch, **self.greedy)
+            for row in range(len(batch["input_ids"])):
+                ids, slots = given(batch, row)
+                made = [False] * len(ids)
+                while len(ids) < 8 and sum(made) < 6:
+                    logits = outputs(model.inner, torch.tensor([ids]))[0][0].detach()
+                    logits[:, list(self.never)] = -torch.inf
+                    logits[~torch.tensor(slots)] = -torch.inf
+                    slot, token = self.best(logits)
+                    ids.insert(slot + 1, token)
+                    slots.insert(slot + 1, True)
+                    made.insert(slot + 1, True)
+                width = len(ids)
+                assert out.ids[row, :width].tolist() == ids
+                assert out.generated[row, :width].tolist() == made
+                assert (out.ids[row, width:] == self.tokens.pad).all()
+                assert not out.generated[row, width:].any()
+
+    def test_holes_grow_and_nothing_else(self) -> None:
+        batch = self.holes()
+        for seed in range(10):
+            out = self.generate(StopsAt(self.network(seed), 9), batch, seed=seed)
+            for row in range(len(batch["input_ids"])):
+                ids, slots = given(batch, row)
+                grown = self.groups(out, row, len(ids))
+                assert [own for own, _ in grown] == ids
+                assert all(
+                    s or not new for (_, new), s in zip(grown, slots, strict=True)
+                )
+                assert sum(len(new) for _, new in grown) > 0
+
+    def test_answers_stand_between_bos_and_the_end(self) -> None:
+        end = [self.tokens.eos] * self.eos
+        out = self.generate(self.oracle(self.toy()), self.prompts(PROMPTS, repeat=50))
+        for row, (ids, made) in enumerate(zip(out.ids, out.generated, strict=True)):
+            start = [self.tokens.cls, *PROMPTS[row // 50], self.tokens.bos]
+            answer = ids[made].tolist()
+            line = start + answer + end
+            assert ids.tolist() == line + [self.tokens.pad] * (len(ids) - len(line))
+
+    @pytest.mark.parametrize("probability", [0.0, 0.3, 0.85, 0.95, 1.0])
+    def test_rows_stop_as_the_stop_head_says(self, probability: float) -> None:
+        logits = torch.zeros(self.tokens.vocab_size)
+        model = FixedInsertions(self.toy(), logits, probability)
+        out = self.generate(model, self.prompts([(5,)], REPEAT))
+        lengths = out.generated.sum(1).bincount(minlength=ROOM + 1)
+        if self.threshold is None:
+            stop = probability
+        else:
+            stop = float(probability >= self.threshold)
+        law = torch.tensor([stop * (1 - stop) ** n for n in range(ROOM)])
+        law = torch.cat((law, 1 - law.sum(0, keepdim=True))).clamp(min=0)
+        assert p_value(lengths, law) > LEAST
+
+    def test_finished_rows_leave_the_batch(self) -> None:
+        toy = self.toy()
+        model = self.oracle(toy)
+        batch = self.prompts([(5,)], repeat=200)
+        out = self.generate(model, batch)
+        answers = out.generated.sum(1)
+        width = batch["input_ids"].shape[1]
+        for step, shape in enumerate(model.shapes):
+            assert shape == ((answers >= step).sum(), width + step)
+
+    def test_rows_stop_when_they_are_full(self) -> None:
+        model = FixedInsertions(self.toy(), torch.zeros(self.tokens.vocab_size))
+        batch = self.prompts(PROMPTS) | {"room": torch.tensor([3, 0, 1])}
+        out = self.generate(model, batch)
+        assert out.generated.sum(1).tolist() == [3, 0, 1]
+        assert out.forward_passes == 3
+        assert [shape[0] for shape in model.shapes] == [2, 1, 1]
+        out = self.generate(model, batch, max_new_tokens=2)
+        assert out.generated.sum(1).tolist() == [2, 0, 1]
+
+    def test_nothing_to_fill_takes_no_pass(self) -> None:
+        batch = self.prompts(PROMPTS)
+        nowhere = batch | {"slots": torch.zeros_like(batch["slots"])}
+        full = batch | {"room": torch.zeros_like(batch["room"])}
+        for same in (nowhere, full):
+            out = self.generate(self.network(), same)
+            assert out.forward_passes == 0
+            assert not out.generated.any()
+            width = batch["input_ids"].shape[1]
+            assert out.ids[:, :width].equal(batch["input_ids"])
+
+    def test_trace_tells_the_order_of_insertion(self) -> None:
+        batch = self.holes()
+        out = self.generate(StopsAt(self.network(), 9), batch, trace=True)
+        assert out.trace is not None
+        for row in range(len(batch["input_ids"])):
+            here = out.trace.row == row
+            steps = out.trace.step[here].tolist()
+            assert steps == list(range(int(out.generated[row].sum())))
+
+    def test_slot_and_token_are_drawn_as_the_options_say(self) -> None:
+        """One insertion into three slots, against probabilities added up by hand."""
+        size, (first, second, third) = self.tokens.vocab_size, SLOTS
+        logits = torch.randn(5, size, generator=seeded(4)) * 1.5
+        logits[first, 5], logits[first, 6], logits[second, 7] = 1.6, 1.2, 2.1
+        logits[[p for p in range(5) if p not in SLOTS]] = 9.0
+        probs = logits[[first, second, third]].double().exp()
+        probs[:, list(self.never)] = 0
+        for numbers in OPTIONS + (SLOT_OPTIONS if self.slot_first else []):
+            expected = self.pairs(probs / probs.sum(), **numbers)
+            found = self.first_pairs(logits, **numbers)
+            assert p_value(found, expected) > LEAST, numbers
+
+    def first_pairs(self, logits: Tensor, **numbers: Any) -> Tensor:
+        """Counts (3, V) of slot and token of one insertion into `CLS BOS 5 6 7`."""
+        tokens = self.tokens
+        ids = torch.tensor([[tokens.cls, tokens.bos, 5, 6, 7]]).repeat(REPEAT, 1)
+        slots = torch.zeros(ids.shape, dtype=torch.bool)
+        slots[:, list(SLOTS)] = True
+        batch = {
+            "input_ids": ids,
+            "attention_mask": None,
+            "slots": slots,
+            "room": torch.ones(REPEAT, dtype=torch.int64),
+        }
+        out = self.generate(FixedInsertions(self.toy(), logits), batch, **numbers)
+        place = out.generated.long().argmax(1)
+        token = out.ids[out.generated]
+        slot = torch.tensor([SLOTS.index(p - 1) for p in place.tolist()])
+        cells = (slot * tokens.vocab_size + token).bincount(
+            minlength=3 * tokens.vocab_size
+        )
+        return cells.view(3, -1)
+
+    def pairs(
+        self,
+        probs: Tensor,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        slot_temperature: float = 1.0,
+        slot_top_k: int | None = None,
+        slot_top_p: float | None = None,
+    ) -> Tensor:
+        """(3, V) probabilities of the pairs, given those of the network."""
+        if not self.slot_first:
+            drawn = confined(probs.flatten(), temperature, top_k, top_p)
+            return drawn.view_as(probs)
+        slots = confined(probs.sum(1), slot_temperature, slot_top_k, slot_top_p)
+        rows = [confined(row / row.sum(), temperature, top_k, top_p) for row in probs]
+        return slots[:, None] * torch.stack(rows)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        plain = super().plain
+        if self.slot_first:
+            plain |= {"slot_temperature": 1.0, "slot_top_k": None, "slot_top_p": None}
+        return plain
+
+    @property
+    def greedy(self) -> dict[str, Any]:
+        slots = {"slot_temperature": 0.0} if self.slot_first else {}
+        return {"temperature": 0.0, **slots}
+
+    @property
+    def slot_first(self) -> bool:
+        return bool(self.spec.predictor.options["draw"] == "slot_first")
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability from which on a row stops; None where it is drawn."""
+        options = self.spec.predictor.options
+        if options["stop"] == "sample":
+            return None
+        return float(options["stop_threshold"])
+
+    def prompts(self, prompts: Prompts, repeat: int = 1) -> Batch:
+        """`CLS prompt BOS [EOS]`, padded on the right, with a slot behind BOS."""
+        tokens, end = self.tokens, [self.tokens.eos] * self.eos
+        rows = [[tokens.cls, *prompt, tokens.bos, *end] for prompt in prompts]
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [tokens.pad] * (width - len(row)) for row in rows])
+        attended = torch.tensor(
+            [[c < len(row) for c in range(width)] for row in rows]
+        ).repeat_interleave(repeat, 0)
+        ids = ids.repeat_interleave(repeat, 0)
+        return {
+            "input_ids": ids,
+            "attention_mask": None if attended.all() else attended,
+            "slots": ids == tokens.bos,
+            "room": torch.full((len(ids),), ROOM),
+        }
+
+    def holes(self) -> Batch:
+        """Rows with one, two and three places to grow, and of two lengths."""
+        tokens, end = self.tokens, [self.tokens.eos] * self.eos
+        rows = [[tokens.cls, tokens.bos, *rest, *end] for rest in ([5, 6], [7, 6], [5])]
+        places = [[2], [1, 3], [1, 2]]
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [tokens.pad] * (width - len(row)) for row in rows])
+        slots = torch.zeros(ids.shape, dtype=torch.bool)
+        for row, where in enumerate(places):
+            slots[row, where] = True
+        return {
+            "input_ids": ids,
+            "attention_mask": ids != tokens.pad,
+            "slots": slots,
+            "room": torch.tensor([5, 5, 5]),
+        }
+
+    def start(self, batch: Batch, out: Generation) -> Tensor:
+        """The given tokens of every row, in order, at the places that are not new."""
+        width = batch["input_ids"].shape[1] + int(batch["room"].max())
+        start = torch.full((len(batch["input_ids"]), width), self.tokens.pad)
+        for row, made in enumerate(out.generated):
+            ids, _ = given(batch, row)
+            places = (~made).nonzero().flatten()[: len(ids)]
+            start[row, places] = torch.tensor(ids)
+        return start
+
+    def oracle(self, toy: Toy) -> Oracle:
+        return self.insertion_oracle(toy)
+
+    def fixed(self, values: Tensor) -> Oracle:
+        return FixedInsertions(self.toy(), values)
+
+    def first_tokens(self, logits: list[float], **numbers: Any) -> Tensor:
+        batch = self.prompts([(5,)], repeat=REPEAT)
+        model = self.fixed(torch.tensor(logits))
+        out = self.generate(model, batch, max_new_tokens=1, **numbers)
+        return out.ids[out.generated].bincount(minlength=self.tokens.vocab_size)
+
+    def best(self, logits: Tensor) -> tuple[int, int]:
+        """The greedy choice among logits (L, V)."""
+        if self.slot_first:
+            slot = int(logits.double().logsumexp(1).argmax())
+            return slot, int(logits[slot].argmax())
+        return divmod(int(logits.flatten().argmax()), logits.shape[1])
+
+    def table(self, toy: Toy, *, corrected: bool = True) -> Table:
+        return decisions(toy, corrected=corrected)
+
+    def state(self, prompt: tuple[int, ...]) -> State:
+        """What is given with a prompt."""
+        return (*prompt, self.tokens.bos, *([self.tokens.eos] * self.eos))
+
+    def size(self, state: State) -> int:
+        """Tokens of the answer in a state."""
+        return len(state) - state.index(self.tokens.bos) - 1 - self.eos
+
+    def data(self, toy: Toy, prompt: tuple[int, ...]) -> dict[State, float]:
+        """The distribution of whole rows behind a prompt."""
+        rows = zip(toy.rows, toy.lengths, toy.given(prompt).tolist(), strict=True)
+        return {tuple(row[:length].tolist()): p for row, length, p in rows if p > 0}
+
+    def drawn(self, out: Generation, place: int) -> Counter[State]:
+        """How often each row came of a prompt's repetitions."""
+        rows = out.ids[place * REPEAT : (place + 1) * REPEAT, 1:].tolist()
+        return Counter(tuple(i for i in row if i != self.tokens.pad) for row in rows)
+
+    def check(self, found: Counter[State], expected: dict[State, float]) -> None:
+        """Samples follow a law, and nothing else was drawn."""
+        assert set(found) <= set(expected)
+        counts = torch.tensor([found[state] for state in expected])
+        assert p_value(counts, torch.tensor(list(expected.values()))) > LEAST
+
+    def groups(
+        self, out: Generation, row: int, number: int
+    ) -> list[tuple[int, list[int]]]:
+        """Every given token of a row with the new ones behind it."""
+        groups: list[tuple[int, list[int]]] = []
+        for token, new in zip(out.ids[row], out.generated[row], strict=True):
+            if new:
+                groups[-1][1].append(int(token))
+            elif len(groups) < number:
+                groups.append((int(token), []))
+        return groups
+
+
+SLOTS = (1, 2, 4)
+"""Places of the slots in a row of five."""
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"temperature": 0.0},
+    {"temperature": 2.0},
+    {"top_k": 3},
+    {"top_p": 0.4},
+    {"temperature": 0.5, "top_k": 4, "top_p": 0.8},
+]
+SLOT_OPTIONS: list[dict[str, Any]] = [
+    {"slot_temperature": 0.0},
+    {"slot_temperature": 3.0},
+    {"slot_top_k": 2},
+    {"slot_top_p": 0.5},
+    {"slot_top_k": 1, "temperature": 2.0},
+]
+
+
+class StopsAt(nn.Module):
+    """A network that stops at a length and not before, whatever its stop head says."""
+
+    def __init__(self, inner: nn.Module, length: int) -> None:
+        super().__init__()
+        self.inner, self.length = inner, length
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None, **options: Any
+    ) -> tuple[Tensor, Tensor]:
+        logits, _ = self.inner(input_ids, attention_mask, **options)
+        length = torch.full((len(input_ids),), input_ids.shape[1])
+        if attention_mask is not None:
+            length = attention_mask.sum(1)
+        stop = torch.full((len(input_ids), 2), IMPOSSIBLE)
+        stop[torch.arange(len(stop)), (length >= self.length).long()] = DISTRACTING
+        return logits, stop
+
+
+def given(batch: Batch, row: int) -> tuple[list[int], list[bool]]:
+    """The tokens of a row before generation, and which are slots; no pads."""
+    mask = batch["attention_mask"]
+    ids, slots = batch["input_ids"][row], batch["slots"][row]
+    if mask is not None:
+        ids, slots = ids[mask[row]], slots[mask[row]]
+    return ids.tolist(), slots.tolist()
+
+
+def confined(
+    probs: Tensor, temperature: float, top_k: int | None, top_p: float | None
+) -> Tensor:
+    """Probabilities (N,) after temperature, then top_k, then top_p."""
+    if temperature == 0:
+        return only(probs, [int(probs.argmax())])
+    probs = probs ** (1 / temperature)
+    probs = probs / probs.sum()
+    ranked = sorted(range(len(probs)), key=lambda i: -float(probs[i]))
+    if top_k is not None:
+        probs = only(probs, ranked[:top_k])
+    if top_p is not None:
+        kept: list[int] = []
+        for place in ranked:
+            if sum(float(probs[i]) for i in kept) < top_p:
+                kept.append(place)
+        probs = only(probs, kept)
+    return probs

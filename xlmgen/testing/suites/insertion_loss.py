@@ -1,0 +1,323 @@
+"""The objective of insertion, known exactly for an oracle."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from xlmgen.testing.insertion import (
+    Drop,
+    InsertionOracle,
+    InsertionSubject,
+    Table,
+    decisions,
+    drops,
+    kept,
+    law,
+)
+from xlmgen.testing.statistics import total_variation
+from xlmgen.testing.suites.loss import Batch, training_batch
+from xlmgen.testing.toy import Toy, entropy, seeded
+
+
+class InsertionLossTests(InsertionSubject):
+    """−(1/N) Σ log p(slot, token) and the decision to stop (arXiv:2505.05755).
+
+    Batches are written by hand: every row of a toy under every loss of tokens, with the
+    probability that N ~ U{0..n} and a subset of that size at random give it.
+    """
+
+    def test_every_row_costs_what_the_table_says(self) -> None:
+        toy = self.toy()
+        oracle = self.oracle(toy)
+        table = self.table(toy)
+        batch, _ = self.enumerated(toy)
+        found = self.run_loss(oracle, batch)["nll"].double()
+        expected = [self.cost(toy, table, drop) for drop in drops(toy)]
+        torch.testing.assert_close(
+            found, torch.tensor(expected, dtype=torch.float64), rtol=1e-4, atol=1e-5
+        )
+
+    @pytest.mark.parametrize("prompted", [True, False])
+    def test_oracles_bound_is_the_entropy(self, prompted: bool) -> None:
+        """Of a network that inserts as the data would: H(answer | prompt)."""
+        toy = self.toy(prompted=prompted)
+        oracle = self.insertion_oracle(toy)
+        batch, chances = self.enumerated(toy)
+        output = self.run_loss(oracle, batch)
+        expected = sum(
+            chance * entropy(toy.given(prompt)) for prompt, chance in self.prompts(toy)
+        )
+        measured = float((chances * output["bound"]).sum())
+        assert measured == pytest.approx(expected, rel=1e-4)
+        lengths = [drop.length + 1 for drop in drops(toy)]
+        assert output["num_decisions"].tolist() == lengths
+
+    def test_a_wrong_network_has_a_higher_bound(self) -> None:
+        toy = self.toy()
+        wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
+        batch, chances = self.enumerated(toy)
+        right = self.run_loss(self.insertion_oracle(toy), batch)["bound"]
+        other = self.run_loss(self.insertion_oracle(wrong), batch)["bound"]
+        assert float((chances * (other - right)).sum()) > 0.05
+
+    def test_expected_loss_is_known(self) -> None:
+        """H + E ln n!, of the data; uncorrected, of its p / (n + 1), by its mass."""
+        if self.weights != (1.0, 1.0):
+            return  # the stop has another weight: see the cost of every row
+        toy = self.toy()
+        measured, expected = self.expected_loss(self.oracle(toy), toy), 0.0
+        for prompt, chance in self.prompts(toy):
+            own = toy.given(prompt)
+            lengths = toy.answer.sum(1)
+            tilted = own if self.corrected else own / (lengths + 1)
+            mass = tilted.sum()
+            orders = float((tilted / mass * torch.lgamma(lengths + 1.0)).sum())
+            expected += chance * float(mass) * (entropy(tilted / mass) + orders)
+        assert measured == pytest.approx(expected, rel=1e-4)
+
+    def test_oracle_is_the_minimum(self) -> None:
+        """The gradient with respect to every logit of every state is zero."""
+        toy = self.toy(prompted=False)
+        oracle, expected = self.oracle(toy), torch.zeros((), dtype=torch.float64)
+        for drop in drops(toy):
+            loss = self.run_loss(oracle, self.batch(toy, [drop]))["loss"]
+            expected = expected + drop.chance * loss
+        torch.autograd.backward(expected)
+        for name, parameter in oracle.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().max() < 1e-5, name
+        total = float(expected.detach())
+        assert total == pytest.approx(self.expected_loss(oracle, toy))
+
+    def test_a_disturbed_oracle_costs_more(self) -> None:
+        toy = self.toy()
+        lowest = self.expected_loss(self.oracle(toy), toy)
+        for seed in range(3):
+            disturbed = self.oracle(toy)
+            with torch.no_grad():
+                for parameter in disturbed.parameters():
+                    noise = torch.randn(parameter.shape, generator=seeded(seed))
+                    parameter.add_(0.1 * noise)
+            assert self.expected_loss(disturbed, toy) > lowest + 1e-4
+
+    def test_minimum_generates_the_data_or_what_is_biased_towards_short_rows(
+        self,
+    ) -> None:
+        """With N ~ U{0..n} an answer counts in proportion to 1/(n + 1)."""
+        toy = self.toy()
+        for prompt, _ in self.prompts(toy):
+            found = law(self.neutral_table(toy), (*prompt, self.tokens.bos, *self.end))
+            given = toy.given(prompt)
+            generated = torch.tensor(
+                [
+                    found.get(tuple(row[:length].tolist()), 0.0) * bool(p > 0)
+                    for row, length, p in zip(toy.rows, toy.lengths, given, strict=True)
+                ],
+                dtype=torch.float64,
+            )
+            biased = given / (toy.answer.sum(1) + 1)
+            biased = biased / biased.sum()
+            expected = given if self.corrected else biased
+            assert total_variation(generated, expected) < 1e-9
+            assert total_variation(biased, given) > 0.05
+
+    def test_length_correction_weighs_whole_rows(self) -> None:
+        """The minimum of the other objective is not the minimum of this one."""
+        toy = self.toy()
+        other = self.insertion_oracle(
+            toy, corrected=not self.corrected, stop_class_weight=self.weights[1]
+        )
+        own = self.expected_loss(self.oracle(toy), toy)
+        assert self.expected_loss(other, toy) > own + 1e-3
+
+    def test_estimates_through_the_collator_agree(self) -> None:
+        toy = self.toy()
+        oracle = self.oracle(toy)
+        rows = toy.sample(6000, seed=1)  # the collator draws from seed 0
+        found = self.run_loss(oracle, training_batch(self, toy, rows))
+        batch, chances = self.enumerated(toy)
+        exact = self.run_loss(oracle, batch)
+        for key in ("nll", "bound"):
+            values = found[key].double()
+            expected = float((chances * exact[key]).sum())
+            error = float(values.std()) / math.sqrt(len(values))
+            assert abs(float(values.mean()) - expected) < 5 * error
+            assert error < 0.1 * expected
+
+    def test_only_slots_are_asked_for_and_once(self) -> None:
+        toy = self.toy()
+        asked: list[Tensor] = []
+        oracle = self.oracle(toy)
+        oracle.register_forward_pre_hook(
+            lambda _, inputs, options: asked.append(options["at"]), with_kwargs=True
+        )
+        batch, _ = self.enumerated(toy)
+        self.run_loss(oracle, batch)
+        assert len(asked) == 1
+        assert asked[0].equal(batch["slot_at"])
+
+    def test_complete_rows_cost_the_decision_to_stop_alone(self) -> None:
+        """Without a single dropped token, and without a single slot."""
+        empty = [{"prompt": [5], "target": []}] * 2
+        full = [{"prompt": [5], "target": [5, 6][: self.longest]}] * 2
+        for examples in (empty, full):
+            batch = self.complete(examples)
+            model = self.network()
+            output = self.run_loss(model, batch)
+            stop = model(batch["input_ids"], batch["attention_mask"])[1]
+            right = nn.functional.cross_entropy(
+                stop, torch.ones(2, dtype=torch.int64), reduction="none"
+            )
+            length = len(examples[0]["target"])
+            times = math.prod(self.weights) * (length + 1 if self.corrected else 1)
+            torch.testing.assert_close(output["nll"], times * right.detach())
+            torch.autograd.backward(output["loss"])
+            for name, parameter in model.named_parameters():
+                assert parameter.grad is not None, name
+                assert parameter.grad.isfinite().all(), name
+
+    def test_rows_are_counted_for_themselves(self) -> None:
+        """A row beside others, longer ones among them, costs what it costs alone."""
+        toy, model = self.toy(), self.network()
+        together, _ = self.enumerated(toy)
+        whole = self.run_loss(model, together)
+        for number, drop in enumerate(drops(toy)):
+            if number % 37 == 0:
+                alone = self.run_loss(model, self.batch(toy, [drop]))
+                for key in ("nll", "num_tokens", "bound", "num_decisions"):
+                    torch.testing.assert_close(
+                        alone[key][0], whole[key][number], rtol=1e-4, atol=1e-5
+                    )
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Of the stop, and of the stop in a complete row once more."""
+        options = self.spec.loss.options
+        return float(options["stop_weight"]), float(options["stop_class_weight"])
+
+    @property
+    def corrected(self) -> bool:
+        return bool(self.spec.loss.options["length_correction"])
+
+    @property
+    def end(self) -> tuple[int, ...]:
+        return (self.tokens.eos,) if self.eos else ()
+
+    def oracle(self, toy: Toy) -> InsertionOracle:
+        """The minimum of the family's own objective."""
+        return self.insertion_oracle(
+            toy, corrected=self.corrected, stop_class_weight=self.weights[1]
+        )
+
+    def table(self, toy: Toy) -> Table:
+        return decisions(
+            toy, corrected=self.corrected, stop_class_weight=self.weights[1]
+        )
+
+    def neutral_table(self, toy: Toy) -> Table:
+        return decisions(toy, corrected=self.corrected)
+
+    def prompts(self, toy: Toy) -> list[tuple[tuple[int, ...], float]]:
+        """Every prompt and its probability."""
+        return [
+            (
+                prompt,
+                sum(
+                    float(p)
+                    for p, other in zip(toy.probs, toy.prompts, strict=True)
+                    if other == prompt
+                ),
+            )
+            for prompt in sorted(set(toy.prompts))
+        ]
+
+    def cost(self, toy: Toy, table: Table, drop: Drop) -> float:
+        """What a row costs, plainly."""
+        ids, left = toy.rows[drop.row].tolist(), kept(toy, drop)
+        here = table[tuple(ids[i] for i in left)]
+        total = sum(here.inserts.values())
+        cost = 0.0
+        for place in drop.dropped:
+            slot = sum(i < place for i in left) - 1
+            share = here.inserts[slot, ids[place]] / total
+            cost -= math.log(share) / len(drop.dropped)
+        weight, class_weight = self.weights
+        if drop.dropped:
+            cost -= weight * math.log(1 - here.stopping)
+        else:
+            cost -= weight * class_weight * math.log(here.stopping)
+        return cost * (drop.length + 1 if self.corrected else 1)
+
+    def enumerated(self, toy: Toy) -> tuple[Batch, Tensor]:
+        """Every row under every loss of tokens, and how probable each is."""
+        found = list(drops(toy))
+        chances = torch.tensor([d.chance for d in found], dtype=torch.float64)
+        return self.batch(toy, found), chances
+
+    def batch(self, toy: Toy, found: list[Drop]) -> Batch:
+        """The batch as the contract says, without the family's collator."""
+        rows = [[toy.rows[d.row].tolist(), kept(toy, d)] for d in found]
+        width = 1 + max(len(left) for _, left in rows)
+        input_ids = torch.full((len(found), width), self.tokens.pad)
+        slot_at: list[int] = []
+        target_slot: list[int] = []
+        target_ids: list[int] = []
+        for row, (drop, (ids, left)) in enumerate(zip(found, rows, strict=True)):
+            line = [self.tokens.cls, *(ids[i] for i in left)]
+            input_ids[row, : len(line)] = torch.tensor(line)
+            answer = toy.answer[drop.row].tolist()
+            start = ids.index(self.tokens.bos)
+            slots = [i for i in left if i == start or answer[i]]
+            first = len(slot_at)
+            slot_at += [row * width + 1 + left.index(i) for i in slots]
+            for place in drop.dropped:
+                target_slot.append(first + sum(i < place for i in slots) - 1)
+                target_ids.append(ids[place])
+        attended = torch.tensor(
+            [[c <= len(left) for c in range(width)] for _, left in rows]
+        )
+        return {
+            "input_ids": input_ids,
+            "attention_mask": None if attended.all() else attended,
+            "slot_at": torch.tensor(slot_at, dtype=torch.int64),
+            "target_slot": torch.tensor(target_slot, dtype=torch.int64),
+            "target_ids": torch.tensor(target_ids, dtype=torch.int64),
+            "num_dropped": torch.tensor([len(d.dropped) for d in found]),
+            "answer_length": torch.tensor([d.length for d in found]),
+        }
+
+    def complete(self, examples: list[dict[str, list[int]]]) -> Batch:
+        """A batch of whole rows."""
+        none = torch.empty(0, dtype=torch.int64)
+        rows = [
+            [self.tokens.cls, *e["prompt"], self.tokens.bos, *e["target"], *self.end]
+            for e in examples
+        ]
+        length = torch.tensor([len(e["target"]) for e in examples])
+        ids = torch.tensor(rows)
+        slots = torch.zeros(ids.shape, dtype=torch.bool)
+        for row, number in enumerate(length.tolist()):
+            if number:
+                slots[row, 2 : 3 + number] = True
+        return {
+            "input_ids": ids,
+            "attention_mask": None,
+            "slot_at": slots.flatten().nonzero().squeeze(1),
+            "target_slot": none,
+            "target_ids": none,
+            "num_dropped": torch.zeros_like(length),
+            "answer_length": length,
+        }
+
+    def expected_loss(self, model: nn.Module, toy: Toy) -> float:
+        """Its expectation over the rows of the toy and what they lose."""
+        batch, chances = self.enumerated(toy)
+        return float((chances * self.run_loss(model, batch)["nll"]).sum())
+
+    def run_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        output: dict[str, Tensor] = self.family.loss(self.tokens)(model, batch)
+        return output
