@@ -40,6 +40,13 @@ def eval_(
         int | None, typer.Option(min=1, help="Only the first so many rows.")
     ] = None,
     seed: SEED = 0,
+    pseudo_likelihood: Annotated[
+        bool,
+        typer.Option(
+            "--pseudo-likelihood",
+            help="Also mask every token alone and score it given all others.",
+        ),
+    ] = False,
 ) -> int:
     """Measure a run: its loss or bound, and its answers to a whole split.
 
@@ -66,6 +73,7 @@ def eval_(
         limit=limit,
         overrides=overrides or (),
         seed=seed,
+        pseudo_likelihood=pseudo_likelihood,
     )
     show_results(results, console)
     return 0

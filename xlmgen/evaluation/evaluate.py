@@ -16,9 +16,15 @@ from xlmgen.data.datamodule import TRAINING_USES
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.likelihood import Likelihood, measure_split
 from xlmgen.evaluation.predictions import prediction_rows, write_jsonl
+from xlmgen.evaluation.pseudo_likelihood import (
+    measure_pseudo_likelihood,
+    require_masked_tokens,
+)
 from xlmgen.evaluation.scores import score_rows
 from xlmgen.evaluation.variant import predictor_options, with_predictor
+from xlmgen.registry import SPEC
 from xlmgen.run import Run
+from xlmgen.spec.family import read_family
 
 
 def evaluate(
@@ -30,6 +36,7 @@ def evaluate(
     limit: int | None = None,
     overrides: Sequence[str] = (),
     seed: int = 0,
+    pseudo_likelihood: bool = False,
 ) -> dict[str, Any]:
     """Measure the loss of a split, answer it, score the answers, and write it all down.
 
@@ -39,13 +46,17 @@ def evaluate(
         limit: the first so many rows only; all of them otherwise.
         overrides: `predictor.key=value`.
         seed: of the sampling.
+        pseudo_likelihood: whether to mask every token alone, too.
 
     Returns:
         What `results/NAME.json` holds.
 
     Raises:
-        UserError: no such checkpoint, split or option.
+        UserError: no such checkpoint, split or option, or a pseudo-likelihood of a
+            family that has none.
     """
+    if pseudo_likelihood:
+        require_masked_tokens(read_family(run.family_folder / SPEC))
     step, folder = run.checkpoint(checkpoint)
     options = predictor_options(overrides)
     family, numbers = with_predictor(run, options)
@@ -54,13 +65,14 @@ def evaluate(
     examples = parts.task.examples(split)
     rows = len(examples) if limit is None else min(limit, len(examples))
     settings = run.experiment.evaluation
+    collator = parts.data.collator(TRAINING_USES[parts.task.layout], evaluation=True)
 
     with progress(console) as bar:
         work = bar.add_task("loss", total=None)
         likelihood = measure_split(
             parts.harness,
             examples,
-            parts.data.collator(TRAINING_USES[parts.task.layout], evaluation=True),
+            collator,
             rows=rows,
             split=split,
             draws=settings.bound_samples,
@@ -77,7 +89,23 @@ def evaluate(
             "seed": seed,
             "loss": loss_record(likelihood),
         }
-        name = result_name(split, checkpoint, limit, options, seed)
+        if pseudo_likelihood:
+            work = bar.add_task("masked", total=rows)
+            pseudo = measure_pseudo_likelihood(
+                parts.harness.model,
+                examples,
+                collator,
+                mask=parts.tokens.mask,
+                rows=rows,
+                batch_size=settings.batch_size,
+                device=device,
+                after_batch=lambda done: bar.advance(work, done),
+            )
+            results["pseudo_likelihood"] = {
+                **pseudo.metrics,
+                "standard_error": pseudo.standard_error,
+            }
+        name = result_name(split, checkpoint, limit, options, seed, pseudo_likelihood)
         if parts.task.metrics:
             work = bar.add_task("answers", total=rows)
             answers = generate_answers(
@@ -133,6 +161,7 @@ def result_name(
     limit: int | None,
     options: Mapping[str, Any],
     seed: int,
+    pseudo_likelihood: bool,
 ) -> str:
     """Name of the files of an evaluation: what differs from the default is in it."""
     changed = {
@@ -142,4 +171,5 @@ def result_name(
         "seed": seed or None,
     }
     parts = [f"{key}={value}" for key, value in changed.items() if value is not None]
+    parts += ["pseudo_likelihood"] if pseudo_likelihood else []
     return "-".join([split, *(re.sub(r"[^\w.=+]+", "_", part) for part in parts)])

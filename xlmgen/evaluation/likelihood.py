@@ -83,7 +83,7 @@ def measure_split(
     return Likelihood(
         {"loss": mean, **metrics},
         draws,
-        _ratio_error(nll, tokens),
+        ratio_error(nll, tokens),
         _monte_carlo_error(nll, squares, tokens, draws),
     )
 
@@ -118,7 +118,7 @@ def _is_random(
     return not torch.equal(*found)
 
 
-def _ratio_error(nll: Tensor, tokens: Tensor) -> float:
+def ratio_error(nll: Tensor, tokens: Tensor) -> float:
     """Standard error of `Σ nll / Σ tokens` over rows (the delta method)."""
     count = len(nll)
     if count < 2:

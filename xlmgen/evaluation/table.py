@@ -15,15 +15,17 @@ NOT_METRICS = ("draws", "standard_error", "monte_carlo_error")
 
 def show_results(results: Mapping[str, Any], console: Console) -> None:
     """A table of losses and scores, and exact match as the last line."""
-    loss = results["loss"]
+    loss, pseudo = results["loss"], results.get("pseudo_likelihood", {})
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column, justify in (("metric", "left"), ("value", "right"), ("±", "right")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for name, value in loss.items():
-        if name in NOT_METRICS:
-            continue
-        error = loss["standard_error"] if name == "loss" else math.nan
-        table.add_row(name, f"{value:.4f}", "" if math.isnan(error) else f"{error:.4f}")
+    for part, with_error in ((loss, "loss"), (pseudo, "pseudo_nll")):
+        for name, value in part.items():
+            if name in NOT_METRICS:
+                continue
+            error = part["standard_error"] if name == with_error else math.nan
+            shown = "" if math.isnan(error) else f"{error:.4f}"
+            table.add_row(name, f"{value:.4f}", shown)
     scores = results.get("scores", {})
     for name, value in scores.items():
         error = results["scores_error"][name]
