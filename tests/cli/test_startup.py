@@ -18,6 +18,7 @@ COMMANDS = (
     ["explain", "predictor.order"],
     ["new", "families/mdlm/family.yaml", "--dry-run"],
     ["update", "families/mdlm", "--dry-run"],
+    ["migrate", "families/mdlm/family.yaml"],
 )
 SCRIPT = f"""
 import json, sys

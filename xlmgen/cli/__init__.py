@@ -21,6 +21,7 @@ from xlmgen.cli import (
     explain,
     generate,
     list_,
+    migrate,
     new,
     report,
     resolve,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command("check")(check.check)
 app.command("new")(new.new)
 app.command("update")(update.update)
+app.command("migrate")(migrate.migrate)
 app.command("list")(list_.list_)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)

@@ -12,10 +12,10 @@ import typer
 from xlmgen.cli import report
 from xlmgen.cli.new import show_diffs, show_files
 from xlmgen.errors import UserError
+from xlmgen.merge import marked_lines
 from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State
 from xlmgen.render.drift import abandoned, conflicts
-from xlmgen.render.merge import marked_lines
 from xlmgen.render.plan import SPEC
 from xlmgen.render.transaction import exclusive
 from xlmgen.render.update import updates

@@ -20,11 +20,12 @@ from xlmgen.spec.messages import (
     type_of,
     types,
 )
+from xlmgen.spec.migrations import MIGRATIONS
 from xlmgen.spec.scalars import resolve
 from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
 
 SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v(\d+)")
-VERSION = 1
+VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest, which are read
 _BLOCK_PATHS = frozenset((block,) for block in BLOCKS)
 
 
@@ -40,7 +41,7 @@ def validate(
     """
     if document.data is None:
         return list(document.problems)
-    wrong_version = _spec_line(document, file)
+    wrong_version = version_problem(document, file)
     if wrong_version:
         return sorted((*document.problems, wrong_version))
     schemas = schemas or built_in()
@@ -63,20 +64,24 @@ def file_kind(document: Document) -> str | None:
     return match[1] if match else None
 
 
-def _spec_line(document: Document, file: str) -> Diagnostic | None:
+def version_problem(document: Document, file: str) -> Diagnostic | None:
     """A problem with the format that the file says it has, if there is one."""
     assert document.data is not None
     line = document.data.get("spec")
     match = SPEC_LINE.fullmatch(line) if isinstance(line, str) else None
-    if not match or (match[1] == file and int(match[2]) == VERSION):
+    if not match or (match[1] == file and int(match[2]) == VERSIONS[file]):
         return None
     if match[1] != file:
         message = f"this is {_a(match[1])} file where {_a(file)} file is needed"
         return document.diagnostic("XG100", ("spec",), message)
     message = f"version {match[2]} of the {file} format is not known"
-    fix = f"this xlmgen reads xlmgen/{file}/v{VERSION}; "
-    newer = int(match[2]) > VERSION
-    fix += "upgrade xlmgen for a newer one" if newer else "change the line"
+    fix = f"this xlmgen reads xlmgen/{file}/v{VERSIONS[file]}; "
+    if int(match[2]) > VERSIONS[file]:
+        fix += "upgrade xlmgen for a newer one"
+    elif (file, int(match[2])) in MIGRATIONS:
+        fix += f"run `xlmgen migrate {document.file}`"
+    else:
+        fix += "change the line"
     return document.diagnostic("XG100", ("spec",), message, fix)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xlmgen.errors import UserError
-from xlmgen.render.merge import marked_lines, merge
+from xlmgen.merge import marked_lines, merge
 
 BASE = "".join(f"{n}\n" for n in range(1, 10))
 LINES = st.lists(st.sampled_from(["a", "b", "c", "", "é", "\u2028", "=======", " x"]))
@@ -48,6 +48,13 @@ def test_changes_of_the_same_line_are_both_there_with_what_was_before():
         ">>>>>>> rendered now\n",
     )
     assert marked_lines(merged.text) == [5]
+
+
+def test_one_side_may_be_preferred_where_both_change_the_same_line():
+    yours = BASE.replace("5", "yours").replace("2", "two")
+    merged = merge(BASE, yours, BASE.replace("5", "now"), prefer_now=True)
+    assert merged.text == BASE.replace("5", "now").replace("2", "two")
+    assert not merged.conflict
 
 
 def test_every_conflict_is_found_and_a_lone_end_too():

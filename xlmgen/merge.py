@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xlmgen.errors import UserError
+
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
 
 YOURS, BEFORE, NOW = "yours", "rendered before", "rendered now"
 MOST = 127  # conflicts that git counts; a higher exit code is an error
@@ -29,11 +31,11 @@ class Merged:
     conflict: bool
 
 
-def merge(base: str, yours: str, now: str) -> Merged:
+def merge(base: str, yours: str, now: str, *, prefer_now: bool = False) -> Merged:
     """The changes from `base` to `yours` and those from `base` to `now`, together.
 
-    Where both change the same lines, both stay, between markers. A text whose lines all
-    end in CRLF keeps them.
+    Where both change the same lines, both stay, between markers; with `prefer_now`
+    those of `now`. A text whose lines all end in CRLF keeps them.
 
     Raises:
         UserError: git is not there, or says that a text is binary.
@@ -42,7 +44,7 @@ def merge(base: str, yours: str, now: str) -> Merged:
         return Merged(now, False)
     crlf = _is_crlf(yours)
     texts = [_lf(yours) if crlf else yours, base, now]
-    done = _git(texts)
+    done = _git(texts, "--theirs" if prefer_now else "--diff3")
     if done.returncode > MOST:
         reason = done.stderr.decode(errors="replace").strip()
         raise UserError(f"git cannot merge: {reason}", "is it a text?", exit_code=1)
@@ -56,8 +58,11 @@ def marked_lines(text: str) -> list[int]:
     return [text.count("\n", 0, marker.start()) + 1 for marker in found]
 
 
-def _git(texts: list[str]) -> subprocess.CompletedProcess[bytes]:
+def _git(texts: list[str], style: str) -> CompletedProcess[bytes]:
     """Run git on files of its own, where no repository and no setting can reach it."""
+    import subprocess
+    import tempfile
+
     labels = [word for label in (YOURS, BEFORE, NOW) for word in ("-L", label)]
     with tempfile.TemporaryDirectory(prefix="xlmgen-merge-") as name:
         folder = Path(name)
@@ -69,7 +74,7 @@ def _git(texts: list[str]) -> subprocess.CompletedProcess[bytes]:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
-        command = ["git", "merge-file", "-p", "--diff3", *labels, *"abc"]
+        command = ["git", "merge-file", "-p", style, *labels, *"abc"]
         try:
             return subprocess.run(
                 command, cwd=folder, env=kept | alone, capture_output=True, check=False

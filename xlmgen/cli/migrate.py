@@ -1,0 +1,67 @@
+"""`xlmgen migrate`: specs of older formats, rewritten as the newest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli import report
+from xlmgen.errors import UserError
+
+
+def migrate(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE.yaml...", help="Families, tasks, experiments."),
+    ],
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show every change; write nothing.")
+    ] = False,
+) -> int:
+    """Rewrite specs of an older version of their format as the newest.
+
+    The 'spec:' line of a file names its version. Comments, order and layout stay. The
+    first version is the only one so far, so that every file is told to be current.
+
+    Exit code 0: all are of the newest version; 1: a file has problems.
+
+    Example: xlmgen migrate families/my_family/family.yaml --diff
+    """
+    code = 0
+    for file in files:
+        try:
+            migrate_file(file, diff=diff)
+        except UserError as error:
+            report.print_error(error)
+            code = max(code, error.exit_code)
+    return code
+
+
+def migrate_file(file: Path, *, diff: bool) -> None:
+    """Rewrite one file, or with `diff` show how it would be, and report.
+
+    Raises:
+        UserError: the file cannot be read, rewritten or written.
+    """
+    from xlmgen.files import write_text
+    from xlmgen.render.drift import unified
+    from xlmgen.spec.load import load_yaml
+    from xlmgen.spec.migrate import migrate as migrated
+
+    document = load_yaml(file)
+    text = migrated(document)
+    if text == document.text:
+        print(f"{file}: current")
+    elif diff:
+        report.print_diff(unified(document.text, text, str(file), str(file)))
+    else:
+        try:
+            write_text(file.resolve(), text)  # a link that was named is followed
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(
+                f"cannot write {file}: {reason}", "it is as it was"
+            ) from error
+        print(f"{file}: rewritten")

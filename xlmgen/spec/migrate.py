@@ -1,0 +1,81 @@
+"""A spec of an older version of its format, rewritten as one of the newest."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from xlmgen.errors import UserError
+from xlmgen.merge import merge
+from xlmgen.spec.diagnostics import SpecError
+from xlmgen.spec.document import Document
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.migrations import MIGRATIONS
+from xlmgen.spec.validate import SPEC_LINE, VERSIONS, version_problem
+
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
+
+
+def migrate(document: Document) -> str:
+    """The document's text in the newest version of its format.
+
+    Comments, order and layout stay, but on lines that a migration changes.
+
+    Raises:
+        SpecError: the file cannot be read, or its version is not known.
+        UserError: the file cannot be rewritten without changing what it says.
+    """
+    if document.data is None or document.problems:
+        raise SpecError(document.problems)
+    line = document.data.get("spec")
+    match = SPEC_LINE.fullmatch(line) if isinstance(line, str) else None
+    if match is None:
+        message = "no 'spec:' line names the format and its version"
+        fix = "write for example spec: xlmgen/family/v1"
+        raise SpecError([document.diagnostic("XG100", ("spec",), message, fix)])
+    kind, version = match[1], int(match[2])
+    if version == VERSIONS[kind]:
+        return document.text
+    if (kind, version) not in MIGRATIONS:
+        problem = version_problem(document, kind)
+        assert problem is not None  # the version is another one
+        raise SpecError([problem])
+    return _rewritten(document, kind, version)
+
+
+def _rewritten(document: Document, kind: str, version: int) -> str:
+    """The text after all migrations from a version on.
+
+    What ruamel.yaml lays out in its own way, it does before the migrations as after
+    them, so that a merge with the text itself holds what they changed and no more.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10**6  # lines stay as long as they are
+    try:
+        data = yaml.load(document.text.removeprefix("\ufeff").replace("\r\n", "\n"))
+        before = _dump(yaml, data)
+    except YAMLError:
+        before = ""
+    if load_yaml(document.file, before).data != document.data:
+        raise UserError(
+            f"{document.file} cannot be rewritten without changing what it says",
+            "change it by hand",
+        )
+    for step in range(version, VERSIONS[kind]):
+        MIGRATIONS[kind, step](data)
+        data["spec"] = f"xlmgen/{kind}/v{step + 1}"
+    after = _dump(yaml, data)
+    merged = merge(before, document.text, after, prefer_now=True).text
+    same = load_yaml(document.file, merged).data == load_yaml(document.file, after).data
+    return merged if same else after
+
+
+def _dump(yaml: YAML, data: Any) -> str:
+    stream = io.StringIO()
+    yaml.dump(data, stream)
+    return stream.getvalue()
