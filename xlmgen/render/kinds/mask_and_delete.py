@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from xlmgen.render.kinds.schedule import SchedulePair, schedule_code
+from xlmgen.render.kinds.schedule import SchedulePair, sampling_eps, schedule_code
 from xlmgen.spec.family import FamilySpec
 
 
 @dataclass(frozen=True)
 class Deleting:
+    sampling_eps: str  # expression of what the time stays away from 1
     max_gap: int | None  # the most missing tokens that the model can tell of
     gap_imports: tuple[str, ...]  # from xlmgen.data.gaps
     noise_imports: tuple[str, ...]
@@ -20,6 +21,7 @@ def decide(family: FamilySpec) -> Deleting:
     model = family.model.options
     limited = model["gap_head"] == "distribution"
     return Deleting(
+        sampling_eps=sampling_eps(family),
         max_gap=model["max_gap"] if limited else None,
         gap_imports=(
             "GapLayout",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from xlmgen.render.kinds.schedule import ScheduleCode, schedule_code
+from xlmgen.render.kinds.schedule import ScheduleCode, sampling_eps, schedule_code
 from xlmgen.spec.family import FamilySpec
 
 
@@ -49,7 +49,7 @@ def decide(family: FamilySpec) -> Masking:
     pads = " [PAD]…" if options["padding"] == "predict" else ""
     return Masking(
         time=time,
-        sampling_eps=_sampling_eps(family) if time else "",
+        sampling_eps=sampling_eps(family) if time else "",
         uniform=uniform is not None,
         scaled=_scaled(*uniform) if uniform else "",
         replaces=replaces,
@@ -77,13 +77,6 @@ def decide(family: FamilySpec) -> Masking:
         lm_layout=f"{bos}tokens{eos}{pads}",
         seq2seq_layout=f"prompt {bos}target{eos}{pads}",
     )
-
-
-def _sampling_eps(family: FamilySpec) -> str:
-    """The smallest time of a training batch; evaluation draws from all of [0, 1]."""
-    assert family.noise_schedule is not None
-    eps = family.noise_schedule.options["sampling_eps"]
-    return f"0.0 if evaluation else {eps}" if eps else "0.0"
 
 
 def _scaled(low: float, high: float) -> str:

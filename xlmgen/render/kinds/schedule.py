@@ -46,6 +46,13 @@ def schedule_code(family: FamilySpec) -> ScheduleCode | SchedulePair:
     return _single(part.kind, part.options)
 
 
+def sampling_eps(family: FamilySpec) -> str:
+    """How close to its end training draws the time; evaluation draws from all of it."""
+    assert family.noise_schedule is not None
+    eps = family.noise_schedule.options["sampling_eps"]
+    return f"0.0 if evaluation else {eps}" if eps else "0.0"
+
+
 def _single(kind: str, options: Mapping[str, Any]) -> ScheduleCode:
     class_name, names = CLASSES[kind]
     arguments = ", ".join(f"{name}={options[name]!r}" for name in names)
