@@ -74,7 +74,16 @@ class AncestralTests(UnmaskingSubject):
         model = FixedLogits(self.toy(), logits)
         out = self.generate(model, batch, steps=20, eta=0.9, trace=True)
         assert out.trace is not None
-        again = out.trace.position[out.trace.token == self.tokens.mask]
-        sure, unsure = again.bincount(minlength=2).tolist()
+        visible = torch.zeros_like(ids, dtype=torch.bool)
+        again = torch.zeros(2, dtype=torch.long)
+        for step in range(20):
+            now = out.trace.step == step
+            row, position = out.trace.row[now], out.trace.position[now]
+            masked = out.trace.token[now] == self.tokens.mask
+            # Where only one of them is visible, there is nothing to choose from.
+            chosen = masked & visible.all(1)[row]
+            again += position[chosen].bincount(minlength=2)
+            visible[row, position] = ~masked
+        sure, unsure = again.tolist()
         assert sure > 0
         assert unsure - sure > 3.5 * (unsure + sure) ** 0.5  # as even chances do not

@@ -52,7 +52,8 @@ class LearningTests(PredictorSubject):
     @property
     def one_hole(self) -> bool:
         """Whether training masks too few tokens to learn a whole answer from."""
-        return isinstance(self.spec.collator.options.get("rate"), float)
+        rate = self.spec.collator.options.get("rate")
+        return isinstance(rate, float) and rate < 1
 
     def question(self, targets: list[list[int]]) -> Batch:
         """The prompts; where training masks few tokens, all but one of the answer."""
