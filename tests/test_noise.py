@@ -10,6 +10,7 @@ from xlmgen.noise import (
     GeometricSchedule,
     LinearSchedule,
     PolynomialSchedule,
+    draw_block_times,
     draw_times,
     loop_times,
 )
@@ -120,3 +121,35 @@ def test_loop_stays_on_its_plateau():
     times = loop_times(clock, t_on=0.6, t_off=0.2, plateau=0.4)
     expected = [1.0, 0.7, 0.4, 0.4, 0.4, 0.4, 0.2, 0.0]
     torch.testing.assert_close(times, torch.tensor(expected))
+
+
+def test_times_of_blocks_are_even_in_rows_in_blocks_and_in_the_batch():
+    for seed in range(20):
+        t = draw_block_times(8, 3, torch.Generator().manual_seed(seed)).double()
+        assert t.shape == (8, 3)
+        assert sorted(((t * 24).ceil() - 1).flatten().tolist()) == list(range(24))
+        for row in t:
+            assert sorted(((row * 3).ceil() - 1).tolist()) == [0, 1, 2]
+        for block in t.T:
+            shares = ((block * 3).ceil() - 1).long().bincount(minlength=3)
+            assert shares.min() >= 1
+            assert shares.max() <= 4
+
+
+def test_times_of_blocks_are_uniform_each():
+    generator = torch.Generator().manual_seed(0)
+    for antithetic in (True, False):
+        drawn = [
+            draw_block_times(3, 2, generator, antithetic=antithetic)
+            for _ in range(4000)
+        ]
+        for place in ((0, 0), (2, 1)):
+            t = torch.stack([times[place] for times in drawn])
+            counts = (t * 4).ceil().long().clamp(1, 4).bincount(minlength=5)[1:]
+            assert (counts - 1000).abs().max() < 120
+
+
+def test_independent_times_of_blocks_are_not_spread():
+    generator = torch.Generator().manual_seed(0)
+    t = draw_block_times(16, 4, generator, antithetic=False).double()
+    assert len(set(((t * 64).ceil() - 1).flatten().tolist())) < 60

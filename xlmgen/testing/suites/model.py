@@ -77,7 +77,8 @@ class ModelTests(FamilyTests):
         alone = [
             call(model, ids[row : row + 1], t=t[row : row + 1]) for row in range(ROWS)
         ]
-        torch.testing.assert_close(call(model, ids, t=t), torch.cat(alone))
+        together = call(model, ids, t=t)
+        torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
 
     def test_saved_and_loaded_gives_the_same_outputs(self, tmp_path: Path) -> None:
         model, other, ids = self.network(0), self.network(1), IDS
