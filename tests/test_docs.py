@@ -94,9 +94,9 @@ def test_commands_and_options_that_are_named_exist(page):
     for kind, text in code(page):
         for words in commands(text) if kind in ("sh", "") else ():
             assert words[1] in COMMANDS, words
-            options = {o for p in COMMANDS[words[1]].params for o in p.opts} | {
-                "--help"
-            }
+            parameters = COMMANDS[words[1]].params
+            options = {o for p in parameters for o in (*p.opts, *p.secondary_opts)}
+            options.add("--help")
             used = {word.partition("=")[0] for word in words if word.startswith("--")}
             assert used <= options, words
 

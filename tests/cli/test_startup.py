@@ -16,6 +16,7 @@ COMMANDS = (
     ["check", "families"],
     ["list"],
     ["explain", "predictor.order"],
+    ["review", "--against", "HEAD", "families/mdlm"],
     ["new", "families/mdlm/family.yaml", "--dry-run"],
     ["update", "families/mdlm", "--dry-run"],
     ["migrate", "families/mdlm/family.yaml"],

@@ -25,6 +25,7 @@ from xlmgen.cli import (
     new,
     report,
     resolve,
+    review,
     train,
     update,
 )
@@ -44,6 +45,7 @@ app.command("check")(check.check)
 app.command("new")(new.new)
 app.command("update")(update.update)
 app.command("migrate")(migrate.migrate)
+app.command("review")(review.review)
 app.command("list")(list_.list_)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,18 +15,12 @@ from xlmgen.cli import formats, report
 from xlmgen.errors import UserError
 from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.spec.diagnostics import Diagnostic, errors
+from xlmgen.spec.discover import discover, guess_kind
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import FILES, built_in
 from xlmgen.spec.validate import file_kind, validate
 
 FAMILIES = Path("families")
-YAML = (".yaml", ".yml")
-SPEC_LINE = re.compile(r"^[\"']?spec[\"']?[ \t]*:[ \t]*[\"']?xlmgen/", re.MULTILINE)
-# Folders that hold copies or other people's files.
-SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
-# What makes a folder a run (`xlmgen.run`, which is too much to import for two names).
-RUN = frozenset({"experiment.yaml", "versions.json"})
 
 
 class Format(StrEnum):
@@ -140,60 +132,6 @@ def check_paths(paths: Iterable[Path]) -> Checked:
         checked.problems += _misfits(document, specs)
     checked.problems.sort()
     return checked
-
-
-def discover(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and the specs in the folders named, each once."""
-    found: dict[Path, Path] = {}
-    for path in paths:
-        if path.is_dir():
-            inside = list(_specs(path))
-            if not inside:
-                raise UserError(
-                    f"no spec in {path}",
-                    "specs are YAML files with a line such as 'spec: xlmgen/family/v1'",
-                )
-        elif os.path.lexists(path):
-            inside = [path]
-        else:
-            raise UserError(f"there is no file or folder {path}", "check the path")
-        for file in inside:
-            found.setdefault(file.resolve(), file)
-    return list(found.values())
-
-
-def guess_kind(document: Document) -> str:
-    """Which schema a file is meant for: by its `spec:` line, else by its keys."""
-    kind = file_kind(document)
-    if kind:
-        return kind
-    keys = set(document.data or ())
-
-    def common(file: str) -> int:
-        return len(keys & set(built_in().schema(file)["properties"]))
-
-    return max(FILES, key=common)
-
-
-def _specs(folder: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
-        if set(files) >= RUN:
-            folders.clear()  # a run's copies: as they were, and not to be mended
-            continue
-        folders[:] = sorted(
-            f for f in folders if f not in SKIPPED and not f.startswith(".")
-        )
-        for name in sorted(files):
-            path = Path(root, name)
-            if path.suffix in YAML and (name == SPEC or _has_spec_line(path)):
-                yield path
-
-
-def _has_spec_line(path: Path) -> bool:
-    try:
-        return bool(SPEC_LINE.search(path.read_text("utf-8-sig", errors="replace")))
-    except OSError:
-        return False
 
 
 def _folder_name(path: Path, document: Document) -> list[Diagnostic]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def as_json(problems: Sequence[Diagnostic]) -> str:
 
 def github(problems: Sequence[Diagnostic]) -> str:
     """Workflow commands that GitHub shows as annotations beside the lines."""
-    return "\n".join(_annotation(problem) for problem in problems)
+    return "\n".join(annotation(problem) for problem in problems)
 
 
 def sarif(problems: Sequence[Diagnostic]) -> str:
@@ -99,7 +99,8 @@ def _columns(shown: str) -> int:
     )
 
 
-def _annotation(problem: Diagnostic) -> str:
+def annotation(problem: Diagnostic) -> str:
+    """A problem as a command of a GitHub workflow."""
     properties = {
         "file": Path(problem.file).as_posix(),
         "line": problem.line,
@@ -107,8 +108,13 @@ def _annotation(problem: Diagnostic) -> str:
         "endColumn": problem.end_col,
         "title": problem.code,
     }
+    return workflow_command(problem.severity, properties, problem.text)
+
+
+def workflow_command(level: str, properties: Mapping[str, object], message: str) -> str:
+    """A command of a GitHub workflow: `::error file=…,line=…::message`."""
     listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{problem.severity} {listed}::{_data(problem.text)}"
+    return f"::{level} {listed}::{_data(message)}"
 
 
 def _data(value: object) -> str:

@@ -14,6 +14,7 @@ from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.schemas import Schemas
 from xlmgen.spec.validate import validate
 
 
@@ -54,7 +55,9 @@ def check_family(experiment: Experiment, folder: Path) -> None:
     check_settings(experiment, document)
 
 
-def check_settings(experiment: Experiment, document: Document) -> None:
+def check_settings(
+    experiment: Experiment, document: Document, schemas: Schemas | None = None
+) -> None:
     """Hold the experiment's size, model and predictor against a family's valid spec.
 
     Raises:
@@ -72,7 +75,7 @@ def check_settings(experiment: Experiment, document: Document) -> None:
     numbers = {k: v for k, v in experiment.model.items() if k != "dropout"}
     sizes[experiment.size] |= numbers
     data["predictor"] |= experiment.predictor
-    for problem in errors(validate(replace(document, data=data), "family")):
+    for problem in errors(validate(replace(document, data=data), "family", schemas)):
         raise UserError(
             f"the experiment does not suit the family {data['name']}: "
             f"{problem.path}: {problem.message}",

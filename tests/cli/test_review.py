@@ -1,0 +1,411 @@
+"""`xlmgen review`: what a change means, told without running anything."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xlmgen import resources
+from xlmgen.cli import main
+from xlmgen.review import Measure, review
+from xlmgen.review.semantic import ABSENT
+
+GOOD = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
+SPEC = Path("families/mdlm/family.yaml")
+EXPERIMENT = """\
+spec: xlmgen/experiment/v1
+family: mdlm
+task: ./task.yaml
+size: tiny
+predictor: {steps: 8}
+"""
+MEASURE = Measure(vocabulary=100, length=64)
+
+
+def git(*words):
+    return subprocess.run(
+        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch, capsys):
+    """A project with one rendered family and one experiment, committed."""
+    monkeypatch.chdir(tmp_path)
+    Path("mdlm.yaml").write_text(GOOD.read_text("utf-8"))
+    assert main(["new", "mdlm.yaml"]) == 0
+    Path("experiments").mkdir()
+    Path("experiments/mine.yaml").write_text(EXPERIMENT)
+    git("init", "-q", "-b", "main")
+    git("add", ".")
+    git("commit", "-qm", "start")
+    capsys.readouterr()
+    return tmp_path
+
+
+def edit(old, new, path=SPEC):
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def items():
+    paths = [Path("families"), Path("experiments")]
+    return {item.path: item for item in review("main", paths, MEASURE).items}
+
+
+def family():
+    return items()[SPEC.as_posix()]
+
+
+def changes(item):
+    return {".".join(map(str, c.path)): (c.old, c.new) for c in item.changes}
+
+
+def test_nothing_differs_from_itself(repository, capsys):
+    assert main(["review", "--against", "main"]) == 0
+    assert capsys.readouterr().out == "nothing differs from main\n"
+
+
+def test_a_default_made_explicit_and_comments_are_none(repository):
+    edit(
+        "loss: {kind: masked, weight: schedule}",
+        "# why\nloss: {weight: schedule, kind: masked}",
+    )
+    edit("steps: 128", "steps: 128, temperature: 1.0")
+    item = family()
+    assert (item.changes, item.classes, item.diff) == ([], [], "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "classes", "changed"),
+    [
+        ("steps: 128", "steps: 64", ["behaviour"], {"predictor.steps": (128, 64)}),
+        ("dropout: 0.1", "dropout: 0.2", ["behaviour"], {"model.dropout": (0.1, 0.2)}),
+        (
+            "tiny:  {d_model: 128",
+            "tiny:  {d_model: 64",
+            ["checkpoint"],
+            {"sizes.tiny.d_model": (128, 64)},
+        ),
+        (
+            "time: adaln",
+            "time: none",
+            ["checkpoint", "source", "behaviour"],
+            {"model.time": ("adaln", "none")},
+        ),
+        (
+            "attention: bidirectional,",
+            "attention: bidirectional, norm: rms,",
+            ["behaviour"],
+            {"model.norm": ("layer", "rms")},
+        ),
+        (
+            "sizes:\n",
+            "sizes:\n  huge: {d_model: 8, layers: 1, heads: 1}\n",
+            [],
+            {"sizes.huge": (ABSENT, None)},
+        ),
+        (
+            "  small: {d_model: 768, layers: 12, heads: 12}\n",
+            "",
+            ["config"],
+            {"sizes.small": (None, ABSENT)},
+        ),
+    ],
+)
+def test_classes_of_change(repository, old, new, classes, changed):
+    edit(old, new)
+    item = family()
+    assert item.classes == classes
+    assert set(changes(item)) == set(changed)
+    for key, (before, after) in changed.items():
+        said = changes(item)[key]
+        assert before is None or said[0] == before
+        assert after is None or said[1] == after
+
+
+def test_old_experiments_are_held_to_the_new_family(repository):
+    edit("  tiny:", "  mini:")
+    assert [r.text for r in family().reasons if r.of == "config"] == [
+        "the size tiny is gone"
+    ]
+    edit("  mini:", "  tiny:")
+    edit("order: random", "order: margin")
+    edit("steps: 8", "threshold: 0.9", Path("experiments/mine.yaml"))
+    git("commit", "-qam", "by threshold")
+    edit("order: margin", "order: random")
+    (reason,) = (r.text for r in family().reasons if r.of == "config")
+    assert reason.startswith("experiments/mine.yaml: ")
+    assert "predictor.threshold" in reason
+
+
+def test_costs_are_those_of_the_real_network(repository):
+    torch = pytest.importorskip("torch")
+    from xlmgen.registry import load_family
+
+    edit("dropout: 0.1", "dropout: 0.2")
+    item = family()
+    model = load_family("mdlm").model
+    for size, numbers in (("tiny", {"d_model": 128, "layers": 4, "heads": 4}),):
+        with torch.device("meta"):
+            network = model(MEASURE.vocabulary, **numbers)
+        before, after = item.costs[size]
+        assert before == after
+        assert after.parameters == sum(p.numel() for p in network.parameters())
+        linear = sum(
+            m.weight.numel()
+            for m in network.modules()
+            if isinstance(m, torch.nn.Linear)
+        )
+        assert after.flops == 6 * linear + 12 * 4 * 128 * MEASURE.length
+
+
+def test_an_edit_of_the_render_is_what_runs(repository):
+    path = SPEC.parent / "loss_mdlm.py"
+    edit("clamp(min=1)", "clamp(min=2)", path)
+    item = family()
+    assert item.classes == ["behaviour"]
+    assert item.reasons[0].text == "loss_mdlm.py computes otherwise"
+    assert "+        loss = row_nll.sum() / num_tokens.sum().clamp(min=2)" in item.diff
+
+
+def test_an_edit_that_renames_weights_breaks_checkpoints(repository):
+    edit("self.head", "self.to_logits", SPEC.parent / "model_mdlm.py")
+    item = family()
+    assert item.classes == ["checkpoint", "behaviour"]
+    assert "1 gone (head.weight); 1 new (to_logits.weight)" in item.reasons[0].text
+
+
+def test_weights_that_cannot_be_read_are_not_guessed_at(repository):
+    path = SPEC.parent / "model_mdlm.py"
+    edit("self.head = nn.Linear(", "self.head = nn.Bilinear(3, ", path)
+    item = family()
+    assert item.classes[0] == "checkpoint"
+    assert "cannot be told" in item.reasons[0].text
+    assert "nn.Bilinear" in item.reasons[0].text
+    assert item.costs["tiny"][0] is not None
+    assert item.costs["tiny"][1] is None
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "\0", "(" * 10_000])
+def test_an_edit_that_is_not_python(repository, text):
+    path = SPEC.parent / "model_mdlm.py"
+    path.write_text(path.read_text("utf-8") + text, "utf-8")
+    item = family()
+    assert item.classes == ["checkpoint", "source", "behaviour"]
+    assert "is not Python" in item.reasons[0].text
+
+
+def test_comments_and_docstrings_of_a_render_are_none(repository):
+    edit("# 1. The head runs", "# First, the head runs", SPEC.parent / "loss_mdlm.py")
+    item = family()
+    assert item.classes == []
+    assert item.diff
+
+
+def test_added_removed_and_renamed_families(repository, capsys):
+    other = GOOD.read_text("utf-8").replace("name: mdlm", "name: mine")
+    Path("mine.yaml").write_text(other)
+    assert main(["new", "mine.yaml"]) == 0
+    found = items()
+    assert found["families/mine/family.yaml"].event == "added"
+    assert found["families/mine/family.yaml"].classes == []
+    for path in sorted(Path("families/mdlm").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    item = items()["families/mine/family.yaml"]
+    assert item.event == "renamed from mdlm"
+    assert item.classes == ["config", "source"]
+    edit("dropout: 0.1", "dropout: 0.3", Path("families/mine/family.yaml"))
+    found = items()
+    assert found[SPEC.as_posix()].event == "removed"
+    assert found[SPEC.as_posix()].classes == ["config", "source"]
+
+
+def test_experiments_and_tasks_are_compared_too(repository):
+    path = Path("experiments/mine.yaml")
+    edit("steps: 8", "steps: 16", path)
+    item = items()["experiments/mine.yaml"]
+    assert changes(item) == {"predictor.steps": (8, 16)}
+    assert (item.classes, item.line) == (["behaviour"], 5)
+    edit("family: mdlm", "family: mdlm\nname: another", path)
+    assert "name" in changes(items()["experiments/mine.yaml"])
+    path.unlink()
+    assert items()["experiments/mine.yaml"].event == "removed"
+
+
+def test_a_tokenizer_gives_ids_another_meaning(project, capsys):
+    git("init", "-q", "-b", "main")
+    git("add", ".")
+    git("commit", "-qm", "start")
+    edit("range: 10}", "range: 12}", Path("toy_task.yaml"))
+    (item,) = review("main", [Path("toy_task.yaml")], MEASURE).items
+    assert item.classes == ["checkpoint"]
+    Path("toy_task.yaml").unlink()
+    (item,) = review("main", [Path("toy_task.yaml")], MEASURE).items
+    assert (item.event, item.classes) == ("removed", ["config"])
+
+
+def test_a_broken_spec_is_told_and_fails(repository, capsys):
+    edit("weight: schedule", "weight: schedul")
+    assert main(["review", "--against", "main"]) == 1
+    out = capsys.readouterr().out
+    assert "families/mdlm/family.yaml:12:30  XG104  loss.weight" in out
+    assert "invalid" in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "code"),
+    [("", 0), ("checkpoint,config,source", 0), ("config, behaviour", 1)],
+)
+def test_what_is_named_fails(repository, fail_on, code):
+    edit("steps: 128", "steps: 64")
+    assert main(["review", "--against", "main", "--fail-on", fail_on]) == code
+
+
+def test_text(repository, capsys):
+    edit("steps: 128", "steps: 64")
+    main(["review", "--against", "main", "--no-diff", "families"])
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "families/mdlm/family.yaml: family mdlm changed: behaviour",
+        "  predictor.steps: 128 → 64",
+        "  behaviour: predictor_mdlm.py computes otherwise",
+    ]
+    main(["review", "--against", "main", "families"])
+    assert "+        steps: int = 64," in capsys.readouterr().out
+
+
+def test_annotations(repository, capsys):
+    edit("time: adaln", "time: none")
+    main(["review", "--against", "main", "--format", "github"])
+    (line,) = capsys.readouterr().out.splitlines()
+    number = SPEC.read_text("utf-8").partition("time: none")[0].count("\n") + 1
+    assert line.startswith(f"::warning file={SPEC.as_posix()},line={number},")
+    assert "title=review%3A checkpoint" in line
+
+
+def test_a_page_is_markdown_that_no_text_of_a_spec_can_break(repository, capsys):
+    text = SPEC.read_text("utf-8")
+    SPEC.write_text(
+        re.sub(r"(?m)^title: .*$", "title: 'a ``` <b> | [x](y)'", text), "utf-8"
+    )
+    main(["review", "--against", "main", "--format", "markdown"])
+    out = capsys.readouterr().out
+    assert r"\`\`\` \<b\> \| \[x\](y)" in out
+    fence = re.search(r"^(`+)diff$", out, re.MULTILINE)[1]
+    assert len(fence) > 3
+    assert out.count(fence) == 2
+
+
+def test_hooks_are_listed_whether_or_not_they_are_new(repository):
+    task = "spec: xlmgen/task/v1\nname: t\nsource:\n  python: mine.code:rows\n"
+    Path("experiments/t.yaml").write_text(task)
+    (hook,) = review("main", [Path("experiments")], MEASURE).hooks
+    assert (hook.path, hook.line, hook.key) == (
+        "experiments/t.yaml",
+        4,
+        "source.python",
+    )
+    assert (hook.target, hook.new) == ("mine.code:rows", True)
+    git("add", ".")
+    git("commit", "-qm", "hook")
+    (hook,) = review("main", [Path("experiments")], MEASURE).hooks
+    assert not hook.new
+
+
+def test_nothing_of_the_working_tree_or_the_repository_is_touched(repository):
+    edit("steps: 128", "steps: 64")
+    Path("note.txt").write_text("mine")
+    before = git("status", "--porcelain"), git("rev-parse", "HEAD")
+    files = {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()}
+    main(["review", "--against", "main"])
+    assert {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()} == files
+    assert (git("status", "--porcelain"), git("rev-parse", "HEAD")) == before
+
+
+def test_a_ref_s_own_schemas_fill_in_its_defaults(repository, capsys):
+    """Where templates and schemas are in the repository, a default can change."""
+    import shutil
+
+    shutil.copytree(resources.root() / "schemas", "schemas")
+    kind = Path("schemas/kinds/predictor/unmasking.schema.json")
+    text = kind.read_text("utf-8")
+    spot = re.search(r'"temperature": \{.*?"default": 1.0', text, re.DOTALL)
+    kind.write_text(text.replace(spot[0], spot[0].replace("1.0", "0.5")))
+    git("add", ".")
+    git("commit", "-qm", "another default")
+    assert changes(family()) == {"predictor.temperature": (0.5, 1.0)}
+
+
+def test_code_of_a_render_is_never_run(repository):
+    path = SPEC.parent / "model_mdlm.py"
+    text = path.read_text("utf-8")
+    path.write_text(f"{text}\nopen('ran', 'w').close()\n", "utf-8")
+    family()
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--against", "nowhere"], "there is no commit 'nowhere'"),
+        (["--against", "--output=x"], "there is no commit '--output=x'"),
+        (["--against", "main", "nothing"], "there is no file or folder nothing"),
+        (["--against", "main", ".."], "is not in the repository"),
+        (["--against", "main", "--fail-on", "chekpoint"], "did you mean 'checkpoint'?"),
+        ([], "--against"),
+    ],
+)
+def test_what_cannot_be_reviewed_is_one_line(repository, capsys, words, said):
+    assert main(["review", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_outside_a_repository(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert main(["review", "--against", "main"]) == 2
+    assert "in no git repository" in capsys.readouterr().err
+
+
+def test_a_shallow_clone_says_that_it_is_one(repository, capsys, monkeypatch):
+    edit("steps: 128", "steps: 64")
+    first = git("rev-parse", "HEAD")
+    git("commit", "-qam", "second")
+    git("clone", "-q", "--depth", "1", f"file://{repository}", "clone")
+    monkeypatch.chdir("clone")
+    assert main(["review", "--against", first]) == 2
+    assert "this clone is shallow" in capsys.readouterr().err
+
+
+def test_without_git(repository, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", os.devnull)
+    assert main(["review", "--against", "main"]) == 2
+    assert "git cannot be run" in capsys.readouterr().err
+
+
+def test_names_with_any_characters_are_read(repository):
+    odd = Path("experiments/ü b\nc.yaml")
+    odd.write_text(EXPERIMENT, "utf-8")
+    git("add", ".")
+    git("commit", "-qm", "odd")
+    edit("steps: 8", "steps: 9", odd)
+    assert odd.as_posix() in items()
+
+
+def test_torch_is_not_imported(repository):
+    edit("steps: 128", "steps: 64")
+    script = (
+        "import sys; from xlmgen.cli import main; main(['review', '--against', 'main'])"
+        "; sys.exit('torch' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)

@@ -1,0 +1,180 @@
+"""A review as text for a terminal, as a Markdown page, or as workflow annotations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from xlmgen.cli.formats import annotation, heading, workflow_command
+from xlmgen.review import Item, Review
+from xlmgen.review.classes import Cost
+from xlmgen.review.hooks import Hook
+
+LEVELS = {"checkpoint": "warning", "config": "warning", "source": "warning"}
+LONGEST_DIFF = 60_000  # characters in a page, which has room for a million in all
+
+
+def text(review: Review, *, diff: bool = True) -> str:
+    """A paragraph for each spec: its class, what it says differently, what breaks."""
+    lines: list[str] = []
+    for item in review.items:
+        lines += [f"{item.path}: {_title(item)}", *_indented(_said(item))]
+        lines += _indented(_costs(item, review, "  {:<10} {}"))
+        if diff and item.diff:
+            lines += ["", item.diff]
+        lines.append("")
+    lines += [_hook(hook) for hook in review.hooks]
+    return "\n".join([*lines, summary(review)])
+
+
+def markdown(review: Review, *, diff: bool = True) -> str:
+    """The same as a page, diffs folded."""
+    lines = ["## xlmgen review", "", summary(review), ""]
+    if review.items:
+        lines += ["| spec | | class |", "| --- | --- | --- |"]
+        lines += [
+            f"| `{i.path}` | {_cell(i.event)} | {_classes(i)} |" for i in review.items
+        ]
+        lines.append("")
+    for item in review.items:
+        lines += [f"### {item.kind} {item.name}: {_classes(item)}", ""]
+        lines += [f"- {_cell(line)}" for line in _said(item)]
+        costs = list(_costs(item, review, "| {} | {} |"))
+        if costs:
+            lines += ["", "| size | " + _measured(review) + " |", "| --- | --- |"]
+            lines += costs
+        if diff and item.diff:
+            lines += ["", *_folded(item.diff)]
+        lines.append("")
+    if review.hooks:
+        lines += ["### Where YAML reaches code", ""]
+        lines += [f"- {_cell(_hook(hook))}" for hook in review.hooks]
+    return "\n".join(lines).rstrip()
+
+
+def github(review: Review, *, diff: bool = True) -> str:
+    """One annotation for each spec that changed, one for each place of code."""
+    lines = []
+    for item in review.items:
+        lines += [annotation(problem) for problem in item.problems]
+        if not item.problems:
+            worst = _worst(item)
+            told = "\n".join([_title(item), *_said(item)])
+            level = LEVELS.get(worst, "notice")
+            lines.append(_command(level, item.path, item.line, worst, told))
+    for hook in review.hooks:
+        level = "warning" if hook.new else "notice"
+        lines.append(_command(level, hook.path, hook.line, "python", _hook(hook)))
+    return "\n".join(lines)
+
+
+FORMATS: dict[str, Callable[..., str]] = {
+    "text": text,
+    "markdown": markdown,
+    "github": github,
+}
+
+
+def summary(review: Review) -> str:
+    """One line: how many specs of each class."""
+    if not review.items:
+        return f"nothing differs from {review.against}"
+    counts: dict[str, int] = {}
+    for item in review.items:
+        worst = _worst(item)
+        counts[worst] = counts.get(worst, 0) + 1
+    listed = ", ".join(f"{n} {of}" for of, n in counts.items())
+    total = len(review.items) + review.unchanged
+    return (
+        f"{len(review.items)} of {total} specs differ from {review.against}: {listed}"
+    )
+
+
+def _title(item: Item) -> str:
+    return f"{item.kind} {item.name} {item.event}: {_classes(item)}"
+
+
+def _classes(item: Item) -> str:
+    return ", ".join(item.classes) or _worst(item)
+
+
+def _worst(item: Item) -> str:
+    """The first of its classes, or what it is instead."""
+    if item.problems:
+        return "invalid"
+    return item.classes[0].value if item.classes else "none"
+
+
+def _said(item: Item) -> Iterator[str]:
+    """What the spec says differently, what that breaks, and what else to know."""
+    yield from (change.text for change in item.changes)
+    yield from (f"{reason.of}: {reason.text}" for reason in item.reasons)
+    yield from (heading(problem) for problem in item.problems)
+    yield from (f"note: {note}" for note in item.notes)
+
+
+def _costs(item: Item, review: Review, form: str) -> Iterator[str]:
+    """A line for every size, and what is counted."""
+    for size, (before, after) in item.costs.items():
+        told = f"{_cost(before)} → {_cost(after)}"
+        yield form.format(size, _cost(after) if before == after else told)
+    if item.costs and "|" not in form:
+        yield f"  ({_measured(review)})"
+
+
+def _measured(review: Review) -> str:
+    measure = review.measure
+    return (
+        f"parameters, training FLOPs per token: vocabulary of {measure.vocabulary:,}, "
+        f"{measure.length:,} tokens"
+    )
+
+
+def _cost(cost: Cost | None) -> str:
+    if cost is None:
+        return "–"
+    return f"{_short(cost.parameters)}, {_short(cost.flops)}FLOP"
+
+
+def _short(number: int) -> str:
+    """Four digits and a prefix: `92.32 M`."""
+    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if number >= 10**power:
+            return f"{number / 10**power:.4g} {prefix}"
+    return f"{number} "
+
+
+def _hook(hook: Hook) -> str:
+    new = " (new)" if hook.new else ""
+    return f"{hook.path}:{hook.line}: {hook.key} runs {hook.target}{new}"
+
+
+def _folded(diff: str) -> Iterable[str]:
+    cut = len(diff) > LONGEST_DIFF
+    ticks = max((len(run) for run in re.findall("`+", diff)), default=0)
+    fence = "`" * max(3, ticks + 1)
+    return [
+        "<details><summary>render</summary>",
+        "",
+        f"{fence}diff",
+        diff[:LONGEST_DIFF] + ("\n… cut off" if cut else ""),
+        fence,
+        "",
+        "</details>",
+    ]
+
+
+def _cell(line: str) -> str:
+    """A text in which nothing is markup."""
+    for mark in "\\`*_|[]<>#":
+        line = line.replace(mark, f"\\{mark}")
+    return line
+
+
+def _command(level: str, path: str, line: int, title: str, message: str) -> str:
+    properties = {"file": path, "line": line, "title": f"review: {title}"}
+    return workflow_command(level, properties, message)
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

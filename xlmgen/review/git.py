@@ -1,0 +1,107 @@
+"""Files as a git commit has them, read without checking anything out."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xlmgen.errors import UserError
+from xlmgen.spec.load import MAX_BYTES
+
+SUFFIXES = (".json", ".lock", ".md", ".py", ".yaml", ".yml")
+REGULAR = ("100644", "100755")  # git's modes of plain files; not of links
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The text files of a commit.
+
+    Args:
+        root: the top of the working tree.
+        ref: the commit as the user named it.
+        files: text by path from the top, with forward slashes. Files that are not
+            UTF-8, links, large files and other kinds of files are left out.
+    """
+
+    root: Path
+    ref: str
+    files: Mapping[str, str]
+
+
+def read_commit(ref: str, folder: Path) -> Commit:
+    """The commit that a ref names, in the repository around a folder.
+
+    Raises:
+        UserError: git is missing, this is no repository, or it has no such commit.
+    """
+    root = Path(_top(folder))
+    name = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
+    found = _git(root, *name)
+    if found.returncode:
+        raise _unknown(ref, root)
+    commit = found.stdout.decode().strip()
+    listed = _checked(_git(root, "ls-tree", "-r", "-z", "-l", "--full-tree", commit))
+    blobs: dict[str, str] = {}
+    for entry in listed.decode("utf-8", "surrogateescape").split("\0")[:-1]:
+        about, _, path = entry.partition("\t")
+        mode, _, blob, size = about.split()
+        if mode in REGULAR and path.endswith(SUFFIXES) and int(size) <= MAX_BYTES:
+            blobs[path] = blob
+    return Commit(root, ref, _texts(root, blobs))
+
+
+def _texts(root: Path, blobs: Mapping[str, str]) -> dict[str, str]:
+    wanted = "".join(f"{blob}\n" for blob in blobs.values()).encode()
+    content = _checked(_git(root, "cat-file", "--batch", given=wanted))
+    texts, at = {}, 0
+    for path in blobs:
+        head, _, _ = content[at : at + 200].partition(b"\n")
+        start = at + len(head) + 1
+        at = start + int(head.split()[2]) + 1
+        try:
+            texts[path] = content[start : at - 1].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+    return texts
+
+
+def _top(folder: Path) -> str:
+    found = _git(folder, "rev-parse", "--show-toplevel")
+    if found.returncode:
+        reason = found.stderr.decode(errors="replace").partition("\n")[0]
+        raise UserError(
+            f"{folder.resolve()} is in no git repository that can be read ({reason})",
+            "run this in a clone of the project",
+        )
+    return found.stdout.decode().rstrip("\n")
+
+
+def _unknown(ref: str, root: Path) -> UserError:
+    shallow = _git(root, "rev-parse", "--is-shallow-repository").stdout.strip()
+    if shallow == b"true":
+        fix = "this clone is shallow: fetch the commit first, or clone with its history"
+    else:
+        fix = "name a branch, a tag or a commit; `git fetch` brings those of others"
+    return UserError(f"there is no commit '{ref}' in {root}", fix)
+
+
+def _checked(done: subprocess.CompletedProcess[bytes]) -> bytes:
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").partition("\n")[0]
+        raise UserError(f"git failed: {reason}", "see whether `git fsck` is content")
+    return done.stdout
+
+
+def _git(
+    folder: Path, *words: str, given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(
+            ["git", *words], cwd=folder, input=given, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise UserError(
+            f"git cannot be run ({error.strerror})", "install git"
+        ) from error
