@@ -18,7 +18,7 @@ from xlmgen.run import Run
 from xlmgen.tasks import Task
 from xlmgen.tokens import SpecialTokens
 from xlmgen.training import rng
-from xlmgen.training.checkpoint import check_names, load_weights
+from xlmgen.training.checkpoint import load_into
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ class Assembly:
         Raises:
             UserError: the checkpoint cannot be read or does not fit the model.
         """
-        weights = load_weights(checkpoint)
-        check_names(self.harness.model.state_dict(), weights, str(checkpoint))
-        self.harness.model.load_state_dict(weights)
+        load_into(self.harness.model, checkpoint)
         device = device_for(self.harness.training_settings)
         self.harness.to(device).eval()
         return device

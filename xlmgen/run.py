@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -142,6 +142,7 @@ def create(
     family: Path,
     task: Task,
     command: Sequence[str],
+    fill: Callable[[Path], None] = lambda folder: None,
 ) -> Run:
     """Make a run folder, whole or not at all.
 
@@ -149,6 +150,7 @@ def create(
         path: where; must not exist, or be an empty folder.
         family: the folder of the family; its spec and code are copied.
         command: the command line that started the run.
+        fill: adds files to the folder before it is there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -160,6 +162,7 @@ def create(
         write_json(draft / VERSIONS, versions(experiment, command))
         for folder in ("checkpoints", "predictions", "results"):
             (draft / folder).mkdir()
+        fill(draft)
         draft.rename(path)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)

@@ -19,7 +19,9 @@ from xlmgen.cli import (
     check,
     eval_,
     explain,
+    export,
     generate,
+    import_,
     list_,
     migrate,
     new,
@@ -52,6 +54,8 @@ app.command("resolve")(resolve.resolve)
 app.command("train")(train.train)
 app.command("eval")(eval_.eval_)
 app.command("generate")(generate.generate)
+app.command("import")(import_.import_)
+app.command("export")(export.export)
 
 
 def _version(wanted: bool) -> None:

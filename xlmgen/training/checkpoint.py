@@ -11,19 +11,28 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from xlmgen.errors import UserError
+from xlmgen.shards import Shards
 from xlmgen.training.checkpoint_folder import STATE, WEIGHTS
 
+OTHER = "choose another checkpoint of the run with --checkpoint"
 PREFIX = "model."
 """What the harness's names of the model's parameters start with."""
+
+
+class Shaped(Protocol):
+    """A tensor, or the place of one in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 class FolderCheckpoint(CheckpointIO):
@@ -81,6 +90,35 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     return weights | {name: weights[of] for name, of in aliases.items()}
 
 
+def load_into(model: nn.Module, folder: Path) -> None:
+    """Give a model a checkpoint's parameters, one tensor in memory at a time.
+
+    Parameters in another precision are converted to the model's.
+
+    Raises:
+        UserError: a file is missing or damaged, or the parameters do not fit.
+    """
+    try:
+        shards = Shards.open(folder)
+    except UserError as error:
+        raise UserError(error.message, OTHER) from error
+    parameters = model.state_dict()
+    stored = {parameters[n].data_ptr() for n in shards.entries if n in parameters}
+    wanted = {
+        name: tensor
+        for name, tensor in parameters.items()
+        if name in shards.entries or tensor.data_ptr() not in stored  # tied to another
+    }
+    check_names(wanted, shards.entries, str(folder))
+    for file in shards.files:
+        try:
+            with safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118
+                    parameters[name].copy_(opened.get_tensor(name))
+        except (OSError, SafetensorError) as error:
+            raise _damaged(file, error) from error
+
+
 def load_state(folder: Path) -> dict[str, Any]:
     """Everything of a checkpoint but the model's parameters.
 
@@ -96,9 +134,14 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def check_names(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], place: str
+    expected: Mapping[str, Shaped], found: Mapping[str, Shaped], place: str
 ) -> None:
     """Refuse parameters that do not fit a model.
+
+    Args:
+        expected: what has a shape, by its name.
+        found: the same of a checkpoint.
+        place: where that is, for the error.
 
     Raises:
         UserError: lists every missing, unexpected and mis-shaped name.
@@ -108,7 +151,7 @@ def check_names(
     shapes = [
         f"{name} has shape {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
         for name, tensor in expected.items()
-        if name in found and found[name].shape != tensor.shape
+        if name in found and tuple(found[name].shape) != tuple(tensor.shape)
     ]
     if problems := missing + unexpected + shapes:
         raise UserError(
@@ -145,9 +188,7 @@ def _replace(target: Path, temporary: Path) -> None:
 
 def _damaged(file: Path, error: Exception) -> UserError:
     what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-    return UserError(
-        f"{file} {what}", "choose another checkpoint of the run with --checkpoint"
-    )
+    return UserError(f"{file} {what}", OTHER)
 
 
 def _sync(path: Path) -> None:

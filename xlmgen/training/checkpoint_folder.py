@@ -9,6 +9,8 @@ from pathlib import Path
 from xlmgen.files import write_json
 
 WEIGHTS, STATE = "model.safetensors", "state.pt"
+IMPORTED = "imported.json"
+"""In place of `state.pt` where the weights come from elsewhere: what they were."""
 BEST = "best.json"
 """Beside the checkpoints: the step of the best one and its validation loss."""
 MONITOR = "val/loss"
@@ -24,7 +26,8 @@ def checkpoints(folder: Path) -> dict[int, Path]:
     found = {
         int(match[1]): path
         for path in (folder.iterdir() if folder.is_dir() else ())
-        if (match := _NAME.fullmatch(path.name)) and (path / STATE).is_file()
+        if (match := _NAME.fullmatch(path.name))
+        and ((path / STATE).is_file() or (path / IMPORTED).is_file())
     }
     return dict(sorted(found.items()))
 

@@ -16,7 +16,8 @@ from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import score
 from xlmgen.harness import Harness
 from xlmgen.run import Run
-from xlmgen.training.checkpoint_folder import checkpoints
+from xlmgen.training.checkpoint import load_into
+from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
 from xlmgen.training.interrupt import StopOnSignal, handlers_kept
 from xlmgen.training.recorder import Scorer
 from xlmgen.training.trainer import build_trainer, quiet_lightning
@@ -82,12 +83,16 @@ class Fit:
         if step >= settings.max_steps:
             return
         self.parts.data.start_batch = step * settings.accumulate
+        checkpoint = self.found.get(step)
+        if checkpoint is not None and (checkpoint / IMPORTED).is_file():
+            load_into(self.parts.harness.model, checkpoint)  # there is no more to it
+            checkpoint = None
         try:
             with quiet_lightning(), handlers_kept():
                 self.trainer.fit(
                     self.parts.harness,
                     self.parts.data,
-                    ckpt_path=self.found.get(step),
+                    ckpt_path=checkpoint,
                     weights_only=True,
                 )
         except torch.OutOfMemoryError as error:

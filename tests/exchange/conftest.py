@@ -1,0 +1,64 @@
+"""A small Qwen2 with random weights and a byte-level tokenizer, as released."""
+
+import json
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+NUMBERS = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "vocab_size": 300,
+}
+END, MASK = 256, 257
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path):
+    """Write a checkpoint: `make_checkpoint(dtype=…, tie_word_embeddings=…)`."""
+
+    def make(name="released", dtype=torch.float32, shard="20KB", **settings):
+        torch.manual_seed(0)
+        config = Qwen2Config(
+            **NUMBERS,
+            rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
+            pad_token_id=END,
+            bos_token_id=END,
+            eos_token_id=END,
+            **settings,
+        )
+        model = Qwen2ForCausalLM(config).to(dtype)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        folder = tmp_path / name
+        model.save_pretrained(folder, max_shard_size=shard)
+        rewrite(folder / "config.json", mask_token_id=MASK)
+        backend().save(str(folder / "tokenizer.json"))
+        return folder, model.eval()
+
+    return make
+
+
+def rewrite(path, **changes):
+    """Change keys of a JSON file; None takes one away."""
+    data = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({k: v for k, v in data.items() if v is not None}))
+
+
+def backend():
+    """Every byte is a token; two special ones come behind."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({c: i for i, c in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
+        add_prefix_space=False, use_regex=False
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    names = ("<|endoftext|>", "<|mask|>")
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in names])
+    return tokenizer

@@ -1,0 +1,124 @@
+"""`xlmgen export`: what was imported comes out again, byte by byte."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, Qwen2ForCausalLM
+
+from xlmgen.cli import main
+from xlmgen.shards import Shards, split
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XLMGEN_PINNED", "")
+
+
+def stored(folder):
+    """The bytes of every tensor, with its type and shape."""
+    found = {}
+    for name, entry in Shards.open(folder).entries.items():
+        content = entry.file.read_bytes()[entry.start : entry.start + entry.nbytes]
+        found[name] = entry.dtype, entry.shape, content
+    return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", ["1KB", "25KB", "1GB"])
+def test_round_trip_is_identical(make_checkpoint, dtype, size):
+    folder, _ = make_checkpoint(dtype=dtype)
+    assert main(["import", str(folder), "--run-dir", "run"]) == 0
+    assert main(["export", "run", "out", "--shard-size", size]) == 0
+    out = folder.parent / "out"
+    assert stored(out) == stored(folder)
+    for name in ("config.json", "tokenizer.json"):
+        assert json.loads((out / name).read_text()) == json.loads(
+            (folder / name).read_text()
+        )
+
+
+def test_files_keep_to_their_size(make_checkpoint, tmp_path):
+    folder, _ = make_checkpoint()
+    main(["import", str(folder), "--run-dir", "run"])
+    main(["export", "run", "out", "--shard-size", "25KB"])
+    files = sorted((tmp_path / "out").glob("*.safetensors"))
+    assert len(files) > 1
+    for file in files:
+        tensors = load_file(file)
+        total = sum(t.numel() * t.element_size() for t in tensors.values())
+        assert total <= 25_000 or len(tensors) == 1
+
+
+def test_transformers_reads_it(make_checkpoint, tmp_path):
+    folder, released = make_checkpoint()
+    main(["import", str(folder), "--run-dir", "run"])
+    main(["export", "run", "out", "--shard-size", "25KB"])
+    loaded = Qwen2ForCausalLM.from_pretrained(tmp_path / "out").eval()
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        assert torch.equal(loaded(ids).logits, released(ids).logits)
+
+
+def test_run_that_was_trained_here_is_read_too(tmp_path, capsys):
+    """Its configuration is written from the family's numbers."""
+    experiment = {
+        "spec": "xlmgen/experiment/v1",
+        "family": "dream",
+        "task": "star_tiny",
+        "size": "tiny",
+        "model": {"layers": 1, "d_model": 16, "heads": 2},
+        "training": {"max_steps": 1, "batch_size": 2},
+        "evaluation": {"generate": 0},
+    }
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(experiment))
+    assert main(["train", "tiny.yaml", "--run-dir", "run"]) == 0
+    assert main(["export", "run", "out"]) == 0
+    model, info = Qwen2ForCausalLM.from_pretrained(
+        tmp_path / "out", output_loading_info=True
+    )
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys"))
+    assert model.config.rope_parameters["rope_theta"] == 1_000_000
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer.mask_token_id == 3
+
+
+def test_what_cannot_be_written_is_said(make_checkpoint, tmp_path, capsys):
+    folder, _ = make_checkpoint()
+    main(["import", str(folder), "--run-dir", "run"])
+    (tmp_path / "out").mkdir()
+    for words, said in (
+        (["out"], "out exists"),
+        (["new", "--shard-size", "0GB"], "--shard-size is '0GB'"),
+        (["new", "--shard-size", "much"], "--shard-size is 'much'"),
+        (["new", "--checkpoint", "7"], "has no checkpoint '7'"),
+    ):
+        capsys.readouterr()
+        assert main(["export", "run", *words]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_family_of_our_own_layers_has_no_released_form(tmp_path, capsys):
+    experiment = {
+        "spec": "xlmgen/experiment/v1",
+        "family": "mdlm",
+        "task": "star_tiny",
+        "size": "tiny",
+        "model": {"layers": 1, "d_model": 16, "heads": 2},
+        "training": {"max_steps": 1, "batch_size": 2},
+        "evaluation": {"generate": 0},
+    }
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(experiment))
+    assert main(["train", "tiny.yaml", "--run-dir", "run"]) == 0
+    assert main(["export", "run", "out"]) == 2
+    assert "the model transformer of the family mdlm" in capsys.readouterr().err
+
+
+def test_tensors_are_split_in_their_order():
+    sizes = {"a": 3, "b": 3, "c": 10, "d": 1}
+    assert split(sizes, 6) == [["a", "b"], ["c"], ["d"]]
+    assert split(sizes, 100) == [["a", "b", "c", "d"]]

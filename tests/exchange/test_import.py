@@ -1,0 +1,238 @@
+"""`xlmgen import`: the same network, or nothing and every reason why."""
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from xlmgen.assembly import assemble
+from xlmgen.cli import main
+from xlmgen.run import Run
+
+from .conftest import END, MASK, backend, rewrite
+
+
+def imported(folder, *words):
+    assert main(["import", str(folder), "--run-dir", "run", *words]) == 0
+    return Run.open("run")
+
+
+def network(run):
+    parts = assemble(run)
+    parts.load(run.checkpoint()[1])
+    return parts.harness.model.cpu()
+
+
+def refused(folder, capsys, *words):
+    """What is said of a checkpoint that must not be imported."""
+    capsys.readouterr()
+    assert main(["import", str(folder), "--run-dir", "run", *words]) == 2
+    assert not Path("run").exists()
+    said = capsys.readouterr()
+    assert not said.out
+    return said.err
+
+
+def rewritten(folder, **tensors):
+    """Put all weights into one file, with changes; None takes one away."""
+    weights = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        weights |= load_file(file)
+        file.unlink()
+    (folder / "model.safetensors.index.json").unlink(missing_ok=True)
+    for name, tensor in tensors.items():
+        weights[name.replace("__", ".")] = tensor
+    kept = {name: tensor for name, tensor in weights.items() if tensor is not None}
+    save_file(kept, folder / "model.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XLMGEN_PINNED", "")
+
+
+@pytest.mark.parametrize("shard", ["20KB", "1GB"])
+def test_logits_are_those_of_transformers(make_checkpoint, shard):
+    """With causal attention forced on; position i reads what i − 1 predicts."""
+    folder, released = make_checkpoint(shard=shard)
+    model = network(imported(folder))
+    for layer in model.model.layers:
+        layer.self_attn.causal = True
+    ids = torch.randint(0, 256, (3, 17), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours, theirs = model(ids), released(ids).logits
+    assert theirs.std() > 0.1
+    torch.testing.assert_close(ours[:, 1:], theirs[:, :-1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours[:, 0], theirs[:, 0], rtol=1e-5, atol=1e-5)
+
+
+def test_every_tensor_is_there_and_in_its_place(make_checkpoint):
+    folder, released = make_checkpoint()
+    weights = network(imported(folder)).state_dict()
+    expected = released.state_dict()
+    assert weights.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(weights[name], tensor), name
+
+
+def test_half_precision_is_widened(make_checkpoint):
+    folder, released = make_checkpoint(dtype=torch.bfloat16)
+    weights = network(imported(folder)).state_dict()
+    for name, tensor in released.state_dict().items():
+        assert weights[name].dtype == torch.float32
+        assert torch.equal(weights[name], tensor.float()), name
+
+
+def test_tokenizer_and_special_tokens_are_the_checkpoints(make_checkpoint):
+    folder, _ = make_checkpoint()
+    tokenizer = imported(folder).load_task().tokenizer
+    special = tokenizer.special
+    assert (special.pad, special.bos, special.eos, special.mask) == (
+        END,
+        END,
+        END,
+        MASK,
+    )
+    assert special.cls == 258  # added behind the last token, in a spare row
+    assert special.vocab_size == 300
+    text = "Größe: 1 + 1 = 2\n"
+    assert tokenizer.encode(text) == backend().encode(text).ids
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_names_of_special_tokens_stand_in_for_their_ids(make_checkpoint):
+    folder, _ = make_checkpoint()
+    rewrite(folder / "config.json", mask_token_id=None, pad_token_id=None)
+    settings = {"mask_token": {"content": "<|mask|>"}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    special = imported(folder).load_task().tokenizer.special
+    assert (special.mask, special.pad) == (MASK, END)
+
+
+def test_vocabulary_and_merges_are_a_tokenizer_too(make_checkpoint):
+    folder, _ = make_checkpoint()
+    backend().model.save(str(folder))
+    (folder / "tokenizer.json").unlink()
+    added = {
+        str(END): {"content": "<|endoftext|>", "special": True},
+        str(MASK): {"content": "<|mask|>", "special": True},
+    }
+    settings = {"added_tokens_decoder": added}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = imported(folder).load_task().tokenizer
+    assert (tokenizer.special.eos, tokenizer.special.mask) == (END, MASK)
+    assert tokenizer.decode(tokenizer.encode(" it's 12 é")) == " it's 12 é"
+
+
+def test_run_generates_and_trains_on(make_checkpoint, tmp_path, capsys):
+    folder, _ = make_checkpoint()
+    (tmp_path / "data").mkdir()
+    text = "\n\n".join(f"one two {n}." for n in range(400))
+    (tmp_path / "data" / "a.txt").write_text(text)
+    small = ["training.max_steps=2", "training.batch_size=2", "evaluation.generate=0"]
+    before = network(imported(folder, *small)).state_dict()
+    command = ["generate", "run", "--prompt", "one", "predictor.steps=2"]
+    assert main(command) == 0
+    assert "one" in capsys.readouterr().out
+    assert main(["train", "run/experiment.yaml", "--run-dir", "run"]) == 0
+    run = Run.open("run")
+    assert run.checkpoint("last")[0] == 2
+    after = network(run).state_dict()
+    moved = max(float((after[name] - before[name]).abs().max()) for name in before)
+    assert 0 < moved < 0.01  # it began with the checkpoint's weights
+
+
+def test_tied_head_needs_a_family_that_ties_it(make_checkpoint, capsys):
+    folder, _ = make_checkpoint(tie_word_embeddings=True)
+    said = refused(folder, capsys)
+    assert "tie_head is true in" in said
+    assert "set tie_head: true under `model:`" in said
+
+
+def test_every_difference_in_names_and_shapes_is_listed(make_checkpoint, capsys):
+    folder, _ = make_checkpoint()
+    rewritten(
+        folder,
+        model__norm__weight=None,
+        model__extra__weight=torch.zeros(2),
+        lm_head__weight=torch.zeros(300, 31),
+    )
+    said = refused(folder, capsys)
+    assert "missing model.norm.weight" in said
+    assert "left over model.extra.weight" in said
+    assert "lm_head.weight has shape [300, 31], not [300, 32]" in said
+
+
+def test_shard_that_was_cut_short_is_refused(make_checkpoint, capsys):
+    folder, _ = make_checkpoint()
+    file = sorted(folder.glob("*.safetensors"))[1]
+    file.write_bytes(file.read_bytes()[:-1])
+    assert f"{file}: it has" in refused(folder, capsys)
+    file.write_bytes(struct.pack("<Q", 10**9))
+    assert f"{file}: it is no safetensors file" in refused(folder, capsys)
+    file.unlink()
+    assert f"{file}: No such file" in refused(folder, capsys)
+
+
+def test_index_and_files_must_agree(make_checkpoint, capsys):
+    folder, _ = make_checkpoint()
+    path = folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    index["weight_map"]["model.norm.weight"] = "../elsewhere.safetensors"
+    path.write_text(json.dumps(index))
+    assert "is not the name of a file beside it" in refused(folder, capsys)
+    del index["weight_map"]["model.norm.weight"]
+    path.write_text(json.dumps(index))
+    assert "differ in model.norm.weight" in refused(folder, capsys)
+    path.unlink()
+    imported(folder)
+
+
+def test_pickles_are_never_read(make_checkpoint, capsys):
+    folder, _ = make_checkpoint()
+    for file in folder.glob("*.safetensors*"):
+        file.unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+    assert "pytorch_model.bin, which is a pickle" in refused(folder, capsys)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_type": "llama"}, "no family reads a checkpoint of model_type 'llama'"),
+        ({"rms_norm_eps": 1e-5}, "norm_eps is 1e-05 in"),
+        ({"hidden_act": "gelu"}, 'hidden_act is "gelu", not "silu"'),
+        ({"use_sliding_window": True}, "use_sliding_window is true, not false"),
+        ({"head_dim": 16}, "head_dim is 16, not hidden_size / num_attention_heads"),
+        ({"rope_parameters": {"rope_type": "yarn"}}, "positions are scaled (yarn)"),
+        ({"rope_parameters": {"rope_theta": 1e4}}, "rope_theta is 10000.0 in"),
+        ({"hidden_size": None}, "has no hidden_size"),
+        ({"mask_token_id": None, "vocab_size": 258}, "there are 259 tokens"),
+    ],
+)
+def test_network_of_another_kind_is_refused(make_checkpoint, capsys, change, said):
+    folder, _ = make_checkpoint()
+    rewrite(folder / "config.json", **change)
+    if change.get("vocab_size"):
+        cut = torch.zeros(258, 32)
+        rewritten(folder, model__embed_tokens__weight=cut, lm_head__weight=cut.clone())
+    assert said in refused(folder, capsys)
+
+
+def test_what_is_there_is_never_overwritten(make_checkpoint, capsys):
+    folder, _ = make_checkpoint()
+    imported(folder)
+    assert main(["import", str(folder), "--run-dir", "run"]) == 2
+    assert "run holds a run already" in capsys.readouterr().err
+
+
+def test_nothing_is_left_of_a_folder_without_a_checkpoint(tmp_path, capsys):
+    assert "there is no folder" in refused(tmp_path / "missing", capsys)
+    assert "config.json" in refused(tmp_path, capsys)
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    assert not list(tmp_path.glob(".run*"))

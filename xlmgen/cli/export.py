@@ -1,0 +1,32 @@
+"""`xlmgen export`: a run as a checkpoint that other libraries read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli.eval_ import CHECKPOINT, RUN
+
+
+def export(
+    run: RUN,
+    out: Annotated[Path, typer.Argument(help="The folder to write; must not exist.")],
+    shard_size: Annotated[
+        str, typer.Option(help="The most that one file holds, such as 5GB or 200MB.")
+    ] = "5GB",
+    checkpoint: CHECKPOINT = None,
+) -> int:
+    """Write a run's weights, configuration and tokenizer as a released checkpoint.
+
+    For families whose network has the parameter names of a released one.
+
+    Example: xlmgen export runs/dream-text-tiny dream-tiny --shard-size 200MB
+    """
+    from xlmgen.exchange.write import export_run, parse_size
+    from xlmgen.run import Run
+
+    export_run(Run.open(run), out, parse_size(shard_size), checkpoint)
+    print(out)
+    return 0

@@ -1,0 +1,1 @@
+"""Checkpoints of other libraries: reading them into a run, and writing one."""

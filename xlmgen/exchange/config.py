@@ -1,0 +1,234 @@
+"""`config.json` of a released checkpoint, and what it says in xlmgen's words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlmgen.errors import UserError
+from xlmgen.spec.family import FamilySpec
+from xlmgen.spec.schemas import built_in
+from xlmgen.tokens import SpecialTokens
+
+CONFIG = "config.json"
+NUMBERS = {
+    "d_model": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads",
+    "ffn": "intermediate_size",
+}
+"""A size's numbers and their names in `config.json`."""
+ROLES = ("pad", "bos", "eos", "mask")
+EXPECTED = {"hidden_act": "silu", "use_sliding_window": False}
+"""What the networks that can be read have in common."""
+PLAIN_THETA = 10_000.0
+"""The base of the rotary wavelengths where a config names none."""
+DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checkpoint's `config.json`.
+
+    Args:
+        path: the file.
+        data: its content.
+    """
+
+    path: Path
+    data: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Config:
+        """The `config.json` of a folder.
+
+        Raises:
+            UserError: there is none, or it is none of a language model.
+        """
+        if not folder.is_dir():
+            raise UserError(
+                f"there is no folder {folder}",
+                "name a folder with config.json and safetensors files",
+            )
+        data = read_json(folder / CONFIG)
+        missing = [key for key in ("model_type", "vocab_size") if key not in data]
+        missing += [
+            key
+            for short, key in NUMBERS.items()
+            if key not in data
+            if short != "kv_heads"
+        ]
+        if missing:
+            raise UserError(
+                f"{folder / CONFIG} has no {', '.join(missing)}",
+                "name the folder of a language model's checkpoint",
+            )
+        return cls(folder / CONFIG, data)
+
+    @property
+    def model_type(self) -> str:
+        return str(self.data["model_type"])
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self.data["vocab_size"])
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The network's size in the words of a family's `sizes`."""
+        found = {key: self.data.get(name) for key, name in NUMBERS.items()}
+        found["kv_heads"] = found["kv_heads"] or found["heads"]
+        return {key: int(number) for key, number in found.items() if number is not None}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a family's model must have been rendered with."""
+        rope = self.data.get("rope_parameters") or self.data.get("rope_scaling") or {}
+        theta = self.data.get("rope_theta") or rope.get("rope_theta") or PLAIN_THETA
+        return {
+            "rope_theta": float(theta),
+            "norm_eps": float(self.data.get("rms_norm_eps", 1e-6)),
+            "tie_head": bool(self.data.get("tie_word_embeddings", False)),
+        }
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """The ids of special tokens that it names; the first where it names several."""
+        found = {}
+        for role in ROLES:
+            value = self.data.get(f"{role}_token_id")
+            value = value[0] if isinstance(value, list) and value else value
+            if isinstance(value, int):
+                found[role] = value
+        return found
+
+    def check(self) -> None:
+        """Refuse a network with parts that cannot be read.
+
+        Raises:
+            UserError: names every such part.
+        """
+        odd = [
+            f"{key} is {json.dumps(self.data[key])}, not {json.dumps(value)}"
+            for key, value in EXPECTED.items()
+            if self.data.get(key, value) != value
+        ]
+        rope = self.data.get("rope_parameters") or self.data.get("rope_scaling") or {}
+        kind = rope.get("rope_type") or rope.get("type") or "default"
+        if kind != "default":
+            odd.append(f"its rotary positions are scaled ({kind})")
+        numbers = self.numbers
+        size = self.data.get("head_dim") or numbers["d_model"] // numbers["heads"]
+        if size * numbers["heads"] != numbers["d_model"]:
+            odd.append(f"head_dim is {size}, not hidden_size / num_attention_heads")
+        if odd:
+            raise UserError(
+                f"{self.path}: {'; '.join(odd)}",
+                "such a checkpoint cannot be imported",
+            )
+
+
+def reads(spec: FamilySpec) -> tuple[str, ...]:
+    """The `model_type`s whose checkpoints a family's network reads; none of most."""
+    kind = built_in().kind("model", spec.model.kind)
+    return tuple(kind.get("x-checkpoint", {}).get("model_types", ()))
+
+
+def check_options(config: Config, spec: FamilySpec) -> None:
+    """Refuse a checkpoint that a family's network is not rendered for.
+
+    Raises:
+        UserError: names every difference and how to remove it.
+    """
+    if config.model_type not in reads(spec):
+        raise UserError(
+            f"the model {spec.model.kind} of the family {spec.name} cannot read a "
+            f"checkpoint of model_type {config.model_type!r}",
+            "choose an experiment of a family whose model is "
+            f"{' or '.join(readers(config.model_type)) or 'another kind'}",
+        )
+    wrong = {
+        key: value
+        for key, value in config.options.items()
+        if spec.model.options[key] != value
+    }
+    if wrong:
+        differing = [
+            f"{key} is {json.dumps(value)} in {config.path} and "
+            f"{json.dumps(spec.model.options[key])} in the family {spec.name}"
+            for key, value in wrong.items()
+        ]
+        settings = ", ".join(
+            f"{key}: {json.dumps(value)}" for key, value in wrong.items()
+        )
+        raise UserError(
+            "; ".join(differing),
+            f"copy the family's YAML under another name, set {settings} under "
+            "`model:`, render it, and import with an experiment of it",
+        )
+
+
+def readers(model_type: str) -> list[str]:
+    """The kinds of model that read checkpoints of a type."""
+    schemas = built_in()
+    return [
+        kind
+        for kind in schemas.kinds("model")
+        if model_type
+        in schemas.kind("model", kind).get("x-checkpoint", {}).get("model_types", ())
+    ]
+
+
+def make_config(
+    spec: FamilySpec,
+    numbers: Mapping[str, int],
+    tokens: SpecialTokens,
+    dtype: str,
+) -> dict[str, Any]:
+    """The content of `config.json` for a network that was never imported.
+
+    Args:
+        numbers: all of `NUMBERS`.
+        dtype: as safetensors writes it, such as `F32`.
+    """
+    kind = built_in().kind("model", spec.model.kind)["x-checkpoint"]
+    options = spec.model.options
+    return {
+        "architectures": [kind["architecture"]],
+        "model_type": kind["model_types"][0],
+        "vocab_size": tokens.vocab_size,
+        **{name: numbers[key] for key, name in NUMBERS.items()},
+        "hidden_act": EXPECTED["hidden_act"],
+        "rms_norm_eps": options["norm_eps"],
+        "rope_theta": options["rope_theta"],
+        "tie_word_embeddings": options["tie_head"],
+        "use_sliding_window": False,
+        **{f"{role}_token_id": getattr(tokens, role) for role in ROLES},
+        "torch_dtype": DTYPES.get(dtype, dtype.lower()),
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file.
+
+    Raises:
+        UserError: there is no such file, or it holds something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"there is no {path}",
+            "name a folder with config.json and safetensors files",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read", "restore it from its source"
+        ) from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path} holds no mapping", "restore it from its source")
+    return data

@@ -1,0 +1,168 @@
+"""`xlmgen import` as a function: from a released checkpoint to a run folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from xlmgen.errors import UserError
+from xlmgen.exchange.config import CONFIG, Config, check_options, readers, reads
+from xlmgen.exchange.tokenizer_files import FILES, read_tokenizer
+from xlmgen.experiment import resolve
+from xlmgen.experiment.family_check import check_family, family_folder
+from xlmgen.experiment.settings import Experiment
+from xlmgen.files import write_json
+from xlmgen.registry import SPEC, find_families
+from xlmgen.run import Run, create, is_new
+from xlmgen.shards import INDEX, Shards, compare
+from xlmgen.spec.family import read_family
+from xlmgen.tasks import Task, load_task
+from xlmgen.training.checkpoint_folder import IMPORTED, folder_name
+
+SOURCE = "source"
+"""In an imported run: the checkpoint's own configuration and tokenizer."""
+USUAL = Path("experiments/text.yaml")
+
+
+def default_experiment(checkpoint: Path) -> Path:
+    """The experiment on local text of the one family that reads a checkpoint.
+
+    Raises:
+        UserError: there is no such family, or more than one.
+    """
+    config = Config.read(checkpoint)
+    found = [
+        family
+        for family in find_families()
+        if config.model_type in reads(read_family(family.folder / SPEC))
+    ]
+    if len(found) == 1:
+        return found[0].folder / USUAL
+    if not found:
+        kinds = " or ".join(readers(config.model_type)) or "none there is"
+        raise UserError(
+            f"no family reads a checkpoint of model_type {config.model_type!r}",
+            f"the kinds of model that do: {kinds}",
+        )
+    raise UserError(
+        f"several families read a checkpoint of model_type {config.model_type!r}: "
+        + ", ".join(family.name for family in found),
+        f"name an experiment of one, such as {found[0].folder / USUAL}",
+    )
+
+
+def import_checkpoint(
+    checkpoint: Path,
+    experiment: Path,
+    overrides: Sequence[str],
+    path: Path | None,
+    command: Sequence[str] = (),
+) -> Run:
+    """Make a run folder that begins with the weights and tokenizer of a checkpoint.
+
+    Headers alone decide whether it fits; files are copied as they are.
+
+    Args:
+        checkpoint: a folder with `config.json`, safetensors and a tokenizer.
+        experiment: its family and task; the network's size is the checkpoint's.
+        overrides: `key.path=value` for the experiment.
+        path: the run folder; `runs/NAME` by default.
+        command: the command line, for the record.
+
+    Raises:
+        UserError: the checkpoint is damaged or does not fit, or the folder exists.
+    """
+    config = Config.read(checkpoint)
+    config.check()
+    shards = Shards.open(checkpoint)
+    settled = _with_numbers(experiment, overrides, config)
+    path = path or Path("runs") / settled.name
+    if not is_new(path):
+        raise UserError(
+            f"{path} holds a run already", "choose another folder with --run-dir"
+        )
+    family = family_folder(settled)
+    check_family(settled, family)
+    check_options(config, read_family(family / SPEC))
+
+    def fill(folder: Path) -> None:
+        _check_tensors(shards, folder / "families" / family.name, settled, config)
+        place = folder / "checkpoints" / folder_name(0)
+        place.mkdir(parents=True)
+        for file in (*shards.files, checkpoint / INDEX):
+            if file.is_file():
+                shutil.copyfile(file, place / file.name)
+        (folder / SOURCE).mkdir()
+        for name in (CONFIG, *FILES):
+            if (checkpoint / name).is_file():
+                shutil.copyfile(checkpoint / name, folder / SOURCE / name)
+        origin = str(checkpoint.resolve())
+        write_json(place / IMPORTED, {"from": origin, "tensors": len(shards.entries)})
+
+    with tempfile.TemporaryDirectory() as scratch:
+        task = _with_tokenizer(load_task(settled.task), config, path, Path(scratch))
+        return create(path, settled, family, task, command, fill)
+
+
+def _with_numbers(file: Path, overrides: Sequence[str], config: Config) -> Experiment:
+    """The experiment at the checkpoint's size: a size of the family, or numbers."""
+    first = resolve(file, overrides)
+    sizes = read_family(family_folder(first) / SPEC).sizes
+    for size, numbers in sizes.items():
+        if {"kv_heads": numbers["heads"], **numbers} == config.numbers:
+            return resolve(file, [*overrides, f"size={size}"])
+    given = {**sizes[first.size], **first.model}
+    differing = [
+        f"model.{key}={number}"
+        for key, number in config.numbers.items()
+        if given.get(key) != number
+    ]
+    return resolve(file, [*overrides, *differing])
+
+
+def _check_tensors(
+    shards: Shards, family: Path, experiment: Experiment, config: Config
+) -> None:
+    """Hold names and shapes against the network, which is built without memory."""
+    import torch
+
+    from xlmgen.harness import build_model
+    from xlmgen.registry import load_family, pin
+    from xlmgen.tokens import SpecialTokens
+
+    pin(family.parent)
+    tokens = SpecialTokens(vocab_size=config.vocab_size)
+    with torch.device("meta"):
+        model = build_model(load_family(family.name), tokens, experiment)
+    names = model.state_dict()
+    own = {name for name, _ in model.named_parameters()}  # a tied one counts once
+    expected = {name: tuple(tensor.shape) for name, tensor in names.items()}
+    problems = compare(shards.entries, expected, frozenset(names.keys() - own))
+    if problems:
+        raise UserError(
+            f"{shards.folder} does not fit the family {family.name}: "
+            + ", ".join(problems),
+            "nothing was written",
+        )
+
+
+def _with_tokenizer(task: Task, config: Config, path: Path, scratch: Path) -> Task:
+    """The task with the checkpoint's tokenizer in place of its own."""
+    tokenizer, names = read_tokenizer(config)
+    tokenizer.save(scratch / "tokenizer.json")
+    options = {
+        "kind": "file",
+        "path": str(path.absolute() / "tokenizer.json"),
+        "special": names,
+        "shared": True,
+        "vocab_size": config.vocab_size,
+    }
+    return replace(
+        task,
+        tokenizer_options=options,
+        document={**task.document, "tokenizer": options},
+        saved_tokenizer=scratch / "tokenizer.json",
+    )

@@ -1,0 +1,108 @@
+"""The tokenizer beside a released checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+
+from xlmgen.data.tokenizer import Tokenizer
+from xlmgen.errors import UserError
+from xlmgen.exchange.config import ROLES, Config, read_json
+
+SAVED, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+VOCABULARY, MERGES = "vocab.json", "merges.txt"
+FILES = (SAVED, SETTINGS, VOCABULARY, MERGES, "special_tokens_map.json")
+"""What belongs to a tokenizer, and goes with a checkpoint."""
+QWEN2_PIECES = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How Qwen2 cuts text before its merges."""
+
+
+def read_tokenizer(config: Config) -> tuple[Tokenizer, dict[str, str]]:
+    """The tokenizer of a checkpoint, with as many ids as its network.
+
+    PAD, BOS and EOS may share an id. Special tokens are those of `config.json`, then
+    those of `tokenizer_config.json`; what neither names is looked up by its usual name
+    or added behind the last token, where the network has spare rows.
+
+    Returns:
+        the tokenizer, and the names of its special tokens by their roles.
+
+    Raises:
+        UserError: there are no files, or the network has no row for a special token.
+    """
+    folder = config.path.parent
+    settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+    backend = _backend(folder, settings)
+    names = _special_names(backend, config, settings)
+    try:
+        tokenizer = Tokenizer(backend, names, shared=True, vocab_size=config.vocab_size)
+    except UserError as error:
+        raise UserError(
+            f"the tokenizer in {folder}: {error.message}",
+            "a checkpoint needs a row for every special token; see docs/checkpoints.md",
+        ) from error
+    return tokenizer, names
+
+
+def _backend(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
+    if (folder / SAVED).is_file():
+        try:
+            return tokenizers.Tokenizer.from_file(str(folder / SAVED))
+        except Exception as error:  # the library raises nothing more specific
+            raise UserError(
+                f"{folder / SAVED} is not a saved tokenizer: {error}",
+                "restore it from its source",
+            ) from error
+    if not ((folder / VOCABULARY).is_file() and (folder / MERGES).is_file()):
+        raise UserError(
+            f"{folder} has no {SAVED}, and no {VOCABULARY} with {MERGES}",
+            "copy the tokenizer's files beside the weights",
+        )
+    try:
+        model = models.BPE.from_file(str(folder / VOCABULARY), str(folder / MERGES))
+    except Exception as error:  # the library raises nothing more specific
+        raise UserError(
+            f"{folder / VOCABULARY} and {MERGES} are no BPE: {error}",
+            "restore them from their source",
+        ) from error
+    backend = tokenizers.Tokenizer(model)
+    backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2_PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    added = settings.get("added_tokens_decoder", {})
+    for _, token in sorted(added.items(), key=lambda item: int(item[0])):
+        special = bool(token.get("special", False))
+        backend.add_tokens(
+            [AddedToken(token["content"], special=special, normalized=False)]
+        )
+    return backend
+
+
+def _special_names(
+    backend: tokenizers.Tokenizer, config: Config, settings: dict[str, Any]
+) -> dict[str, str]:
+    """Role to token; PAD is EOS where nothing names it."""
+    names = {}
+    for role in ROLES:
+        written = settings.get(f"{role}_token")
+        if isinstance(written, dict):
+            written = written.get("content")
+        by_id = config.special_ids.get(role)
+        token = None if by_id is None else backend.id_to_token(by_id)
+        token = token or written
+        if isinstance(token, str) and backend.token_to_id(token) is not None:
+            names[role] = token
+    if "eos" in names:
+        names.setdefault("pad", names["eos"])
+    return names

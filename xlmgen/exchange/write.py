@@ -1,0 +1,112 @@
+"""`xlmgen export` as a function: from a run to a checkpoint that others read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from xlmgen.errors import UserError
+from xlmgen.exchange.config import CONFIG, NUMBERS, ROLES, make_config, read_json, reads
+from xlmgen.exchange.read import SOURCE
+from xlmgen.exchange.tokenizer_files import SAVED, SETTINGS
+from xlmgen.experiment.settings import Experiment
+from xlmgen.files import write_json
+from xlmgen.registry import SPEC
+from xlmgen.run import TOKENIZER, Run
+from xlmgen.shards import Shards, write_shards
+from xlmgen.spec.family import FamilySpec, read_family
+from xlmgen.tasks import Task
+
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def parse_size(text: str) -> int:
+    """`5GB`, `200MB` or `100KB` in bytes.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    match = re.fullmatch(r"(\d+)(KB|MB|GB)", text.strip().upper())
+    if not match or not int(match[1]):
+        raise UserError(f"--shard-size is {text!r}", "write it as 5GB, 200MB or 100KB")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def export_run(
+    run: Run, out: Path, shard_size: int, checkpoint: str | None = None
+) -> None:
+    """Write a folder with `config.json`, safetensors and a tokenizer; all or nothing.
+
+    Tensors are copied byte by byte, in the precision that they are stored in.
+
+    Args:
+        out: must not exist.
+        shard_size: the most bytes of one file.
+        checkpoint: which one of the run; see `Run.checkpoint`.
+
+    Raises:
+        UserError: the family's network is none of a released kind, or `out` exists.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists", "choose a folder that does not")
+    spec = read_family(run.family_folder / SPEC)
+    if not reads(spec):
+        raise UserError(
+            f"the model {spec.model.kind} of the family {spec.name} has no form that "
+            "other libraries read",
+            "only families whose model is named as a released one can be exported",
+        )
+    _, weights = run.checkpoint(checkpoint)
+    shards = Shards.open(weights)
+    task = run.load_task()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    draft.mkdir()
+    try:
+        write_shards(draft, shards, shard_size)
+        write_json(draft / CONFIG, _config(run, spec, task, shards))
+        _write_tokenizer(run, task, draft)
+        draft.rename(out)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _config(run: Run, spec: FamilySpec, task: Task, shards: Shards) -> dict[str, Any]:
+    """The configuration that the run was imported with, or one from its numbers."""
+    source = run.path / SOURCE / CONFIG
+    if source.is_file():
+        return read_json(source)
+    numbers = _numbers(run.experiment, spec, shards)
+    (dtype, *_) = {entry.dtype for entry in shards.entries.values()}
+    return make_config(spec, numbers, task.tokenizer.special, dtype)
+
+
+def _numbers(
+    experiment: Experiment, spec: FamilySpec, shards: Shards
+) -> dict[str, int]:
+    """The network's numbers; the width of its feed-forward is read off the weights."""
+    given = {**spec.sizes[experiment.size], **experiment.model}
+    hidden = shards.entries["model.layers.0.mlp.gate_proj.weight"].shape[0]
+    known = {"kv_heads": given["heads"], **given, "ffn": hidden}
+    return {key: int(known[key]) for key in NUMBERS}
+
+
+def _write_tokenizer(run: Run, task: Task, folder: Path) -> None:
+    source = run.path / SOURCE
+    if source.is_dir():
+        for file in sorted(source.iterdir()):
+            if file.name != CONFIG:
+                shutil.copyfile(file, folder / file.name)
+        return
+    shutil.copyfile(run.path / TOKENIZER, folder / SAVED)
+    tokens = task.tokenizer
+    names = {
+        f"{role}_token": tokens.token(getattr(tokens.special, role)) for role in ROLES
+    }
+    write_json(
+        folder / SETTINGS, {"tokenizer_class": "PreTrainedTokenizerFast", **names}
+    )

@@ -1,0 +1,268 @@
+"""The safetensors files of a checkpoint: which tensors are where, without reading them.
+
+Only headers are read, so that a checkpoint of any size is checked in no time and before
+anything is written. No torch, and never a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from xlmgen.errors import UserError
+from xlmgen.files import write_json
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+BUFFER = 1 << 24  # bytes copied at once
+LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one tensor is.
+
+    Args:
+        file: the safetensors file.
+        start: the byte of the file that it begins at.
+        shape: its shape.
+        dtype: as the format writes it, such as `BF16`.
+        nbytes: its size.
+    """
+
+    file: Path
+    start: int
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The tensors of a folder by name, in the order of their files."""
+
+    folder: Path
+    entries: Mapping[str, Entry]
+
+    @classmethod
+    def open(cls, folder: Path) -> Shards:
+        """The tensors of a folder: one file, or several with or without an index.
+
+        Raises:
+            UserError: there are none, a file is damaged, or the index says otherwise.
+        """
+        index = _read_index(folder)
+        files = (
+            [folder / name for name in sorted(set(index.values()))]
+            if index
+            else sorted(folder.glob("*.safetensors"))
+        )
+        if not files:
+            raise _without_weights(folder)
+        entries: dict[str, Entry] = {}
+        for file in files:
+            for name, entry in read_header(file):
+                if name in entries:
+                    raise UserError(
+                        f"{name} is in {entries[name].file.name} and in {file.name}",
+                        f"a tensor has one place; restore the files of {folder}",
+                    )
+                entries[name] = entry
+        _compare_with_index(folder, index, entries)
+        return cls(folder, entries)
+
+    @property
+    def files(self) -> list[Path]:
+        """Its files, in order."""
+        return list(dict.fromkeys(entry.file for entry in self.entries.values()))
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all tensors."""
+        return sum(entry.nbytes for entry in self.entries.values())
+
+
+def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
+    """Name and place of every tensor in a file.
+
+    Raises:
+        UserError: the file is missing, no safetensors file, or cut short.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            start = stream.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
+            if not 0 < length <= min(LONGEST_HEADER, size - 8):
+                raise _damaged(file, "it is no safetensors file, or was cut short")
+            header = json.loads(stream.read(length))
+    except OSError as error:
+        raise _damaged(file, error.strerror or "it cannot be read") from error
+    except ValueError as error:
+        raise _damaged(file, "its header is damaged") from error
+    end = 0
+    found = []
+    try:
+        for name, info in header.items():
+            if name == "__metadata__":
+                continue
+            first, last = info["data_offsets"]
+            shape = tuple(int(number) for number in info["shape"])
+            place = 8 + length + first
+            entry = Entry(file, place, shape, str(info["dtype"]), last - first)
+            found.append((name, entry))
+            end = max(end, last)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(file, "its header is damaged") from error
+    if size != 8 + length + end:
+        raise _damaged(file, f"it has {size} bytes of {8 + length + end}")
+    yield from found
+
+
+def compare(
+    entries: Mapping[str, Entry],
+    expected: Mapping[str, tuple[int, ...]],
+    optional: frozenset[str] = frozenset(),
+) -> list[str]:
+    """What differs between a checkpoint and a model: names and shapes.
+
+    Args:
+        expected: the shape of every parameter by its name.
+        optional: names that another tensor stands for where they are missing.
+    """
+    missing = [
+        f"missing {name}"
+        for name in expected
+        if name not in entries and name not in optional
+    ]
+    left_over = [f"left over {name}" for name in entries if name not in expected]
+    shapes = [
+        f"{name} has shape {list(entry.shape)}, not {list(expected[name])}"
+        for name, entry in entries.items()
+        if name in expected and entry.shape != tuple(expected[name])
+    ]
+    return missing + left_over + shapes
+
+
+def split(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
+    """Names grouped in order so that no group holds more than `limit` bytes.
+
+    A tensor larger than the limit stands alone.
+    """
+    groups: list[list[str]] = []
+    room = 0
+    for name, size in sizes.items():
+        if not groups or size > room:
+            groups.append([])
+            room = limit
+        groups[-1].append(name)
+        room -= size
+    return groups
+
+
+def write_shards(folder: Path, shards: Shards, limit: int) -> None:
+    """Copy all tensors into files of at most `limit` bytes, byte by byte.
+
+    Several files get an index. Nothing but a buffer is ever in memory.
+    """
+    sizes = {name: entry.nbytes for name, entry in shards.entries.items()}
+    groups = split(sizes, limit)
+    if len(groups) == 1:
+        _write_file(folder / WEIGHTS, shards.entries, groups[0])
+        return
+    places: dict[str, str] = {}
+    for part, names in enumerate(groups, 1):
+        file = f"model-{part:05d}-of-{len(groups):05d}.safetensors"
+        _write_file(folder / file, shards.entries, names)
+        places |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": shards.nbytes}, "weight_map": places}
+    write_json(folder / INDEX, index)
+
+
+def _write_file(file: Path, entries: Mapping[str, Entry], names: Sequence[str]) -> None:
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name in names:
+        entry = entries[name]
+        header[name] = {
+            "dtype": entry.dtype,
+            "shape": list(entry.shape),
+            "data_offsets": [end, end + entry.nbytes],
+        }
+        end += entry.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the numbers are aligned
+    with file.open("wb") as target:
+        target.write(struct.pack("<Q", len(text)) + text)
+        for name in names:
+            _copy(entries[name], target)
+
+
+def _copy(entry: Entry, target: IO[bytes]) -> None:
+    with entry.file.open("rb") as source:
+        source.seek(entry.start)
+        left = entry.nbytes
+        while left:
+            piece = source.read(min(left, BUFFER))
+            if not piece:
+                raise _damaged(entry.file, "it was cut short")
+            target.write(piece)
+            left -= len(piece)
+
+
+def _read_index(folder: Path) -> dict[str, str]:
+    """Tensor to file, as the index says; empty where there is none."""
+    path = folder / INDEX
+    if not path.is_file():
+        return {}
+    try:
+        places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        named = {str(name): str(file) for name, file in places.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged", "restore it from the source") from error
+    for file in sorted(set(named.values())):
+        if Path(file).name != file:
+            raise UserError(
+                f"{path}: {file!r} is not the name of a file beside it",
+                "restore it from the source",
+            )
+    return named
+
+
+def _compare_with_index(
+    folder: Path, index: Mapping[str, str], entries: Mapping[str, Entry]
+) -> None:
+    wrong = [
+        name
+        for name in {**index, **entries}
+        if index
+        if name not in entries
+        or name not in index
+        or entries[name].file.name != index[name]
+    ]
+    if wrong:
+        raise UserError(
+            f"{folder / INDEX} and the files beside it differ in {', '.join(wrong)}",
+            "restore both from the source",
+        )
+
+
+def _without_weights(folder: Path) -> UserError:
+    pickled = sorted(f.name for kind in PICKLES for f in folder.glob(kind))
+    if pickled:
+        return UserError(
+            f"{folder} holds {pickled[0]}, which is a pickle: reading one can run code",
+            "convert it to safetensors where you trust it, and import that",
+        )
+    return UserError(
+        f"{folder} holds no weights: no file ends in .safetensors",
+        "name the folder of a checkpoint, with its config.json",
+    )
+
+
+def _damaged(file: Path, what: str) -> UserError:
+    return UserError(f"{file}: {what}", "restore the file from its source")
