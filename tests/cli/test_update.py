@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from xlmgen.cli import main
 from xlmgen.render import render
+from xlmgen.render.drift import drift
 from xlmgen.spec.family import read_family
 
 SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
@@ -301,6 +302,7 @@ def test_no_edit_is_ever_lost(tmp_path, monkeypatch, data):
                 assert code == 1 or not conflict
         if code == 1:
             return
+        assert {p.code for p in drift(folder, now).problems} <= {"XG302", "XG303"}
     before = texts(folder)
     assert main(["update", str(folder)]) == 0
     assert texts(folder) == before

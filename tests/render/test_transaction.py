@@ -230,6 +230,16 @@ def test_it_is_not_waited_for_without_end(folder, monkeypatch):
         os.close(handle)
 
 
+def test_a_file_system_without_locks_does_without(folder, monkeypatch):
+    def unsupported(handle, operation):
+        raise OSError(9, "Bad file descriptor")  # a folder on NFS
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with exclusive(folder):
+        commit(folder, EDITS)
+    assert everything(folder) == inside(AFTER) | {"sample/tests": None}
+
+
 COUNTER = """
 import sys
 from pathlib import Path

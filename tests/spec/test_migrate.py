@@ -6,6 +6,7 @@ which a loss's `weight` was called `weighting`, and a predictor's `steps` was a 
 
 import pytest
 
+from xlmgen import resources
 from xlmgen.errors import UserError
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.load import load_yaml
@@ -53,6 +54,13 @@ def first(data):
             loss.ca.items["weight"] = comment
     if isinstance(predictor["steps"], list):
         predictor["steps"] = predictor["steps"][0]
+
+
+SPECS = sorted(
+    path
+    for folder in ("families", "examples", "xlmgen/tasks", "tests/specs/positive")
+    for path in (resources.root() / folder).rglob("*.yaml")
+)
 
 
 @pytest.fixture

@@ -38,10 +38,10 @@ def refuse(folder: Path, planned: Sequence[Change]) -> None:
     if not refused:
         return
     listed = "; ".join(f"{folder / c.path} ({c.state.value})" for c in refused)
-    fix = "rename or delete what is named and run again, or use another --out"
+    fix = "rename or delete what is named and run again"
     in_place = any(c.path == SPEC and c.state is State.UNCHANGED for c in planned)
     if in_place and all(change.state is State.EDITED for change in refused):
-        fix = f"run `xlmgen update {folder}`, which merges, or use another --out"
+        fix = f"run `xlmgen update {folder}`, which merges"
     raise UserError(
         f"nothing was written, because this would be lost: {listed}", fix, exit_code=1
     )

@@ -65,7 +65,8 @@ def commit(folder: Path, edits: Sequence[Edit]) -> None:
 def exclusive(folder: Path) -> Iterator[None]:
     """Keep other processes from writing this folder or one beside it.
 
-    What a killed process left half done is undone first. Windows has no such lock.
+    What a killed process left half done is undone first. Windows and some network file
+    systems have no such lock; there, one command at a time is up to the user.
 
     Raises:
         UserError: another process does not finish, or the folder cannot be written.
@@ -202,6 +203,8 @@ def _locked(folder: Path) -> Iterator[None]:
                         f"another xlmgen is writing to {folder}", "run again later"
                     ) from error
                 time.sleep(0.02)
+            except OSError:
+                break  # this file system has no locks
         yield
     finally:
         os.close(handle)
