@@ -13,10 +13,12 @@ import typer
 
 from xlmgen.cli import formats, report
 from xlmgen.errors import UserError
+from xlmgen.files import write_text
 from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.spec.diagnostics import Diagnostic, errors
 from xlmgen.spec.discover import discover, guess_kind
 from xlmgen.spec.document import Document
+from xlmgen.spec.fixes import Fix, add_modeline, mend
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.validate import file_kind, validate
 
@@ -86,6 +88,14 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="Let warnings, such as edits, fail.")
     ] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="First mend misspelt keys and values that can mean one thing only, "
+            "and add an editor's schema line.",
+        ),
+    ] = False,
 ) -> int:
     """Check specs and renders; report every problem at once.
 
@@ -96,7 +106,12 @@ def check(
 
     Example: xlmgen check families --diff
     """
-    checked = check_paths(_default(paths))
+    places = _default(paths)
+    if fix:
+        for done in fix_paths(places):
+            where = sys.stdout if format is Format.text else sys.stderr
+            print(f"fixed {done.file}:{done.line}  {done.text}", file=where)
+    checked = check_paths(places)
     if format is Format.text:
         report.print_problems(checked.problems, file=sys.stdout)
         if diff:
@@ -132,6 +147,32 @@ def check_paths(paths: Iterable[Path]) -> Checked:
         checked.problems += _misfits(document, specs)
     checked.problems.sort()
     return checked
+
+
+def fix_paths(paths: Iterable[Path]) -> list[Fix]:
+    """Mend the specs of files and folders, each file whole or not at all.
+
+    Raises:
+        UserError: a file cannot be written, or as `check_paths`.
+    """
+    fixes = []
+    for path in discover(paths):
+        document = load_yaml(path)
+        mended, done = mend(document, lambda read: validate(read, guess_kind(read)))
+        if not _is_in_place(path):  # else a line more would make its render stale
+            mended, more = add_modeline(mended, path)
+            done += more
+        if not done:
+            continue
+        try:
+            write_text(path.resolve(), mended.text)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path}: {error.strerror or error}",
+                "make it writable, or check without --fix",
+            ) from error
+        fixes += done
+    return fixes
 
 
 def _folder_name(path: Path, document: Document) -> list[Diagnostic]:

@@ -41,10 +41,10 @@ def source(problem: Diagnostic) -> tuple[str, str] | None:
 
 
 def as_json(problems: Sequence[Diagnostic]) -> str:
-    """A list of objects with the fields of a diagnostic, and its severity."""
+    """A list of objects: what a diagnostic says, where, and its severity."""
     rows = [asdict(p) | {"severity": p.severity} for p in problems]
     for row in rows:
-        del row["excerpt"]
+        del row["excerpt"], row["edit"]
     return json.dumps(rows, indent=2)
 
 

@@ -66,6 +66,7 @@ class Diagnostic:
         message: what is wrong, with the value and what is allowed.
         fix: what would most likely mend it, or nothing.
         excerpt: the source line, for showing; empty where there is none.
+        edit: the word to write in its place, where only one can be meant.
     """
 
     file: str
@@ -77,6 +78,7 @@ class Diagnostic:
     message: str = ""
     fix: str = ""
     excerpt: str = field(default="", compare=False, repr=False)
+    edit: str = field(default="", compare=False, repr=False)
 
     @property
     def severity(self) -> Severity:

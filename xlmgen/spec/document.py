@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -85,10 +85,13 @@ class Document:
         fix: str = "",
         *,
         key: bool = False,
+        edit: str = "",
     ) -> Diagnostic:
         """A problem at a path of this document; with `key`, at the key itself."""
         span = self.span(path, key=key)
-        return diagnose(self.file, self.lines, span, code, dotted(path), message, fix)
+        where = dotted(path)
+        found = diagnose(self.file, self.lines, span, code, where, message, fix)
+        return replace(found, edit=edit) if edit else found
 
 
 def diagnose(

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 LONGEST = 60
+# How like a known word a misspelt one is, and how much less like any other, to be sure.
+ALIKE, APART = 0.8, 0.1
 
 TYPES = {
     "string": "a string",
@@ -102,12 +104,38 @@ def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
     from difflib import get_close_matches
 
     choices = list(known)
-    by_lower = {choice.lower().replace("-", "_"): choice for choice in choices}
-    plain = word.lower().replace("-", "_").replace(" ", "_")
+    by_lower = {_plain(choice): choice for choice in choices}
+    plain = _plain(word)
     if plain in by_lower:
         return by_lower[plain]
     match = get_close_matches(plain[:80], by_lower, n=1, cutoff=cutoff)
     return by_lower[match[0]] if match else None
+
+
+def certain(word: Any, known: Iterable[Any]) -> str:
+    """The known word that a misspelt one must mean; empty where that is not clear.
+
+    It is the same but for case and dashes, or so like it as no other is.
+    """
+    if not isinstance(word, str):
+        return ""
+    choices = [choice for choice in known if isinstance(choice, str)]
+    same = [choice for choice in choices if _plain(choice) == _plain(word)]
+    if same:
+        return same[0] if len(same) == 1 else ""
+    from difflib import SequenceMatcher
+
+    likeness = sorted(
+        (SequenceMatcher(None, _plain(word)[:80], _plain(choice)).ratio(), choice)
+        for choice in choices
+    )
+    *others, (best, choice) = likeness or [(0.0, "")]
+    second = others[-1][0] if others else 0.0
+    return choice if best >= ALIKE and best - second >= APART else ""
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_")
 
 
 def did_you_mean(word: Any, known: Iterable[Any]) -> str:

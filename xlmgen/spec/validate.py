@@ -12,6 +12,7 @@ from xlmgen.spec.document import Document, Path
 from xlmgen.spec.keywords import Schema, validator
 from xlmgen.spec.messages import (
     LONGEST,
+    certain,
     closest,
     did_you_mean,
     expected,
@@ -116,7 +117,9 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
         case "type":
             yield document.diagnostic("XG103", path, *_wrong_type(path, value, schema))
         case "enum" | "const":
-            yield document.diagnostic("XG104", path, *_not_allowed(value, schema))
+            said = _not_allowed(value, schema)
+            edit = certain(value, schema.get("enum", [schema.get("const")]))
+            yield document.diagnostic("XG104", path, *said, edit=edit)
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
             message = f"{show(value)} is out of range"
             yield document.diagnostic(
@@ -154,7 +157,9 @@ def _unknown_keys(
         else:
             fix = f"allowed here: {allowed}"
         message = f"unknown key {show(key)}"
-        yield document.diagnostic("XG101", (*path, key), message, fix, key=True)
+        edit = certain(key, free) if certain(key, known) in free else ""
+        place = (*path, key)
+        yield document.diagnostic("XG101", place, message, fix, key=True, edit=edit)
 
 
 def _missing_key(
@@ -278,7 +283,8 @@ def _alternatives(document: Document, error: Any) -> Iterator[Diagnostic]:
     guess = did_you_mean(error.instance, words)
     fix = guess or (_unquote_any(error.instance, forms))
     message = f"{show(error.instance)} is not {expected(error.schema)}"
-    yield document.diagnostic("XG104", path, message, fix)
+    edit = certain(error.instance, words)
+    yield document.diagnostic("XG104", path, message, fix, edit=edit)
 
 
 def _unquote_any(value: Any, forms: list[Schema]) -> str:
