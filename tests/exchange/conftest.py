@@ -1,11 +1,14 @@
 """A small Qwen2 with random weights and a byte-level tokenizer, as released."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from xlmgen.cli import main
 
 NUMBERS = {
     "hidden_size": 32,
@@ -62,3 +65,22 @@ def backend():
     names = ("<|endoftext|>", "<|mask|>")
     tokenizer.add_special_tokens([AddedToken(name, special=True) for name in names])
     return tokenizer
+
+
+@pytest.fixture
+def causal_family(tmp_path, monkeypatch):
+    """A family of Qwen2 as it was trained, its head tied; the path of its folder."""
+    monkeypatch.chdir(tmp_path)
+    lines = (
+        "spec: xlmgen/family/v1",
+        "name: tied",
+        "title: Qwen2",
+        "collator: {kind: causal}",
+        "model: {kind: qwen2, attention: causal, tie_head: true}",
+        "sizes: {tiny: {d_model: 32, layers: 1, heads: 4}}",
+        "loss: {kind: next_token}",
+        "predictor: {kind: left_to_right}",
+    )
+    Path("tied.yaml").write_text("\n".join(lines) + "\n")
+    assert main(["new", "tied.yaml"]) == 0
+    return tmp_path / "families" / "tied"

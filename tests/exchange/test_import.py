@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from xlmgen.assembly import assemble
 from xlmgen.cli import main
+from xlmgen.registry import load_family
 from xlmgen.run import Run
 
 from .conftest import END, MASK, backend, rewrite
@@ -71,6 +73,55 @@ def test_logits_are_those_of_transformers(make_checkpoint, shard):
     torch.testing.assert_close(ours[:, 0], theirs[:, 0], rtol=1e-5, atol=1e-5)
 
 
+def test_causal_family_is_qwen2_itself(make_checkpoint, causal_family):
+    """A tied head, which the checkpoint leaves out; no change by a cache or by pads."""
+    folder, released = make_checkpoint(tie_word_embeddings=True)
+    experiment = str(causal_family / "experiments" / "text.yaml")
+    run = imported(folder, "--experiment", experiment)
+    model = network(run)
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    ids = torch.randint(0, 256, (2, 9), generator=torch.Generator().manual_seed(0))
+    attended = torch.ones_like(ids, dtype=torch.bool)
+    attended[0, :3] = False  # pads on the left
+    with torch.no_grad():
+        whole = released(ids).logits
+        padded = released(ids, attention_mask=attended.long()).logits
+        cache = model.new_cache(2, 9)
+        cached = torch.cat(
+            [model(ids[:, :5], cache=cache), model(ids[:, 5:], cache=cache)], 1
+        )
+        close = {"rtol": 1e-5, "atol": 1e-5}
+        torch.testing.assert_close(model(ids), whole, **close)
+        torch.testing.assert_close(cached, whole, **close)
+        torch.testing.assert_close(
+            model(ids, attended)[attended], padded[attended], **close
+        )
+
+
+def test_greedy_answers_are_those_of_transformers(make_checkpoint, causal_family):
+    folder, released = make_checkpoint(tie_word_embeddings=True)
+    experiment = str(causal_family / "experiments" / "text.yaml")
+    run = imported(folder, "--experiment", experiment)
+    parts = assemble(run, predictor={"temperature": 0.0, "max_new_tokens": 12})
+    parts.load(run.checkpoint()[1])
+    model = parts.harness.model.cpu()
+    prompt = torch.tensor([[72, 101, 108], [5, 6, 7]])
+    batch = {"input_ids": prompt, "attention_mask": None, "max_new_tokens": 12}
+    answers = parts.predictor.generate(model, batch).answers(END)
+    banned = [[MASK], [258]]  # MASK and CLS are never generated
+    theirs = released.generate(
+        prompt,
+        attention_mask=torch.ones_like(prompt),
+        max_new_tokens=12,
+        do_sample=False,
+        bad_words_ids=banned,
+    )
+    for ours, row in zip(answers, theirs[:, 3:].tolist(), strict=True):
+        expected = row[: row.index(END)] if END in row else row
+        assert ours == expected
+        assert ours
+
+
 def test_every_tensor_is_there_and_in_its_place(make_checkpoint):
     folder, released = make_checkpoint()
     weights = network(imported(folder)).state_dict()
@@ -78,6 +129,23 @@ def test_every_tensor_is_there_and_in_its_place(make_checkpoint):
     assert weights.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.equal(weights[name], tensor), name
+
+
+def test_size_dream_7b_has_the_shapes_of_the_released_model():
+    config = Qwen2Config(
+        vocab_size=152064,
+        hidden_size=3584,
+        intermediate_size=18944,
+        num_hidden_layers=28,
+        num_attention_heads=28,
+        num_key_value_heads=4,
+    )
+    family = load_family("dream")
+    with torch.device("meta"):
+        released = Qwen2ForCausalLM(config).state_dict()
+        ours = family.model(152064, **family.sizes["dream_7b"]).state_dict()
+    shapes = {name: tensor.shape for name, tensor in released.items()}
+    assert {name: tensor.shape for name, tensor in ours.items()} == shapes
 
 
 def test_half_precision_is_widened(make_checkpoint):
@@ -139,6 +207,8 @@ def test_run_generates_and_trains_on(make_checkpoint, tmp_path, capsys):
     command = ["generate", "run", "--prompt", "one", "predictor.steps=2"]
     assert main(command) == 0
     assert "one" in capsys.readouterr().out
+    assert main(["eval", "run", "--limit", "2"]) == 0
+    assert "step 0" in capsys.readouterr().out
     assert main(["train", "run/experiment.yaml", "--run-dir", "run"]) == 0
     run = Run.open("run")
     assert run.checkpoint("last")[0] == 2
