@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from xlmgen.spec.family import FamilySpec
 
-FILLING = frozenset({"block_masked", "masked"})
-"""Kinds of loss that score a part of the tokens only and need more steps for it."""
+FILLING = frozenset({"masked", "block_masked", "mask_and_insert"})
+"""Kinds of loss that score masked tokens only, a part of each row, and learn slower."""
 
 
 @dataclass(frozen=True)
