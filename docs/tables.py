@@ -6,6 +6,7 @@ A page marks such a table with `<!-- table: NAME -->` and `<!-- end -->`; what s
 between the two is replaced. `tests/test_docs.py` fails where a page is not current.
 
     codes                       every diagnostic
+    pages                       what every diagnostic means, with an example
     options BLOCK.KIND          the options of a kind
     keys FILE.PATH              the keys under a place in the experiment or task schema
     fields BLOCK.KIND KEYWORD   what stands under x-batch, x-prompt or x-output
@@ -17,12 +18,14 @@ between the two is replaced. `tests/test_docs.py` fails where a page is not curr
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from xlmgen.spec.code_pages import PAGES, Page
 from xlmgen.spec.contracts import Clause, clauses
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import CODES
@@ -55,6 +58,17 @@ def table(name: str) -> str:
 def codes(_: str) -> str:
     rows = [(f"`{code}`", c.severity, c.meaning) for code, c in CODES.items()]
     return markdown(("code", "severity", "what it says"), rows)
+
+
+def pages(_: str) -> str:
+    return "\n\n".join(_page(code, page) for code, page in PAGES.items())
+
+
+def _page(code: str, page: Page) -> str:
+    parts = [f"### {code}: {CODES[code].meaning}", textwrap.fill(page.about, 88)]
+    if page.wrong:
+        parts.append(f"```yaml\n# wrong\n{page.wrong}\n# right\n{page.right}\n```")
+    return "\n\n".join([*parts, textwrap.fill(page.fix, 88)])
 
 
 def options(kind: str) -> str:
@@ -188,6 +202,7 @@ def _capabilities(found: Iterable[Clause]) -> str:
 
 MAKERS = {
     "codes": codes,
+    "pages": pages,
     "options": options,
     "keys": keys,
     "fields": fields,

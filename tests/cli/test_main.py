@@ -81,3 +81,31 @@ def test_a_reader_that_goes_away_is_no_error():
     assert process.stderr.read() == b""
     process.stderr.close()
     process.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("words", "guess"),
+    [
+        (["chek"], "Did you mean 'check'?"),
+        (["check", "--format", "jsn"], "Did you mean 'json'?"),
+        (["check", "--formt", "json"], "--format"),
+        (["check", "familes"], "did you mean 'families'?"),
+        (["new", "families/mne/family.yaml"], "did you mean 'families/mine'?"),
+        (
+            ["new", "families/mine/famly.yaml"],
+            "did you mean 'families/mine/family.yaml'",
+        ),
+        (["check", "nothing-like-it"], "check the path"),
+        (["explain", "XG14"], "did you mean 'XG104'?"),
+        (["explain", "lss.weight"], "did you mean 'loss'?"),
+    ],
+)
+def test_a_misspelt_word_gets_the_one_that_was_meant(
+    words, guess, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "families" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "family.yaml").write_text("name: mine\n")
+    assert main(words) != 0
+    assert guess in capsys.readouterr().err

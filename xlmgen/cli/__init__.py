@@ -8,6 +8,7 @@ once. A command returns its exit code.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -32,8 +33,11 @@ from xlmgen.cli import (
     update,
 )
 from xlmgen.errors import UserError
+from xlmgen.spec.messages import did_you_mean
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
+# How typer says that an option's value is none of those it takes.
+CHOICE = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>'[^']*'(, '[^']*')*)")
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 app = typer.Typer(
@@ -114,7 +118,12 @@ def _usage(error: BaseException) -> str:
     """What is wrong with the words of the command line, and where help is."""
     message = getattr(error, "format_message", lambda: str(error))()
     command = getattr(getattr(error, "ctx", None), "command_path", "xlmgen")
-    return f"{' '.join(message.split())} See `{command} --help`."
+    said = " ".join(message.split()).replace("Value error, ", "")
+    choice = CHOICE.search(said)
+    if choice:
+        guess = did_you_mean(choice["word"], re.findall("'([^']*)'", choice["known"]))
+        said += f" {guess[0].upper()}{guess[1:]}" if guess else ""
+    return f"{said} See `{command} --help`."
 
 
 def _close_stdout() -> None:

@@ -12,9 +12,11 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
+from xlmgen.spec.code_pages import PAGES
 from xlmgen.spec.diagnostics import CODES
 from xlmgen.spec.explain import Entry
 from xlmgen.spec.explain import explain as find
+from xlmgen.spec.messages import did_you_mean
 
 CODE = re.compile(r"XG\d+", re.IGNORECASE)
 
@@ -45,14 +47,24 @@ def explain(
 
 
 def explain_code(code: str) -> str:
-    """A code's meaning in one line.
+    """A code's meaning, an example and what to do.
 
     Raises:
         UserError: there is no such code.
     """
     if code not in CODES:
-        raise UserError(f"there is no code {code}", f"codes: {', '.join(CODES)}")
-    return f"{code} ({CODES[code].severity}): {CODES[code].meaning}"
+        guess = did_you_mean(code, CODES)
+        fix = guess or f"codes: {', '.join(CODES)}"
+        raise UserError(f"there is no code {code}", fix)
+    page = PAGES[code]
+    lines = [f"{code} ({CODES[code].severity}): {CODES[code].meaning}"]
+    lines += ["", *textwrap.wrap(page.about, _width()), ""]
+    for label, text in (("wrong", page.wrong), ("right", page.right)):
+        for number, line in enumerate(text.splitlines()):
+            lines.append(f"  {label if number == 0 else '':<6} {line}")
+    if page.wrong:
+        lines.append("")
+    return "\n".join([*lines, *textwrap.wrap(page.fix, _width())])
 
 
 def show(entry: Entry) -> None:

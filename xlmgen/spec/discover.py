@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xlmgen.errors import UserError
 from xlmgen.spec.document import Document
+from xlmgen.spec.messages import similar_path
 from xlmgen.spec.schemas import FILES, built_in
 from xlmgen.spec.validate import file_kind
 
@@ -35,7 +36,7 @@ def discover(paths: Iterable[Path]) -> list[Path]:
         elif os.path.lexists(path):
             inside = [path]
         else:
-            raise UserError(f"there is no file or folder {path}", "check the path")
+            raise UserError(f"there is no file or folder {path}", similar_path(path))
         for file in inside:
             found.setdefault(file.resolve(), file)
     return list(found.values())

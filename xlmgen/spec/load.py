@@ -26,6 +26,7 @@ from yaml.events import (
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import LINE_BREAK, Document, Path, Span, diagnose, dotted
+from xlmgen.spec.messages import similar_path
 from xlmgen.spec.scalars import Scalar, resolve
 
 MAX_BYTES = 1_000_000
@@ -66,7 +67,7 @@ def _read(name: str) -> str | Document:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        return failed("XG001", "there is no such file", "check the path")
+        return failed("XG001", "there is no such file", similar_path(path))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return failed("XG001", f"cannot be read ({reason})")

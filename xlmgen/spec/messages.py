@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 LONGEST = 60
+CHECK_PATH = "check the path"
 # How like a known word a misspelt one is, and how much less like any other, to be sure.
 ALIKE, APART = 0.8, 0.1
 
@@ -144,3 +146,16 @@ def did_you_mean(word: Any, known: Iterable[Any]) -> str:
         return ""
     match = closest(word, (k for k in known if isinstance(k, str)))
     return f"did you mean '{match}'?" if match else ""
+
+
+def similar_path(path: Path) -> str:
+    """`did you mean 'x'?` of what is in the folders on the way; else what to check."""
+    for part in (path, *path.parents):
+        if part.parent.is_dir():
+            try:
+                inside = sorted(entry.name for entry in part.parent.iterdir())
+            except OSError:
+                break
+            match = closest(part.name, inside)
+            return f"did you mean '{part.parent / match}'?" if match else CHECK_PATH
+    return CHECK_PATH
