@@ -7,6 +7,7 @@ anything is written. No torch, and never a pickle.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from xlmgen.errors import UserError
 from xlmgen.files import write_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
+"""Bytes of one number, of the common types."""
 BUFFER = 1 << 24  # bytes copied at once
 LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -104,7 +107,6 @@ def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
         raise _damaged(file, error.strerror or "it cannot be read") from error
     except ValueError as error:
         raise _damaged(file, "its header is damaged") from error
-    end = 0
     found = []
     try:
         for name, info in header.items():
@@ -115,11 +117,16 @@ def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
             place = 8 + length + first
             entry = Entry(file, place, shape, str(info["dtype"]), last - first)
             found.append((name, entry))
-            end = max(end, last)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(file, "its header is damaged") from error
-    if size != 8 + length + end:
-        raise _damaged(file, f"it has {size} bytes of {8 + length + end}")
+    end = 8 + length
+    for name, entry in sorted(found, key=lambda pair: (pair[1].start, pair[1].nbytes)):
+        numbers = math.prod(entry.shape) * WIDTHS.get(entry.dtype, 0)
+        if entry.start != end or numbers not in (0, entry.nbytes):
+            raise _damaged(file, f"its header is damaged at {name}")
+        end += entry.nbytes
+    if size != end:
+        raise _damaged(file, f"it has {size} bytes of {end}")
     yield from found
 
 

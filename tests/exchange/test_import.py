@@ -12,8 +12,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from xlmgen.assembly import assemble
 from xlmgen.cli import main
+from xlmgen.errors import UserError
 from xlmgen.registry import load_family
 from xlmgen.run import Run
+from xlmgen.shards import Shards
 
 from .conftest import END, MASK, backend, rewrite
 
@@ -249,6 +251,28 @@ def test_shard_that_was_cut_short_is_refused(make_checkpoint, capsys):
     assert f"{file}: No such file" in refused(folder, capsys)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data_offsets": [-4, 4]},
+        {"data_offsets": [4, 12]},
+        {"data_offsets": [0]},
+        {"shape": [3]},
+        {"shape": None},
+    ],
+)
+def test_header_that_makes_no_sense_is_refused(tmp_path, change):
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    for header in ({"a": entry}, {"a": entry | change}):
+        text = json.dumps(header).encode()
+        file = tmp_path / "model.safetensors"
+        file.write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
+        if header["a"] is entry:
+            assert Shards.open(tmp_path).entries["a"].shape == (2,)
+    with pytest.raises(UserError, match="its header is damaged"):
+        Shards.open(tmp_path)
+
+
 def test_index_and_files_must_agree(make_checkpoint, capsys):
     folder, _ = make_checkpoint()
     path = folder / "model.safetensors.index.json"
@@ -282,6 +306,8 @@ def test_pickles_are_never_read(make_checkpoint, capsys):
         ({"rope_parameters": {"rope_type": "yarn"}}, "positions are scaled (yarn)"),
         ({"rope_parameters": {"rope_theta": 1e4}}, "rope_theta is 10000.0 in"),
         ({"hidden_size": None}, "has no hidden_size"),
+        ({"hidden_size": "32"}, "hidden_size: '32' is not of type 'integer'"),
+        ({"rope_parameters": [1]}, "rope_parameters: [1] is not of type"),
         ({"mask_token_id": None, "vocab_size": 258}, "there are 259 tokens"),
     ],
 )

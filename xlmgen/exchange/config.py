@@ -10,7 +10,8 @@ from typing import Any
 
 from xlmgen.errors import UserError
 from xlmgen.spec.family import FamilySpec
-from xlmgen.spec.schemas import built_in
+from xlmgen.spec.keywords import Schema, validator
+from xlmgen.spec.schemas import built_in, satisfies
 from xlmgen.tokens import SpecialTokens
 
 CONFIG = "config.json"
@@ -27,6 +28,27 @@ EXPECTED = {"hidden_act": "silu", "use_sliding_window": False}
 """What the networks that can be read have in common."""
 PLAIN_THETA = 10_000.0
 """The base of the rotary wavelengths where a config names none."""
+COUNT: Schema = {"type": "integer", "minimum": 1}
+ROPE: Schema = {
+    "type": ["object", "null"],
+    "properties": {"rope_theta": {"type": "number"}},
+}
+SHAPE: Schema = {
+    "required": ["model_type", "vocab_size"]
+    + [name for key, name in NUMBERS.items() if key != "kv_heads"],
+    "properties": {
+        "model_type": {"type": "string"},
+        "vocab_size": COUNT,
+        **dict.fromkeys(NUMBERS.values(), COUNT),
+        "num_key_value_heads": {"type": ["integer", "null"], "minimum": 1},
+        "head_dim": {"type": ["integer", "null"], "minimum": 1},
+        "rms_norm_eps": {"type": "number"},
+        "rope_theta": {"type": ["number", "null"]},
+        "rope_parameters": ROPE,
+        "rope_scaling": ROPE,
+    },
+}
+"""What is read of a config, and its types."""
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
@@ -55,40 +77,41 @@ class Config:
                 "name a folder with config.json and safetensors files",
             )
         data = read_json(folder / CONFIG)
-        missing = [key for key in ("model_type", "vocab_size") if key not in data]
-        missing += [
-            key
-            for short, key in NUMBERS.items()
-            if key not in data
-            if short != "kv_heads"
-        ]
+        missing = [key for key in SHAPE["required"] if key not in data]
         if missing:
             raise UserError(
                 f"{folder / CONFIG} has no {', '.join(missing)}",
                 "name the folder of a language model's checkpoint",
             )
+        for error in validator(SHAPE).iter_errors(data):
+            key = ".".join(str(part) for part in error.absolute_path)
+            raise UserError(
+                f"{folder / CONFIG}: {key}: {error.message}",
+                "restore it from its source",
+            )
         return cls(folder / CONFIG, data)
 
     @property
     def model_type(self) -> str:
-        return str(self.data["model_type"])
+        found: str = self.data["model_type"]
+        return found
 
     @property
     def vocab_size(self) -> int:
-        return int(self.data["vocab_size"])
+        found: int = self.data["vocab_size"]
+        return found
 
     @property
-    def numbers(self) -> dict[str, int]:
+    def numbers(self) -> dict[str, Any]:
         """The network's size in the words of a family's `sizes`."""
         found = {key: self.data.get(name) for key, name in NUMBERS.items()}
-        found["kv_heads"] = found["kv_heads"] or found["heads"]
-        return {key: int(number) for key, number in found.items() if number is not None}
+        return found | {"kv_heads": found["kv_heads"] or found["heads"]}
 
     @property
     def options(self) -> dict[str, Any]:
         """What a family's model must have been rendered with."""
         rope = self.data.get("rope_parameters") or self.data.get("rope_scaling") or {}
-        theta = self.data.get("rope_theta") or rope.get("rope_theta") or PLAIN_THETA
+        theta = self.data.get("rope_theta") or rope.get("rope_theta", PLAIN_THETA)
         return {
             "rope_theta": float(theta),
             "norm_eps": float(self.data.get("rms_norm_eps", 1e-6)),
@@ -134,8 +157,10 @@ class Config:
 
 def reads(spec: FamilySpec) -> tuple[str, ...]:
     """The `model_type`s whose checkpoints a family's network reads; none of most."""
-    kind = built_in().kind("model", spec.model.kind)
-    return tuple(kind.get("x-checkpoint", {}).get("model_types", ()))
+    kind = built_in().kind("model", spec.model.kind).get("x-checkpoint", {})
+    if not satisfies(kind.get("when", {}), dict(spec.model.options)):
+        return ()
+    return tuple(kind.get("model_types", ()))
 
 
 def check_options(config: Config, spec: FamilySpec) -> None:
