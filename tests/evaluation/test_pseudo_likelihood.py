@@ -141,7 +141,11 @@ def test_families_that_fill_masks_have_one(name):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("arlm", "does not predict masked tokens"), ("mdlm", "is told a noise time")],
+    [
+        ("arlm", "is not trained as a masked language model"),
+        ("flexmdm", "is not trained as a masked language model"),
+        ("mdlm", "is told a noise time"),
+    ],
 )
 def test_other_families_are_refused(name, reason):
     with pytest.raises(UserError, match=reason):
@@ -159,6 +163,6 @@ def test_a_refusal_is_one_line(project, capsys):
     capsys.readouterr()
     assert main(["eval", "run", "--pseudo-likelihood"]) == 2
     err = capsys.readouterr().err
-    assert "the family toy does not predict masked tokens" in err
+    assert "the family toy is not trained as a masked language model" in err
     assert "Traceback" not in err
     assert not list((project / "run" / "results").iterdir())

@@ -49,8 +49,8 @@ def require_masked_tokens(spec: FamilySpec) -> None:
     provided = capabilities(spec.blocks, built_in())
     if "objective:masked" not in provided:
         raise UserError(
-            f"--pseudo-likelihood: the family {spec.name} does not predict masked "
-            f"tokens, so that it has no pseudo-likelihood",
+            f"--pseudo-likelihood: the family {spec.name} is not trained as a masked "
+            f"language model, so that it has none",
             "leave the option out; the loss says what the family has",
         )
     if "time_input" in provided:
