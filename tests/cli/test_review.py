@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -147,7 +148,8 @@ def test_old_experiments_are_held_to_the_new_family(repository):
 
 
 def test_costs_are_those_of_the_real_network(repository):
-    torch = pytest.importorskip("torch")
+    import torch
+
     from xlmgen.registry import load_family
 
     edit("dropout: 0.1", "dropout: 0.2")
@@ -331,8 +333,6 @@ def test_nothing_of_the_working_tree_or_the_repository_is_touched(repository):
 
 def test_a_ref_s_own_schemas_fill_in_its_defaults(repository, capsys):
     """Where templates and schemas are in the repository, a default can change."""
-    import shutil
-
     shutil.copytree(resources.root() / "schemas", "schemas")
     kind = Path("schemas/kinds/predictor/unmasking.schema.json")
     text = kind.read_text("utf-8")
@@ -341,6 +341,20 @@ def test_a_ref_s_own_schemas_fill_in_its_defaults(repository, capsys):
     git("add", ".")
     git("commit", "-qm", "another default")
     assert changes(family()) == {"predictor.temperature": (0.5, 1.0)}
+
+
+def test_layers_of_xlmgen_that_change_are_followed(repository):
+    """As in xlmgen's own repository: a render can be the same and its weights not."""
+    shutil.copytree(resources.root() / "xlmgen" / "nn", "xlmgen/nn")
+    git("add", ".")
+    git("commit", "-qm", "layers")
+    assert items() == {}
+    edit("self.qkv", "self.fused", Path("xlmgen/nn/attention.py"))
+    git("commit", "-qam", "as they were")
+    item = family()
+    assert item.classes == ["checkpoint"]
+    assert "blocks.0.attention.fused.weight" in item.reasons[0].text
+    assert (item.changes, item.diff) == ([], "")
 
 
 def test_code_of_a_render_is_never_run(repository):

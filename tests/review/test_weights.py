@@ -1,12 +1,15 @@
 """Weights that are read off the source are those of the real network."""
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from xlmgen.registry import PACKAGE, find_families, load_family  # noqa: E402
-from xlmgen.review.side import installed  # noqa: E402
-from xlmgen.review.weights import CannotTell, read_weights  # noqa: E402
+from xlmgen.registry import PACKAGE, find_families, load_family
+from xlmgen.render import render
+from xlmgen.review.side import installed
+from xlmgen.review.weights import CannotTell, read_weights
+from xlmgen.spec.family import family_spec
+from xlmgen.spec.schemas import built_in
+from xlmgen.testing.combinations import Combinations, covering
 
 VOCABULARY = 97
 
@@ -37,6 +40,25 @@ def test_every_family_at_every_size(family):
         state = {name: tuple(t.shape) for name, t in real.state_dict().items()}
         assert weights.shapes == state
         assert weights.parameters == sum(p.numel() for p in real.parameters())
+
+
+@pytest.mark.slow
+def test_every_option_of_every_model_kind():
+    """The covering combinations have every pair of options that contracts allow."""
+    drawn = covering(Combinations(built_in(), each=200).valid(each=600))
+    sources: dict[str, dict[str, int]] = {}
+    for combination in drawn:
+        spec = family_spec(combination.document("family_x"))
+        sources[render(spec)["model_family_x.py"]] = next(iter(spec.sizes.values()))
+    assert len(sources) > 20
+    for source, numbers in sources.items():
+        names: dict[str, type] = {}
+        exec(source, names)
+        with torch.device("meta"):
+            real = names["FamilyXModel"](VOCABULARY, **numbers)
+        weights = read(source, "FamilyXModel", vocab_size=VOCABULARY, **numbers)
+        state = {name: tuple(t.shape) for name, t in real.state_dict().items()}
+        assert weights.shapes == state, source
 
 
 HEAD = "import math\nimport torch\nfrom torch import nn\n\n"

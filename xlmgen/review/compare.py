@@ -184,10 +184,10 @@ def _family(
     changed = _changes(old, new) if old and new else []
     diff = _diff(some, old_files, new_files)
     event = _event(old, new)
-    if event == "changed" and not changed and not diff:
-        same_text = old and new and old.document.text == new.document.text
-        if same_text:
-            return None
+    same_text = old and new and old.document.text == new.document.text
+    same = event == "changed" and same_text and not changed and not diff
+    if same and not before.has_other_layers:
+        return None
     old_weights = classes.weights_of(before, old, old_files, measure) if old else {}
     new_weights = classes.weights_of(after, new, new_files, measure) if new else {}
     reasons: list[Reason] = []
@@ -204,6 +204,8 @@ def _family(
         elif old_files and new_files:
             reasons += classes.source(old_files, new_files)
             reasons += classes.behaviour(old_files, new_files)
+    if same and not reasons:
+        return None
     costs = {
         size: (
             _cost(old, old_weights, size, measure),

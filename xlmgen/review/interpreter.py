@@ -36,7 +36,7 @@ from xlmgen.review.source import (
 
 Find = Callable[[str], str | None]  # a module's dotted name to its source
 
-MAX_STEPS = 2_000_000  # expressions and statements; a thousand blocks take a tenth
+MAX_STEPS = 1_000_000  # expressions and statements; a thousand blocks take a seventh
 MAX_ITEMS = 10_000  # of one loop
 
 BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {

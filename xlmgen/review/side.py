@@ -24,6 +24,7 @@ from xlmgen.spec.load import load_yaml
 from xlmgen.spec.schemas import Schemas, built_in
 from xlmgen.spec.validate import file_kind, validate
 
+LAYERS = "xlmgen/nn"
 LIBRARY = Path(__file__).resolve().parents[1]  # xlmgen itself
 
 
@@ -103,11 +104,29 @@ class Before:
         }
 
     def library(self, module: str) -> str | None:
-        if not any(path.startswith("xlmgen/nn/") for path in self.commit.files):
+        if not self._layers:
             return installed(module)
         path = module.replace(".", "/")
         files = self.commit.files
         return files.get(f"{path}.py") or files.get(f"{path}/__init__.py")
+
+    @cached_property
+    def has_other_layers(self) -> bool:
+        """Whether the commit has layers of xlmgen, and not as they are installed."""
+        return any(
+            text != installed(path.removesuffix(".py").replace("/", "."))
+            for path, text in self._layers.items()
+        )
+
+    @cached_property
+    def _layers(self) -> Mapping[str, str]:
+        """The modules of `xlmgen.nn`, where the repository is that of xlmgen."""
+        files = self.commit.files.items()
+        return {
+            path.removesuffix("/__init__.py"): text
+            for path, text in files
+            if is_under(path, LAYERS) and path.endswith(".py")
+        }
 
 
 @dataclass(frozen=True)
