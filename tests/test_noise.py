@@ -10,6 +10,7 @@ from xlmgen.noise import (
     GeometricSchedule,
     LinearSchedule,
     PolynomialSchedule,
+    Rising,
     draw_block_times,
     draw_times,
     loop_times,
@@ -153,3 +154,42 @@ def test_independent_times_of_blocks_are_not_spread():
     generator = torch.Generator().manual_seed(0)
     t = draw_block_times(16, 4, generator, antithetic=False).double()
     assert len(set(((t * 64).ceil() - 1).flatten().tolist())) < 60
+
+
+RISING = {
+    Rising(LinearSchedule()): lambda t: t,
+    Rising(CosineSchedule()): lambda t: 1 - math.cos(math.pi * t / 2),
+    Rising(PolynomialSchedule(3.0)): lambda t: 1 - (1 - t) ** 3,
+}
+rising = pytest.mark.parametrize("schedule", RISING, ids=str)
+
+
+@rising
+def test_a_rising_schedule_is_the_formula(schedule):
+    expected = torch.tensor([RISING[schedule](float(t)) for t in TIMES]).double()
+    torch.testing.assert_close(schedule.level(TIMES), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(schedule.inverse(schedule.level(TIMES)), TIMES)
+
+
+@rising
+def test_the_rate_of_a_rising_schedule_is_that_of_what_is_left(schedule):
+    t = TIMES.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(schedule.level(t).sum(), t)
+    expected = slope / (1 - schedule.level(TIMES))
+    torch.testing.assert_close(schedule.weight(TIMES), expected)
+
+
+@rising
+def test_chances_of_steps_multiply_to_the_chance_of_all_of_them(schedule):
+    times = torch.linspace(0, 1, 12, dtype=torch.float64)
+    chances = schedule.chances(times)
+    assert chances[-1] == 1
+    left = math.prod(1 - chance for chance in chances[:6])
+    assert left == pytest.approx(1 - float(schedule.level(times[6])))
+    assert chances[3] == pytest.approx(float(schedule.chance(times[3], times[4])))
+
+
+def test_a_level_that_rounds_to_1_has_a_chance_of_1():
+    steep = Rising(PolynomialSchedule(20.0))
+    times = torch.linspace(0, 1, 101, dtype=torch.float64)
+    assert steep.chances(times)[-8:] == [1.0] * 8

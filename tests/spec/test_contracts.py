@@ -88,6 +88,38 @@ def test_exactly_the_sound_combinations_pass():
     assert len(passed) >= 8
 
 
+GROWING = {
+    "collator": ["{kind: masking}", "{kind: mask_and_delete}"],
+    "noise_schedule": ["null", "{kind: linear}", "{kind: insert_and_unmask}"],
+    "model": [
+        f"{{kind: transformer, attention: bidirectional{rest}}}"
+        for rest in (
+            ", time: adaln",
+            ", heads: [tokens, gap]",
+            ", heads: [tokens, gap], time: adaln",
+            ", heads: [tokens, gap], gap_head: distribution, time: adaln",
+        )
+    ],
+    "loss": ["{kind: masked, weight: schedule}", "{kind: mask_and_insert}"],
+    "predictor": ["{kind: unmasking}", "{kind: mask_and_insert}"],
+}
+
+
+def test_inserting_goes_only_with_two_schedules_a_gap_head_and_the_time():
+    for choice in product(*GROWING.values()):
+        blocks = dict(zip(GROWING, choice, strict=True))
+        growing = (
+            "delete" in blocks["collator"],
+            "insert" in blocks["noise_schedule"],
+            "gap" in blocks["model"],
+            "insert" in blocks["loss"],
+            "insert" in blocks["predictor"],
+        )
+        masked = not any(growing) and blocks["noise_schedule"] != "null"
+        works = masked or (all(growing) and "adaln" in blocks["model"])
+        assert (not validate(spec(**blocks), "family")) == works, blocks
+
+
 def test_an_unmet_contract_points_at_the_option_that_asks_for_it():
     document = spec(
         collator="{kind: masking, rate: 0.15}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xlmgen.sampling import Generation
 from xlmgen.testing.oracle import Oracle
@@ -14,6 +14,9 @@ from xlmgen.testing.schedule import rising
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.suites.predictor import Batch, PredictorSubject, Prompts
 from xlmgen.testing.toy import ANSWER, Toy
+
+ASKED = 9
+"""How often a network is asked where its answers are drawn."""
 
 
 class GrowingFamily(FamilyTests):
@@ -56,6 +59,17 @@ class GrowingSubject(GrowingFamily, PredictorSubject):
     def plain(self) -> dict[str, Any]:
         """Few steps are enough for everything but the law itself."""
         return super().plain | {"steps": 12}
+
+    def answers(self, model: nn.Module, batch: Batch) -> list[list[int]]:
+        """The most frequent of several: how long an answer gets is always drawn."""
+        often = {
+            key: None if value is None else value.repeat_interleave(ASKED, 0)
+            for key, value in batch.items()
+        }
+        out = self.generate(model, often, temperature=0.0, steps=32)
+        drawn = out.answers(self.tokens.eos)
+        groups = [drawn[i : i + ASKED] for i in range(0, len(drawn), ASKED)]
+        return [max(group, key=group.count) for group in groups]
 
     def prompts(self, prompts: Prompts, repeat: int = 1) -> Batch:
         """`prompt [BOS]`, and EOS where there is one; padded on the right."""

@@ -37,8 +37,7 @@ class LearningTests(PredictorSubject):
                 torch.autograd.backward(output["loss"])
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
-            out = self.generate(model.eval(), batch, temperature=0.0)
-            answers = out.answers(self.tokens.eos)
+            answers = self.answers(model.eval(), batch)
             if answers == self.expected(targets):
                 break
         assert answers == self.expected(targets)

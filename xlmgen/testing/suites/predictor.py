@@ -62,6 +62,11 @@ class PredictorSubject(FamilyTests):
         generation: Generation = predictor.generate(model, batch, seeded(seed), trace)
         return generation
 
+    def answers(self, model: nn.Module, batch: Batch) -> list[list[int]]:
+        """What the network answers to every prompt at temperature 0."""
+        out = self.generate(model, batch, temperature=0.0)
+        return out.answers(self.tokens.eos)
+
     def prompts(self, prompts: Prompts, repeat: int = 1) -> Batch:
         """A batch for generation as the contract says, each prompt several times."""
         return (

@@ -1,0 +1,94 @@
+"""Oracles of what is missing, by brute force."""
+
+import math
+
+import pytest
+import torch
+
+from xlmgen.noise import CosineSchedule, LinearSchedule, Rising
+from xlmgen.testing.remnants import (
+    MASKED,
+    MISSING,
+    VISIBLE,
+    RemnantOracle,
+    fate_chances,
+    insertion_slack,
+    remnants,
+)
+from xlmgen.testing.toy import make_toy, seeded
+from xlmgen.tokens import SpecialTokens
+
+TOKENS = SpecialTokens(vocab_size=8)
+LINEAR = Rising(LinearSchedule())
+
+
+def toy():
+    return make_toy(
+        TOKENS, prompts=[(5,), (6,)], lengths=range(3), bos=True, eos=False, pads=False
+    )
+
+
+def test_with_linear_schedules_a_token_is_masked_as_often_as_the_integral_says():
+    t = torch.tensor([0.1, 0.5, 0.97]).double()
+    chances = fate_chances(LINEAR, LINEAR, t)
+    torch.testing.assert_close(chances[:, MISSING], 1 - t)
+    torch.testing.assert_close(chances[:, MASKED], -(1 - t) * (1 - t).log())
+    torch.testing.assert_close(chances.sum(1), torch.ones(3).double())
+
+
+def test_with_other_schedules_it_is_masked_as_often_as_draws_say():
+    insert, unmask = Rising(CosineSchedule()), LINEAR
+    first, second = torch.rand(2, 200_000, generator=seeded(0)).double()
+    inserted = insert.inverse(first)
+    unmasked = inserted + (1 - inserted) * second  # uniform from T₁ to 1
+    share = ((inserted <= 0.6) & (unmasked > 0.6)).double().mean()
+    chances = fate_chances(insert, unmask, torch.tensor(0.6))
+    assert float(share) == pytest.approx(float(chances[MASKED]), abs=4e-3)
+
+
+def test_remnants_of_a_row_are_as_many_as_its_tokens_have_fates():
+    left = remnants(toy(), (MISSING, MASKED, VISIBLE))
+    assert len(left) == 2 * (1 + 3 * 3 + 9 * 9)
+    assert (left.gaps.sum(1) == left.fates[:, MISSING]).all()
+    assert (left.masked.sum(1) == left.fates[:, MASKED]).all()
+
+
+@pytest.mark.parametrize("longest", [None, 2])
+def test_the_oracle_says_what_counting_draws_says(longest):
+    """Rows are drawn, tokens taken out, and those that leave `5 [BOS] [MASK]` kept."""
+    table, t = toy(), 0.4
+    oracle = RemnantOracle(table, 8, TOKENS.mask, LINEAR, longest)
+    asked = torch.tensor([[5, TOKENS.bos, TOKENS.mask]])
+    logits, gap = oracle(asked, t=torch.tensor([t]))
+    found = {}
+    for prompt, target, p in zip(
+        table.prompts, table.targets, table.probs.tolist(), strict=True
+    ):
+        for kept, token in enumerate(target):
+            if prompt == (5,):  # all others are missing, each with chance 1 − t
+                key = (token, kept, len(target) - kept - 1)
+                found[key] = found.get(key, 0) + p * (1 - t) ** (len(target) - 1)
+    total = sum(found.values())
+    for token in (5, 6, 7):
+        p = sum(p for key, p in found.items() if key[0] == token) / total
+        assert float(logits[0, 2].softmax(0)[token]) == pytest.approx(p, abs=1e-5)
+    for place, position in ((1, 1), (2, 2)):
+        counts = [
+            sum(p for key, p in found.items() if key[place] == n) / total
+            for n in range(3)
+        ]
+        if longest is None:
+            expected = sum(n * p for n, p in enumerate(counts))
+            assert float(gap[0, position]) == pytest.approx(expected, abs=1e-5)
+        else:
+            assert gap[0, position].softmax(0).tolist() == pytest.approx(
+                counts, abs=1e-5
+            )
+
+
+def test_what_the_order_adds_has_a_closed_form():
+    for n in (2, 3, 10, 50):
+        total = sum(math.log(k) / ((k + 1) * (k + 2)) for k in range(1, n))
+        expected = math.log(n) + 2 * (n + 1) * total
+        assert insertion_slack(n) == pytest.approx(expected)
+    assert insertion_slack(0) == insertion_slack(1) == 0
