@@ -61,7 +61,8 @@ class IlmLoss:
         row_loss = insertion_nll + stop_nll
 
         # 6. Over all orders of insertion, the bound on −log p of the answer.
-        bound = num_decisions * row_loss.detach() - torch.lgamma(num_decisions.float())
+        orders = torch.lgamma(num_decisions.float())  # ln n!
+        bound = num_decisions * row_loss.detach() - orders
         return {
             "loss": row_loss.mean(),
             "nll": row_loss.detach(),
