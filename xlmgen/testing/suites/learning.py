@@ -9,7 +9,7 @@ from xlmgen.testing.suites.predictor import Batch, PredictorSubject
 from xlmgen.testing.toy import ANSWER, seeded
 from xlmgen.tokens import Block
 
-ROUNDS, STEPS = 20, 50
+ROUNDS, STEPS = 40, 50
 """At most so many rounds of so many steps; after each the network is asked."""
 
 PAIRS = [((5,), (6, 7)), ((6,), (7, 7)), ((7, 5), (5, 6)), ((7, 6), (6, 5))]
