@@ -193,3 +193,13 @@ def test_a_level_that_rounds_to_1_has_a_chance_of_1():
     steep = Rising(PolynomialSchedule(20.0))
     times = torch.linspace(0, 1, 101, dtype=torch.float64)
     assert steep.chances(times)[-8:] == [1.0] * 8
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0, 3.0])
+def test_chance_keeps_its_precision_in_float32(exponent):
+    """Close to the end, where the level itself rounds to 1."""
+    steep = Rising(PolynomialSchedule(exponent))
+    left = 2.0 ** -torch.arange(2, 14)  # 1 − t, exact in float32
+    chance = steep.chance(1 - left, 1 - left / 2)
+    expected = torch.full_like(chance, 1 - 0.5**exponent)
+    torch.testing.assert_close(chance, expected, rtol=1e-3, atol=0)

@@ -38,3 +38,10 @@ def test_nothing_visible_weighs_nothing():
 def test_everything_visible_adds_up_to_one_far_from_the_ends():
     weight = context_weight(torch.ones(1, 101, dtype=torch.bool), p=0.3)
     assert weight[0, 50].item() == pytest.approx(1)
+
+
+def test_autocast_rounds_nothing():
+    visible = torch.tensor([[True, False, False, True, False, False, False]])
+    weight = context_weight(visible, p=0.8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert context_weight(visible, p=0.8).equal(weight)

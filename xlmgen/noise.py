@@ -140,9 +140,12 @@ class Rising:
         return 1 - self.schedule.inverse(level)
 
     def chance(self, t: Tensor, s: Tensor) -> Tensor:
-        """Probability that what has not happened by time t < 1 has happened by s."""
-        now = self.level(t)
-        return (self.level(s) - now) / (1 - now)
+        """Probability that what has not happened by time t < 1 has happened by s.
+
+        Float64: a level near 1 may round to 1 in float32, and what is left to nothing.
+        """
+        now = self.level(t.double())
+        return (self.level(s.double()) - now) / (1 - now)
 
     def chances(self, times: Tensor) -> list[float]:
         """`chance` from each of the times (T,) to the next; to the last it is 1."""

@@ -26,5 +26,6 @@ def context_weight(
         visible = visible & attention_mask
     place = torch.arange(visible.shape[1], device=visible.device)
     distance = (place[:, None] - place).abs()
-    kernel = 0.5 * p * (1 - p) ** (distance - 1).clamp(min=0).float()
-    return visible.float() @ kernel.masked_fill(distance == 0, 0)
+    kernel = 0.5 * p * (1 - p) ** (distance - 1).clamp(min=0).double()
+    # In float64, since autocast would round a float32 product to half precision.
+    return (visible.double() @ kernel.masked_fill(distance == 0, 0)).float()
