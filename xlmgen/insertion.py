@@ -82,7 +82,7 @@ def at_slot(logits: Tensor, slot: Tensor) -> Tensor:
     return logits[torch.arange(len(slot), device=slot.device), slot]
 
 
-class GrowingRows:
+class InsertionRows:
     """Rows that a token is inserted into at every step, until they are finished.
 
     Tokens stay in memory in the order in which they came, behind those given; their

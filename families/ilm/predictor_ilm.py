@@ -8,7 +8,7 @@ Shapes: A active rows, K slots, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.insertion import GrowingRows, PairSampler
+from xlmgen.insertion import InsertionRows, PairSampler
 from xlmgen.sampling import Generation
 from xlmgen.tokens import SpecialTokens
 
@@ -55,7 +55,7 @@ class IlmPredictor:
         trace: bool = False,
     ) -> Generation:
         """Fill every slot with as many tokens as belong there."""
-        rows = GrowingRows(
+        rows = InsertionRows(
             model,
             batch["input_ids"],
             batch["attention_mask"],

@@ -64,20 +64,19 @@ def check(
 
 def capabilities(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
     """Everything that the blocks, their defaults filled in, provide together."""
-    return frozenset(
-        clause.capability
-        for block, options in blocks.items()
-        for clause in clauses(schemas.kind(block, options["kind"]), "x-provides")
-        if satisfies(clause.when, options)
-    )
+    return _named(blocks, schemas, "x-provides")
 
 
 def requirements(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
     """Everything that the blocks, their defaults filled in, require of one another."""
+    return _named(blocks, schemas, "x-requires")
+
+
+def _named(blocks: Blocks, schemas: Schemas, keyword: str) -> frozenset[str]:
     return frozenset(
         clause.capability
         for block, options in blocks.items()
-        for clause in clauses(schemas.kind(block, options["kind"]), "x-requires")
+        for clause in clauses(schemas.kind(block, options["kind"]), keyword)
         if satisfies(clause.when, options)
     )
 

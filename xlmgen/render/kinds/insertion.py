@@ -105,7 +105,7 @@ def decide_predictor(family: FamilySpec) -> Insertion:
             else "PAD, BOS, MASK and CLS"
         ),
         imports=(
-            "GrowingRows",
+            "InsertionRows",
             "SlotFirstSampler" if slot_first else "PairSampler",
         ),
         sampling_imports=tuple(sampling),
