@@ -68,9 +68,22 @@ def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
 
 
 def with_given_end(layout: Layout, eos: int) -> Layout:
-    """The same rows, the last token of each being an EOS that is given."""
+    """The same rows, the last token of each being an EOS that is given.
+
+    Raises:
+        UserError: a prompt fills its row, and EOS would take its last token's place.
+    """
     rows, last = torch.arange(len(layout.ids)), layout.attended.sum(1) - 1
     ids, answer = layout.ids.clone(), layout.answer.clone()
+    full = ~answer[rows, last] & (ids[rows, last] != eos)
+    if bool(full.any()):
+        row = int(full.long().argmax())
+        length = int(last[row]) + 1
+        raise UserError(
+            f"sequence of row {row} of the batch is {length + 1} tokens long, special "
+            f"tokens included, and the task's block holds {length}",
+            "raise the block in the task's YAML or set its overflow policy",
+        )
     ids[rows, last] = eos
     answer[rows, last] = False
     return layout._replace(ids=ids, answer=answer)
