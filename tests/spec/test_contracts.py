@@ -120,6 +120,43 @@ def test_inserting_goes_only_with_two_schedules_a_gap_head_and_the_time():
         assert (not validate(spec(**blocks), "family")) == works, blocks
 
 
+INSERTING = {
+    "collator": ["{kind: masking, rate: 0.2}", "{kind: dropping, eos: true}"],
+    "noise_schedule": ["null", "{kind: linear}"],
+    "model": [
+        "{kind: transformer, attention: bidirectional}",
+        "{kind: transformer, attention: bidirectional, heads: [tokens, gap]}",
+        "{kind: transformer, attention: bidirectional, heads: [tokens, stop]}",
+        "{kind: transformer, attention: bidirectional, heads: [tokens, stop], "
+        "shift: true}",
+        "{kind: transformer, attention: bidirectional, heads: [tokens, stop], "
+        "time: adaln}",
+        "{kind: qwen2, attention: bidirectional}",
+    ],
+    "loss": ["{kind: masked}", "{kind: insertion}"],
+    "predictor": ["{kind: unmasking, order: entropy}", "{kind: insertion}"],
+}
+
+
+def test_dropped_tokens_go_only_with_a_stop_head_and_places_of_their_own():
+    """No schedule and no time; the rows are in memory in the order of insertion."""
+    for choice in product(*INSERTING.values()):
+        blocks = dict(zip(INSERTING, choice, strict=True))
+        inserting = (
+            "dropping" in blocks["collator"],
+            "stop" in blocks["model"],
+            "insertion" in blocks["loss"],
+            "insertion" in blocks["predictor"],
+        )
+        plain = not any(word in blocks["model"] for word in ("adaln", "shift", "gap"))
+        works = (
+            (all(inserting) or not any(inserting))
+            and plain
+            and blocks["noise_schedule"] == "null"
+        )
+        assert (not validate(spec(**blocks), "family")) == works, blocks
+
+
 def test_an_unmet_contract_points_at_the_option_that_asks_for_it():
     document = spec(
         collator="{kind: masking, rate: 0.15}",
