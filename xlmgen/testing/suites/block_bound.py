@@ -83,7 +83,7 @@ class BlockBoundTests(BlockSubject):
         answer = answer[:, -ANSWER:]
         masked = PATTERNS.repeat(len(toy), 1) & answer
         blocks = -(-ANSWER // size)
-        t = 0.05 + 0.95 * torch.rand(len(rows), blocks, generator=seeded(0))
+        t = 0.2 + 0.8 * torch.rand(len(rows), blocks, generator=seeded(0))
         t = t.repeat_interleave(size, dim=1)[:, :ANSWER]
         batch = self.batch(clean, masked, t, size, attended)
         plain = BlockOracle(

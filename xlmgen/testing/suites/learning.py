@@ -9,7 +9,7 @@ from xlmgen.testing.suites.predictor import Batch, PredictorSubject
 from xlmgen.testing.toy import ANSWER, seeded
 from xlmgen.tokens import Block
 
-ROUNDS, STEPS = 40, 50
+ROUNDS, STEPS = 60, 50
 """At most so many rounds of so many steps; after each the network is asked."""
 
 PAIRS = [((5,), (6, 7)), ((6,), (7, 7)), ((7, 5), (5, 6)), ((7, 6), (6, 5))]
@@ -25,7 +25,7 @@ class LearningTests(PredictorSubject):
             for (prompt, _), target in zip(PAIRS, targets, strict=True)
         ]
         batch = self.question(targets)
-        model, loss = self.fresh_network(d_model=32), self.family.loss(self.tokens)
+        model, loss = self.fresh_network(d_model=64), self.family.loss(self.tokens)
         collate = self.family.collators["seq2seq"](self.tokens, Block(ANSWER, 3))
         optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
         generator, answers = seeded(0), []
