@@ -17,7 +17,7 @@ def context_weight(
     Args:
         visible: (B, L) bool, tokens that are not masked; those of the prompt count.
         attention_mask: (B, L) bool, False on pads, which do not count; None has none.
-        p: of the geometric distributions, in (0, 1].
+        p: of the geometric distributions, in (0, 1).
 
     Returns:
         (B, L) float32, also where a token is visible itself.

@@ -83,6 +83,8 @@ def test_torch_is_not_imported(project):
         ("predictor.temperature=-1", "-1 is out of range"),
         ("family=toys", "did you mean 'toy'?"),
         ("family=./nowhere", "there is no family.yaml"),
+        ("task=star_eesy", "did you mean 'star_easy'?"),
+        ("task=./nowhere.yaml", "there is no task file"),
         ("training.seed=1\nsize: x", "the value cannot be read"),
     ],
 )

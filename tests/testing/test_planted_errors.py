@@ -115,6 +115,7 @@ def run_suite(
     environment = os.environ | {
         "PYTHONPATH": str(tmp_path / "library"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # a second for each run
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "200",
     }

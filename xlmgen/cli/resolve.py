@@ -12,6 +12,7 @@ from xlmgen.cli import report
 from xlmgen.experiment import resolve as resolve_experiment
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.show import to_yaml
+from xlmgen.tasks.find import task_path
 
 EXPERIMENT = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment.")
@@ -34,6 +35,7 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
     """
     resolved = resolve_experiment(experiment, overrides or ())
     check_family(resolved, family_folder(resolved))
+    task_path(resolved.task)
     text = to_yaml(resolved)
     if not report.is_terminal(sys.stdout):
         print(text, end="")

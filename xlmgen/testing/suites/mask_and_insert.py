@@ -96,6 +96,27 @@ class MaskAndInsertTests(GrowingSubject):
             assert [is_mask for _, is_mask in events] == [True, False]
             assert events[0][0] < events[1][0]
 
+    def test_as_many_masks_are_revealed_as_the_schedule_says(self) -> None:
+        """In every step, on average over the rows, whatever order they come in."""
+        steps, rows = 7, 600
+        model = self.fixed(torch.zeros(self.tokens.vocab_size))
+        batch = self.prompts([(5,)], rows)
+        trace = self.generate(model, batch, steps=steps, trace=True).trace
+        assert trace is not None
+        is_mask = trace.token == self.tokens.mask
+        inserted = trace.step[is_mask].bincount(minlength=steps + 1)
+        revealed = trace.step[~is_mask].bincount(minlength=steps + 1)
+        masked = (inserted - revealed).cumsum(0)  # after every step
+        unmask, some = rising(self.spec, "unmask"), 0
+        for step in range(1, steps - 1):
+            times = double(step / steps), double((step + 1) / steps)
+            expected = float(masked[step - 1] * unmask.chance(*times))
+            # A row has three masks at most: its number varies by less than 3/4.
+            error = (rows * 3 / 4) ** 0.5
+            assert abs(float(revealed[step]) - expected) < 5 * error
+            some += expected > 5 * error
+        assert some
+
     def test_network_is_told_times_that_run_from_nothing_to_data(self) -> None:
         oracle = self.oracle(self.toy())
         self.generate(oracle, self.prompts([(5,)], 200), steps=8)
