@@ -37,7 +37,7 @@ def test_a_range_and_a_type(capsys):
 
 def test_alternatives_are_told_in_words(capsys):
     out = said(capsys, "collator.rate")
-    assert "'schedule', a number > 0 and ≤ 1 or a mapping with uniform" in out
+    assert "'schedule', a number > 0 and < 1 or a mapping with uniform" in out
 
 
 def test_a_required_key_says_so(capsys):
