@@ -71,7 +71,9 @@ class Schemas:
             },
             "allOf": [
                 {
+                    # without the type, an editor takes an empty block for every kind
                     "if": {
+                        "type": "object",
                         "properties": {"kind": {"const": kind}},
                         "required": ["kind"],
                     },
