@@ -1,11 +1,13 @@
-# `make demo` and `make test` are all that a fresh machine needs.
+# `make demo` and `make test` are all that a fresh machine needs. `make editors` needs
+# npm; without it the tests that play an editor are skipped.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SERVER := .node/.installed
 # Two workers where there are two cores; each test runs on one thread.
 WORKERS ?= 2
 
-.PHONY: demo test fast lint regen clean
+.PHONY: demo test fast lint regen editors clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -33,5 +35,13 @@ regen: $(INSTALLED)  ## rewrite all that is generated: schema indexes, renders, 
 	for family in families/*/family.yaml; do $(BIN)/xlmgen new $$family || exit 1; done
 	$(BIN)/python docs/tables.py
 
+editors: $(SERVER)  ## the YAML language server, with which tests play an editor
+
+$(SERVER): tests/editor/package.json
+	@mkdir -p .node
+	cp tests/editor/package.json .node
+	npm install --prefix .node --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv .node demo build dist

@@ -1,0 +1,142 @@
+"""What an editor offers and shows is what the schemas say."""
+
+import json
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from xlmgen.spec.schemas import BLOCKS, FILES, built_in
+
+ROOT = Path(__file__).parents[2]
+KINDS = [(block, kind) for block in BLOCKS for kind in built_in().kinds(block)]
+NUMBERS = count()
+EMPTY = 'Incorrect type. Expected "object(xlmgen family)".'
+
+
+def opened(editor, text, file="family"):
+    """A text with a `|` at the cursor, opened without it: its address and the place."""
+    text = f"# yaml-language-server: $schema=schemas/{file}.schema.json\n{text}"
+    before, _, after = text.partition("|")
+    uri = editor.open(ROOT / f"unsaved{next(NUMBERS)}.yaml", before + after)
+    return uri, before.count("\n"), len(before) - before.rfind("\n") - 1
+
+
+def offered(editor, text, file="family"):
+    """The keys or values that are offered at the cursor."""
+    return set(editor.completions(*opened(editor, text, file)))
+
+
+def shown(editor, text, file="family"):
+    """What is shown for the key at the cursor, without the escapes of Markdown."""
+    return editor.hover(*opened(editor, text, file)).replace("\\", "")
+
+
+def options(block, kind):
+    """The keys of a kind beside `kind` itself, each with its schema."""
+    schemas = dict(built_in().kind(block, kind)["properties"])
+    del schemas["kind"]
+    return schemas
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_keys_of_a_file_are_offered_and_explained(file, editor):
+    keys = built_in().schema(file)["properties"]
+    assert offered(editor, "|\n", file) == set(keys)
+    for key, schema in keys.items():
+        assert schema["description"] in shown(editor, f"|{key}:\n", file)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_first_line_is_written_whole(file, editor):
+    written = editor.completions(*opened(editor, "|\n", file))
+    assert written["spec"] == f"spec: xlmgen/{file}/v1"
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_kinds_of_a_block_are_offered(block, editor):
+    kinds = set(built_in().kinds(block))
+    assert offered(editor, f"{block}:\n  kind: |\n") == kinds
+    assert offered(editor, f"{block}: {{kind: |}}\n") == kinds
+
+
+@pytest.mark.parametrize(("block", "kind"), KINDS)
+def test_the_options_of_a_kind_are_offered_and_explained(block, kind, editor):
+    """Between braces only once a letter is typed; the editor then narrows the list."""
+    keys = options(block, kind)
+    assert offered(editor, f"{block}:\n  kind: {kind}\n  |\n") == set(keys)
+    if keys:
+        text = f"{block}: {{kind: {kind}, {min(keys)[0]}|}}\n"
+        assert offered(editor, text) == set(keys)
+    for key, schema in keys.items():
+        value = json.dumps(schema.get("default", schema["examples"][0]))
+        text = f"{block}: {{kind: {kind}, |{key}: {value}}}\n"
+        assert schema["description"] in shown(editor, text)
+
+
+@pytest.mark.parametrize(("block", "kind"), KINDS)
+def test_the_values_of_an_option_are_offered(block, kind, editor):
+    for key, schema in options(block, kind).items():
+        values = {v for v in schema.get("enum", ()) if isinstance(v, str)}
+        if values:
+            assert offered(editor, f"{block}: {{kind: {kind}, {key}: |}}\n") == values
+            text = f"{block}:\n  kind: {kind}\n  {key}: |\n"
+            assert offered(editor, text) == values
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_an_empty_block_is_asked_for_its_kind(block, editor):
+    """And for nothing that only one of its kinds would need."""
+    assert offered(editor, f"{block}:\n  |\n") == {"kind"}
+    uri, _, _ = opened(editor, f"{block}:\n")
+    about = [m for _, m in editor.diagnostics(uri) if not m.startswith("Missing")]
+    optional = block == "noise_schedule"
+    assert about == ([] if optional else [EMPTY])
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_is_explained_by_its_kind(block, editor):
+    for kind in built_in().kinds(block):
+        about = built_in().kind(block, kind)["description"]
+        assert about in shown(editor, f"|{block}:\n  kind: {kind}\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "path"),
+    [
+        ("family", "sizes:\n  tiny:\n    |", "$defs size"),
+        ("experiment", "model:\n  |", "properties model"),
+        ("experiment", "training:\n  |", "properties training"),
+        ("experiment", "evaluation:\n  |", "properties evaluation"),
+        ("task", "source:\n  generator: star\n  |", "$defs star"),
+        ("task", "source:\n  files: {train: a.txt}\n  |", "$defs files"),
+        ("task", "source:\n  files:\n    |", "$defs files properties files"),
+        ("task", "tokenizer:\n  kind: vocabulary\n  |", "$defs vocabulary"),
+        ("task", "tokenizer:\n  kind: bpe\n  |", "$defs bpe"),
+        ("task", "tokenizer:\n  kind: file\n  |", "$defs file"),
+        ("task", "tokenizer:\n  kind: byte\n  |", "$defs bare"),
+    ],
+)
+def test_the_keys_of_a_mapping_inside_are_offered(file, text, path, editor):
+    schema = built_in().schema(file)
+    for part in path.split():
+        schema = schema[part]
+    there = {line.strip().partition(":")[0] for line in text.splitlines()}
+    assert offered(editor, f"{text}\n", file) == set(schema["properties"]) - there
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "values"),
+    [
+        ("family", "spec: |", {"xlmgen/family/v1"}),
+        ("task", "spec: |", {"xlmgen/task/v1"}),
+        ("task", "layout: |", {"lm", "seq2seq", "infill"}),
+        ("task", "packing: |", {"none", "packed"}),
+        ("experiment", "spec: |", {"xlmgen/experiment/v1"}),
+        ("experiment", "training: {compile: |}", {"true", "false"}),
+        ("experiment", "training: {accelerator: |}", {"auto", "cpu", "gpu"}),
+        ("experiment", "loggers:\n  - |", {"tensorboard"}),
+    ],
+)
+def test_the_values_of_a_key_are_offered(file, text, values, editor):
+    assert offered(editor, f"{text}\n", file) == values
