@@ -114,7 +114,12 @@ def test_the_command_line_of_an_installed_wheel(installed):
     spec = (ROOT / "examples" / "scout.yaml").read_text("utf-8")
     (installed.project / "scout.yaml").write_text(spec, "utf-8")
     assert "no problems" in installed("-m", "xlmgen", "check", "scout.yaml")
+    installed("-m", "xlmgen", "schemas")
+    copied = (installed.project / "schemas").rglob("*.json")
+    assert len(list(copied)) == len(list((ROOT / "schemas").rglob("*.json")))
     installed("-m", "xlmgen", "new", "scout.yaml")
+    rendered = (installed.project / "families/scout/family.yaml").read_text("utf-8")
+    assert "$schema=../../schemas/family.schema.json\n" in rendered
     assert "no problems" in installed("-m", "xlmgen", "check")
     assert "scout" in installed("-m", "xlmgen", "list")
 

@@ -130,7 +130,8 @@ def test_the_editor_s_line_is_added_where_the_project_has_the_schemas(capsys):
     shutil.copytree(resources.root() / "schemas", "schemas")
     line = "# yaml-language-server: $schema=schemas/family.schema.json\n"
     assert fixed(text) == line + text
-    assert fixed(line + text) == line + text
+    for mark in ("", "\ufeff"):
+        assert fixed(mark + line + text) == mark + line + text
     windows = text.replace("\n", "\r\n")
     assert fixed(windows) == line.replace("\n", "\r\n") + windows
 

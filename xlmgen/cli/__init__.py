@@ -29,6 +29,7 @@ from xlmgen.cli import (
     report,
     resolve,
     review,
+    schemas,
     train,
     update,
 )
@@ -52,6 +53,7 @@ app.command("new")(new.new)
 app.command("update")(update.update)
 app.command("migrate")(migrate.migrate)
 app.command("review")(review.review)
+app.command("schemas")(schemas.schemas)
 app.command("list")(list_.list_)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)

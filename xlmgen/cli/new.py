@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.drift import unified
 from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.render.transaction import exclusive
+from xlmgen.spec import modeline
 from xlmgen.spec.family import read_family
 
 FAMILIES = Path("families")
@@ -64,6 +66,9 @@ def new(
 
     family = read_family(file)
     folder = (out or home(file)) / family.name
+    if file.resolve() != (folder / SPEC).resolve():
+        source = modeline.at(family.source, folder / SPEC, "family")
+        family = replace(family, source=source)
     rendered = render(family)
     if diff:
         show_diffs(folder, changes(folder, rendered))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,12 +10,11 @@ from pathlib import Path
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import LINE_BREAK, Document
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import SUFFIX
+from xlmgen.spec.modeline import LINE, modeline, project_schema
 from xlmgen.spec.validate import file_kind
 
 # A key or value as it stands in the text: no alias, tag or escape.
 WORD = re.compile(r"(?P<quote>[\"']?)(?P<word>[\w -]+)(?P=quote)")
-MODELINE = "yaml-language-server:"
 ROUNDS = 10  # a mended `kind` shows what is wrong inside its block
 BOM = "\ufeff"
 
@@ -63,15 +61,15 @@ def add_modeline(document: Document, file: Path) -> tuple[Document, list[Fix]]:
     It is added where the file has none, and the project holds the schemas: in a folder
     `schemas` beside the file or above it.
     """
-    head = "\n".join(document.lines[:5])
     kind = file_kind(document)
-    schema = None if kind is None else _schema(file, f"{kind}{SUFFIX}")
-    if schema is None or MODELINE in head:
+    schema = None if kind is None else project_schema(file, kind)
+    if schema is None or LINE.search(document.text):
         return document, []
     bom, body = _split(document.text)
     end = "\r\n" if "\r\n" in body else "\n"
-    text = f"{bom}# {MODELINE} $schema={schema}{end}{body}"
-    fix = Fix(document.file, 1, f"added the line '# {MODELINE} $schema={schema}'")
+    line = modeline(schema)
+    text = f"{bom}{line}{end}{body}"
+    fix = Fix(document.file, 1, f"added the line '{line}'")
     return load_yaml(document.file, text), [fix]
 
 
@@ -97,16 +95,6 @@ def _round(document: Document, problems: Iterable[Diagnostic]) -> tuple[list[Fix
         text = f"{place}: {said}" if place else said
         fixes.append(Fix(document.file, problem.line, text))
     return fixes[::-1], bom + body
-
-
-def _schema(file: Path, name: str) -> str | None:
-    """The relative path from a file to a schema of its project."""
-    folder = file.resolve().parent
-    for above in (folder, *folder.parents):
-        if (above / "schemas" / name).is_file():
-            path = os.path.relpath(above / "schemas" / name, folder)
-            return Path(path).as_posix()
-    return None
 
 
 def _split(text: str) -> tuple[str, str]:
