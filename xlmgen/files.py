@@ -5,30 +5,65 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xlmgen.errors import UserError
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a file beside its place and rename it there; its rights stay."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    _replace(path, text, None)
+
+
+def rewrite_text(path: Path, old: str, new: str) -> None:
+    """Replace the text of a file that was read, as `write_text` does; follow links.
+
+    Raises:
+        UserError: it no longer holds the old text (exit code 1), or cannot be written.
+    """
     try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        if path.exists():
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        _replace(real_path(path), new, old)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}", "it is as it was"
+        ) from error
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads; unlike `Path.resolve`, a circle of links is no error."""
+    return Path(os.path.realpath(path))
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write indented JSON with its keys in the given order; NaN and ∞ as null."""
     text = json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def _replace(path: Path, text: str, expected: str | None) -> None:
+    """Write beside a file and rename, where it holds what is expected of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name that nobody has: a file or link that is there is not ours to write to.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+        if path.exists():
+            shutil.copymode(path, temporary)
+        if expected is not None and path.read_bytes() != expected.encode():
+            raise UserError(
+                f"{path} was changed meanwhile; it was not written",
+                "run the command again",
+                exit_code=1,
+            )
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _finite(value: Any) -> Any:

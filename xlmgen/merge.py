@@ -42,7 +42,7 @@ def merge(base: str, yours: str, now: str, *, prefer_now: bool = False) -> Merge
     """
     if yours in (base, now):
         return Merged(now, False)
-    crlf = _is_crlf(yours)
+    crlf = is_crlf(yours)
     texts = [_lf(yours) if crlf else yours, base, now]
     done = _git(texts, "--theirs" if prefer_now else "--diff3")
     if done.returncode > MOST:
@@ -83,7 +83,8 @@ def _git(texts: list[str], style: str) -> CompletedProcess[bytes]:
             raise UserError("merging needs git", "install it") from error
 
 
-def _is_crlf(text: str) -> bool:
+def is_crlf(text: str) -> bool:
+    """Whether all lines of a text end as on Windows."""
     return "\r\n" in text and "\n" not in text.replace("\r\n", "")
 
 

@@ -154,12 +154,10 @@ def test_programs_get_nothing_but_their_format(capsys):
 
 
 def test_a_file_that_cannot_be_written_is_one_line(capsys, monkeypatch):
-    from xlmgen.cli import check
-
-    def refuse(path, text):
+    def refuse(self, target):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(check, "write_text", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
     FILE.write_text(GOOD.replace("weight: schedule", "weight: schedul"))
     assert main(["check", "mine.yaml", "--fix"]) == 2
     error = capsys.readouterr().err

@@ -97,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A user's mistake is printed as one line (or as its diagnostics), never a traceback.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    report.escape_unprintable()
     try:
         code = app(words, prog_name="xlmgen", standalone_mode=False)
         sys.stdout.flush()
@@ -106,6 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _close_stdout()
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        place = os.fsdecode(error.filename)
+        report.print_error(UserError(f"cannot use {place}: {error.strerror}"))
+        return 2
     except USAGE_ERROR as error:
         print(f"error: {_usage(error)}", file=sys.stderr)
         return 2

@@ -13,7 +13,7 @@ import typer
 
 from xlmgen.cli import formats, report
 from xlmgen.errors import UserError
-from xlmgen.files import write_text
+from xlmgen.files import real_path, rewrite_text
 from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.spec.diagnostics import Diagnostic, errors
 from xlmgen.spec.discover import discover, guess_kind
@@ -64,7 +64,7 @@ class Specs:
         self.known: dict[Path, tuple[Document, list[Diagnostic]]] = {}
 
     def read(self, path: Path) -> tuple[Document, list[Diagnostic]]:
-        key = path.resolve()
+        key = real_path(path)
         if key not in self.known:
             document = load_yaml(path)
             self.known[key] = document, validate(document, guess_kind(document))
@@ -156,29 +156,32 @@ def fix_paths(paths: Iterable[Path]) -> list[Fix]:
         UserError: a file cannot be written, or as `check_paths`.
     """
     fixes = []
-    for path in discover(paths):
+    named = list(paths)
+    for path in discover(named):
+        if not _is_among(path, named):
+            continue
         document = load_yaml(path)
+        before = document.text
         mended, done = mend(document, lambda read: validate(read, guess_kind(read)))
         if not _is_in_place(path):  # else a line more would make its render stale
             mended, more = add_modeline(mended, path)
             done += more
-        if not done:
-            continue
-        try:
-            write_text(path.resolve(), mended.text)
-        except OSError as error:
-            raise UserError(
-                f"cannot write {path}: {error.strerror or error}",
-                "make it writable, or check without --fix",
-            ) from error
-        fixes += done
+        if done:
+            rewrite_text(path, before, mended.text)
+            fixes += done
     return fixes
+
+
+def _is_among(path: Path, named: Iterable[Path]) -> bool:
+    """Whether a file was named or lies in a folder that was, and no link leads out."""
+    real = real_path(path)
+    return path in named or any(real.is_relative_to(real_path(n)) for n in named)
 
 
 def _folder_name(path: Path, document: Document) -> list[Diagnostic]:
     """The problem of a family whose folder has another name, if that is so."""
     name = (document.data or {}).get("name")
-    folder = path.resolve().parent
+    folder = real_path(path).parent
     if not _is_in_place(path) or not isinstance(name, str) or name == folder.name:
         return []
     message = f"'{name}' is in a folder named '{folder.name}'"
@@ -188,7 +191,7 @@ def _folder_name(path: Path, document: Document) -> list[Diagnostic]:
 
 def _is_in_place(path: Path) -> bool:
     """Whether a file is the spec in a family's folder, and not one on its own."""
-    folder = path.resolve().parent
+    folder = real_path(path).parent
     rendered = (folder / LOCK).exists() or folder.parent.name == FAMILIES.name
     return path.name == SPEC and rendered
 

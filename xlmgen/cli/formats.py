@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -128,7 +129,7 @@ def _property(value: object) -> str:
 
 def _result(problem: Diagnostic) -> dict[str, Any]:
     path = Path(problem.file)
-    uri = path.as_uri() if path.is_absolute() else quote(path.as_posix())
+    uri = path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))
     region = {
         "startLine": problem.line,
         "startColumn": problem.col,

@@ -45,7 +45,7 @@ def migrate_file(file: Path, *, diff: bool) -> None:
     Raises:
         UserError: the file cannot be read, rewritten or written.
     """
-    from xlmgen.files import write_text
+    from xlmgen.files import rewrite_text
     from xlmgen.render.drift import unified
     from xlmgen.spec.load import load_yaml
     from xlmgen.spec.migrate import migrate as migrated
@@ -57,11 +57,5 @@ def migrate_file(file: Path, *, diff: bool) -> None:
     elif diff:
         report.print_diff(unified(document.text, text, str(file), str(file)))
     else:
-        try:
-            write_text(file.resolve(), text)  # a link that was named is followed
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(
-                f"cannot write {file}: {reason}", "it is as it was"
-            ) from error
+        rewrite_text(file, document.text, text)  # a link that was named is followed
         print(f"{file}: rewritten")

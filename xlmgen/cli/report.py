@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
 from xlmgen.cli import formats
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 SEVERITY_STYLE = {"error": "bold red", "warning": "bold yellow"}
 DIFF_STYLE = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def escape_unprintable() -> None:
+    """Let a character that an output cannot encode appear as its escape.
+
+    A pipe may be ASCII, and the name of a file may hold bytes that are no UTF-8.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def is_terminal(stream: TextIO) -> bool:

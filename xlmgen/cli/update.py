@@ -12,6 +12,7 @@ import typer
 from xlmgen.cli import report
 from xlmgen.cli.new import show_diffs, show_files
 from xlmgen.errors import UserError
+from xlmgen.files import real_path
 from xlmgen.merge import marked_lines
 from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State
@@ -68,7 +69,7 @@ def update_family(folder: Path, *, dry_run: bool, diff: bool, restore: bool) -> 
     from xlmgen.render import render
 
     family = read_family(spec_file(folder))
-    if family.name != folder.resolve().name:
+    if family.name != real_path(folder).name:
         raise UserError(
             f"{folder / SPEC} names the family '{family.name}', its folder does not",
             "rename one of them: a family is imported by its folder's name",

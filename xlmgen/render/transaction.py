@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlmgen.errors import UserError
-from xlmgen.files import write_json
+from xlmgen.files import real_path, write_json
 from xlmgen.render.lock import is_inside
 
 RECORD = "journal.json"
@@ -48,7 +48,7 @@ def commit(folder: Path, edits: Sequence[Edit]) -> None:
         UserError: a file no longer holds the text that the edit replaces.
         OSError: the disk does not let us write; everything is as it was.
     """
-    folder = folder.resolve()  # a link to the folder itself is followed
+    folder = real_path(folder)  # a link to the folder itself is followed
     journal = _journal(folder)
     try:
         _prepare(journal, folder, edits)
@@ -56,9 +56,9 @@ def commit(folder: Path, edits: Sequence[Edit]) -> None:
             _make(journal, folder, edit)
         (journal / RECORD).unlink()  # from here on it is done
     except BaseException:
-        undo(folder)
+        _put_back(folder)
         raise
-    shutil.rmtree(journal, ignore_errors=True)
+    _sweep(journal)
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process does not finish, or the folder cannot be written.
     """
-    folder = folder.resolve()
+    folder = real_path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.parent):
@@ -86,7 +86,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 def interrupted(folder: Path) -> bool:
     """Whether a process was killed while it wrote this folder."""
-    return bool(_read_record(_journal(folder.resolve())))
+    return bool(_read_record(_journal(real_path(folder))))
 
 
 def undo(folder: Path) -> None:
@@ -94,7 +94,7 @@ def undo(folder: Path) -> None:
     journal = _journal(folder)
     for path, (old, new) in reversed(_read_record(journal).items()):
         target, kept = folder / path, journal / "old" / path
-        if target.resolve() != target:
+        if real_path(target) != target:
             continue  # through a link
         replaced = old != new and _digest(target) == new
         if replaced and old is None:
@@ -105,9 +105,33 @@ def undo(folder: Path) -> None:
         if old is None:
             _remove_empty(target.parent, folder)
     if journal.is_dir() and not journal.is_symlink():
-        with suppress(FileNotFoundError):
-            (journal / RECORD).unlink()
-        shutil.rmtree(journal, ignore_errors=True)
+        (journal / RECORD).unlink(missing_ok=True)
+        _sweep(journal)
+
+
+def _put_back(folder: Path) -> None:
+    """Undo, or say that it could not be done."""
+    try:
+        undo(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder} is half written, and cannot be put back now "
+            f"({error.filename or folder}: {error.strerror or error})",
+            "the next command that writes to it puts it back first",
+        ) from error
+
+
+def _sweep(journal: Path) -> None:
+    """Remove a journal without a record, as far as that can be done.
+
+    What somebody else put there stays, and so does the folder.
+    """
+    for part in ("new", "old"):
+        shutil.rmtree(journal / part, ignore_errors=True)
+    with suppress(OSError):
+        for draft in journal.glob(f".{RECORD}.*"):
+            draft.unlink()
+        journal.rmdir()
 
 
 def _journal(folder: Path) -> Path:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xlmgen.errors import UserError
+from xlmgen.files import real_path
 from xlmgen.spec.document import Document
+from xlmgen.spec.load import MAX_BYTES
 from xlmgen.spec.messages import similar_path
 from xlmgen.spec.schemas import FILES, built_in
 from xlmgen.spec.validate import file_kind
@@ -38,7 +40,7 @@ def discover(paths: Iterable[Path]) -> list[Path]:
         else:
             raise UserError(f"there is no file or folder {path}", similar_path(path))
         for file in inside:
-            found.setdefault(file.resolve(), file)
+            found.setdefault(real_path(file), file)
     return list(found.values())
 
 
@@ -66,8 +68,12 @@ def has_spec_line(text: str) -> bool:
 
 
 def _text(path: Path) -> str:
+    """What a regular file begins with: a pipe would not end, nor a huge file soon."""
     try:
-        return path.read_text("utf-8-sig", errors="replace")
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES).decode("utf-8-sig", errors="replace")
     except OSError:
         return ""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import getitem
 from typing import Any, NamedTuple
 
 from xlmgen.spec.diagnostics import Diagnostic
@@ -13,6 +15,7 @@ from xlmgen.spec.messages import show
 
 Path = tuple[str | int, ...]
 
+BOM = "\ufeff"  # a byte order mark
 LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
 
 
@@ -23,6 +26,12 @@ class Span(NamedTuple):
     col: int
     end_line: int
     end_col: int
+
+
+def split_bom(text: str) -> tuple[str, str]:
+    """A text's byte order mark, if it begins with one, and the rest."""
+    body = text.removeprefix(BOM)
+    return text[: len(text) - len(body)], body
 
 
 def dotted(path: Path) -> str:
@@ -58,7 +67,7 @@ class Document:
 
     @cached_property
     def lines(self) -> list[str]:
-        return LINE_BREAK.split(self.text.removeprefix("\ufeff"))
+        return LINE_BREAK.split(self.text.removeprefix(BOM))
 
     def span(self, path: Path, *, key: bool = False) -> Span:
         """Where to point for a path: its value on one line, or else its key.
@@ -87,11 +96,33 @@ class Document:
         key: bool = False,
         edit: str = "",
     ) -> Diagnostic:
-        """A problem at a path of this document; with `key`, at the key itself."""
+        """A problem at a path of this document; with `key`, at the key itself.
+
+        Args:
+            edit: the word that mends it, which is kept where it can simply take the
+                place of what is written there.
+        """
         span = self.span(path, key=key)
         where = dotted(path)
         found = diagnose(self.file, self.lines, span, code, where, message, fix)
-        return replace(found, edit=edit) if edit else found
+        if edit and self._is_replaceable(path, key=key):
+            return replace(found, edit=edit)
+        return found
+
+    def _is_replaceable(self, path: Path, *, key: bool) -> bool:
+        """Whether a key or value stands in the text as it is read, on one line, perhaps
+        in quotes, and for this path alone: an alias may lead to it from elsewhere."""
+        span = (self.keys if key else self.values).get(path)
+        if span is None or span.line != span.end_line or self._uses[span] > 1:
+            return False
+        word = path[-1] if key else reduce(getitem, path, self.data)  # type: ignore[arg-type]
+        text = self.lines[span.line - 1][span.col - 1 : span.end_col - 1]
+        return text in (word, f"'{word}'", f'"{word}"')
+
+    @cached_property
+    def _uses(self) -> Counter[Span]:
+        """For how many paths a place in the text stands; aliases make it several."""
+        return Counter([*self.keys.values(), *self.values.values()])
 
 
 def diagnose(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlmgen.spec.diagnostics import Diagnostic
-from xlmgen.spec.document import LINE_BREAK, Document
+from xlmgen.spec.document import LINE_BREAK, Document, split_bom
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.modeline import LINE, modeline, project_schema
 from xlmgen.spec.validate import file_kind
@@ -16,7 +16,6 @@ from xlmgen.spec.validate import file_kind
 # A key or value as it stands in the text: no alias, tag or escape.
 WORD = re.compile(r"(?P<quote>[\"']?)(?P<word>[\w -]+)(?P=quote)")
 ROUNDS = 10  # a mended `kind` shows what is wrong inside its block
-BOM = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def add_modeline(document: Document, file: Path) -> tuple[Document, list[Fix]]:
     schema = None if kind is None else project_schema(file, kind)
     if schema is None or LINE.search(document.text):
         return document, []
-    bom, body = _split(document.text)
+    bom, body = split_bom(document.text)
     end = "\r\n" if "\r\n" in body else "\n"
     line = modeline(schema)
     text = f"{bom}{line}{end}{body}"
@@ -75,7 +74,7 @@ def add_modeline(document: Document, file: Path) -> tuple[Document, list[Fix]]:
 
 def _round(document: Document, problems: Iterable[Diagnostic]) -> tuple[list[Fix], str]:
     """Every edit that the problems carry, the last place first."""
-    bom, body = _split(document.text)
+    bom, body = split_bom(document.text)
     starts = [0, *(found.end() for found in LINE_BREAK.finditer(body))]
     fixes, taken = [], len(body)
     for problem in sorted(problems, reverse=True):
@@ -95,9 +94,3 @@ def _round(document: Document, problems: Iterable[Diagnostic]) -> tuple[list[Fix
         text = f"{place}: {said}" if place else said
         fixes.append(Fix(document.file, problem.line, text))
     return fixes[::-1], bom + body
-
-
-def _split(text: str) -> tuple[str, str]:
-    """A text's byte order mark, if it has one, and the rest."""
-    body = text.removeprefix(BOM)
-    return text[: len(text) - len(body)], body

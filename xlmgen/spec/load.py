@@ -7,6 +7,7 @@ bounded before anything is built, and no tag can construct an object.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -25,13 +26,14 @@ from yaml.events import (
 )
 
 from xlmgen.spec.diagnostics import Diagnostic
-from xlmgen.spec.document import LINE_BREAK, Document, Path, Span, diagnose, dotted
+from xlmgen.spec.document import BOM, LINE_BREAK, Document, Path, Span, diagnose, dotted
 from xlmgen.spec.messages import similar_path
 from xlmgen.spec.scalars import Scalar, resolve
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 MAX_VALUES = 50_000  # values in the file, those that aliases repeat counted each time
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no file can hold it
 
 
 def load_yaml(source: str | os.PathLike[str], text: str | None = None) -> Document:
@@ -98,6 +100,7 @@ class _Node:
     keys: dict[Path, Span]  # relative to this value
     values: dict[Path, Span]
     size: int  # values in it, itself and repeats by alias included
+    depth: int = 0  # levels below it, those that aliases bring included
 
 
 class _Reader:
@@ -106,7 +109,7 @@ class _Reader:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.text = text
-        self.lines = LINE_BREAK.split(text.removeprefix("\ufeff"))
+        self.lines = LINE_BREAK.split(text.removeprefix(BOM))
         self.problems: list[Diagnostic] = []
         self.anchors: dict[str, _Node | None] = {}  # None while it is being read
         self.size = 0
@@ -115,6 +118,7 @@ class _Reader:
     def document(self) -> Document:
         root: _Node | None = None
         try:
+            self._no_inner_mark()
             self.events = yaml.parse(self.text, Loader=yaml.SafeLoader)
             root = self._root()
         except _Stop:
@@ -159,12 +163,9 @@ class _Reader:
         return root
 
     def _node(self, event: NodeEvent, path: Path) -> _Node:
-        if len(path) > MAX_DEPTH:
-            self._stop(
-                "XG007", _span(event), f"nested more than {MAX_DEPTH} levels deep"
-            )
+        self._bound_depth(len(path), _span(event))
         if isinstance(event, AliasEvent):
-            return self._alias(event)
+            return self._alias(event, path)
         self._count(1, _span(event))
         tag = getattr(event, "tag", None)
         if tag is not None:
@@ -197,6 +198,7 @@ class _Reader:
         data: dict[str, Any] = {}
         keys: dict[Path, Span] = {}
         values: dict[Path, Span] = {}
+        depth = 0
         end: Event = event
         for head in self.events:
             if isinstance(head, CollectionEndEvent):
@@ -206,6 +208,7 @@ class _Reader:
             value_event = next(self.events)
             assert isinstance(value_event, NodeEvent)
             value = self._node(value_event, (*path, "?" if key is None else key))
+            depth = max(depth, value.depth + 1)
             if key is None:
                 continue
             if key in data:
@@ -224,12 +227,13 @@ class _Reader:
             values.update(((key, *inner), span) for inner, span in value.values.items())
         span = _span(event, end)
         values[()] = span
-        return _Node(data, span, keys, values, self.size - before)
+        return _Node(data, span, keys, values, self.size - before, depth)
 
     def _sequence(self, event: SequenceStartEvent, path: Path, before: int) -> _Node:
         data: list[Any] = []
         keys: dict[Path, Span] = {}
         values: dict[Path, Span] = {}
+        depth = 0
         end: Event = event
         for item in self.events:
             if isinstance(item, CollectionEndEvent):
@@ -238,6 +242,7 @@ class _Reader:
             assert isinstance(item, NodeEvent)
             index = len(data)
             value = self._node(item, (*path, index))
+            depth = max(depth, value.depth + 1)
             data.append(value.data)
             keys.update(((index, *inner), span) for inner, span in value.keys.items())
             values.update(
@@ -245,7 +250,7 @@ class _Reader:
             )
         span = _span(event, end)
         values[()] = span
-        return _Node(data, span, keys, values, self.size - before)
+        return _Node(data, span, keys, values, self.size - before, depth)
 
     def _key(self, event: Event, path: Path) -> str | None:
         """The key as a string, or None where it is something else (then noted)."""
@@ -265,6 +270,12 @@ class _Reader:
         return None
 
     def _scalar(self, event: ScalarEvent, path: Path) -> Scalar:
+        half = SURROGATE.search(event.value)
+        if half:
+            message = f"the character {half[0]!r} is not allowed"
+            fix = "write the character itself, not its UTF-16 halves"
+            self._note("XG003", _span(event), path, message, fix)
+            return ""
         if event.style is not None:  # quoted or a block of text
             return str(event.value)
         try:
@@ -273,7 +284,7 @@ class _Reader:
             self._note("XG010", _span(event), path, str(error))
             return 0
 
-    def _alias(self, event: AliasEvent) -> _Node:
+    def _alias(self, event: AliasEvent, path: Path) -> _Node:
         name = str(event.anchor)
         if name not in self.anchors:
             self._stop(
@@ -284,8 +295,27 @@ class _Reader:
         node = self.anchors[name]
         if node is None:
             self._stop("XG007", _span(event), f"the alias *{name} contains itself")
+        self._bound_depth(len(path) + node.depth, _span(event))
         self._count(node.size, _span(event))
         return node
+
+    def _bound_depth(self, depth: int, span: Span) -> None:
+        if depth > MAX_DEPTH:
+            self._stop("XG007", span, f"nested more than {MAX_DEPTH} levels deep")
+
+    def _no_inner_mark(self) -> None:
+        """Refuse a byte order mark inside the text: the parser counts no column for it,
+        so that every place behind it in its line would be wrong."""
+        before, mark, _ = self.text.removeprefix(BOM).partition(BOM)
+        if mark:
+            lines = LINE_BREAK.split(before)
+            line, col = len(lines), len(lines[-1]) + 1
+            self._stop(
+                "XG003",
+                Span(line, col, line, col + 1),
+                f"the character {BOM!r} is not allowed in YAML",
+                "remove the byte order mark",
+            )
 
     def _first_word(self, span: Span) -> Span:
         """The part of a span up to its first blank, such as a tag before its value."""

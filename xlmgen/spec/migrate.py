@@ -6,9 +6,9 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from xlmgen.errors import UserError
-from xlmgen.merge import merge
+from xlmgen.merge import is_crlf, merge
 from xlmgen.spec.diagnostics import SpecError
-from xlmgen.spec.document import Document
+from xlmgen.spec.document import Document, split_bom
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.migrations import MIGRATIONS
 from xlmgen.spec.validate import SPEC_LINE, VERSIONS, version_problem
@@ -56,8 +56,9 @@ def _rewritten(document: Document, kind: str, version: int) -> str:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10**6  # lines stay as long as they are
+    bom, body = split_bom(document.text)
     try:
-        data = yaml.load(document.text.removeprefix("\ufeff").replace("\r\n", "\n"))
+        data = yaml.load(body.replace("\r\n", "\n"))
         before = _dump(yaml, data)
     except YAMLError:
         before = ""
@@ -70,9 +71,10 @@ def _rewritten(document: Document, kind: str, version: int) -> str:
         MIGRATIONS[kind, step](data)
         data["spec"] = f"xlmgen/{kind}/v{step + 1}"
     after = _dump(yaml, data)
-    merged = merge(before, document.text, after, prefer_now=True).text
-    same = load_yaml(document.file, merged).data == load_yaml(document.file, after).data
-    return merged if same else after
+    merged = merge(before, body, after, prefer_now=True).text
+    if load_yaml(document.file, merged).data != load_yaml(document.file, after).data:
+        merged = after.replace("\n", "\r\n") if is_crlf(body) else after
+    return bom + merged
 
 
 def _dump(yaml: YAML, data: Any) -> str:

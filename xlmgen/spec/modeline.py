@@ -11,6 +11,7 @@ import os
 import re
 from pathlib import Path
 
+from xlmgen.files import real_path
 from xlmgen.spec.schemas import SUFFIX
 
 FOLDER = "schemas"
@@ -27,7 +28,7 @@ def modeline(schema: str) -> str:
 
 def project_schema(file: Path, kind: str) -> str | None:
     """The relative path from a file to the schema of its kind in its project."""
-    folder = file.resolve().parent
+    folder = real_path(file).parent
     for above in (folder, *folder.parents):
         if (above / FOLDER / f"{kind}{SUFFIX}").is_file():
             path = os.path.relpath(above / FOLDER / f"{kind}{SUFFIX}", folder)

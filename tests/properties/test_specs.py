@@ -1,0 +1,91 @@
+"""What validates renders to Python; what does not gets diagnostics."""
+
+import random
+from functools import cache
+
+import pytest
+import yaml
+from hypothesis import event, given, note
+from hypothesis import strategies as st
+
+from xlmgen.render import render
+from xlmgen.spec.document import Document
+from xlmgen.spec.family import family_spec
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.spec.validate import validate
+from xlmgen.testing.combinations import SIZE, Combinations
+
+from .conftest import few
+from .drawing import mappings, values
+
+TEXTS = ("name", "title", "summary", "papers", "sizes")
+
+
+def document(data: dict) -> Document:
+    """The file that holds the data, written as YAML in one of several ways."""
+    wide = random.Random(repr(data)).random() < 0.5
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=wide)
+    note(text)
+    return load_yaml("sample.yaml", text)
+
+
+@cache
+def fitting() -> list[dict]:
+    """Families of all mixes of kinds that fit together."""
+    found = Combinations(built_in(), each=20).valid(each=2)
+    return [
+        {key: dict(block.data) for key, block in each.blocks.items() if block.data}
+        for each in found
+    ]
+
+
+@st.composite
+def families(draw) -> dict:
+    """A family that fits, with some options, and some texts, as its schemas allow."""
+    schemas = built_in()
+    known = schemas.schema("family")["properties"]
+    blocks = dict(draw(st.sampled_from(fitting())))
+    for key in draw(st.lists(st.sampled_from(sorted(blocks)), max_size=2)):
+        kind = blocks[key]["kind"]
+        drawn = draw(mappings(schemas.kind(key, kind), {"kind": kind}))
+        blocks[key] = drawn | blocks[key] if draw(st.booleans()) else drawn
+    data = {"spec": "xlmgen/family/v1", "name": "sample", "title": "A sample"}
+    data |= blocks | {"sizes": {"tiny": SIZE}}
+    for key in draw(st.lists(st.sampled_from(TEXTS), max_size=2, unique=True)):
+        data[key] = draw(values(known[key]))
+    return data
+
+
+@few(80)
+@given(families())
+def test_a_family_that_passes_renders_to_python(data):
+    read = document(data)
+    problems = validate(read, "family")
+    event("refused" if problems else "rendered")
+    if problems:
+        assert all(p.message and p.line and p.file == "sample.yaml" for p in problems)
+        return
+    for path, text in render(family_spec(read)).items():
+        assert text.encode("utf-8").decode("utf-8") == text
+        if path.endswith(".py"):
+            compile(text, path, "exec")
+        elif path.endswith(".yaml") and path != "family.yaml":
+            assert validate(load_yaml(path, text), "experiment") == []
+
+
+def test_families_of_every_kind_are_drawn_from():
+    kinds = {(key, block["kind"]) for data in fitting() for key, block in data.items()}
+    assert kinds == {(block, k) for block in BLOCKS for k in built_in().kinds(block)}
+
+
+@pytest.mark.parametrize("file", ["task", "experiment", "family"])
+@few(40)
+@given(data=st.data())
+def test_a_file_of_any_kind_passes_or_gets_diagnostics(file, data):
+    schema = built_in().schema(file)
+    drawn = data.draw(mappings(schema, {"spec": f"xlmgen/{file}/v1"}))
+    for problem in validate(document(drawn), file):
+        assert problem.message
+        assert problem.line >= 1
+        assert problem.end_col > problem.col >= 1
