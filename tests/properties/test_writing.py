@@ -183,6 +183,7 @@ def without_drafts(state):
     return {path: text for path, text in state.items() if not path.startswith(".")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ctrl-c", "full", "read-only", "killed"])
 @scenes
 def test_the_old_state_or_the_new_one(stage, scene, kind, monkeypatch):

@@ -1,0 +1,130 @@
+"""`check --fix` mends words and touches no other byte, and once is enough."""
+
+import re
+from pathlib import Path
+
+from hypothesis import event, given, note
+from hypothesis import strategies as st
+
+from xlmgen.spec.discover import guess_kind
+from xlmgen.spec.fixes import mend
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.validate import validate
+
+from .conftest import SPECS, few, run
+from .test_texts import FILE, texts
+
+GOOD = (SPECS / "mdlm.yaml").read_text("utf-8")
+WORD = re.compile(r"\b[a-z_]{5,}\b")
+COMMENTS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=12)
+BLOCK = """\
+spec: xlmgen/family/v1
+name: mdlm
+title: A family
+collator: &c {kind: masking, rate: schedule}
+noise_schedule: {kind: linear}
+model: {kind: transformer, attention: bidirectional}
+sizes: {tiny: {d_model: 8, layers: 1, heads: 2}}
+loss:
+  kind: masked
+  weight: WEIGHT
+predictor: {kind: unmasking}
+"""
+
+
+def problems(document):
+    return validate(document, guess_kind(document))
+
+
+@st.composite
+def dressed(draw, blanks: tuple[str, ...] = ("", "   ")) -> str:
+    """The good spec with comments, blanks, quotes, and line ends of some kind."""
+    lines = GOOD.splitlines()
+    for at in draw(st.lists(st.integers(0, len(lines) - 1), max_size=5)):
+        lines[at] += f"  # é {draw(COMMENTS)}"
+    for at in sorted(draw(st.lists(st.integers(1, len(lines)), max_size=3)))[::-1]:
+        lines.insert(at, draw(st.sampled_from((*blanks, "# 語 a comment"))))
+    text = draw(st.sampled_from(("\n", "\r\n"))).join([*lines, ""])
+    return draw(st.sampled_from(("", "\ufeff"))) + text
+
+
+@st.composite
+def misspelt(draw, text: str) -> str:
+    """The text with one letter of some words gone, doubled or changed."""
+    code = [
+        m for m in WORD.finditer(text) if "#" not in text[: m.start()].splitlines()[-1]
+    ]
+    chosen = draw(st.lists(st.sampled_from(code), min_size=1, max_size=3, unique=True))
+    for match in sorted(chosen, key=lambda m: -m.start()):
+        at = draw(st.integers(match.start() + 1, match.end() - 1))
+        new = draw(st.sampled_from(("", text[at] * 2, "q", text[at].upper())))
+        text = text[:at] + new + text[at + 1 :]
+    return text
+
+
+@few(60)
+@given(data=st.data())
+def test_a_misspelt_word_is_mended_or_left_and_nothing_else_changes(here, data):
+    good = data.draw(dressed())
+    bad = data.draw(misspelt(good))
+    note(bad)
+    Path(FILE).write_bytes(bad.encode())
+    code, said = run("check", "--fix", FILE)
+    after = Path(FILE).read_bytes().decode()
+    fixes = re.findall(r"fixed .*'(.+)' → '(.+)'", said)
+    event(f"{len(fixes)} fixes")
+    expected = bad
+    for old, new in fixes:
+        assert re.search(rf"(?<!\w){re.escape(old)}(?!\w)", expected)
+        assert new in GOOD or code == 1
+        expected = re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", new, expected, count=1)
+    assert after == expected
+    if code == 0 and not re.search(
+        r"name: (?!mdlm\b)|title|papers|summary", bad + good
+    ):
+        assert after == good
+    assert run("check", "--fix", FILE)[1].count("fixed") == 0
+    assert Path(FILE).read_bytes().decode() == after
+
+
+@few(150)
+@given(content=texts())
+def test_mending_any_text_takes_problems_away(content):
+    before = load_yaml(FILE, content.decode("utf-8", "replace"))
+    after, fixes = mend(before, problems)
+    assert (after.text == before.text) == (not fixes)
+    assert mend(after, problems) == (after, [])
+    if fixes:
+        event("fixed")
+        note([fix.text for fix in fixes])
+        assert before.data is not None
+        assert len(after.lines) == len(before.lines)
+        touched = {fix.line for fix in fixes}
+        for number, lines in enumerate(zip(before.lines, after.lines, strict=True), 1):
+            assert lines[0] == lines[1] or number in touched
+
+
+def mended(text: str) -> str:
+    return mend(load_yaml(FILE, text), problems)[0].text
+
+
+def test_a_value_over_several_lines_is_not_taken_for_its_key():
+    for value in (
+        ">-\n    schedul",
+        '"sche\\\n    dul"',
+        '"sched\\u0075l"',
+        "&w schedul",
+    ):
+        text = BLOCK.replace("WEIGHT", value)
+        assert mended(text) == text
+    assert mended(BLOCK.replace("WEIGHT", "schedul")) == BLOCK.replace(
+        "WEIGHT", "schedule"
+    )
+
+
+def test_a_word_that_an_alias_repeats_is_left():
+    """What is wrong in one place may be right in the other."""
+    text = BLOCK.replace("kind: masking, rate: schedule", "kind: &k maskd").replace(
+        "kind: masked", "kind: *k"
+    )
+    assert mended(text) == text
