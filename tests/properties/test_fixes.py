@@ -124,7 +124,9 @@ def test_a_value_over_several_lines_is_not_taken_for_its_key():
 
 def test_a_word_that_an_alias_repeats_is_left():
     """What is wrong in one place may be right in the other."""
-    text = BLOCK.replace("kind: masking, rate: schedule", "kind: &k maskd").replace(
-        "kind: masked", "kind: *k"
-    )
-    assert mended(text) == text
+    head, _, _ = BLOCK.partition("loss:")
+    bad = head.replace("rate: schedule", "rate: schedul")
+    alone = bad + "loss: {kind: masked}\npredictor: {kind: unmasking}\n"
+    assert mended(alone) == alone.replace("schedul}", "schedule}")
+    shared = bad + "loss: *c\npredictor: {kind: unmasking}\n"
+    assert mended(shared) == shared
