@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlmgen import __version__
+from xlmgen import __version__, resources
 from xlmgen.errors import UserError
 from xlmgen.experiment.resolve import leaves, resolve
 from xlmgen.experiment.settings import Experiment
@@ -21,7 +21,9 @@ from xlmgen.files import write_json, write_text
 from xlmgen.registry import SPEC, load_family, pin
 from xlmgen.render.changes import read, read_lock
 from xlmgen.render.lock import Lock
+from xlmgen.spec.load import load_yaml
 from xlmgen.spec.messages import show
+from xlmgen.spec.project import own_files, project_of
 from xlmgen.tasks import Task, load_task
 from xlmgen.training.checkpoint_folder import best_step, checkpoints
 
@@ -157,6 +159,7 @@ def create(
     draft.mkdir()
     try:
         copy_family(family, draft / "families" / family.name)
+        copy_own_kinds(family / SPEC, draft)
         task.save(draft)
         write_text(draft / EXPERIMENT, to_yaml(experiment))
         write_json(draft / VERSIONS, versions(experiment, command))
@@ -226,6 +229,24 @@ def copy_family(source: Path, target: Path) -> None:
     for pattern in ("*.py", "*.yaml", "*.lock", "README.md"):
         for file in sorted(source.glob(pattern)):
             shutil.copyfile(file, target / file.name)
+
+
+def copy_own_kinds(spec: Path, target: Path) -> None:
+    """Copy the kinds of a family's project, where the family has any of them.
+
+    The run is then a project itself, and can be moved anywhere.
+    """
+    project = project_of(spec)
+    blocks = load_yaml(spec).data or {}
+    names = ((b, o.get("kind")) for b, o in blocks.items() if isinstance(o, dict))
+    if project.root is None or not project.used(names):
+        return
+    for file in own_files(project.root):
+        if (resources.root() / file.relative_to(project.root)).is_file():
+            continue  # a copy of ours
+        copy = target / file.relative_to(project.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
 
 
 def same_family(one: Path, other: Path) -> bool:

@@ -54,7 +54,7 @@ def test_a_wrong_word_is_one_line(words, answer, capsys):
 
 
 def test_a_users_mistake_is_its_line_and_its_exit_code(monkeypatch, capsys):
-    def fail(path):
+    def fail(path, schemas):
         raise UserError("this is wrong", "do that", exit_code=1)
 
     monkeypatch.setattr("xlmgen.cli.explain.find", fail)
@@ -63,7 +63,7 @@ def test_a_users_mistake_is_its_line_and_its_exit_code(monkeypatch, capsys):
 
 
 def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys):
-    def interrupt(path):
+    def interrupt(path, schemas):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("xlmgen.cli.explain.find", interrupt)

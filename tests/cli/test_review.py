@@ -340,6 +340,7 @@ def test_a_ref_s_own_schemas_fill_in_its_defaults(repository, capsys):
     kind.write_text(text.replace(spot[0], spot[0].replace("1.0", "0.5")))
     git("add", ".")
     git("commit", "-qm", "another default")
+    kind.write_text(text)
     assert changes(family()) == {"predictor.temperature": (0.5, 1.0)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -15,11 +15,14 @@ from xlmgen.cli import formats, report
 from xlmgen.errors import UserError
 from xlmgen.files import real_path, rewrite_text
 from xlmgen.render.plan import LOCK, SPEC
-from xlmgen.spec.diagnostics import Diagnostic, errors
+from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
 from xlmgen.spec.discover import discover, guess_kind
 from xlmgen.spec.document import Document
 from xlmgen.spec.fixes import Fix, add_modeline, mend
 from xlmgen.spec.load import load_yaml
+from xlmgen.spec.own_kinds import shown
+from xlmgen.spec.project import project_of
+from xlmgen.spec.schemas import BLOCKS
 from xlmgen.spec.validate import file_kind, validate
 
 FAMILIES = Path("families")
@@ -38,12 +41,18 @@ class Checked:
 
     files: list[Path] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
+    notes: list[Diagnostic] = field(default_factory=list)  # what no problem is
     diffs: list[str] = field(default_factory=list)
 
     def exit_code(self, *, strict: bool) -> int:
         """1 where something is wrong; with `strict`, where anything is reported."""
         failing = self.problems if strict else [p for p in self.problems if _fails(p)]
         return 1 if failing else 0
+
+    @property
+    def told(self) -> list[Diagnostic]:
+        """Problems and notes, sorted by place."""
+        return sorted([*self.problems, *self.notes])
 
     @property
     def summary(self) -> str:
@@ -100,7 +109,8 @@ def check(
     """Check specs and renders; report every problem at once.
 
     Families, tasks and experiments are checked against their schemas, the blocks of a
-    family against each other, and a rendered family against its spec.
+    family against each other, and a rendered family against its spec. Blocks of kinds
+    that are the project's own are noted, which fails nothing.
 
     Exit code 0: no problems; 1: problems found; 2: the check could not run.
 
@@ -113,13 +123,13 @@ def check(
             print(f"fixed {done.file}:{done.line}  {done.text}", file=where)
     checked = check_paths(places)
     if format is Format.text:
-        report.print_problems(checked.problems, file=sys.stdout)
+        report.print_problems(checked.told, file=sys.stdout)
         if diff:
             for part in checked.diffs:
                 report.print_diff(part)
         print(checked.summary)
     else:
-        output = formats.FORMATS[format.value](checked.problems)
+        output = formats.FORMATS[format.value](checked.told)
         if output:
             print(output)
     return checked.exit_code(strict=strict)
@@ -139,13 +149,15 @@ def check_paths(paths: Iterable[Path]) -> Checked:
         document, problems = specs.read(path)
         problems = problems + _folder_name(path, document)
         checked.problems += problems
-        if not problems and _is_rendered_here(path, document):
+        if not problems and file_kind(document) == "family":
+            checked.notes += _own_kinds(document)
             _check_render(path, document, checked)
         if not problems and file_kind(document) == "experiment":
             experiments.append(document)
     for document in experiments:
         checked.problems += _misfits(document, specs)
-    checked.problems.sort()
+    # families of one project share the problems of its own kinds
+    checked.problems = sorted(set(checked.problems))
     return checked
 
 
@@ -196,18 +208,35 @@ def _is_in_place(path: Path) -> bool:
     return path.name == SPEC and rendered
 
 
-def _is_rendered_here(path: Path, document: Document) -> bool:
-    return file_kind(document) == "family" and _is_in_place(path)
+def _own_kinds(document: Document) -> Iterator[Diagnostic]:
+    """What of a valid family is rendered by templates of its project."""
+    data = document.data or {}
+    blocks = {block: data[block] for block in BLOCKS if data.get(block) is not None}
+    names = ((block, options["kind"]) for block, options in blocks.items())
+    for own in project_of(document.file).used(names):
+        files = f"{shown(own.schema)} and {shown(own.template)}"
+        message = f"'{own.name}' is a kind of the project's own: {files}"
+        yield document.diagnostic("XG404", (own.block, "kind"), message)
 
 
 def _check_render(path: Path, document: Document, checked: Checked) -> None:
+    """Compare a rendered family; of another see that the project's own kinds render."""
     from xlmgen.render import render
     from xlmgen.render.drift import drift
     from xlmgen.spec.family import settle_family
 
-    result = drift(path.parent, render(settle_family(document)))
-    checked.problems += result.problems
-    checked.diffs += result.diffs
+    family = settle_family(document)
+    if not _is_in_place(path) and not family.own_kinds:
+        return
+    try:
+        rendered = render(family)
+    except SpecError as error:
+        checked.problems += error.diagnostics
+        return
+    if _is_in_place(path):
+        result = drift(path.parent, rendered)
+        checked.problems += result.problems
+        checked.diffs += result.diffs
 
 
 def _misfits(document: Document, specs: Specs) -> list[Diagnostic]:

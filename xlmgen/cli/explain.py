@@ -6,17 +6,20 @@ import re
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
+from xlmgen.spec import own_kinds
 from xlmgen.spec.code_pages import PAGES
-from xlmgen.spec.diagnostics import CODES
+from xlmgen.spec.diagnostics import CODES, SpecError
 from xlmgen.spec.explain import Entry
 from xlmgen.spec.explain import explain as find
 from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.project import project_of
 
 CODE = re.compile(r"XG\d+", re.IGNORECASE)
 
@@ -32,14 +35,18 @@ def explain(
 ) -> int:
     """Explain a key of a spec, or a diagnostic's code.
 
-    A key is told with its type, default, allowed values and examples.
+    A key is told with its type, default, allowed values and examples. Kinds of the
+    project that the current folder is in are among them.
 
     Example: xlmgen explain predictor.unmasking.remask
     """
     if CODE.fullmatch(path):
         print(explain_code(path.upper()))
         return 0
-    for number, entry in enumerate(find(path)):
+    project = project_of(Path())
+    if broken := own_kinds.problems(project):
+        raise SpecError(broken)
+    for number, entry in enumerate(find(path, project.schemas)):
         if number:
             print()
         show(entry)

@@ -109,7 +109,8 @@ def annotation(problem: Diagnostic) -> str:
         "endColumn": problem.end_col,
         "title": problem.code,
     }
-    return workflow_command(problem.severity, properties, problem.text)
+    level = "notice" if problem.severity == "note" else problem.severity
+    return workflow_command(level, properties, problem.text)
 
 
 def workflow_command(level: str, properties: Mapping[str, object], message: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,10 @@ from pathlib import Path
 from xlmgen.cli import report
 from xlmgen.registry import SPEC, Found, find_families
 from xlmgen.spec.load import load_yaml
+from xlmgen.spec.own_kinds import shown
+from xlmgen.spec.project import OwnKind, project_of
+
+DETAILS = {"families": "blocks", "kinds": "block"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Row:
 
 
 def list_() -> int:
-    """List the families and tasks that can be used here.
+    """List the families and tasks that can be used here, and the project's own kinds.
 
     Example: xlmgen list
     """
@@ -34,6 +38,9 @@ def list_() -> int:
     show("families", families, "write one with `xlmgen new FILE.yaml`")
     print()
     show("tasks", [task_row(name, path) for name, path in find_tasks()], "none found")
+    if own := project_of(Path()).kinds.values():
+        print()
+        show("kinds", [kind_row(kind) for kind in own], "")
     return 0
 
 
@@ -53,7 +60,16 @@ def task_row(name: str, path: Path) -> Row:
     """A task's title or summary, its layout, and its file."""
     data = load_yaml(path).data or {}
     title = str(data.get("title") or data.get("summary") or "")
-    return Row(name, title, str(data.get("layout", "")), _short(path))
+    return Row(name, title, str(data.get("layout", "")), shown(path))
+
+
+def kind_row(kind: OwnKind) -> Row:
+    """A kind's title, its block, and its schema's file."""
+    try:
+        title = str(json.loads(kind.schema.read_text("utf-8")).get("title", ""))
+    except (OSError, ValueError, AttributeError):
+        title = "(schema cannot be read)"
+    return Row(kind.name, title, kind.block, shown(kind.schema))
 
 
 def show(heading: str, rows: Sequence[Row], empty: str) -> None:
@@ -67,7 +83,7 @@ def show(heading: str, rows: Sequence[Row], empty: str) -> None:
         from rich.table import Table
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for column in (heading, "title", "blocks" if heading == "families" else ""):
+        for column in (heading, "title", DETAILS.get(heading, "")):
             table.add_column(column, style="bold" if column == heading else "")
         table.add_column("from", style="dim")
         for row in rows:
@@ -85,10 +101,4 @@ def show(heading: str, rows: Sequence[Row], empty: str) -> None:
 def _origin(found: Found) -> str:
     if not found.shadows:
         return found.origin
-    return f"{found.origin} (shadows {', '.join(map(_short, found.shadows))})"
-
-
-def _short(path: Path) -> str:
-    """A path under the current folder without it; others as they are."""
-    inside = os.path.relpath(path)
-    return str(path) if inside.startswith(os.pardir) else inside
+    return f"{found.origin} (shadows {', '.join(map(shown, found.shadows))})"

@@ -12,13 +12,15 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
+from xlmgen.errors import UserError
 from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.drift import unified
 from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.render.transaction import exclusive
 from xlmgen.spec import modeline
-from xlmgen.spec.family import read_family
+from xlmgen.spec.family import FamilySpec, read_family
+from xlmgen.spec.project import project_of
 
 FAMILIES = Path("families")
 STYLES = {
@@ -66,6 +68,7 @@ def new(
 
     family = read_family(file)
     folder = (out or home(file)) / family.name
+    require_kinds(family, folder)
     if file.resolve() != (folder / SPEC).resolve():
         source = modeline.at(family.source, folder / SPEC, "family")
         family = replace(family, source=source)
@@ -86,6 +89,21 @@ def new(
     print(f"  pytest {folder}")
     print(f"  xlmgen train {folder / 'experiments' / 'star_tiny.yaml'}")
     return 0
+
+
+def require_kinds(family: FamilySpec, folder: Path) -> None:
+    """Refuse to write a family where its kinds would not be found again.
+
+    Raises:
+        UserError: it has kinds of another project than that of the folder.
+    """
+    for kind in family.own_kinds:
+        if project_of(folder).root != kind.root:
+            raise UserError(
+                f"the {kind.block} '{kind.name}' is a kind of the project {kind.root}, "
+                f"which {folder} is not in",
+                f"write it there: --out {kind.root / FAMILIES}",
+            )
 
 
 def home(file: Path) -> Path:

@@ -14,7 +14,7 @@ from xlmgen.spec.diagnostics import Diagnostic, SpecError
 if TYPE_CHECKING:
     from rich.text import Text
 
-SEVERITY_STYLE = {"error": "bold red", "warning": "bold yellow"}
+SEVERITY_STYLE = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 DIFF_STYLE = {"+": "green", "-": "red", "@": "cyan"}
 
 

@@ -146,7 +146,7 @@ def _short(number: int) -> str:
 
 def _hook(hook: Hook) -> str:
     new = " (new)" if hook.new else ""
-    return f"{hook.path}:{hook.line}: {hook.key} runs {hook.target}{new}"
+    return f"{hook.path}:{hook.line}: {hook.key} {hook.verb} {hook.target}{new}"
 
 
 def _folded(diff: str) -> Iterable[str]:

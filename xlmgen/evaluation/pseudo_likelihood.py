@@ -21,7 +21,6 @@ from xlmgen.errors import UserError
 from xlmgen.evaluation.likelihood import ratio_error
 from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.family import FamilySpec
-from xlmgen.spec.schemas import built_in
 
 AfterBatch = Callable[[int], None]
 """Called with the number of rows that were finished since the last call."""
@@ -46,7 +45,7 @@ def require_masked_tokens(spec: FamilySpec) -> None:
     Raises:
         UserError: its objective is another, or its network is told a time.
     """
-    provided = capabilities(spec.blocks, built_in())
+    provided = capabilities(spec.blocks, spec.project.schemas)
     if "objective:masked" not in provided:
         raise UserError(
             f"--pseudo-likelihood: the family {spec.name} is not trained as a masked "

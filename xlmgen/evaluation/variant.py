@@ -30,6 +30,7 @@ from xlmgen.spec.diagnostics import errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.load import load_yaml
+from xlmgen.spec.project import project_of
 from xlmgen.spec.validate import validate
 
 
@@ -91,7 +92,7 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
     source = run.family_folder
     text = yaml.safe_dump(changed.data, sort_keys=False, allow_unicode=True)
     old = render(family_spec(document))
-    new = render(family_spec(load_yaml(SPEC, text)))
+    new = render(family_spec(load_yaml(SPEC, text), project_of(source)))
     file = f"predictor_{source.name}.py"
     own = source / file
     if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:

@@ -157,7 +157,7 @@ class Config:
 
 def reads(spec: FamilySpec) -> tuple[str, ...]:
     """The `model_type`s whose checkpoints a family's network reads; none of most."""
-    kind = built_in().kind("model", spec.model.kind).get("x-checkpoint", {})
+    kind = spec.project.schemas.kind("model", spec.model.kind).get("x-checkpoint", {})
     if not satisfies(kind.get("when", {}), dict(spec.model.options)):
         return ()
     return tuple(kind.get("model_types", ()))
@@ -220,7 +220,7 @@ def make_config(
         numbers: all of `NUMBERS`.
         dtype: as safetensors writes it, such as `F32`.
     """
-    kind = built_in().kind("model", spec.model.kind)["x-checkpoint"]
+    kind = spec.project.schemas.kind("model", spec.model.kind)["x-checkpoint"]
     options = spec.model.options
     return {
         "architectures": [kind["architecture"]],

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlmgen.errors import UserError
+from xlmgen.render import failure
 from xlmgen.render.context import context
 from xlmgen.render.environment import environment
 from xlmgen.render.lock import lock_text
 from xlmgen.render.plan import LOCK, SPEC, plan
+from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.family import FamilySpec
 
 
@@ -18,28 +20,36 @@ def render(
     """Every file of a family's package: relative posix path to text.
 
     Pure: the same spec gives the same bytes on every machine and at every time; the
-    disk is read for templates only.
+    disk is read for templates only, ours and those of the family's project.
 
     Args:
         family: the checked spec.
-        search: folders of templates, the nearest first; the built-in ones by default.
+        search: folders of templates, in place of those of the family's project.
 
     Raises:
+        SpecError: the template of one of the project's own kinds fails.
         UserError: a kind has a schema but no template.
     """
     from jinja2 import TemplateNotFound
 
-    templates = environment(search)
+    templates = environment(search or family.project.templates)
     names = context(family)
-    try:
-        files = {
-            step.path: templates.get_template(step.template).render(names)
-            for step in plan(family)
-        }
-    except TemplateNotFound as error:
-        raise UserError(
-            f"there is no template {error.name}", "add it beside the kind's schema"
-        ) from error
+    own = {str(kind.template) for kind in family.own_kinds}
+    files = {}
+    for step in plan(family):
+        try:
+            template = templates.get_template(step.template)
+            files[step.path] = template.render(names)
+            if template.filename in own:
+                failure.require_python(files[step.path], step)
+        except Exception as error:
+            if own:
+                raise SpecError([failure.diagnose(error, step, family)]) from error
+            if not isinstance(error, TemplateNotFound):
+                raise  # a mistake of ours
+            raise UserError(
+                f"there is no template {error.name}", "add it beside the kind's schema"
+            ) from error
     files[SPEC] = family.source
     files[LOCK] = lock_text(family.source, files)
     return files

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from xlmgen.render import experiments, suites, types
-from xlmgen.render.kinds import DECISIONS, metrics
+from xlmgen.render.kinds import DECISIONS, metrics, network
 from xlmgen.render.kinds.schedule import schedule_code
 from xlmgen.render.plan import BLOCKS
 from xlmgen.spec.family import FamilySpec, Part
@@ -64,11 +64,13 @@ def context(family: FamilySpec) -> dict[str, Any]:
 def decisions(family: FamilySpec) -> dict[str, Any]:
     """What the kinds of this family decide for their templates, by name."""
     kinds = {(block, getattr(family, block).kind) for block in BLOCKS}
-    return {
+    decided = {
         name: decide(family)
         for key, (name, decide) in DECISIONS.items()
         if key in kinds
     }
+    # what other blocks ask of every network, one of a project's own too
+    return {"network": network.decide_own(family), **decided}
 
 
 def paper_link(paper: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,24 +14,21 @@ if TYPE_CHECKING:
     from jinja2 import Environment, FileSystemBytecodeCache
 
 
-def template_search() -> tuple[Path, ...]:
-    """Folders that hold templates; the nearest first."""
-    return (resources.root() / "templates",)
-
-
 @cache
-def environment(search: tuple[Path, ...] | None = None) -> Environment:
-    """The environment over a search path of folders, the built-in one by default.
+def environment(search: tuple[Path, ...]) -> Environment:
+    """The environment over a search path of folders; the first that has a file wins.
 
     An undefined name is an error, a block tag takes its whole line with it, and nothing
     is escaped: the output is source code, for which `python.literal` and
-    `python.docstring` make a user's text inert.
+    `python.docstring` make a user's text inert. A template may be one of a project that
+    somebody else wrote, so that it runs in Jinja's sandbox: it cannot reach beyond what
+    it is told, nor change that.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    folders: Sequence[Path] = template_search() if search is None else search
-    made = Environment(
-        loader=FileSystemLoader(folders),
+    made = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(search),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -63,7 +59,7 @@ def _bytecode_cache() -> FileSystemBytecodeCache | None:
     """
     from jinja2 import FileSystemBytecodeCache
 
-    folder = resources.cache_root() / "templates"
+    folder = resources.cache_root() / "sandboxed"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:

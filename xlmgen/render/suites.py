@@ -13,7 +13,7 @@ from typing import Any
 
 from xlmgen.render.python import imports
 from xlmgen.spec.family import FamilySpec
-from xlmgen.spec.schemas import built_in, satisfies
+from xlmgen.spec.schemas import satisfies
 
 KIT = "xlmgen.testing"
 BLOCKS = ("model", "loss", "predictor", "collator")
@@ -46,7 +46,7 @@ def decide(family: FamilySpec) -> dict[str, Suites]:
 def _suites(family: FamilySpec, block: str) -> Suites:
     part = getattr(family, block)
     modules = []
-    for entry in built_in().kind(block, part.kind).get("x-tests", ()):
+    for entry in family.project.schemas.kind(block, part.kind).get("x-tests", ()):
         clause: dict[str, Any] = {"suite": entry} if isinstance(entry, str) else entry
         if satisfies(clause.get("when", {}), dict(part.options)):
             module, _, name = clause["suite"].rpartition(":")

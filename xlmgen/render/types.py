@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlmgen.spec.family import FamilySpec
-from xlmgen.spec.schemas import built_in, satisfies
+from xlmgen.spec.schemas import satisfies
 
 LETTERS = {
     "A": "answer positions",
@@ -73,7 +73,8 @@ def decide(family: FamilySpec) -> Types:
 
     def fields(block: str, keyword: str) -> tuple[Field, ...]:
         part = getattr(family, block)
-        entries: list[Mapping[str, Any]] = built_in().kind(block, part.kind)[keyword]
+        schema = family.project.schemas.kind(block, part.kind)
+        entries: list[Mapping[str, Any]] = schema[keyword]
         return tuple(
             Field(entry["name"], entry["type"], entry["about"])
             for entry in entries

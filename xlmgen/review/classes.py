@@ -220,7 +220,7 @@ def _misfit(experiment: Spec, family: Spec, side: Side) -> str:
     data = fill_defaults(experiment.document.data, side.schemas.schema("experiment"))
     try:
         given = settle(data, {}, Path(experiment.path))
-        check_settings(given, family.document, side.schemas)
+        check_settings(given, family.document, family.schemas)
     except UserError as error:
         return error.message
     return ""

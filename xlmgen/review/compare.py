@@ -16,7 +16,7 @@ from xlmgen.review.classes import Class, Cost, Measure, Reason
 from xlmgen.review.git import read_commit
 from xlmgen.review.hooks import Hook, hooks
 from xlmgen.review.semantic import ABSENT, Change, changes
-from xlmgen.review.side import After, Before, Side, Spec, is_under, own_schemas
+from xlmgen.review.side import After, Before, Side, Spec, is_under, write_kinds
 from xlmgen.review.surface import differing, same_code
 from xlmgen.review.weights import Weights
 from xlmgen.spec.diagnostics import Diagnostic, errors
@@ -95,7 +95,8 @@ def review(against: str, paths: Iterable[Path], measure: Measure) -> Review:
     commit = read_commit(against, Path())
     places = tuple(_place(path, commit.root) for path in paths)
     with tempfile.TemporaryDirectory() as scratch:
-        before = Before(commit, places, own_schemas(commit, Path(scratch)))
+        write_kinds(commit, Path(scratch).resolve())
+        before = Before(commit, places, Path(scratch).resolve())
         after = After(commit.root, places, built_in())
         for place in places:
             known = (*commit.files, *after.specs)

@@ -10,7 +10,7 @@ from pathlib import Path
 from xlmgen.errors import UserError
 from xlmgen.spec.load import MAX_BYTES
 
-SUFFIXES = (".json", ".lock", ".md", ".py", ".yaml", ".yml")
+SUFFIXES = (".jinja", ".json", ".lock", ".md", ".py", ".yaml", ".yml")
 REGULAR = ("100644", "100755")  # git's modes of plain files; not of links
 
 

@@ -13,15 +13,18 @@ from typing import Any, Protocol
 from xlmgen.errors import UserError
 from xlmgen.render import render
 from xlmgen.render.changes import State, changes
+from xlmgen.render.lock import is_inside
 from xlmgen.render.plan import LOCK
 from xlmgen.review.git import Commit
+from xlmgen.spec import own_kinds
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
 from xlmgen.spec.discover import SPEC, YAML, has_spec_line, is_skipped, specs
 from xlmgen.spec.document import Document
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import Schemas, built_in
+from xlmgen.spec.project import BUILT_IN, Project, project_of
+from xlmgen.spec.schemas import FILES, SUFFIX, Schemas, built_in
 from xlmgen.spec.validate import file_kind, validate
 
 LAYERS = "xlmgen/nn"
@@ -37,6 +40,8 @@ class Spec:
         kind: `family`, `task` or `experiment`.
         problems: what is wrong with it, by the side's own schemas.
         data: with every default filled in, where nothing is wrong; else as it is.
+        schemas: what it is written to.
+        project: where its kinds come from.
     """
 
     path: str
@@ -44,6 +49,8 @@ class Spec:
     document: Document
     problems: tuple[Diagnostic, ...]
     data: Mapping[str, Any]
+    schemas: Schemas
+    project: Project
 
     @property
     def folder(self) -> str:
@@ -60,7 +67,7 @@ class Side(Protocol):
 
     @property
     def schemas(self) -> Schemas:
-        """The schemas that its specs are written to."""
+        """The schemas that its specs are written to, but for a project's own kinds."""
 
     @property
     def specs(self) -> Mapping[str, Spec]:
@@ -75,16 +82,35 @@ class Side(Protocol):
 
 @dataclass(frozen=True)
 class Before:
-    """A commit: its specs, by its own schemas where it has some; its own renders."""
+    """A commit: its specs, by its own schemas where it has some; its own renders.
+
+    Args:
+        scratch: a folder with the schemas and templates of the commit in their places.
+    """
 
     commit: Commit
     places: tuple[str, ...]
-    schemas: Schemas
+    scratch: Path
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        return Schemas((self.scratch / "schemas",)) if self._is_ours else built_in()
+
+    @cached_property
+    def _is_ours(self) -> bool:
+        """Whether the repository is that of xlmgen, with all schemas."""
+        wanted = (self.scratch / "schemas" / f"{file}{SUFFIX}" for file in FILES)
+        return all(path.is_file() for path in wanted)
+
+    def _project(self, path: str) -> Project:
+        found = project_of(self.scratch / path, self.scratch)
+        whole = self._is_ours and found.root == self.scratch
+        return BUILT_IN if whole else found
 
     @cached_property
     def specs(self) -> Mapping[str, Spec]:
         found = (
-            _spec(path, load_yaml(path, text), self.schemas)
+            _spec(path, load_yaml(path, text), self.schemas, self._project(path))
             for path, text in self.commit.files.items()
             if path.endswith(YAML)
             and any(is_under(path, place) for place in self.places)
@@ -142,7 +168,8 @@ class After:
         found = {}
         for file in dict.fromkeys(self._files()):
             path = file.relative_to(self.root).as_posix()
-            found[path] = _spec(path, load_yaml(os.path.relpath(file)), self.schemas)
+            document = load_yaml(os.path.relpath(file))
+            found[path] = _spec(path, document, self.schemas, project_of(file))
         return found
 
     def _files(self) -> Iterable[Path]:
@@ -180,29 +207,30 @@ def is_under(path: str, place: str) -> bool:
     return place == "." or path == place or path.startswith(f"{place}/")
 
 
-def _spec(path: str, document: Document, schemas: Schemas) -> Spec:
+def _spec(path: str, document: Document, schemas: Schemas, project: Project) -> Spec:
     kind = file_kind(document) or "family"
-    problems = tuple(errors(validate(document, kind, schemas)))
+    broken: tuple[Diagnostic, ...] = ()
+    if kind == "family" and project.root is not None:
+        broken, schemas = own_kinds.problems(project), project.schemas
+    problems = tuple(errors(broken or validate(document, kind, schemas)))
     data = document.data or {}
     if not problems:
         data = fill_defaults(data, schemas.schema(kind))
-    return Spec(path, kind, document, problems, data)
+    return Spec(path, kind, document, problems, data, schemas, project)
 
 
 def _render(family: Spec) -> Mapping[str, str] | None:
     try:
-        return render(family_spec(family.document))
+        return render(family_spec(family.document, family.project))
     except (SpecError, UserError):
         return None
 
 
-def own_schemas(commit: Commit, folder: Path) -> Schemas:
-    """The schemas of a commit, written to a folder; the built-in ones without any."""
-    found = {p: t for p, t in commit.files.items() if is_under(p, "schemas")}
-    if "schemas/family.schema.json" not in found:
-        return built_in()
-    for path, text in found.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, "utf-8")
-    return Schemas((folder / "schemas",))
+def write_kinds(commit: Commit, folder: Path) -> None:
+    """Write the schemas and templates of a commit to a folder, each in its place."""
+    for path, text in commit.files.items():
+        inside = {"schemas", "templates"} & set(PurePosixPath(path).parts[:-1])
+        if inside and path.endswith((".json", ".jinja")) and is_inside(path):
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, "utf-8")

@@ -205,4 +205,27 @@ PAGES: dict[str, Page] = {
         "A process was killed while it wrote the render. Nothing is lost.",
         "Do what the message says; the next write puts things in order first.",
     ),
+    "XG401": Page(
+        "A kind of the project's own is a JSON Schema of its options with the keywords "
+        "of docs/spec.md. With this one, specs could not be checked, or the check "
+        "would mean little.",
+        "Mend the schema at the line that is named; docs/own-kinds.md has one whole.",
+    ),
+    "XG402": Page(
+        "Beside its schema a kind has a Jinja template, which prints a Python file. "
+        "Here it is not there, cannot be read, or fails for this family.",
+        "Mend the template at the line that is named. It knows the names that "
+        "docs/own-kinds.md lists.",
+    ),
+    "XG403": Page(
+        "A spec must mean the same in every project: a kind of a project's own stands "
+        "beside those that ship, and never in the place of one. The same holds for the "
+        "templates that all families share.",
+        "Give the file another name, and its kind the same.",
+    ),
+    "XG404": Page(
+        "No problem, but worth a look where somebody else's change is read: what this "
+        "block renders to is printed by a template of the project.",
+        "Read the schema and the template that are named.",
+    ),
 }

@@ -8,12 +8,15 @@ from typing import Literal
 
 from xlmgen.errors import UserError
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
 class Code:
-    """What a code stands for, in one line, and whether it fails a check."""
+    """What a code stands for, in one line, and whether it fails a check.
+
+    A warning fails a strict check; a note, which is no problem, fails none.
+    """
 
     meaning: str
     severity: Severity = "error"
@@ -50,6 +53,10 @@ CODES: dict[str, Code] = {
     "XG305": Code("family.lock cannot be read"),
     "XG306": Code("a rendered file has conflicts that are not resolved"),
     "XG307": Code("a write of the render was cut short"),
+    "XG401": Code("the schema of a project's own kind cannot be used"),
+    "XG402": Code("the template of a project's own kind is missing or fails"),
+    "XG403": Code("a project's own kind has the name of one that ships"),
+    "XG404": Code("a block is of a kind of the project's own", "note"),
 }
 
 

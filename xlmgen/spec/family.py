@@ -11,7 +11,8 @@ from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
+from xlmgen.spec.project import BUILT_IN, OwnKind, Project, project_of
+from xlmgen.spec.schemas import BLOCKS
 from xlmgen.spec.validate import validate
 
 
@@ -30,6 +31,7 @@ class FamilySpec:
     Args:
         sizes: the numbers of each named size; a number left to the model is absent.
         source: the YAML text itself.
+        project: where its kinds come from.
     """
 
     name: str
@@ -43,6 +45,7 @@ class FamilySpec:
     noise_schedule: Part | None
     sizes: Mapping[str, Mapping[str, int]]
     source: str
+    project: Project = BUILT_IN
 
     @property
     def blocks(self) -> dict[str, dict[str, Any]]:
@@ -54,24 +57,35 @@ class FamilySpec:
             if part is not None
         }
 
+    @property
+    def own_kinds(self) -> list[OwnKind]:
+        """Those of its kinds that are the project's own."""
+        return self.project.used(
+            (block, options["kind"]) for block, options in self.blocks.items()
+        )
 
-def family_spec(document: Document, schemas: Schemas | None = None) -> FamilySpec:
+
+def family_spec(document: Document, project: Project | None = None) -> FamilySpec:
     """The spec that a document holds.
+
+    Args:
+        project: where its kinds come from; when left out, the project that the
+            document's file is in.
 
     Raises:
         SpecError: the document has problems; all of them are in the exception.
     """
-    schemas = schemas or built_in()
+    schemas = None if project is None else project.schemas
     problems = errors(validate(document, "family", schemas))
     if problems:
         raise SpecError(problems)
-    return settle_family(document, schemas)
+    return settle_family(document, project)
 
 
-def settle_family(document: Document, schemas: Schemas | None = None) -> FamilySpec:
+def settle_family(document: Document, project: Project | None = None) -> FamilySpec:
     """The spec in a document without errors."""
-    schemas = schemas or built_in()
-    data = fill_defaults(document.data, schemas.schema("family"))
+    project = project or project_of(document.file)
+    data = fill_defaults(document.data, project.schemas.schema("family"))
     noise_schedule = data["noise_schedule"]
     return FamilySpec(
         name=data["name"],
@@ -88,18 +102,17 @@ def settle_family(document: Document, schemas: Schemas | None = None) -> FamilyS
             for size, numbers in data["sizes"].items()
         },
         source=document.text,
+        project=project,
     )
 
 
-def read_family(
-    path: str | os.PathLike[str], schemas: Schemas | None = None
-) -> FamilySpec:
+def read_family(path: str | os.PathLike[str]) -> FamilySpec:
     """The spec in a YAML file.
 
     Raises:
         SpecError: the file cannot be read or has problems.
     """
-    return family_spec(load_yaml(path), schemas)
+    return family_spec(load_yaml(path))
 
 
 def _part(block: dict[str, Any]) -> Part:

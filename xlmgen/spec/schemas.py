@@ -25,9 +25,14 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 @dataclass(frozen=True)
 class Schemas:
-    """Schemas over a search path of folders; the first that has a file wins."""
+    """Schemas over a search path of folders; the first that has a file wins.
+
+    Args:
+        state: tells apart what the same folders held at different times.
+    """
 
     search: tuple[Path, ...]
+    state: tuple[object, ...] = ()
 
     def path(self, name: str) -> Path | None:
         """Where the schema file of this relative name is, if anywhere."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from xlmgen.spec import checks, contracts, task_checks
+from xlmgen.spec import checks, contracts, own_kinds, task_checks
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
 from xlmgen.spec.keywords import Schema, validator
@@ -22,8 +22,9 @@ from xlmgen.spec.messages import (
     types,
 )
 from xlmgen.spec.migrations import MIGRATIONS
+from xlmgen.spec.project import project_of
 from xlmgen.spec.scalars import resolve
-from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
+from xlmgen.spec.schemas import BLOCKS, Schemas
 
 SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v(\d+)")
 VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest, which are read
@@ -38,14 +39,20 @@ def validate(
     Args:
         document: what `load_yaml` gave.
         file: which kind of file it must be: `family`, `task` or `experiment`.
-        schemas: where the schemas are; the built-in ones when left out.
+        schemas: where the schemas are; when left out, those of the project that the
+            document's file is in. A problem of the project's own kinds is then a
+            problem of each of its families.
     """
     if document.data is None:
         return list(document.problems)
     wrong_version = version_problem(document, file)
     if wrong_version:
         return sorted((*document.problems, wrong_version))
-    schemas = schemas or built_in()
+    if schemas is None:
+        project = project_of(document.file)
+        if file == "family" and (broken := own_kinds.problems(project)):
+            return sorted({*document.problems, *broken})
+        schemas = project.schemas
     found = list(_schema_problems(document, schemas.schema(file)))
     if file == "family":
         found.extend(checks.check(document))

@@ -19,6 +19,11 @@ def decide(family: FamilySpec) -> Metrics:
         'bounds = {"nll_bound": bound, "perplexity_bound": bound.exp()}',
         'return bounds | {"sequence_nll_bound": self.per_sequence()}',
     )
+    if ("loss", kind) in family.project.kinds:
+        return Metrics(
+            "The project's own loss, in nats per token as its kind counts them.",
+            ('return {"nll_per_token": self.per_token()}',),
+        )
     if kind == "next_token":
         return Metrics(
             "Exact: nats per token, perplexity, and nats per sequence.",

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from xlmgen.spec.contracts import requirements
+from xlmgen.spec.contracts import capabilities, requirements
 from xlmgen.spec.family import FamilySpec
-from xlmgen.spec.schemas import built_in
 
 NORMS = {"layer": "LayerNorm", "rms": "RMSNorm"}
 NORM_WORDS = {"layer": "layer norms", "rms": "RMS norms"}
+GAPS = ("expectation", "distribution")
 ACTIVATION_WORDS = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
 
 
@@ -72,6 +72,7 @@ def decide(family: FamilySpec) -> Network:
     schedule = family.noise_schedule
     from_nothing = schedule is not None and schedule.kind == "insert_and_unmask"
     stop = "stop" in options["heads"]
+    schemas = family.project.schemas
     beside, beside_shape = BESIDE["stop" if stop else gap or ""]
     activation = ACTIVATION_WORDS[options["activation"]]
     attention = options["attention"].replace("_", "-")
@@ -83,7 +84,7 @@ def decide(family: FamilySpec) -> Network:
         time_ends="0 is nothing, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,
         gap=gap,
-        positions="positions_input" in requirements(family.blocks, built_in()),
+        positions="positions_input" in requirements(family.blocks, schemas),
         norm=f"nn.{NORMS[options['norm']]}(d_model{affine})",
         feedforward=(
             "SwiGLU(d_model, ffn)"
@@ -107,3 +108,18 @@ def decide(family: FamilySpec) -> Network:
         beside=beside,
         beside_shape=beside_shape,
     )
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """What the other blocks of a family need to know of its network."""
+
+    time: bool
+    gap: str | None
+
+
+def decide_own(family: FamilySpec) -> OwnNetwork:
+    """Told from what the kind says that it provides."""
+    provided = capabilities(family.blocks, family.project.schemas)
+    gaps = (gap for gap in GAPS if f"gap_head:{gap}" in provided)
+    return OwnNetwork(time="time_input" in provided, gap=next(gaps, None))

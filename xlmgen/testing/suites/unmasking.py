@@ -20,19 +20,28 @@ from xlmgen.testing.toy import ANSWER, Toy
 REPEAT = 3000
 
 
+OFF: dict[str, Any] = dict.fromkeys(
+    (
+        *("order", "threshold", "entropy_bound", "first_hitting"),
+        *("block", "remask", "guidance", "steps"),
+    )
+)
+"""Options that a kind need not have."""
+
+
 class UnmaskingSubject(PredictorSubject):
     """What the options of an unmasking predictor come to."""
 
     @property
     def options(self) -> Any:
-        return self.spec.predictor.options
+        return OFF | dict(self.spec.predictor.options)
 
     @property
     def stepped(self) -> bool:
         """Whether the predictor takes a number of steps."""
-        adaptive = ("threshold", "entropy_bound")
-        free = any(self.options[key] is not None for key in adaptive)
-        return not (self.options["first_hitting"] or free)
+        adaptive = ("threshold", "entropy_bound", "first_hitting")
+        free = any(self.options[key] not in (None, False) for key in adaptive)
+        return not free and self.options["steps"] is not None
 
     @property
     def one_at_a_time(self) -> dict[str, Any]:
@@ -41,7 +50,7 @@ class UnmaskingSubject(PredictorSubject):
             return {"threshold": 1.1}
         if self.options["entropy_bound"] is not None:
             return {"entropy_bound": 0.0}
-        if self.options["first_hitting"]:
+        if not self.stepped:
             return {}
         return {"steps": (12 if self.options["order"] == "random" else 2) * ANSWER}
 

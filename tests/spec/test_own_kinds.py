@@ -1,0 +1,288 @@
+"""A project's own kinds: where they are found, and every way in which one is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from xlmgen import resources
+from xlmgen.cli import main
+from xlmgen.spec.family import read_family
+from xlmgen.spec.own_kinds import problems
+from xlmgen.spec.project import BUILT_IN, project_of
+from xlmgen.spec.schemas import BLOCKS, built_in
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own-kind"
+SCHEMA = Path("schemas/kinds/predictor/spaced.schema.json")
+TEMPLATE = Path("templates/family/predictor/spaced.py.jinja")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A copy of the example, which is the current folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(EXAMPLE, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def edit(path, old, new):
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+def refusals(capsys, spec="comb.yaml"):
+    """What `check` prints of each problem: `file:line:col  code  message`."""
+    capsys.readouterr()
+    assert main(["check", spec]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if "  XG40" in line and "XG404" not in line]
+
+
+def test_a_family_belongs_to_the_nearest_project_above_it(project, tmp_path):
+    assert project_of("comb.yaml").root == project
+    assert project_of(project / "families/new/family.yaml").root == project
+    inner = project / "inner"
+    (inner / "templates" / "family").mkdir(parents=True)
+    assert project_of(inner / "x.yaml").root == inner
+    assert project_of(tmp_path / "x.yaml") is BUILT_IN
+    assert project_of(resources.root() / "families" / "mdlm") is BUILT_IN
+
+
+def test_a_project_ends_at_the_top_of_its_repository(project):
+    clone = project / "clone"
+    (clone / ".git").mkdir(parents=True)
+    assert project_of(clone / "x.yaml") is BUILT_IN
+
+
+@pytest.mark.parametrize("where", [".", "families", ".."])
+def test_a_kind_is_found_wherever_the_command_is_run(where, project, monkeypatch):
+    (project / "families").mkdir()
+    monkeypatch.chdir(where)
+    assert main(["check", str(project / "comb.yaml")]) == 0
+
+
+def test_outside_of_the_project_the_kind_is_unknown(project, tmp_path, capsys):
+    shutil.copy("comb.yaml", tmp_path / "comb.yaml")
+    assert main(["check", str(tmp_path / "comb.yaml")]) == 1
+    assert "'spaced' is not one of" in capsys.readouterr().out
+
+
+def test_new_refuses_a_folder_where_the_kind_is_not_found(project, tmp_path, capsys):
+    assert main(["new", "comb.yaml", "--out", str(tmp_path / "families")]) == 2
+    error = capsys.readouterr().err
+    assert "'spaced' is a kind of the project" in error
+    assert f"--out {project / 'families'}" in error
+    assert not (tmp_path / "families").exists()
+
+
+def test_a_change_of_a_kind_is_seen_at_once(project):
+    assert read_family("comb.yaml").predictor.options["top_k"] is None
+    edit(SCHEMA, '"default": null', '"default": 3')
+    assert read_family("comb.yaml").predictor.options["top_k"] == 3
+
+
+def test_a_check_notes_it_and_fails_nothing(project, capsys):
+    assert main(["check", "comb.yaml", "--strict"]) == 0
+    out = capsys.readouterr().out
+    assert "comb.yaml:11:19  XG404  predictor.kind: 'spaced'" in out
+    assert f"{SCHEMA} and {TEMPLATE}" in out
+    assert "no problems" in out
+    assert main(["check", "comb.yaml", "--format", "json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)
+    assert (note["code"], note["severity"]) == ("XG404", "note")
+    main(["check", "comb.yaml", "--format", "github"])
+    assert capsys.readouterr().out.startswith("::notice file=comb.yaml,line=11")
+
+
+def test_it_is_explained_and_listed(project, capsys):
+    assert main(["explain", "predictor.spaced.steps"]) == 0
+    assert "Number of forward passes" in capsys.readouterr().out
+    assert main(["list"]) == 0
+    kinds = capsys.readouterr().out.partition("\nkinds:\n")[2]
+    row = f"  spaced  Evenly spaced unmasking  predictor  {SCHEMA}\n"
+    assert kinds == row
+
+
+def test_a_misspelt_option_of_it_is_guessed(project, capsys):
+    edit(Path("comb.yaml"), "steps: 8", "stesp: 8")
+    assert main(["check", "comb.yaml"]) == 1
+    assert "did you mean 'steps'?" in capsys.readouterr().out
+
+
+OURS = "schemas/kinds/predictor/unmasking.schema.json"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        OURS,
+        "templates/family/predictor/unmasking.py.jinja",
+        "templates/family/README.md.jinja",
+    ],
+)
+def test_one_of_ours_is_not_shadowed(path, project, capsys):
+    mine = Path(path)
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(resources.root() / path, mine)
+    assert main(["check", "comb.yaml"]) == 0  # a copy
+    mine.write_text(mine.read_text("utf-8") + "\n", "utf-8")
+    (said,) = refusals(capsys)
+    assert said.startswith(f"{path}:1:1  XG403")
+    assert str(resources.root() / path) in said
+
+
+def test_the_shipped_schemas_as_a_copy_are_no_kinds(project):
+    shutil.copytree(resources.root() / "schemas", "schemas", dirs_exist_ok=True)
+    assert list(project_of(".").kinds) == [("predictor", "spaced")]
+    assert main(["check", "comb.yaml"]) == 0
+
+
+SCHEMAS = {
+    "no JSON Schema": ('"integer",', '"int",', "'int' is not"),
+    "a pattern that is none": ('"examples": [8]', '"pattern": "("', "regex"),
+    "another name": ('"spaced"', '"space"', "'spaced' was expected"),
+    "open": ('Properties": false', 'Properties": true', "must be closed"),
+    "not described": ('"steps": {', '"s": {}, "steps": {', "missing key 'description'"),
+    "a suite that is not there": (
+        *("LearningTests", "LerningTests"),
+        "xlmgen.testing has no 'LerningTests'; did you mean 'LearningTests'?",
+    ),
+    "code in place of a suite": ("LearningTests", "x; import os", "does not match"),
+    "a ref to nothing": ('"integer"', '"integer", "$ref": "a.json"', "names nothing"),
+    "a ref to itself": ('"integer"', '"integer", "$ref": "#"', "back to itself"),
+    "a clause that is none": ('"objective:masked"', '{"x": 1}', "'x' was unexpected"),
+    "a condition that is no schema": (
+        *('"objective:masked"', '{"capability": "x", "when": {"type": "int"}}'),
+        "'int' is not",
+    ),
+}
+
+
+def place(path, old, new):
+    """Edit a file, and say at which line: `path:line:`."""
+    line = path.read_text("utf-8").partition(old)[0].count("\n") + 1
+    edit(path, old, new)
+    return f"{path}:{line}:"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_is_refused_at_its_line(name, project, capsys):
+    old, new, said = SCHEMAS[name]
+    start = place(SCHEMA, old, new)
+    first, *_ = refusals(capsys)
+    assert first.startswith(start)
+    assert "  XG401  " in first
+    assert said in first
+    for command in (["new", "comb.yaml"], ["explain", "predictor.spaced"]):
+        assert main(command) == 1
+        assert "XG401" in capsys.readouterr().err
+    assert not Path("families").exists()
+
+
+def test_a_schema_that_is_no_json_is_refused(project, capsys):
+    edit(SCHEMA, '"default": 16,', '"default": 16')
+    line = SCHEMA.read_text("utf-8").partition('"default": 16')[0].count("\n") + 2
+    (said,) = refusals(capsys)
+    assert said.startswith(f"{SCHEMA}:{line}:7  XG401  this is not JSON: Expecting ','")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[]", "an object"),
+        (b"\xff{}", "not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"{}", "missing key 'type'"),
+    ],
+)
+def test_a_schema_that_is_something_else_is_refused(content, said, project, capsys):
+    SCHEMA.write_bytes(content)
+    assert said in refusals(capsys)[0]
+
+
+def test_a_kind_names_its_suites(project, capsys):
+    edit(SCHEMA, '["PredictorTests", "UnmaskingTests", "LearningTests"]', "[]")
+    assert "x-tests" in refusals(capsys)[0]
+
+
+STEPS = "{{ predictor.steps }}"
+TEMPLATES = {
+    "a syntax error": ("{% endif %}", "{% endfi %}", "not a Jinja template"),
+    "an undefined name": (STEPS, "{{ predictor.stpes }}", "no attribute 'stpes'"),
+    "an unknown filter": (STEPS, "{{ name|shout }}", "No filter named 'shout'"),
+    "an include of nothing": ("_header", "_footer", "no template family/_footer.jinja"),
+    "a division by zero": (STEPS, "{{ 1 / 0 }}", "ZeroDivisionError"),
+    "a reach for more": (STEPS, "{{ imports.__globals__ }}", "may not do this"),
+    "a change": (STEPS, "{{ sizes.clear() }}", "may not do this"),
+    "a loop without an end": (
+        *(STEPS, "{% for _ in range(10**9) %}{% endfor %}"),
+        "OverflowError",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_is_refused_at_its_line(name, project, capsys):
+    old, new, said = TEMPLATES[name]
+    start = place(TEMPLATE, old, new)
+    (first,) = refusals(capsys)
+    assert first.startswith(start)
+    assert "  XG402  " in first
+    assert said in first
+    assert main(["new", "comb.yaml"]) == 1
+    assert said in capsys.readouterr().err
+    assert not Path("families").exists()
+
+
+def test_a_template_that_prints_no_python_is_refused(project, capsys):
+    edit(TEMPLATE, "class {{ Name }}", "klass {{ Name }}")
+    (first,) = refusals(capsys)
+    assert first.startswith(f"{TEMPLATE}:1:1  XG402  it prints no Python")
+    assert "predictor_comb.py, 'klass CombPredictor:'" in first
+
+
+def test_a_kind_without_a_template_and_one_without_a_schema(project, capsys):
+    TEMPLATE.rename(TEMPLATE.with_name("other.py.jinja"))
+    schema, template = refusals(capsys)
+    assert schema.startswith(f"{SCHEMA}:1:1  XG402")
+    assert f"write {TEMPLATE}" in schema
+    assert template.startswith("templates/family/predictor/other.py.jinja:1:1  XG402")
+    assert "write schemas/kinds/predictor/other.schema.json" in template
+
+
+def test_blocks_that_are_none_or_have_no_templates(project, capsys):
+    Path("schemas/kinds/predictors").mkdir()
+    schedule = Path("schemas/kinds/noise_schedule/mine.schema.json")
+    schedule.parent.mkdir()
+    schedule.write_text("{}")
+    block, none = refusals(capsys)[::-1]
+    assert "there is no block 'predictors'; did you mean 'predictor'?" in block
+    assert none.startswith(f"{schedule}:1:1  XG401")
+    assert "noise schedules" in none
+
+
+def test_families_of_our_own_kinds_are_told_too(project, capsys):
+    """A broken kind is not passed over: whoever made it is there to mend it."""
+    shutil.copy(EXAMPLE.parent / "scout.yaml", "scout.yaml")
+    TEMPLATE.unlink()
+    assert len(refusals(capsys, ".")) == 1
+
+
+def test_what_ships_meets_the_same_rules(tmp_path, monkeypatch):
+    """Ours under another name, with their templates, are kinds like a user's."""
+    monkeypatch.chdir(tmp_path)
+    for block in set(BLOCKS) - {"noise_schedule"}:
+        for kind in built_in().kinds(block):
+            schema = json.dumps(built_in().kind(block, kind))
+            schema = schema.replace(f'"const": "{kind}"', f'"const": "my_{kind}"')
+            path = tmp_path / "schemas" / "kinds" / block / f"my_{kind}.schema.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(schema)
+            name = f"templates/family/{block}/{kind}.py.jinja"
+            target = tmp_path / name.replace(f"/{kind}.", f"/my_{kind}.")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(resources.root() / name, target)
+    assert problems(project_of(tmp_path)) == ()

@@ -1,0 +1,71 @@
+"""What went wrong in the template of a project's own kind, and on which line."""
+
+from __future__ import annotations
+
+import ast
+import traceback
+from pathlib import Path
+
+from xlmgen.render.plan import Step
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.family import FamilySpec
+from xlmgen.spec.own_kinds import at
+
+
+class NoPython(ValueError):
+    """A template printed what cannot be a module."""
+
+
+def require_python(text: str, step: Step) -> None:
+    """Refuse a rendered text that is no Python.
+
+    Raises:
+        NoPython: says what is wrong with which line of it.
+    """
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        lines = text.splitlines()
+        number = min(error.lineno or 1, len(lines))
+        said = f"{error.msg} in line {number} of {step.path}"
+        raise NoPython(f"{said}, '{lines[number - 1].strip()}'") from None
+    except ValueError as error:  # a character that no source may hold
+        raise NoPython(f"{error}, in {step.path}") from None
+
+
+def diagnose(error: Exception, step: Step, family: FamilySpec) -> Diagnostic:
+    """The problem of a template that could not be rendered."""
+    from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError
+    from jinja2.exceptions import SecurityError
+
+    path, line = _place(error, step, family)
+    fix = ""
+    match error:
+        case TemplateSyntaxError():
+            message = f"this is not a Jinja template: {error.message}"
+            path, line = Path(error.filename or path), error.lineno
+        case TemplateNotFound():
+            message = f"there is no template {error.name}"
+            fix = "templates are named from `templates/` on, with forward slashes"
+        case UndefinedError():
+            message = str(error.message)
+            fix = "docs/own-kinds.md lists the names that a template knows"
+        case SecurityError():
+            message = f"a template may not do this: {error.message}"
+            fix = "it prints what it is told, and reaches no further"
+        case NoPython():
+            message = f"it prints no Python: {error}"
+        case _:
+            message = f"{type(error).__name__}: {error}"
+    return at(path, "XG402", message, fix, line)
+
+
+def _place(error: Exception, step: Step, family: FamilySpec) -> tuple[Path, int]:
+    """The innermost line of a template; else the top of the file's own."""
+    folders = family.project.templates
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if frame.lineno and any(path.is_relative_to(folder) for folder in folders):
+            return path, frame.lineno
+    found = (folder / step.template for folder in folders)
+    return next((path for path in found if path.is_file()), folders[-1]), 1

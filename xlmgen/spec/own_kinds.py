@@ -1,0 +1,294 @@
+"""What is wrong with a project's own kinds, found without rendering any of them.
+
+A kind that ships is held to the rest by our tests; one of a project is held here, so
+that whoever uses it is told in the words of a diagnostic.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from xlmgen import resources
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.document import Document, Span, diagnose
+from xlmgen.spec.keywords import Schema
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.project import (
+    KINDS,
+    TEMPLATE_SUFFIX,
+    TEMPLATES,
+    OwnKind,
+    Project,
+    own_files,
+)
+from xlmgen.spec.schemas import BLOCKS, DRAFT, SUFFIX
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+WHEN: Schema = {"type": "object", "$ref": DRAFT}
+CLAUSES: Schema = {
+    "type": "array",
+    "items": {
+        "type": ["string", "object"],
+        "required": ["capability"],
+        "additionalProperties": False,
+        "properties": {
+            "capability": {"type": "string"},
+            "why": {"type": "string"},
+            "when": WHEN,
+        },
+    },
+}
+SUITE: Schema = {
+    "type": "string",
+    "pattern": r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:)?[A-Za-z_]\w*$",
+}
+SUITES: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "if": {"type": "string"},
+        "then": SUITE,
+        "else": {
+            "type": "object",
+            "required": ["suite"],
+            "additionalProperties": False,
+            "properties": {"suite": SUITE, "when": WHEN},
+        },
+    },
+}
+FIELDS: Schema = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name", "type", "about"],
+        "additionalProperties": False,
+        "properties": {
+            "name": {"type": "string", "pattern": r"^[A-Za-z_]\w*$"},
+            "type": {"type": "string"},
+            "about": {"type": "string"},
+            "when": WHEN,
+        },
+    },
+}
+LISTS = {"collator": ("x-batch", "x-prompt"), "loss": ("x-output",)}
+
+
+@cache
+def problems(project: Project) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong with a project's own kinds, sorted by place."""
+    if project.root is None:
+        return ()
+    found = [*_misplaced(project, project.root), *_shadows(project.root)]
+    for kind in project.kinds.values():
+        found += _of_schema(project, kind)
+        found += _of_template(kind)
+    return tuple(sorted(found))
+
+
+def shown(path: Path) -> str:
+    """A path as a message names it: from the current folder where that is above."""
+    inside = os.path.relpath(path)
+    return str(path) if inside.startswith(os.pardir) else inside
+
+
+def at(path: Path, code: str, message: str, fix: str = "", line: int = 1) -> Diagnostic:
+    """A problem at a line of a file."""
+    text = _text(path)
+    lines = [] if text is None else text.splitlines()
+    excerpt = lines[line - 1] if line <= len(lines) else ""
+    span = Span(line, 1, line, len(excerpt) + 1)
+    return diagnose(shown(path), lines, span, code, "", message, fix)
+
+
+def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
+    """Schemas and templates where no kind has them."""
+    for folder in sorted((root / KINDS).glob("*/")):
+        if folder.is_dir() and folder.name not in BLOCKS:
+            guess = did_you_mean(folder.name, BLOCKS)
+            message = f"there is no block '{folder.name}'"
+            fix = f"{guess} blocks: {', '.join(BLOCKS)}".strip()
+            yield at(folder, "XG401", message, fix)
+    for block in BLOCKS:
+        for path in sorted((root / TEMPLATES / block).glob(f"*{TEMPLATE_SUFFIX}")):
+            name = path.name.removesuffix(TEMPLATE_SUFFIX)
+            ours = resources.root() / path.relative_to(root)
+            if (block, name) not in project.kinds and not ours.is_file():
+                schema = root / KINDS / block / f"{name}{SUFFIX}"
+                fix = f"write {shown(schema)}, or rename one of the two"
+                yield at(path, "XG402", "the template has no schema", fix)
+
+
+def _shadows(root: Path) -> Iterator[Diagnostic]:
+    """Files with the place of one of ours and another text.
+
+    The same text is a copy, such as a project keeps for its editors.
+    """
+    for path in own_files(root):
+        ours = resources.root() / path.relative_to(root)
+        index = path.parent == root / KINDS  # written from a listing, for editors
+        if ours.is_file() and not index and _text(path) != _text(ours):
+            what = "schema" if path.suffix == ".json" else "template"
+            message = f"xlmgen has a {what} of this name: {ours}"
+            fix = "give yours another name: a family must mean one thing everywhere"
+            yield at(path, "XG403", message, fix)
+
+
+def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
+    path = kind.schema
+    if kind.block == "noise_schedule":
+        message = "a project cannot have noise schedules of its own"
+        fix = "a schedule is a class of xlmgen.noise, for which there is no template"
+        return [at(path, "XG401", message, fix)]
+    if not NAME.fullmatch(kind.name):
+        message = f"'{kind.name}' is no name of a kind"
+        return [at(path, "XG401", message, "use lower-case letters, digits and _")]
+    text = _text(path)
+    if text is None:
+        return [at(path, "XG401", "the file is not UTF-8 text", "save it as UTF-8")]
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = error.lineno
+        span = Span(line, error.colno, line, error.colno + 1)
+        message = f"this is not JSON: {error.msg}"
+        lines = text.splitlines()
+        return [diagnose(shown(path), lines, span, "XG401", "", message)]
+    except RecursionError:
+        return [at(path, "XG401", "this is nested too deeply")]
+    if not isinstance(data, dict):
+        return [at(path, "XG401", "a schema is an object: { … }")]
+    # JSON is YAML but for tabs; read as such every value has its line
+    document = load_yaml(shown(path), text.replace("\t", " "))
+    found = list(_complaints(document, data, kind))
+    return found or list(_unfilled(project, kind, text))
+
+
+def _complaints(
+    document: Document, data: Schema, kind: OwnKind
+) -> Iterator[Diagnostic]:
+    """What is no JSON Schema in a file, or no kind's."""
+    from jsonschema import Draft202012Validator as Draft
+
+    for rules in (Draft.META_SCHEMA, _rules(kind)):
+        known = Draft(rules, format_checker=Draft.FORMAT_CHECKER)
+        found = sorted(known.iter_errors(data), key=lambda error: str(error.path))
+        for error in found:
+            place = tuple(error.absolute_path)
+            yield document.diagnostic("XG401", place, *_words(error))
+        if found:
+            return
+    for number, entry in enumerate(data["x-tests"]):
+        suite = entry if isinstance(entry, str) else entry["suite"]
+        if ":" not in suite and suite not in kit():
+            message = f"xlmgen.testing has no '{suite}'"
+            fix = did_you_mean(suite, kit()) or "write package.module:Class for yours"
+            yield document.diagnostic("XG401", ("x-tests", number), message, fix)
+
+
+def _words(error: Any) -> tuple[str, str]:
+    """An error of jsonschema in words, with a fix where one is known."""
+    if error.validator == "required" and "x-tests" in error.message:
+        return "missing key 'x-tests'", "name the suites, such as [PredictorTests]"
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"missing key '{missing[0]}'", ""
+    if list(error.absolute_path)[-1:] == ["additionalProperties"]:
+        return "the options must be closed", 'write "additionalProperties": false'
+    message = " ".join(str(error.message).split())
+    return (message if len(message) < 200 else f"{message[:200]} …"), ""
+
+
+def _rules(kind: OwnKind) -> Schema:
+    """What the schema of a kind must say, beside being a JSON Schema."""
+    lists = LISTS.get(kind.block, ())
+    return {
+        "required": [
+            *("type", "required", "properties", "additionalProperties"),
+            *("description", "x-tests", *lists),
+        ],
+        "properties": {
+            "type": {"const": "object"},
+            "required": {"contains": {"const": "kind"}},
+            "additionalProperties": {"const": False},
+            "description": {"type": "string"},
+            "properties": {
+                "type": "object",
+                "required": ["kind"],
+                "properties": {
+                    "kind": {
+                        "required": ["const"],
+                        "properties": {"const": {"const": kind.name}},
+                    }
+                },
+                "additionalProperties": {
+                    "type": "object",
+                    "required": ["description"],
+                },
+            },
+            "x-provides": CLAUSES,
+            "x-requires": CLAUSES,
+            "x-tests": SUITES,
+            **dict.fromkeys(lists, FIELDS),
+        },
+    }
+
+
+def _unfilled(project: Project, kind: OwnKind, text: str) -> Iterator[Diagnostic]:
+    """A `$ref` that names nothing, or leads back to itself."""
+    try:
+        project.schemas.kind(kind.block, kind.name)
+    except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
+        reason = f"a $ref names nothing that can be read: {error}"
+    except RecursionError:
+        reason = "a $ref leads back to itself"
+    else:
+        return
+    line = text[: text.find('"$ref"')].count("\n") + 1
+    yield at(kind.schema, "XG401", reason, "correct it, or write it out", line)
+
+
+def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
+    from jinja2 import Environment, TemplateSyntaxError
+
+    path = kind.template
+    if kind.block == "noise_schedule":
+        return
+    if not path.is_file():
+        message = f"the kind '{kind.name}' has no template"
+        yield at(kind.schema, "XG402", message, f"write {shown(path)}")
+        return
+    text = _text(path)
+    if text is None:
+        yield at(path, "XG402", "the file is not UTF-8 text", "save it as UTF-8")
+        return
+    try:
+        Environment().parse(text)
+    except TemplateSyntaxError as error:
+        message = f"this is not a Jinja template: {error.message}"
+        yield at(path, "XG402", message, line=error.lineno)
+
+
+@cache
+def kit() -> frozenset[str]:
+    """The suites of `xlmgen.testing`, read off its source: importing it is slow."""
+    source = Path(__file__).parents[1] / "testing" / "__init__.py"
+    for node in ast.parse(source.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return frozenset(ast.literal_eval(node.value))
+    raise AssertionError("the kit lists its suites in __all__")
+
+
+def _text(path: Path) -> str | None:
+    """A file's text; None where it has none."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
