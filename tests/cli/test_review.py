@@ -424,3 +424,64 @@ def test_torch_is_not_imported(repository):
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+
+
+@pytest.fixture
+def own_kinds(tmp_path, monkeypatch, capsys):
+    """A project with kinds of its own in a folder of a repository, committed."""
+    example = Path(__file__).parents[2] / "examples" / "own-kind"
+    shutil.copytree(example, tmp_path / "inner")
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q", "-b", "main")
+    monkeypatch.chdir("inner")
+    assert main(["new", "comb.yaml"]) == 0
+    Path("comb.yaml").unlink()
+    git("add", ".")
+    git("commit", "-qm", "start")
+    capsys.readouterr()
+
+
+COMB = Path("families/comb/family.yaml")
+
+
+def test_a_block_of_the_projects_own_kind_is_told(own_kinds, capsys):
+    assert main(["review", "--against", "main"]) == 0
+    told = (
+        "inner/families/comb/family.yaml:11: predictor.kind is rendered by the "
+        "project's own templates/family/predictor/spaced.py.jinja"
+    )
+    assert f"{told}\n" in capsys.readouterr().out
+    git("rm", "-rq", "--cached", "families")
+    git("commit", "-qm", "without it")
+    main(["review", "--against", "main"])
+    assert f"{told} (new)\n" in capsys.readouterr().out
+
+
+def test_own_kinds_of_the_commit_are_those_that_it_had(own_kinds):
+    schema = Path("schemas/kinds/predictor/spaced.schema.json")
+    template = Path("templates/family/predictor/spaced.py.jinja")
+    edit('"minimum": 1,\n      "default": null', '"default": 3', schema)
+    edit("ranks(-waiting)", "ranks(waiting)", template)
+    (item,) = review("main", [Path("families")], MEASURE).items
+    assert changes(item) == {"predictor.top_k": (None, 3)}
+    assert item.classes == ["behaviour"]
+    assert "ranks(waiting)" in item.diff
+
+
+def test_a_commit_without_a_render_is_rendered_by_its_own_kinds(own_kinds):
+    git("rm", "-q", "--cached", "families/comb/family.lock")
+    git("commit", "-qm", "without a lock")
+    edit("steps: 8", "steps: 16", COMB)
+    (item,) = review("main", [Path("families")], MEASURE).items
+    assert changes(item) == {"predictor.steps": (8, 16)}
+    assert not any("cannot be rendered" in note for note in item.notes)
+
+
+def test_a_broken_own_kind_is_a_problem_of_the_side_that_has_it(own_kinds):
+    schema = Path("schemas/kinds/predictor/spaced.schema.json")
+    edit('"type": "object"', '"type": "objec"', schema)
+    (item,) = review("main", [Path("families")], MEASURE).items
+    assert [problem.code for problem in item.problems] == ["XG401"]
+    git("commit", "-qam", "broken")
+    edit('"type": "objec"', '"type": "object"', schema)
+    assert review("main", [Path("families")], MEASURE).items == []

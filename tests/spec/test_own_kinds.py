@@ -1,4 +1,4 @@
-"""A project's own kinds: where they are found, and every way in which one is refused."""
+"""A project's own kinds: where they are found, and each way in which one is refused."""
 
 import json
 import shutil

@@ -45,7 +45,7 @@ class Checked:
     diffs: list[str] = field(default_factory=list)
 
     def exit_code(self, *, strict: bool) -> int:
-        """1 where something is wrong; with `strict`, where anything is reported."""
+        """1 where something is wrong; with `strict`, where anything is warned of."""
         failing = self.problems if strict else [p for p in self.problems if _fails(p)]
         return 1 if failing else 0
 

@@ -1,0 +1,147 @@
+"""The project of `examples/own-kind/` does what docs/own-kinds.md says of it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xlmgen.cli import main
+from xlmgen.render import render
+from xlmgen.render.context import context, decisions
+from xlmgen.spec.editor import main as write_editor_schema
+from xlmgen.spec.family import family_spec, read_family
+from xlmgen.spec.keywords import validator
+from xlmgen.spec.load import load_yaml
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "own-kind"
+PAGE = ROOT / "docs" / "own-kinds.md"
+FENCES = {".json": "json", ".jinja": "jinja", ".yaml": "yaml"}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A copy of the example, which is the current folder."""
+    folder = tmp_path / "project"
+    shutil.copytree(EXAMPLE, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(*command, cwd=None):
+    words = [sys.executable, "-m", *map(str, command)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_page_shows_every_file_as_it_is():
+    page = PAGE.read_text("utf-8")
+    files = [path for path in EXAMPLE.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    for path in files:
+        assert path.relative_to(EXAMPLE).as_posix() in page
+        assert f"```{FENCES[path.suffix]}\n{path.read_text('utf-8')}```\n" in page
+
+
+def test_the_page_names_what_a_template_knows():
+    table = re.findall(r"^\| (`.*?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    told = set(re.findall(r"\w+", " ".join(table)))
+    family = read_family(EXAMPLE / "comb.yaml")
+    own = set(decisions(family)) - {"network"}  # what some kinds decide for themselves
+    assert set(context(family)) - own <= told
+
+
+def test_the_page_shows_what_the_check_prints(project, capsys):
+    assert main(["check", "comb.yaml"]) == 0
+    assert f"```\n{capsys.readouterr().out}```\n" in PAGE.read_text("utf-8")
+
+
+@pytest.mark.parametrize("time", ["none", "adaln"])
+@pytest.mark.parametrize("padding", ["predict", "ignore"])
+def test_its_render_is_formatted_and_has_no_lint(time, padding, tmp_path):
+    text = (EXAMPLE / "comb.yaml").read_text("utf-8")
+    text = text.replace("norm: rms", f"norm: rms, time: {time}")
+    text = text.replace("padding: predict", f"padding: {padding}")
+    family = family_spec(load_yaml(EXAMPLE / "comb.yaml", text))
+    for path, content in render(family).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(content, "utf-8")
+    predictor = tmp_path / "predictor_comb.py"
+    assert ("self.schedule" in predictor.read_text("utf-8")) == (time == "adaln")
+    run("ruff", "format", "--check", "--isolated", tmp_path)
+    run("ruff", "check", "--config", ROOT / "pyproject.toml", tmp_path)
+
+
+@pytest.mark.slow
+def test_it_is_tested_trained_and_answers_and_its_run_needs_no_project(
+    project, tmp_path
+):
+    run("xlmgen", "check", "comb.yaml")
+    run("xlmgen", "new", "comb.yaml")
+    assert "no problems" in run("xlmgen", "check", "--strict")
+    tests = project / "families" / "comb" / "tests" / "test_predictor_comb.py"
+    options = ["-p", "no:cacheprovider", "-c", os.devnull, "--import-mode=importlib"]
+    told = run("pytest", tests, "-q", *options, cwd=tmp_path)  # from outside
+    assert "passed" in told
+    experiment = "families/comb/experiments/star_tiny.yaml"
+    few = ["training.max_steps=10", "training.validate_every=10"]
+    few += ["training.warmup_steps=1", "evaluation.generate=8"]
+    run("xlmgen", "train", experiment, *few, "--run-dir", "run")
+    moved = tmp_path / "moved"
+    shutil.move("run", moved)
+    shutil.rmtree(project / "schemas")
+    command = ["xlmgen", "generate", moved, "--num", "2", "predictor.steps=2"]
+    assert run(*command, cwd=tmp_path).count("answer") == 2
+
+
+@pytest.mark.slow
+def test_it_passes_its_tests_with_a_network_that_is_told_the_time(project):
+    spec = project / "comb.yaml"
+    text = spec.read_text("utf-8").replace("norm: rms", "time: adaln")
+    spec.write_text(text, "utf-8")
+    assert main(["new", "comb.yaml"]) == 0
+    options = ["-p", "no:cacheprovider", "-c", os.devnull, "--import-mode=importlib"]
+    options += ["-k", "not one_batch_is_learnt"]  # which the other test has
+    run("pytest", "families/comb/tests/test_predictor_comb.py", "-q", *options)
+
+
+def test_a_suite_of_the_projects_own_is_inherited(project):
+    schema = project / "schemas" / "kinds" / "predictor" / "spaced.schema.json"
+    text = schema.read_text("utf-8")
+    schema.write_text(text.replace('"LearningTests"', '"my_suites.far:SpacedTests"'))
+    test = render(read_family("comb.yaml"))["tests/test_predictor_comb.py"]
+    assert "from my_suites.far import SpacedTests\n" in test
+    assert "(PredictorTests, UnmaskingTests, SpacedTests)" in test
+
+
+def test_editors_are_given_a_schema_that_knows_the_kind(project, capsys):
+    assert write_editor_schema([]) == 0
+    assert write_editor_schema([str(project / "schemas")]) == 0  # again
+    schema = json.loads(Path("schemas/family.schema.json").read_text("utf-8"))
+    data = load_yaml("comb.yaml").data
+    assert validator(schema).is_valid(data)
+    assert "$ref" not in json.dumps(schema)
+    data["predictor"]["stesp"] = 8
+    assert not validator(schema).is_valid(data)
+    assert main(["check", "comb.yaml", "--fix"]) == 0
+    first = Path("comb.yaml").read_text("utf-8").splitlines()[0]
+    assert first == "# yaml-language-server: $schema=schemas/family.schema.json"
+
+
+def test_the_editor_s_schema_replaces_nothing(project, tmp_path, capsys):
+    path = project / "schemas" / "family.schema.json"
+    path.write_text("mine")
+    assert write_editor_schema([]) == 2
+    assert "written by something else" in capsys.readouterr().err
+    assert path.read_text() == "mine"
+    assert write_editor_schema([str(tmp_path)]) == 2
+    assert "there is no folder schemas/kinds" in capsys.readouterr().err
