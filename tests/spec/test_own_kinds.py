@@ -1,6 +1,7 @@
 """A project's own kinds: where they are found, and each way in which one is refused."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -286,3 +287,21 @@ def test_what_ships_meets_the_same_rules(tmp_path, monkeypatch):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(resources.root() / name, target)
     assert problems(project_of(tmp_path)) == ()
+
+
+def test_an_option_that_other_kinds_ask_for_is_named(project, capsys):
+    """A collator without `eos`, by which those that insert are rendered."""
+    schema = dict(built_in().kind("collator", "dropping"))
+    schema["properties"] = {"kind": {"const": "bare", "description": "This kind."}}
+    path = Path("schemas/kinds/collator/bare.schema.json")
+    path.parent.mkdir()
+    path.write_text(json.dumps(schema))
+    template = Path("templates/family/collator/bare.py.jinja")
+    template.parent.mkdir()
+    template.write_text("pass\n")
+    text = (resources.root() / "families" / "ilm" / "family.yaml").read_text("utf-8")
+    Path("bare.yaml").write_text(
+        re.sub("(?m)^collator:.*", "collator: {kind: bare}", text)
+    )
+    (said,) = refusals(capsys, "bare.yaml")
+    assert said.startswith(f"{path}:1:1  XG401  another block asks for an option 'eos'")

@@ -27,13 +27,18 @@ def render(
         search: folders of templates, in place of those of the family's project.
 
     Raises:
-        SpecError: the template of one of the project's own kinds fails.
+        SpecError: one of the project's own kinds cannot be rendered.
         UserError: a kind has a schema but no template.
     """
     from jinja2 import TemplateNotFound
 
     templates = environment(search or family.project.templates)
-    names = context(family)
+    try:
+        names = context(family)
+    except KeyError as error:
+        if not family.own_kinds:
+            raise  # a mistake of ours
+        raise SpecError([failure.missing_option(error, family)]) from error
     own = {str(kind.template) for kind in family.own_kinds}
     files = {}
     for step in plan(family):

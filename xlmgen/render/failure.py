@@ -1,4 +1,4 @@
-"""What went wrong in the template of a project's own kind, and on which line."""
+"""What went wrong in rendering a project's own kind, and on which line."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def require_python(text: str, step: Step) -> None:
         raise NoPython(f"{said}, '{lines[number - 1].strip()}'") from None
     except ValueError as error:  # a character that no source may hold
         raise NoPython(f"{error}, in {step.path}") from None
+
+
+def missing_option(error: KeyError, family: FamilySpec) -> Diagnostic:
+    """The problem of a kind without an option by which kinds that ship are rendered."""
+    first, *others = family.own_kinds
+    names = ", ".join(f"'{kind.name}'" for kind in (first, *others))
+    message = f"another block asks for an option {error}, which {names} has not got"
+    fix = "give the kind that option, as those that ship have it"
+    return at(first.schema, "XG401", message, fix)
 
 
 def diagnose(error: Exception, step: Step, family: FamilySpec) -> Diagnostic:
