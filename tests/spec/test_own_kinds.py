@@ -153,6 +153,14 @@ SCHEMAS = {
     ),
     "code in place of a suite": ("LearningTests", "x; import os", "does not match"),
     "a ref to nothing": ('"integer"', '"integer", "$ref": "a.json"', "names nothing"),
+    "a ref to elsewhere": (
+        *('"integer"', '"integer", "$ref": "../../../../x.json"'),
+        "../x.json is in no folder of schemas",
+    ),
+    "a ref to the root": (
+        *('"integer"', '"integer", "$ref": "/etc/x.json"'),
+        "/etc/x.json is in no folder of schemas",
+    ),
     "a ref to itself": ('"integer"', '"integer", "$ref": "#"', "back to itself"),
     "a clause that is none": ('"objective:masked"', '{"x": 1}', "'x' was unexpected"),
     "a condition that is no schema": (
@@ -265,7 +273,7 @@ def test_blocks_that_are_none_or_have_no_templates(project, capsys):
     assert "noise schedules" in none
 
 
-def test_families_of_our_own_kinds_are_told_too(project, capsys):
+def test_a_family_that_does_not_use_the_broken_kind_is_told_too(project, capsys):
     """A broken kind is not passed over: whoever made it is there to mend it."""
     shutil.copy(EXAMPLE.parent / "scout.yaml", "scout.yaml")
     TEMPLATE.unlink()

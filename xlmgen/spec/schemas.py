@@ -8,6 +8,7 @@ editors follow, `kinds/<block>.schema.json`, is written from that listing by
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -89,13 +90,21 @@ class Schemas:
         }
 
     def read(self, name: str) -> Schema:
-        """One schema file as it is, or a block's index made from the listing."""
+        """One schema file as it is, or a block's index made from the listing.
+
+        Raises:
+            FileNotFoundError: no folder of the search path has it, or it is not inside.
+        """
+        name = posixpath.normpath(name)
         parts = PurePosixPath(name).parts
+        if parts[0] in ("/", "//", ".."):
+            raise FileNotFoundError(f"{name} is in no folder of schemas")
         if len(parts) == 2 and parts[0] == "kinds":
             return self.index(parts[1].removesuffix(SUFFIX))
         path = self.path(name)
         if path is None:
-            raise FileNotFoundError(f"no schema {name} in {self.search}")
+            folders = ", ".join(map(str, self.search))
+            raise FileNotFoundError(f"there is no {name} in {folders}")
         schema: Schema = json.loads(path.read_text("utf-8"))
         return schema
 
