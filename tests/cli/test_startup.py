@@ -13,6 +13,7 @@ from xlmgen.cli.check import check_paths
 HEAVY = ("torch", "numpy", "lightning", "tokenizers", "rich")
 COMMANDS = (
     ["--help"],
+    ["init", "nowhere", "--dry-run"],
     ["check", "families"],
     ["list"],
     ["explain", "predictor.order"],

@@ -23,6 +23,7 @@ from xlmgen.cli import (
     export,
     generate,
     import_,
+    init,
     list_,
     migrate,
     new,
@@ -48,6 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("new")(new.new)
 app.command("update")(update.update)

@@ -1,0 +1,299 @@
+"""`xlmgen init`: a project that works at once, and nothing of a user's overwritten."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xlmgen import __version__, project, resources
+from xlmgen.cli import main
+from xlmgen.render import render
+from xlmgen.render.starters import starters
+from xlmgen.spec.family import read_family
+
+SHORT = ("max_steps=2", "batch_size=4", "warmup_steps=0", "accelerator=cpu")
+MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "schemas" not in path.relative_to(folder).parts
+    }
+
+
+def listed(out):
+    rows = [line.split() for line in out.partition("\nnext:")[0].splitlines()]
+    return {row[0]: row[1] for row in rows if len(row) == 2}
+
+
+def next_steps(out):
+    return [line.strip() for line in out.partition("\nnext:\n")[2].splitlines()]
+
+
+def test_it_writes_the_starters_and_a_render_that_is_its_spec_s(here, capsys):
+    assert main(["init", "lab", "--name", "ours"]) == 0
+    assert files(here / "lab") == {p: t.encode() for p, t in starters("ours").items()}
+    folder = here / "lab" / "families" / "ours"
+    rendered = render(read_family(folder / "family.yaml"))
+    assert files(folder) == {path: text.encode() for path, text in rendered.items()}
+    out = capsys.readouterr().out
+    assert set(listed(out)) == {*starters("ours"), "schemas"}
+    assert "30 of 30 files written to lab" in out
+    assert not [path for path in here.iterdir() if path.name != "lab"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [(), ("a folder/of mine",)], ids=["here", "there"])
+def test_the_steps_that_it_prints_work(here, capfd, monkeypatch, where):
+    monkeypatch.setenv("XLMGEN_PINNED", "")
+    assert main(["init", *where]) == 0
+    steps = next_steps(capfd.readouterr().out)
+    change = [f"cd {shlex.quote(folder)}" for folder in where]
+    assert steps[:-3] == change
+    for folder in where:
+        monkeypatch.chdir(shlex.split(change[0])[1])
+        assert folder in os.getcwd()
+    check, tests, train = map(shlex.split, steps[-3:])
+    assert main(check[1:]) == 0
+    assert "8 files checked: no problems" in capfd.readouterr().out
+    if not where:
+        command = [sys.executable, "-m", *tests, "-q", "-p", "no:cacheprovider"]
+        subprocess.run(command, check=True)
+    assert train[1] == "train"
+    short = [f"training.{setting}" for setting in SHORT]
+    assert main([*train[1:], *short, "evaluation.generate=2"]) == 0
+    assert main(check[1:]) == 0  # what a run wrote is no part of the project
+    assert Path("runs/mine-graphs-tiny/metrics.csv").is_file()
+
+
+def test_a_dry_run_lists_what_a_run_writes_and_writes_nothing(here, capsys):
+    assert main(["init", "lab", "--dry-run"]) == 0
+    promised = capsys.readouterr().out
+    assert list(here.iterdir()) == []
+    assert main(["init", "lab"]) == 0
+    written = capsys.readouterr().out
+    assert listed(promised) == listed(written)
+    assert "30 of 30 files would be written to lab" in promised
+
+
+@pytest.mark.parametrize("option", [[], ["--dry-run"]])
+def test_every_file_that_is_there_is_named_and_none_is_written(here, capsys, option):
+    Path("tasks").mkdir()
+    Path("tasks/graphs.yaml").write_text("mine\n")
+    Path("README.md").write_text(starters("mine")["README.md"])  # even the same text
+    Path("schemas").mkdir()
+    before = sorted(here.rglob("*"))
+    assert main(["init", *option]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: nothing was written, because this exists: ")
+    named = error.partition("exists: ")[2].partition(";")[0].split(", ")
+    assert sorted(named) == ["README.md", "schemas", "tasks/graphs.yaml"]
+    assert sorted(here.rglob("*")) == before
+    assert Path("tasks/graphs.yaml").read_text() == "mine\n"
+
+
+def test_a_second_project_is_refused_whole(here, capsys):
+    main(["init"])
+    before = files(here)
+    assert main(["init", "--name", "other"]) == 1
+    assert "README.md, .gitignore" in capsys.readouterr().err
+    assert files(here) == before
+
+
+def test_files_of_other_names_stay(here):
+    Path("notes.txt").write_text("mine\n")
+    Path("families/other").mkdir(parents=True)
+    assert main(["init"]) == 0
+    assert Path("notes.txt").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Mine", "--name: 'Mine' is not lower-case"),
+        ("lambda", "--name: 'lambda' is a word of the Python"),
+        ("../up", "--name: '../up'"),
+        ("a\nspec: b", "--name: "),
+    ],
+)
+def test_a_name_that_no_family_can_have_is_one_line(here, capsys, name, said):
+    assert main(["init", "--name", name]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}")
+    assert error.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["/", "a_file", "a_file/inside"])
+def test_a_place_that_cannot_be_a_project_is_one_line(capsys, place):
+    Path("a_file").write_text("mine\n")
+    assert main(["init", place]) in (1, 2)
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert Path("a_file").read_text() == "mine\n"
+
+
+def test_every_yaml_file_names_a_schema_that_is_there(here):
+    """Also those that are rendered: their modeline wins over the editor's settings."""
+    main(["init"])
+    specs = [*here.glob("families/**/*.yaml"), *here.glob("tasks/*.yaml")]
+    specs += here.glob("experiments/*.yaml")
+    assert len(specs) == 8
+    for path in specs:
+        (named,) = MODELINE.findall(path.read_text("utf-8"))
+        schema = Path(os.path.normpath(path.parent / named))
+        assert schema.parent == here / "schemas"
+        kind = re.search(r"^spec: xlmgen/(\w+)/", path.read_text("utf-8"), re.M)[1]
+        assert schema.name == f"{kind}.schema.json"
+        assert schema.is_file()
+
+
+def test_the_editor_s_settings_map_every_spec_to_its_schema(here):
+    main(["init"])
+    settings = json.loads(Path(".vscode/settings.json").read_text("utf-8"))
+    mapped = {}
+    for schema, patterns in settings["yaml.schemas"].items():
+        assert Path(schema).is_file()
+        for pattern in patterns:
+            mapped |= dict.fromkeys(here.glob(pattern), Path(schema).name)
+    assert len(mapped) == 8
+    for path, schema in mapped.items():
+        assert MODELINE.findall(path.read_text("utf-8"))[0].endswith(f"/{schema}")
+    assert json.loads(Path(".vscode/extensions.json").read_text("utf-8"))
+
+
+def test_the_link_is_not_committed_and_a_clone_makes_its_own(here, capsys):
+    main(["init", "lab"])
+    subprocess.run(["git", "init", "-q", "lab"], check=True)
+    subprocess.run(["git", "-C", "lab", "add", "."], check=True)
+    staged = subprocess.run(
+        ["git", "-C", "lab", "ls-files"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert set(staged) == set(starters("mine"))
+    Path("lab/schemas").unlink()
+    capsys.readouterr()
+    shipped = resources.root() / "schemas"
+    for _ in range(2):  # the second time it is there
+        assert main(["init", "--schemas", "lab"]) == 0
+        assert capsys.readouterr().out == f"lab/schemas → {shipped}\n"
+        assert Path("lab/schemas").readlink() == shipped
+
+
+def test_links_to_schemas_that_are_gone_or_another_s_are_replaced(here):
+    link, other = here / "schemas", here / "other"
+    link.symlink_to(here / "gone")
+    assert project.link_schemas(here) == link
+    other.mkdir()
+    (other / "family.schema.json").write_text("{}")
+    link.unlink()
+    link.symlink_to(other)
+    project.link_schemas(here)
+    assert link.readlink() == resources.root() / "schemas"
+    assert (other / "family.schema.json").read_text() == "{}"
+
+
+def test_what_else_is_named_schemas_stays(here, capsys):
+    Path("mine").mkdir()
+    Path("schemas").symlink_to("mine")
+    assert main(["init", "--schemas"]) == 1
+    assert "schemas is there, and no link to schemas" in capsys.readouterr().err
+    assert Path("schemas").readlink() == Path("mine")
+    assert main(["init", "--schemas", "nowhere"]) == 2
+    assert "cannot link nowhere/schemas" in capsys.readouterr().err
+
+
+def test_where_there_can_be_no_links_the_project_is_written_all_the_same(
+    here, capsys, monkeypatch
+):
+    def refuse(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    assert main(["init"]) == 0
+    assert "cannot link schemas" in capsys.readouterr().err
+    assert set(files(here)) == set(starters("mine"))
+
+
+def test_a_write_that_fails_leaves_nothing(here, monkeypatch):
+    replace = Path.replace
+
+    def fail(path, target):
+        if Path(target).name == "train.sbatch":
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    Path("notes.txt").write_text("mine\n")
+    monkeypatch.setattr(Path, "replace", fail)
+    assert main(["init"]) == 2
+    assert [path.name for path in here.iterdir()] == ["notes.txt"]
+
+
+def test_the_workflow_runs_the_action_that_is_beside_it(here):
+    main(["init"])
+    workflow = yaml.safe_load(Path(".github/workflows/specs.yml").read_text("utf-8"))
+    (job,) = workflow["jobs"].values()
+    checkout, action = job["steps"]
+    assert checkout["with"]["fetch-depth"] == 0
+    assert workflow["permissions"] == {"contents": "read"}
+    copied = Path(action["uses"]) / "action.yml"
+    assert copied.read_bytes() == (resources.root() / "action.yml").read_bytes()
+    assert set(action["with"]) <= set(yaml.safe_load(copied.read_text())["inputs"])
+    assert action["with"]["version"] == __version__
+
+
+def stand_in(folder, program):
+    """A program on the path that says how it was called."""
+    path = folder / "bin" / program
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('#!/bin/sh\necho "${0##*/}" "$@"\n')
+    path.chmod(0o755)
+    return {**os.environ, "PATH": f"{path.parent}:{os.environ['PATH']}"}
+
+
+def called(command, environment):
+    done = subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True
+    )
+    return shlex.split(done.stdout)
+
+
+def experiment_of(words):
+    """The experiment that `xlmgen train …` resolves to, as the command would."""
+    from xlmgen.experiment import resolve
+
+    start = words.index("train")
+    return resolve(words[start + 1], words[start + 2 :])
+
+
+def test_the_scripts_train_with_a_process_for_each_gpu(here):
+    main(["init"])
+    environment = stand_in(here, "torchrun")
+    command = "bash scripts/torchrun.sh 4 experiments/graphs.yaml training.seed=7"
+    words = called(command.split(), environment)
+    assert words[:4] == ["torchrun", "--standalone", "--nproc-per-node=4", "--module"]
+    training = experiment_of(words).training
+    assert (training.devices, training.seed) == (4, 7)
+
+    environment = stand_in(here, "srun") | {
+        "SLURM_NTASKS_PER_NODE": "8",
+        "SLURM_JOB_NUM_NODES": "2",
+    }
+    words = called(["bash", "scripts/train.sbatch"], environment)
+    assert words[:3] == ["srun", "xlmgen", "train"]
+    training = experiment_of(words).training
+    assert (training.devices, training.num_nodes) == (8, 2)

@@ -1,0 +1,76 @@
+"""A project to start with: every file that `xlmgen init` writes, as text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from xlmgen import __version__, resources
+from xlmgen.errors import UserError
+from xlmgen.render import render
+from xlmgen.render.environment import environment
+from xlmgen.render.plan import SPEC, Step
+from xlmgen.spec.diagnostics import errors
+from xlmgen.spec.document import Document
+from xlmgen.spec.family import settle_family
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.validate import validate
+
+NAME = "mine"
+FAMILY = "starters/family.yaml.jinja"
+# Files with a leading dot have none here, where they would be obeyed or left out.
+STEPS = (
+    Step("starters/README.md.jinja", "README.md"),
+    Step("starters/gitignore", ".gitignore"),
+    Step("starters/vscode/settings.json", ".vscode/settings.json"),
+    Step("starters/vscode/extensions.json", ".vscode/extensions.json"),
+    Step("starters/github/specs.yml.jinja", ".github/workflows/specs.yml"),
+    Step("starters/tasks/graphs.yaml", "tasks/graphs.yaml"),
+    Step("starters/experiments/graphs.yaml.jinja", "experiments/graphs.yaml"),
+    Step("starters/scripts/torchrun.sh", "scripts/torchrun.sh"),
+    Step("starters/scripts/train.sbatch", "scripts/train.sbatch"),
+)
+ACTION = "action.yml"
+
+
+def starters(name: str) -> dict[str, str]:
+    """Every file of a new project: relative posix path to text.
+
+    Args:
+        name: of its family.
+
+    Raises:
+        UserError: a family cannot have this name.
+    """
+    check_name(name)
+    files = {step.path: _text(step.template, name) for step in STEPS}
+    files[f".github/actions/xlmgen/{ACTION}"] = _shipped(ACTION)
+    rendered = render(settle_family(_family(name)))
+    files |= {f"families/{name}/{path}": text for path, text in rendered.items()}
+    return files
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that the schema does not let a family have.
+
+    Raises:
+        UserError: it does not.
+    """
+    document = _family(NAME)  # any other text need not be YAML
+    named = replace(document, data={**(document.data or {}), "name": name})
+    for problem in errors(validate(named, "family")):
+        raise UserError(f"--name: {problem.message}", problem.fix)
+
+
+def _family(name: str) -> Document:
+    return load_yaml(f"families/{name}/{SPEC}", _text(FAMILY, name))
+
+
+def _text(template: str, name: str) -> str:
+    if not template.endswith(".jinja"):
+        return _shipped(f"templates/{template}")
+    values = {"name": name, "version": __version__}
+    return environment().get_template(template).render(values)
+
+
+def _shipped(path: str) -> str:
+    return (resources.root() / path).read_text("utf-8")
