@@ -73,11 +73,11 @@ def test_the_steps_that_it_prints_work(here, capfd, monkeypatch, where):
     if not where:
         command = [sys.executable, "-m", *tests, "-q", "-p", "no:cacheprovider"]
         subprocess.run(command, check=True)
-    assert train[1] == "train"
-    short = [f"training.{setting}" for setting in SHORT]
-    assert main([*train[1:], *short, "evaluation.generate=2"]) == 0
-    assert main(check[1:]) == 0  # what a run wrote is no part of the project
-    assert Path("runs/mine-graphs-tiny/metrics.csv").is_file()
+        short = [f"training.{setting}" for setting in SHORT]
+        assert train[1] == "train"
+        assert main([*train[1:], *short, "evaluation.generate=2"]) == 0
+        assert Path("runs/mine-graphs-tiny/metrics.csv").is_file()
+        assert main(check[1:]) == 0  # what a run wrote is no part of the project
 
 
 def test_a_dry_run_lists_what_a_run_writes_and_writes_nothing(here, capsys):
