@@ -58,6 +58,14 @@ def test_there_is_a_hook_that_reads_and_one_that_writes():
     assert HOOKS["xlmgen-fix"]["require_serial"] is True
 
 
+def test_the_documented_hook_is_the_shipped_one():
+    page = (resources.root() / "docs" / "review.md").read_text("utf-8")
+    shown = page.partition("## Before a commit")[2].split("```")[1]
+    (repository,) = yaml.safe_load(shown.removeprefix("yaml"))["repos"]
+    (hook,) = repository["hooks"]
+    assert hook.items() <= HOOKS["xlmgen-check"].items()
+
+
 @pytest.mark.parametrize("name", HOOKS)
 def test_specs_are_matched_and_nothing_else(name):
     hook = HOOKS[name]

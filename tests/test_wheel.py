@@ -84,6 +84,7 @@ def test_the_wheel_holds_what_a_user_needs_and_nothing_else(wheel):
             f"{bundled}/{path.relative_to(ROOT).as_posix()}" for path in tracked(folder)
         }
         assert expected == {n for n in names if n.startswith(f"{bundled}/{folder}/")}
+    assert f"{bundled}/action.yml" in names
     code = {path.relative_to(ROOT).as_posix() for path in tracked("xlmgen")}
     assert code <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -122,6 +123,13 @@ def test_the_command_line_of_an_installed_wheel(installed):
     assert "$schema=../../schemas/family.schema.json\n" in rendered
     assert "no problems" in installed("-m", "xlmgen", "check")
     assert "scout" in installed("-m", "xlmgen", "list")
+
+    installed("-m", "xlmgen", "init", "lab")
+    specs = ("lab/families/mine/family.yaml", "lab/tasks")
+    assert "2 files checked: no problems" in installed("-m", "xlmgen", "check", *specs)
+    schemas = (installed.project / "lab" / "schemas").resolve()
+    assert schemas.is_relative_to(installed.site)
+    assert (schemas / "family.schema.json").is_file()
 
 
 def test_a_built_in_family_trains_from_an_installed_wheel(installed):
