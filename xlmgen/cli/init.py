@@ -19,7 +19,9 @@ def init(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="[DIR]", help="Where to; the current folder by default."
+            metavar="DIR",
+            help="Where to; the current folder by default.",
+            show_default=False,
         ),
     ] = Path(),
     name: Annotated[str, typer.Option(help="The name of its family.")] = NAME,
