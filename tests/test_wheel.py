@@ -116,8 +116,7 @@ def test_the_command_line_of_an_installed_wheel(installed):
     (installed.project / "scout.yaml").write_text(spec, "utf-8")
     assert "no problems" in installed("-m", "xlmgen", "check", "scout.yaml")
     installed("-m", "xlmgen", "schemas")
-    copied = (installed.project / "schemas").rglob("*.json")
-    assert len(list(copied)) == len(list((ROOT / "schemas").rglob("*.json")))
+    assert (installed.project / "schemas" / "experiment.schema.json").is_file()
     installed("-m", "xlmgen", "new", "scout.yaml")
     rendered = (installed.project / "families/scout/family.yaml").read_text("utf-8")
     assert "$schema=../../schemas/family.schema.json\n" in rendered
@@ -127,9 +126,11 @@ def test_the_command_line_of_an_installed_wheel(installed):
     installed("-m", "xlmgen", "init", "lab")
     specs = ("lab/families/mine/family.yaml", "lab/tasks")
     assert "2 files checked: no problems" in installed("-m", "xlmgen", "check", *specs)
-    schemas = (installed.project / "lab" / "schemas").resolve()
-    assert schemas.is_relative_to(installed.site)
-    assert (schemas / "family.schema.json").is_file()
+    schema = installed.project / "lab" / "schemas" / "family.schema.json"
+    assert (
+        schema.read_bytes()
+        == (installed.project / "schemas" / "family.schema.json").read_bytes()
+    )
 
 
 def test_a_built_in_family_trains_from_an_installed_wheel(installed):

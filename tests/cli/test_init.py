@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xlmgen import __version__, project, resources
+from xlmgen import __version__, resources
 from xlmgen.cli import main
 from xlmgen.render import render
 from xlmgen.render.starters import starters
@@ -31,7 +31,7 @@ def files(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and "schemas" not in path.relative_to(folder).parts
+        if path.is_file()
     }
 
 
@@ -51,8 +51,8 @@ def test_it_writes_the_starters_and_a_render_that_is_its_spec_s(here, capsys):
     rendered = render(read_family(folder / "family.yaml"))
     assert files(folder) == {path: text.encode() for path, text in rendered.items()}
     out = capsys.readouterr().out
-    assert set(listed(out)) == {*starters("ours"), "schemas"}
-    assert "30 of 30 files written to lab" in out
+    assert set(listed(out)) == set(starters("ours"))
+    assert "32 of 32 files written to lab" in out
     assert not [path for path in here.iterdir() if path.name != "lab"]
 
 
@@ -87,7 +87,7 @@ def test_a_dry_run_lists_what_a_run_writes_and_writes_nothing(here, capsys):
     assert main(["init", "lab"]) == 0
     written = capsys.readouterr().out
     assert listed(promised) == listed(written)
-    assert "30 of 30 files would be written to lab" in promised
+    assert "32 of 32 files would be written to lab" in promised
 
 
 @pytest.mark.parametrize("option", [[], ["--dry-run"]])
@@ -96,12 +96,17 @@ def test_every_file_that_is_there_is_named_and_none_is_written(here, capsys, opt
     Path("tasks/graphs.yaml").write_text("mine\n")
     Path("README.md").write_text(starters("mine")["README.md"])  # even the same text
     Path("schemas").mkdir()
+    Path("schemas/task.schema.json").write_text("{}")
     before = sorted(here.rglob("*"))
     assert main(["init", *option]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: nothing was written, because this exists: ")
     named = error.partition("exists: ")[2].partition(";")[0].split(", ")
-    assert sorted(named) == ["README.md", "schemas", "tasks/graphs.yaml"]
+    assert sorted(named) == [
+        "README.md",
+        "schemas/task.schema.json",
+        "tasks/graphs.yaml",
+    ]
     assert sorted(here.rglob("*")) == before
     assert Path("tasks/graphs.yaml").read_text() == "mine\n"
 
@@ -177,7 +182,7 @@ def test_the_editor_s_settings_map_every_spec_to_its_schema(here):
     assert json.loads(Path(".vscode/extensions.json").read_text("utf-8"))
 
 
-def test_the_link_is_not_committed_and_a_clone_makes_its_own(here, capsys):
+def test_all_of_it_is_committed_and_its_schemas_are_current(capsys, monkeypatch):
     main(["init", "lab"])
     subprocess.run(["git", "init", "-q", "lab"], check=True)
     subprocess.run(["git", "-C", "lab", "add", "."], check=True)
@@ -185,48 +190,10 @@ def test_the_link_is_not_committed_and_a_clone_makes_its_own(here, capsys):
         ["git", "-C", "lab", "ls-files"], check=True, capture_output=True, text=True
     ).stdout.split()
     assert set(staged) == set(starters("mine"))
-    Path("lab/schemas").unlink()
+    monkeypatch.chdir("lab")
     capsys.readouterr()
-    shipped = resources.root() / "schemas"
-    for _ in range(2):  # the second time it is there
-        assert main(["init", "--schemas", "lab"]) == 0
-        assert capsys.readouterr().out == f"lab/schemas → {shipped}\n"
-        assert Path("lab/schemas").readlink() == shipped
-
-
-def test_links_to_schemas_that_are_gone_or_another_s_are_replaced(here):
-    link, other = here / "schemas", here / "other"
-    link.symlink_to(here / "gone")
-    assert project.link_schemas(here) == link
-    other.mkdir()
-    (other / "family.schema.json").write_text("{}")
-    link.unlink()
-    link.symlink_to(other)
-    project.link_schemas(here)
-    assert link.readlink() == resources.root() / "schemas"
-    assert (other / "family.schema.json").read_text() == "{}"
-
-
-def test_what_else_is_named_schemas_stays(here, capsys):
-    Path("mine").mkdir()
-    Path("schemas").symlink_to("mine")
-    assert main(["init", "--schemas"]) == 1
-    assert "schemas is there, and no link to schemas" in capsys.readouterr().err
-    assert Path("schemas").readlink() == Path("mine")
-    assert main(["init", "--schemas", "nowhere"]) == 2
-    assert "cannot link nowhere/schemas" in capsys.readouterr().err
-
-
-def test_where_there_can_be_no_links_the_project_is_written_all_the_same(
-    here, capsys, monkeypatch
-):
-    def refuse(*_, **__):
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(Path, "symlink_to", refuse)
-    assert main(["init"]) == 0
-    assert "cannot link schemas" in capsys.readouterr().err
-    assert set(files(here)) == set(starters("mine"))
+    assert main(["schemas"]) == 0
+    assert capsys.readouterr().out == "0 of 3 files changed in schemas\n"
 
 
 def test_a_write_that_fails_leaves_nothing(here, monkeypatch):

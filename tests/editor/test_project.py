@@ -1,5 +1,6 @@
 """Editors in a user's own project, which has its own copies of the schemas."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,21 @@ def test_a_mistake_is_marked_in_a_project(project, editor):
     line = text.splitlines().index("loss: {kind: masked, wieght: schedule}") + 1
     uri = editor.open(project / "mine.yaml", text)
     assert [place for place, _ in editor.diagnostics(uri)] == [line]
+
+
+def test_an_editor_knows_the_project_s_own_kinds(tmp_path, monkeypatch, editor):
+    project = tmp_path / "own-kind"
+    shutil.copytree(ROOT / "examples" / "own-kind", project)
+    monkeypatch.chdir(project)
+    assert main(["schemas"]) == 0
+    assert main(["check", "--fix", "comb.yaml"]) == 0
+    text = Path("comb.yaml").read_text("utf-8")
+    assert editor.diagnostics(editor.open(project / "comb.yaml", text)) == []
+    lines = text.splitlines()
+    (line,) = (i for i, line in enumerate(lines) if "kind: spaced" in line)
+    wrong = text.replace("kind: spaced", "kind: spaced, stesp: 8")
+    uri = editor.open(project / "wrong.yaml", wrong)
+    assert [place for place, _ in editor.diagnostics(uri)] == [line + 1]
 
 
 def test_without_the_schemas_an_editor_says_that_it_has_none(project, editor):

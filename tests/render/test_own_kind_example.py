@@ -13,7 +13,6 @@ import pytest
 from xlmgen.cli import main
 from xlmgen.render import render
 from xlmgen.render.context import context, decisions
-from xlmgen.spec.editor import main as write_editor_schema
 from xlmgen.spec.family import family_spec, read_family
 from xlmgen.spec.keywords import validator
 from xlmgen.spec.load import load_yaml
@@ -123,13 +122,14 @@ def test_a_suite_of_the_projects_own_is_inherited(project):
     assert "(PredictorTests, UnmaskingTests, SpacedTests)" in test
 
 
-def test_editors_are_given_a_schema_that_knows_the_kind(project, capsys):
-    assert write_editor_schema([]) == 0
-    assert write_editor_schema([str(project / "schemas")]) == 0  # again
+def test_editors_are_given_a_schema_that_knows_the_kind(project, monkeypatch):
+    (project / "deeper").mkdir()
+    monkeypatch.chdir(project / "deeper")
+    assert main(["schemas"]) == 0
+    monkeypatch.chdir(project)
     schema = json.loads(Path("schemas/family.schema.json").read_text("utf-8"))
     data = load_yaml("comb.yaml").data
     assert validator(schema).is_valid(data)
-    assert "$ref" not in json.dumps(schema)
     data["predictor"]["stesp"] = 8
     assert not validator(schema).is_valid(data)
     assert main(["check", "comb.yaml", "--fix"]) == 0
@@ -137,11 +137,9 @@ def test_editors_are_given_a_schema_that_knows_the_kind(project, capsys):
     assert first == "# yaml-language-server: $schema=schemas/family.schema.json"
 
 
-def test_the_editor_s_schema_replaces_nothing(project, tmp_path, capsys):
-    path = project / "schemas" / "family.schema.json"
-    path.write_text("mine")
-    assert write_editor_schema([]) == 2
-    assert "written by something else" in capsys.readouterr().err
-    assert path.read_text() == "mine"
-    assert write_editor_schema([str(tmp_path)]) == 2
-    assert "there is no folder schemas/kinds" in capsys.readouterr().err
+def test_editors_are_given_no_schema_of_a_broken_kind(project, capsys):
+    kind = project / "schemas" / "kinds" / "predictor" / "spaced.schema.json"
+    kind.write_text("{")
+    assert main(["schemas"]) == 1
+    assert "XG401" in capsys.readouterr().err
+    assert not (project / "schemas" / "family.schema.json").exists()

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from xlmgen import project
-from xlmgen.cli import report
 from xlmgen.cli.new import show_files
-from xlmgen.errors import UserError
+from xlmgen.render.changes import changes
 from xlmgen.render.starters import NAME, starters
 
 
@@ -28,39 +27,23 @@ def init(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be written.")
     ] = False,
-    schemas: Annotated[
-        bool,
-        typer.Option(
-            "--schemas",
-            help="Only link ./schemas to those of this xlmgen, for the editor; a clone "
-            "of a project has no such link.",
-        ),
-    ] = False,
 ) -> int:
     """Write a project: a family and its render, a task, an experiment.
 
-    With them come a workflow that checks and reviews pull requests, settings with which
-    an editor knows the schemas, and scripts for several GPUs and for Slurm. Nothing is
-    ever overwritten: where any of the files exists, none is written.
+    With them come a workflow that checks and reviews pull requests, schemas and
+    settings for editors, and scripts for several GPUs and for Slurm. Nothing is ever
+    overwritten: where any of the files exists, none is written.
 
     Example: xlmgen init my_project --name my_family
     """
-    if schemas:
-        link = project.link_schemas(folder)
-        print(f"{link} → {link.readlink()}")
-        return 0
     files = starters(name)
     if dry_run:
-        planned = project.planned(folder, files)
+        planned = changes(folder, files)
         show_files(folder, planned, "would be written to")
         project.refuse(folder, planned)
         return 0
     planned = project.create(folder, files)
     show_files(folder, planned, "written to")
-    try:
-        project.link_schemas(folder)
-    except UserError as error:
-        report.print_error(error)
     print("\nnext:")
     if folder.resolve() != Path.cwd():
         print(f"  cd {shlex.quote(str(folder))}")

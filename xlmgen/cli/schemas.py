@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 
 def schemas() -> int:
-    """Copy the JSON Schemas to ./schemas, where editors follow them.
+    """Write the JSON Schemas to ./schemas, where editors follow them.
 
     The experiments of a family rendered to ./families name them by a relative path, and
-    `xlmgen check --fix` adds the line that does so to files without one. Run it again
-    after an upgrade of xlmgen. A file that is no such copy is never overwritten.
+    `xlmgen check --fix` adds the line that does so to files without one. In a project
+    with kinds of its own they are written at its top, and know those kinds. Run it
+    again after an upgrade of xlmgen or a change of such a kind. A file that it did not
+    write is never overwritten.
 
     Example: xlmgen schemas
     """
-    from xlmgen.spec.modeline import FOLDER
-    from xlmgen.spec.schema_copies import copies, write_copies
+    from xlmgen.spec.editor import schema_texts, write_schemas
+    from xlmgen.spec.project import project_of
 
-    changed = write_copies(Path(FOLDER))
-    print(f"{len(changed)} of {len(copies())} files changed in {FOLDER}")
+    folder, changed = write_schemas(project_of("."))
+    print(f"{len(changed)} of {len(schema_texts())} files changed in {folder}")
     return 0

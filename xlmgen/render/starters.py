@@ -11,8 +11,11 @@ from xlmgen.render.environment import environment
 from xlmgen.render.plan import SPEC, Step
 from xlmgen.spec.diagnostics import errors
 from xlmgen.spec.document import Document
+from xlmgen.spec.editor import schema_texts
 from xlmgen.spec.family import settle_family
 from xlmgen.spec.load import load_yaml
+from xlmgen.spec.modeline import FOLDER
+from xlmgen.spec.project import BUILT_IN
 from xlmgen.spec.validate import validate
 
 NAME = "mine"
@@ -44,6 +47,7 @@ def starters(name: str) -> dict[str, str]:
     check_name(name)
     files = {step.path: _text(step.template, name) for step in STEPS}
     files[f".github/actions/xlmgen/{ACTION}"] = _shipped(ACTION)
+    files |= {f"{FOLDER}/{file}": text for file, text in schema_texts().items()}
     rendered = render(settle_family(_family(name)))
     files |= {f"families/{name}/{path}": text for path, text in rendered.items()}
     return files
@@ -69,7 +73,7 @@ def _text(template: str, name: str) -> str:
     if not template.endswith(".jinja"):
         return _shipped(f"templates/{template}")
     values = {"name": name, "version": __version__}
-    return environment().get_template(template).render(values)
+    return environment(BUILT_IN.templates).get_template(template).render(values)
 
 
 def _shipped(path: str) -> str:

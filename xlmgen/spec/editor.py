@@ -1,56 +1,69 @@
-"""The schema of a project's families for its editors, own kinds among the rest.
+"""The schemas that a project's editors follow: one file for each kind of YAML file.
 
-`python -m xlmgen.spec.editor` writes `schemas/family.schema.json` in the project of the
-current folder: one file that refers to no other. `xlmgen check --fix` then adds the
-line by which an editor finds it. xlmgen itself does not read it.
+None of them refers to another, and that of families knows the project's own kinds.
+xlmgen itself does not read them.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from xlmgen.errors import UserError
 from xlmgen.files import write_text
 from xlmgen.spec import own_kinds
 from xlmgen.spec.diagnostics import SpecError
-from xlmgen.spec.project import Project, project_of
-from xlmgen.spec.schemas import DRAFT, SUFFIX, index_text
+from xlmgen.spec.modeline import FOLDER
+from xlmgen.spec.project import BUILT_IN, Project
+from xlmgen.spec.schemas import DRAFT, FILES, SUFFIX, index_text
 
-WRITTEN = "Written by `python -m xlmgen.spec.editor`; do not edit."
+NOTE = "Written by `xlmgen schemas`; do not edit."
 
 
-def write_schema(project: Project) -> Path:
-    """Write the schema of a project's families, and say where.
+def schema_texts(project: Project = BUILT_IN) -> dict[str, str]:
+    """The text of every schema, by its file name in `schemas/`."""
+    head = {"$schema": DRAFT, "$comment": NOTE}
+    return {
+        f"{file}{SUFFIX}": index_text({**head, **project.schemas.schema(file)})
+        for file in FILES
+    }
+
+
+def write_schemas(project: Project) -> tuple[Path, list[str]]:
+    """Bring the schemas of a project up to date.
+
+    Returns:
+        Their folder, at the top of the project or in the current folder where that has
+        no kinds of its own, and the names of the files that changed.
 
     Raises:
         SpecError: the project's own kinds have problems.
-        UserError: there are no own kinds, or a file is there that this did not write.
+        UserError: a file that this did not write stands in the way, or none can be
+            written.
     """
-    if project.root is None:
-        raise UserError(
-            "there is no folder schemas/kinds or templates/family here or above",
-            "go to the project, or name its folder",
-        )
     if broken := own_kinds.problems(project):
         raise SpecError(broken)
-    path = project.root / "schemas" / f"family{SUFFIX}"
-    if path.exists() and WRITTEN not in path.read_text("utf-8", errors="replace"):
-        fix = "move it away; it is not needed beside the one that would be written"
-        raise UserError(f"{path} was written by something else", fix)
-    schema = {"$schema": DRAFT, "$comment": WRITTEN, **project.schemas.schema("family")}
-    write_text(path, index_text(schema))
-    return path
-
-
-def main(arguments: list[str]) -> int:
+    folder = (project.root or Path()) / FOLDER
+    wanted = schema_texts(project)
     try:
-        print(write_schema(project_of(arguments[0] if arguments else ".")))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+        changed = [name for name in wanted if _old(folder / name) != wanted[name]]
+        for name in changed:
+            write_text(folder / name, wanted[name])
+    except OSError as error:
+        raise UserError(
+            f"cannot write the schemas to {folder}: {error.strerror or error}",
+            "see to it that the folder can be read and written",
+        ) from error
+    return folder, changed
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _old(path: Path) -> str | None:
+    """What this wrote there before; None where there is nothing."""
+    if not path.exists():
+        return None
+    text = path.read_text("utf-8", errors="replace")
+    if NOTE not in text:
+        raise UserError(
+            f"{path} was not written by `xlmgen schemas`",
+            "move it away; nothing was written",
+        )
+    return text
