@@ -69,6 +69,16 @@ def changes(item):
     return {".".join(map(str, c.path)): (c.old, c.new) for c in item.changes}
 
 
+def test_schemas_for_editors_are_not_what_a_commit_is_checked_by(repository, capsys):
+    assert main(["schemas"]) == 0
+    git("add", ".")
+    git("commit", "-qm", "schemas")
+    edit("dropout: 0.1", "dropout: 0.2")
+    capsys.readouterr()
+    assert main(["review", "--against", "main"]) == 0
+    assert "model.dropout: 0.1 → 0.2" in capsys.readouterr().out
+
+
 def test_nothing_differs_from_itself(repository, capsys):
     assert main(["review", "--against", "main"]) == 0
     assert capsys.readouterr().out == "nothing differs from main\n"

@@ -24,7 +24,7 @@ from xlmgen.spec.document import Document
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.project import BUILT_IN, Project, project_of
-from xlmgen.spec.schemas import FILES, SUFFIX, Schemas, built_in
+from xlmgen.spec.schemas import BLOCKS, FILES, SUFFIX, Schemas, built_in
 from xlmgen.spec.validate import file_kind, validate
 
 LAYERS = "xlmgen/nn"
@@ -98,9 +98,13 @@ class Before:
 
     @cached_property
     def _is_ours(self) -> bool:
-        """Whether the repository is that of xlmgen, with all schemas."""
-        wanted = (self.scratch / "schemas" / f"{file}{SUFFIX}" for file in FILES)
-        return all(path.is_file() for path in wanted)
+        """Whether the repository is that of xlmgen, with the schemas of all blocks.
+
+        A project has those of its kinds, and of its files for editors.
+        """
+        wanted = (*FILES, *(f"kinds/{block}" for block in BLOCKS))
+        schemas = self.scratch / "schemas"
+        return all((schemas / f"{name}{SUFFIX}").is_file() for name in wanted)
 
     def _project(self, path: str) -> Project:
         found = project_of(self.scratch / path, self.scratch)
