@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xlmgen.errors import UserError
+from xlmgen.files import real_path
 from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.transaction import Edit, commit, exclusive
 
@@ -20,7 +21,7 @@ def create(folder: Path, files: Mapping[str, str]) -> list[Change]:
     Raises:
         UserError: some of them are there already, or the folder cannot be written.
     """
-    if not folder.resolve().name:
+    if not real_path(folder).name:
         raise UserError(f"{folder} cannot be a project", "name another folder")
     with exclusive(folder):
         found = changes(folder, files)

@@ -10,6 +10,7 @@ import typer
 
 from xlmgen import project
 from xlmgen.cli.new import show_files
+from xlmgen.files import real_path
 from xlmgen.render.changes import changes
 from xlmgen.render.starters import NAME, starters
 
@@ -45,7 +46,7 @@ def init(
     planned = project.create(folder, files)
     show_files(folder, planned, "written to")
     print("\nnext:")
-    if folder.resolve() != Path.cwd():
+    if real_path(folder) != Path.cwd():
         print(f"  cd {shlex.quote(str(folder))}")
     print("  xlmgen check --strict .")
     print("  pytest")

@@ -13,6 +13,7 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
+from xlmgen.files import real_path
 from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.drift import unified
@@ -69,7 +70,7 @@ def new(
     family = read_family(file)
     folder = (out or home(file)) / family.name
     require_kinds(family, folder)
-    if file.resolve() != (folder / SPEC).resolve():
+    if real_path(file) != real_path(folder / SPEC):
         source = modeline.at(family.source, folder / SPEC, "family")
         family = replace(family, source=source)
     rendered = render(family)

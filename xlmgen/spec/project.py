@@ -15,6 +15,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from xlmgen import resources
+from xlmgen.files import real_path
 from xlmgen.spec.schemas import BLOCKS, SUFFIX, Schemas, built_in
 
 KINDS = Path("schemas", "kinds")
@@ -100,7 +101,7 @@ def project_of(file: str | os.PathLike[str], top: Path | None = None) -> Project
         file: need not be there.
         top: look no farther up than this folder.
     """
-    start = Path(file).resolve()
+    start = real_path(Path(file))
     for folder in (start, *start.parents):
         if folder == resources.root():
             break
