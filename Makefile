@@ -4,8 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SERVER := .node/.installed
-# Two workers where there are two cores; each test runs on one thread.
+# Two workers where there are two cores; each test runs on one thread. The slow tests
+# stand together, so that a worker without tests takes some from the other.
 WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test fast lint regen editors clean
 
@@ -19,10 +21,10 @@ demo: $(INSTALLED)  ## render a family, train it, look at what it generates
 	@bash examples/demo.sh
 
 test: $(INSTALLED)  ## every test, the slow ones too
-	$(BIN)/pytest -n $(WORKERS)
+	$(PYTEST)
 
 fast: $(INSTALLED)  ## without the slow tests
-	$(BIN)/pytest -n $(WORKERS) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(INSTALLED)  ## formatting, lint, types, and that every render is what its YAML says
 	$(BIN)/ruff format --check .
