@@ -129,11 +129,11 @@ def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
 def _shadows(root: Path) -> Iterator[Diagnostic]:
     """Files with the place of one of ours and another text.
 
-    The same text is a copy, such as a project keeps for its editors.
+    The same text is a copy, such as a project keeps of all our schemas.
     """
     for path in own_files(root):
         ours = resources.root() / path.relative_to(root)
-        index = path.parent == root / KINDS  # written from a listing, for editors
+        index = path.parent == root / KINDS  # written from a listing
         if ours.is_file() and not index and _text(path) != _text(ours):
             what = "schema" if path.suffix == ".json" else "template"
             message = f"xlmgen has a {what} of this name: {ours}"
