@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from xlmgen.nn import (
     Attention,
+    Dropout,
     FeedForward,
     KeyValueCache,
+    Linear,
     Rotary,
     block_diffusion_mask,
     initialise,
@@ -31,7 +33,7 @@ class Block(nn.Module):
         self.attention = Attention(d_model, heads, kv_heads, causal=False)
         self.feedforward_norm = nn.LayerNorm(d_model, bias=False)
         self.feedforward = FeedForward(d_model, ffn, activation="gelu")
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -80,8 +82,8 @@ class Bd3lmModel(nn.Module):
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(d_model, bias=False)
-        self.head = nn.Linear(d_model, vocab_size, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.head = Linear(d_model, vocab_size, bias=False)
+        self.dropout = Dropout(dropout)
         initialise(self, layers)
 
     def forward(

@@ -8,6 +8,8 @@ Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabu
 from torch import Tensor, nn
 
 from xlmgen.nn import (
+    Dropout,
+    Linear,
     Qwen2Attention,
     Qwen2MLP,
     Rotary,
@@ -31,7 +33,7 @@ class DecoderLayer(nn.Module):
         self.self_attn = Qwen2Attention(d_model, heads, kv_heads, causal=False)
         self.post_attention_layernorm = nn.RMSNorm(d_model, eps=NORM_EPS)
         self.mlp = Qwen2MLP(d_model, ffn)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -65,7 +67,7 @@ class Decoder(nn.Module):
             DecoderLayer(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.RMSNorm(d_model, eps=NORM_EPS)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         """The normalised stream behind the last layer, (B, L, D)."""
@@ -104,7 +106,7 @@ class DreamModel(nn.Module):
         super().__init__()
         kv_heads = kv_heads or heads
         self.model = Decoder(vocab_size, d_model, layers, heads, kv_heads, ffn, dropout)
-        self.lm_head = nn.Linear(d_model, vocab_size, bias=False)
+        self.lm_head = Linear(d_model, vocab_size, bias=False)
         initialise(self, layers)
 
     def forward(

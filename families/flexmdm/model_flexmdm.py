@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from xlmgen.nn import (
     Attention,
+    Dropout,
     FeedForward,
+    Linear,
     Modulation,
     Rotary,
     TimeEmbedding,
@@ -35,7 +37,7 @@ class Block(nn.Module):
         self.feedforward_norm = nn.LayerNorm(d_model, elementwise_affine=False)
         self.feedforward = FeedForward(d_model, ffn, activation="gelu")
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=6)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -86,9 +88,9 @@ class FlexmdmModel(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model, elementwise_affine=False)
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=2)
-        self.head = nn.Linear(d_model, vocab_size, bias=False)
+        self.head = Linear(d_model, vocab_size, bias=False)
         self.gap = nn.Linear(d_model, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         initialise(self, layers)
 
     def forward(

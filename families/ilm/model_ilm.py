@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from xlmgen.nn import (
     Attention,
+    Dropout,
     FeedForward,
+    Linear,
     Rotary,
     initialise,
     key_mask,
@@ -28,7 +30,7 @@ class Block(nn.Module):
         self.attention = Attention(d_model, heads, kv_heads, causal=False)
         self.feedforward_norm = nn.LayerNorm(d_model, bias=False)
         self.feedforward = FeedForward(d_model, ffn, activation="gelu")
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -74,9 +76,9 @@ class IlmModel(nn.Module):
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(d_model, bias=False)
-        self.head = nn.Linear(d_model, vocab_size, bias=False)
+        self.head = Linear(d_model, vocab_size, bias=False)
         self.stop = nn.Linear(d_model, 2)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         initialise(self, layers)
 
     def forward(

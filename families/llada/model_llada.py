@@ -7,7 +7,16 @@ Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabu
 
 from torch import Tensor, nn
 
-from xlmgen.nn import Attention, Rotary, SwiGLU, initialise, key_mask, token_positions
+from xlmgen.nn import (
+    Attention,
+    Dropout,
+    Linear,
+    Rotary,
+    SwiGLU,
+    initialise,
+    key_mask,
+    token_positions,
+)
 
 
 class Block(nn.Module):
@@ -21,7 +30,7 @@ class Block(nn.Module):
         self.attention = Attention(d_model, heads, kv_heads, causal=False)
         self.feedforward_norm = nn.RMSNorm(d_model)
         self.feedforward = SwiGLU(d_model, ffn)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -67,8 +76,8 @@ class LladaModel(nn.Module):
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.RMSNorm(d_model)
-        self.head = nn.Linear(d_model, vocab_size, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.head = Linear(d_model, vocab_size, bias=False)
+        self.dropout = Dropout(dropout)
         initialise(self, layers)
 
     def forward(

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from xlmgen.nn import (
     Attention,
+    Dropout,
     FeedForward,
+    Linear,
     Modulation,
     Rotary,
     TimeEmbedding,
@@ -34,7 +36,7 @@ class Block(nn.Module):
         self.feedforward_norm = nn.LayerNorm(d_model, elementwise_affine=False)
         self.feedforward = FeedForward(d_model, ffn, activation="gelu")
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=6)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -85,8 +87,8 @@ class MdlmModel(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model, elementwise_affine=False)
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=2)
-        self.head = nn.Linear(d_model, vocab_size, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.head = Linear(d_model, vocab_size, bias=False)
+        self.dropout = Dropout(dropout)
         initialise(self, layers)
 
     def forward(

@@ -3,8 +3,10 @@
 from xlmgen.nn.attention import Attention, causal_mask, key_mask
 from xlmgen.nn.blocks import block_diffusion_mask
 from xlmgen.nn.cache import KeyValueCache
+from xlmgen.nn.dropout import Dropout
 from xlmgen.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.nn.initialise import initialise
+from xlmgen.nn.linear import Linear
 from xlmgen.nn.qwen2 import Qwen2Attention, Qwen2MLP
 from xlmgen.nn.rotary import Rotary, token_positions
 from xlmgen.nn.segments import segment_logsumexp, segment_sum
@@ -13,8 +15,10 @@ from xlmgen.nn.time import Modulation, TimeEmbedding, modulate
 
 __all__ = [
     "Attention",
+    "Dropout",
     "FeedForward",
     "KeyValueCache",
+    "Linear",
     "Modulation",
     "Qwen2Attention",
     "Qwen2MLP",

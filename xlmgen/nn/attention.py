@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.nn.cache import KeyValueCache
+from xlmgen.nn.linear import Linear
 from xlmgen.nn.rotary import rotate
 
 
@@ -102,10 +103,8 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.kv_heads, self.causal = heads, kv_heads, causal
         self.head_dim = d_model // heads
-        self.qkv = nn.Linear(
-            d_model, (heads + 2 * kv_heads) * self.head_dim, bias=False
-        )
-        self.out = nn.Linear(d_model, d_model, bias=False)
+        self.qkv = Linear(d_model, (heads + 2 * kv_heads) * self.head_dim, bias=False)
+        self.out = Linear(d_model, d_model, bias=False)
 
     def forward(
         self,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xlmgen.nn.linear import Linear
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "relu": F.relu,
@@ -24,8 +26,8 @@ class FeedForward(nn.Module):
         super().__init__()
         hidden = hidden or 4 * d_model
         self.activation = ACTIVATIONS[activation]
-        self.up = nn.Linear(d_model, hidden, bias=False)
-        self.out = nn.Linear(hidden, d_model, bias=False)
+        self.up = Linear(d_model, hidden, bias=False)
+        self.out = Linear(hidden, d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(self.activation(self.up(x)))
@@ -49,8 +51,8 @@ class SwiGLU(nn.Module):
     def __init__(self, d_model: int, hidden: int | None = None) -> None:
         super().__init__()
         hidden = hidden or gated_width(d_model)
-        self.gate_up = nn.Linear(d_model, 2 * hidden, bias=False)
-        self.out = nn.Linear(hidden, d_model, bias=False)
+        self.gate_up = Linear(d_model, 2 * hidden, bias=False)
+        self.out = Linear(hidden, d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, dim=-1)

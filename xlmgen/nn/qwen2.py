@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from xlmgen.nn.attention import attend
 from xlmgen.nn.cache import KeyValueCache
 from xlmgen.nn.feedforward import gated_width
+from xlmgen.nn.linear import Linear
 
 
 class Qwen2Attention(nn.Module):
@@ -27,10 +28,10 @@ class Qwen2Attention(nn.Module):
         super().__init__()
         self.kv_heads, self.causal = kv_heads, causal
         self.head_dim = d_model // heads
-        self.q_proj = nn.Linear(d_model, d_model)
-        self.k_proj = nn.Linear(d_model, kv_heads * self.head_dim)
-        self.v_proj = nn.Linear(d_model, kv_heads * self.head_dim)
-        self.o_proj = nn.Linear(d_model, d_model, bias=False)
+        self.q_proj = Linear(d_model, d_model)
+        self.k_proj = Linear(d_model, kv_heads * self.head_dim)
+        self.v_proj = Linear(d_model, kv_heads * self.head_dim)
+        self.o_proj = Linear(d_model, d_model, bias=False)
 
     @property
     def out(self) -> nn.Linear:
@@ -68,9 +69,9 @@ class Qwen2MLP(nn.Module):
     def __init__(self, d_model: int, hidden: int | None = None) -> None:
         super().__init__()
         hidden = hidden or gated_width(d_model)
-        self.gate_proj = nn.Linear(d_model, hidden, bias=False)
-        self.up_proj = nn.Linear(d_model, hidden, bias=False)
-        self.down_proj = nn.Linear(hidden, d_model, bias=False)
+        self.gate_proj = Linear(d_model, hidden, bias=False)
+        self.up_proj = Linear(d_model, hidden, bias=False)
+        self.down_proj = Linear(hidden, d_model, bias=False)
 
     @property
     def out(self) -> nn.Linear:

@@ -1,0 +1,38 @@
+"""What this machine can do at most: multiply matrices and move memory."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.speed.shapes import Shape
+
+REPEATS = 7
+COPIED = 64 * 2**20
+"""Bytes of the copy: more than a processor's cache holds."""
+
+
+def best(run: Callable[[], object]) -> float:
+    """The least seconds of several runs."""
+    run()
+    times = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def matrix_rate(shape: Shape) -> float:
+    """Operations per second of the widest product of a layer, in float32."""
+    rows, width = shape.batch * shape.length, shape.d_model
+    x, weight = torch.randn(rows, width), torch.randn(4 * width, width)
+    seconds = best(lambda: torch.nn.functional.linear(x, weight))
+    return 2 * rows * width * 4 * width / seconds
+
+
+def copy_rate() -> float:
+    """Bytes per second of a copy, read and written bytes counted."""
+    source = torch.zeros(COPIED, dtype=torch.uint8)
+    target = torch.empty_like(source)
+    return 2 * COPIED / best(lambda: target.copy_(source))

@@ -1,0 +1,122 @@
+"""One side of the comparison in a process of its own: runs a cell when it is told to.
+
+    python -m benchmarks.speed.worker ours
+
+A line of JSON comes in, `{"family": …, "shape": …, "cell": …}`, and one goes out, with
+the `seconds` that the cell took and what else it has to say. `cell` is `collate`,
+`step`, `generate MODE`, `modes` (which there are) or `peak`: two training steps, and
+the most memory that this process ever had, for which it should be a new one.
+"""
+
+import importlib
+import json
+import resource
+import sys
+import time
+import warnings
+from functools import cache
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.speed.shapes import SHAPES
+from benchmarks.speed.side import Side, step
+
+COLLATIONS = 5
+"""Batches of one measurement: a single one is too short for the clock."""
+
+
+@cache
+def built(side: str, family: str, shape: str) -> Side:
+    module = importlib.import_module(f"benchmarks.speed.{side}")
+    result: Side = module.build(family, SHAPES[shape])
+    return result
+
+
+@cache
+def trained(side: str, family: str, shape: str) -> tuple[Side, Any, Any]:
+    """A side with a batch and an optimiser that has its state."""
+    parts = built(side, family, shape)
+    batch = parts.collate(parts.examples(SHAPES[shape].batch))
+    optimizer = torch.optim.AdamW(parts.groups, lr=1e-4, fused=True)
+    return parts, batch, optimizer
+
+
+@cache
+def operations(side: str, family: str, shape: str) -> int:
+    """Floating-point operations of the products in a training step."""
+    parts, batch, optimizer = trained(side, family, shape)
+    with FlopCounterMode(display=False) as counter:
+        step(parts, batch, optimizer)
+    return counter.get_total_flops()
+
+
+class Clock:
+    """Seconds of a block: as they pass, and of the processor.
+
+    Args:
+        per: how many times the block does the same.
+    """
+
+    def __init__(self, per: int = 1) -> None:
+        self.per = per
+        self.times: dict[str, Any] = {}
+
+    def __enter__(self) -> "Clock":
+        self.begin = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        wall, processor = self.begin
+        self.times = {
+            "seconds": (time.perf_counter() - wall) / self.per,
+            "processor_seconds": (time.process_time() - processor) / self.per,
+        }
+
+
+def run(side: str, family: str, shape: str, cell: str) -> dict[str, Any]:
+    """Run a cell once."""
+    what, _, mode = cell.partition(" ")
+    if what == "modes":
+        return {"modes": list(built(side, family, shape).generators)}
+    if what == "collate":
+        parts = built(side, family, shape)
+        examples = parts.examples(SHAPES[shape].batch)
+        with Clock(per=COLLATIONS) as clock:
+            for _ in range(COLLATIONS):
+                parts.collate(examples)
+        return clock.times
+    if what == "generate":
+        parts = built(side, family, shape)
+        parts.model.eval()
+        with Clock() as clock:
+            made = parts.generators[mode]()
+        parts.model.train()
+        return {**clock.times, "tokens": made.tokens, "passes": made.passes}
+    parts, batch, optimizer = trained(side, family, shape)
+    if what == "peak":
+        for _ in range(2):
+            step(parts, batch, optimizer)
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"gigabytes": kilobytes * 1024 / 1e9}
+    with Clock() as clock:
+        step(parts, batch, optimizer)
+    return {**clock.times, "operations": operations(side, family, shape)}
+
+
+def main() -> None:
+    side = sys.argv[1]
+    warnings.simplefilter("ignore")
+    answers, sys.stdout = sys.stdout, sys.stderr  # the peer prints
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = run(side, **request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
