@@ -5,9 +5,9 @@
 Shapes: B rows, L positions, N scored positions, V vocabulary.
 """
 
-import torch.nn.functional as F
 from torch import nn
 
+from xlmgen.nn import cross_entropy
 from xlmgen.tokens import SpecialTokens
 
 from .types_arlm import ArlmBatch, ArlmLossOutput
@@ -26,7 +26,7 @@ class ArlmLoss:
         targets = batch["target_ids"].flatten()[at]
 
         # 2. −log p(x_i | x_<i), added up over every row.
-        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+        nll = cross_entropy(logits, targets)  # (N,)
         rows, length = batch["input_ids"].shape
         row_nll = nll.new_zeros(rows).index_add(0, at // length, nll)
 

@@ -5,10 +5,9 @@
 Shapes: B rows, L positions, A of them in blocks, N masked positions, V vocabulary.
 """
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 
+from xlmgen.nn import cross_entropy
 from xlmgen.noise import LinearSchedule
 from xlmgen.tokens import SpecialTokens
 
@@ -43,8 +42,7 @@ class Bd3lmLoss:
         targets = batch["clean_ids"][:, -length:].flatten()[at]
 
         # 2. A clean token is never MASK (SUBS: zero masking probability).
-        logits[:, self.tokens.mask] = -torch.inf
-        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
 
         # 3. Weigh every token by its block's time: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"].flatten()[at]) * batch["span"]  # (N,)

@@ -5,10 +5,9 @@
 Shapes: B rows, L positions, N masked positions, V vocabulary.
 """
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 
+from xlmgen.nn import cross_entropy
 from xlmgen.reweighting import context_weight
 from xlmgen.tokens import SpecialTokens
 
@@ -37,8 +36,7 @@ class DreamLoss:
         targets = batch["target_ids"].flatten()[at]
 
         # 2. A clean token is never MASK.
-        logits[:, self.tokens.mask] = -torch.inf
-        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
 
         # 3. Weigh every token by the visible ones around it.
         visible = input_ids != self.tokens.mask

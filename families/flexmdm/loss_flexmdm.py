@@ -6,9 +6,9 @@ Shapes: B rows, L positions, N masked positions, V vocabulary.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from xlmgen.nn import cross_entropy
 from xlmgen.noise import LinearSchedule, Rising
 from xlmgen.tokens import SpecialTokens
 
@@ -41,9 +41,8 @@ class FlexmdmLoss:
         logits, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, V), (B, L)
 
         # 2. Masked tokens; a token is never MASK.
-        logits[:, self.tokens.mask] = -torch.inf
         targets = batch["target_ids"].flatten()[at]
-        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
 
         # 3. Gaps: the divergence of two Poisson rates; 0 · log 0 is 0.
         y = gap.float().clamp(min=torch.finfo(torch.float32).tiny)

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from xlmgen.nn import segment_logsumexp, segment_sum
-from xlmgen.sampling import exclude
+from xlmgen.nn import log_partition_and_scores, segment_logsumexp, segment_sum
 from xlmgen.tokens import SpecialTokens
 
 from .types_ilm import IlmBatch, IlmLossOutput
@@ -39,14 +38,16 @@ class IlmLoss:
         at = batch["slot_at"]  # (S,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
         logits, stop = model(input_ids, attention_mask, at=at)  # (S, V), (B, 2)
-        logits = exclude(logits.float(), self.never)
 
         # 2. −log p(slot, token): one softmax over all slots of a row and all tokens.
         rows, length = input_ids.shape
         row = at // length  # (S,)
-        total = segment_logsumexp(logits.logsumexp(-1), row, rows)  # (B,)
-        slot = batch["target_slot"]  # (D,)
-        nll = total[row[slot]] - logits[slot, batch["target_ids"]]
+        slot, dropped = batch["target_slot"], batch["target_ids"]  # (D,), (D,)
+        log_partition, scores = log_partition_and_scores(
+            logits, slot, dropped, self.never
+        )  # (S,), (D,)
+        total = segment_logsumexp(log_partition, row, rows)  # (B,)
+        nll = total[row[slot]] - scores
 
         # 3. Its mean over the tokens that the row has lost.
         num_dropped = batch["num_dropped"]  # (B,)

@@ -5,10 +5,9 @@
 Shapes: B rows, L positions, N masked positions, V vocabulary.
 """
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 
+from xlmgen.nn import cross_entropy
 from xlmgen.noise import LinearSchedule
 from xlmgen.tokens import SpecialTokens
 
@@ -36,8 +35,7 @@ class LladaLoss:
         targets = batch["target_ids"].flatten()[at]
 
         # 2. A clean token is never MASK (SUBS: zero masking probability).
-        logits[:, self.tokens.mask] = -torch.inf
-        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
 
         # 3. Weigh every row by its time: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"]) * batch["span"]  # (B,)

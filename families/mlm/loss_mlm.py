@@ -5,10 +5,9 @@
 Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 
+from xlmgen.nn import cross_entropy
 from xlmgen.tokens import SpecialTokens
 
 from .types_mlm import MlmBatch, MlmLossOutput
@@ -28,13 +27,12 @@ class MlmLoss:
         targets = batch["target_ids"].flatten()[at]
 
         # 2. A clean token is never MASK.
-        logits[:, self.tokens.mask] = -torch.inf
-        nll = F.cross_entropy(logits.float(), targets, reduction="none")  # (N,)
+        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
 
         # 3. The mean over the selected tokens; none selected is a loss of 0.
         rows, length = input_ids.shape
         row = at // length
         row_nll = nll.new_zeros(rows).index_add(0, row, nll)
-        num_tokens = row.new_zeros(rows).index_add(0, row, torch.ones_like(row))
+        num_tokens = row.new_zeros(rows).index_add(0, row, row.new_ones(row.shape))
         loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
         return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}

@@ -7,6 +7,7 @@ from xlmgen.nn.dropout import Dropout
 from xlmgen.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.nn.initialise import initialise
 from xlmgen.nn.linear import Linear
+from xlmgen.nn.logits import cross_entropy, log_partition_and_scores
 from xlmgen.nn.qwen2 import Qwen2Attention, Qwen2MLP
 from xlmgen.nn.rotary import Rotary, token_positions
 from xlmgen.nn.segments import segment_logsumexp, segment_sum
@@ -27,8 +28,10 @@ __all__ = [
     "TimeEmbedding",
     "block_diffusion_mask",
     "causal_mask",
+    "cross_entropy",
     "initialise",
     "key_mask",
+    "log_partition_and_scores",
     "modulate",
     "previous",
     "segment_logsumexp",
