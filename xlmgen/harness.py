@@ -19,9 +19,13 @@ from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
 from xlmgen.family import Family
 from xlmgen.tokens import SpecialTokens
-from xlmgen.training import rng
+from xlmgen.training import guard, rng
 from xlmgen.training.checkpoint import PREFIX, check_names
-from xlmgen.training.optimizer import build_optimizer, build_schedule
+from xlmgen.training.optimizer import (
+    build_optimizer,
+    build_schedule,
+    set_learning_rate,
+)
 
 VALIDATION_SEED = 20_240_607
 """Seeds whatever a loss draws while it is validated, so that curves compare."""
@@ -34,7 +38,11 @@ class Harness(LightningModule):
         family: the parts to train.
         tokens: the special tokens of the task's tokenizer.
         experiment: size, model overrides and training settings.
+
+    `gradient_norm` is that of the latest step, before it was clipped, on the device.
     """
+
+    gradient_norm: Tensor
 
     def __init__(
         self,
@@ -59,7 +67,7 @@ class Harness(LightningModule):
         return output
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        return self._train(batch)["loss"]
+        return guard.spread(self._train(batch)["loss"])
 
     def begin_validation(self) -> None:
         """Draw from a fixed seed: when validation runs changes nothing in training."""
@@ -98,9 +106,14 @@ class Harness(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm. Lightning would refuse a fused optimiser under autocast."""
-        if gradient_clip_val is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+        """Clip the norm, and let a step that is not finite change nothing.
+
+        Lightning would refuse to clip for a fused optimiser under autocast. With 16-bit
+        numbers its gradient scaler does the skipping.
+        """
+        self.gradient_norm = guard.clip(self.model.parameters(), gradient_clip_val)
+        if self.training_settings.precision != "16-mixed":
+            guard.skip_unless_finite(optimizer, self.gradient_norm)
 
     # Lightning's own loop state says within which hook a checkpoint was saved. Ours are
     # all saved between two optimiser steps, where the number of steps says everything.
@@ -125,6 +138,8 @@ class Harness(LightningModule):
     def on_train_start(self) -> None:
         """Set the random state, after whatever building the loaders has drawn."""
         settings = self.training_settings
+        for optimizer in self.trainer.optimizers:
+            set_learning_rate(optimizer, settings, self.trainer.global_step)
         if self._restored is not None and self.trainer.world_size == 1:
             rng.restore(self._restored)
         else:  # every rank draws its own dropout

@@ -36,6 +36,7 @@ MAY_CHANGE = {"name"} | {
     f"training.{key}"
     for key in (
         "max_steps",
+        "on_nan",
         "log_every",
         "validate_every",
         "checkpoint_every",

@@ -1,19 +1,40 @@
-"""Which parameters decay, and how the learning rate moves."""
+"""Which parameters decay, and what the optimiser is told."""
 
-import math
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from xlmgen import resources
 from xlmgen.experiment import resolve
+from xlmgen.registry import load_family
+from xlmgen.spec.family import read_family
 from xlmgen.training.optimizer import (
     build_optimizer,
     build_schedule,
-    learning_rate_factor,
     parameter_groups,
 )
+
+FAMILIES = sorted(
+    path.parent.name for path in (resources.root() / "families").glob("*/family.yaml")
+)
+DECAYING = {
+    "transformer": (
+        r"blocks\.\d\.attention\.(qkv|out)",
+        r"blocks\.\d\.feedforward\.(up|gate_up|out)",
+        r"(blocks\.\d\.)?modulation",
+        r"time\.network\.\d",
+        "head|stop|gap|length",
+    ),
+    "qwen2": (
+        r"model\.layers\.\d\.self_attn\.[qkvo]_proj",
+        r"model\.layers\.\d\.mlp\.(gate|up|down)_proj",
+        "lm_head",
+    ),
+}
+"""The modules of each model kind whose `weight` decays; no other parameter does."""
 
 
 @pytest.fixture
@@ -46,24 +67,48 @@ def test_norms_biases_and_embeddings_do_not_decay():
     }
 
 
-@pytest.mark.parametrize(
-    ("schedule", "half", "end"),
-    [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)],
-)
-def test_every_schedule_warms_up(settings, schedule, half, end):
-    some = replace(settings, schedule=schedule, warmup_steps=10, max_steps=110)
-    factor = learning_rate_factor(some)
-    assert [factor(step) for step in (0, 4, 9)] == [0.1, 0.5, 1.0]
-    assert factor(10) == 1.0
-    assert factor(60) == pytest.approx(half)
-    assert factor(110) == pytest.approx(end)
-    assert factor(500) == pytest.approx(end)
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_in_every_family_linear_layers_decay_and_nothing_else(name, tied):
+    family = load_family(name)
+    kind = read_family(resources.root() / "families" / name / "family.yaml").model.kind
+    model = family.model(50, **family.sizes["tiny"])
+    head = model.get_parameter("lm_head.weight" if kind == "qwen2" else "head.weight")
+    if tied:
+        embedding = next(m for m in model.modules() if isinstance(m, nn.Embedding))
+        embedding.weight = head
+    named = {id(p): name for name, p in model.named_parameters(remove_duplicate=True)}
+    decay, rest = ([named.pop(id(p)) for p in g["params"]] for g in groups(model))
+    assert not named
+    pattern = re.compile(rf"(?:{'|'.join(DECAYING[kind])})\.weight")
+    assert [n for n in decay if not pattern.fullmatch(n)] == []
+    tied_name = ["embedding.weight", "model.embed_tokens.weight"]
+    assert [n for n in rest if pattern.fullmatch(n) and n not in tied_name] == []
+    assert any(n.endswith(("embedding.weight", "embed_tokens.weight")) for n in rest)
+    assert any(id(p) == id(head) for p in groups(model)[tied]["params"])
 
 
-def test_cosine_is_a_cosine(settings):
-    some = replace(settings, schedule="cosine", warmup_steps=0, max_steps=100)
-    factor = learning_rate_factor(some)
-    assert factor(25) == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
+def groups(model):
+    return parameter_groups(model, 0.1)
+
+
+def test_bare_parameters_do_not_decay():
+    """A table of positions, a time embedding and a gain look like matrices too."""
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.positions = nn.Parameter(torch.zeros(7, 4))
+            self.gain = nn.Parameter(torch.ones(1, 1, 4))
+            self.attention = nn.MultiheadAttention(4, 2)
+            self.bag = nn.EmbeddingBag(5, 4)
+
+    model = Model()
+    decay, _ = groups(model)
+    assert {id(p) for p in decay["params"]} == {
+        id(model.attention.in_proj_weight),
+        id(model.attention.out_proj.weight),
+    }
 
 
 def test_the_optimizer_takes_the_settings(settings):

@@ -21,8 +21,11 @@ class Training:
     weight_decay: float
     betas: tuple[float, float]
     warmup_steps: int
-    schedule: Literal["constant", "cosine", "linear"]
+    schedule: Literal["constant", "cosine", "linear", "wsd", "inverse_sqrt"]
+    min_lr_ratio: float
+    cooldown: float
     gradient_clip: float | None
+    on_nan: Literal["stop", "skip"]
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     seed: int
     log_every: int

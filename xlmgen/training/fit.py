@@ -18,6 +18,7 @@ from xlmgen.harness import Harness
 from xlmgen.run import Run
 from xlmgen.training.checkpoint import load_into
 from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
+from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal, handlers_kept
 from xlmgen.training.recorder import Scorer
 from xlmgen.training.trainer import build_trainer, quiet_lightning
@@ -74,7 +75,8 @@ class Fit:
         """Train until `max_steps`, from the last checkpoint where there is one.
 
         Raises:
-            UserError: the device has too little memory, or an example is wrong.
+            UserError: the device has too little memory, an example is wrong, or losses
+                or gradients are not finite.
             Interrupted: a signal asked to stop; the state has been saved.
         """
         settings = self.run.experiment.training
@@ -100,6 +102,8 @@ class Fit:
                 "training: the device has too little memory",
                 "lower training.batch_size and raise training.accumulate",
             ) from error
+        except NotFinite as error:
+            raise _not_finite(error.steps, self.run) from error
 
 
 def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
@@ -124,6 +128,21 @@ def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
         return score(parts.task, rows, answers.ids)
 
     return scorer
+
+
+def _not_finite(steps: StepRange, run: Run) -> UserError:
+    last = max(checkpoints(run.checkpoints), default=0)
+    kept = (
+        f"the last checkpoint is that of step {last}" if last else "no checkpoint yet"
+    )
+    return UserError(
+        f"training: the loss or its gradient was NaN or infinite in {len(steps.bad)} "
+        f"of the steps {steps.first} to {steps.last}, first in step {steps.bad[0]}, at "
+        f"a learning rate of {steps.learning_rate:.3g}; such a step changes no weight, "
+        f"and {kept}",
+        "lower training.learning_rate or raise training.warmup_steps in a new run "
+        "(--run-dir), or go on past such steps with training.on_nan=skip",
+    )
 
 
 def _announce(run: Run, harness: Harness, step: int, console: Console) -> None:

@@ -27,10 +27,17 @@ class CheckpointKeeper(Callback):
             the trainer's callbacks.
         every: in optimiser steps.
         keep: how many to keep beside the last and the best; None keeps all.
+        always: a step that gets a checkpoint, which is kept.
     """
 
     def __init__(
-        self, folder: Path, recorder: Recorder, *, every: int, keep: int | None
+        self,
+        folder: Path,
+        recorder: Recorder,
+        *,
+        every: int,
+        keep: int | None,
+        always: int | None = None,
     ) -> None:
         super().__init__()
         self.saved_at = 0
@@ -38,6 +45,7 @@ class CheckpointKeeper(Callback):
         self._recorder = recorder
         self._every = every
         self._keep = keep
+        self._always = always
         self._best = math.inf
         self._validation_missing = False
 
@@ -53,7 +61,8 @@ class CheckpointKeeper(Callback):
             return
         step = trainer.global_step
         improved = self._improved(step)
-        if improved or step % self._every == 0 or step == trainer.max_steps:
+        due = step % self._every == 0 or step in (self._always, trainer.max_steps)
+        if improved or due:
             self.save(trainer)
         if improved:
             self._mark_best(trainer)
@@ -65,10 +74,14 @@ class CheckpointKeeper(Callback):
         Args:
             validation_missing: a validation was due at this step and did not end; a
                 run that continues from here begins with it.
+
+        Raises:
+            NotFinite: a step since the last row was not finite, and the run stops.
         """
         step = trainer.global_step
         if step == self.saved_at:
             return
+        self._recorder.check(trainer)
         self._validation_missing = validation_missing
         trainer.save_checkpoint(self._folder / folder_name(step))
         self.saved_at = step
@@ -90,7 +103,7 @@ class CheckpointKeeper(Callback):
         if self._keep is None or not trainer.is_global_zero:
             return
         found = checkpoints(self._folder)
-        kept = {self.saved_at, best_step(self._folder)}
+        kept = {self.saved_at, best_step(self._folder), self._always}
         others = [step for step in found if step not in kept]
         for step in others[: max(0, len(others) - self._keep)]:
             trainer.strategy.remove_checkpoint(found[step])

@@ -1,9 +1,6 @@
-"""AdamW, which parameters decay, and how the learning rate moves."""
+"""AdamW: which parameters decay, and its learning rate by the schedule."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -11,23 +8,35 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from xlmgen.experiment.settings import Training
+from xlmgen.training.schedule import learning_rate_factor
+
+DECAYING = (nn.Linear, nn.Bilinear, nn.Conv1d, nn.MultiheadAttention)
+"""Modules whose matrices decay. What else has parameters may have any kind: gains,
+tables of positions, embeddings of its own."""
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weights of linear layers decay; norms, biases and embeddings do not."""
-    no_decay_ids = {
-        id(parameter)
-        for module in model.modules()
-        if isinstance(module, nn.Embedding)
-        for parameter in module.parameters(recurse=False)
-    }
+    """The matrices of linear layers decay, unless they are embeddings too.
+
+    Nothing else does: neither norms, biases and embeddings nor a bare parameter.
+    """
+    matrices, embeddings = (
+        {
+            id(parameter)
+            for module in model.modules()
+            if isinstance(module, kinds)
+            for parameter in module.parameters(recurse=False)
+            if parameter.ndim >= 2
+        }
+        for kinds in (DECAYING, (nn.Embedding, nn.EmbeddingBag))
+    )
     decay: list[nn.Parameter] = []
     no_decay: list[nn.Parameter] = []
     for parameter in model.parameters():  # a tied parameter comes once
         if not parameter.requires_grad:
             continue
-        small = parameter.ndim < 2 or id(parameter) in no_decay_ids
-        (no_decay if small else decay).append(parameter)
+        decays = id(parameter) in matrices - embeddings
+        (decay if decays else no_decay).append(parameter)
     return [
         {"params": decay, "weight_decay": weight_decay},
         {"params": no_decay, "weight_decay": 0.0},
@@ -46,29 +55,18 @@ def build_optimizer(model: nn.Module, training: Training) -> AdamW:
     )
 
 
-def learning_rate_factor(training: Training) -> Callable[[int], float]:
-    """The factor on the peak learning rate for the step that comes after `done` steps.
-
-    It rises from 1/warmup_steps to 1 during the warm-up, whatever the schedule.
-    """
-    warmup = training.warmup_steps
-    rest = max(1, training.max_steps - warmup)
-
-    def factor(done: int) -> float:
-        if done < warmup:
-            return (done + 1) / warmup
-        part = min(1.0, (done - warmup) / rest)
-        match training.schedule:
-            case "constant":
-                return 1.0
-            case "linear":
-                return 1.0 - part
-            case "cosine":
-                return 0.5 * (1.0 + math.cos(math.pi * part))
-
-    return factor
-
-
 def build_schedule(optimizer: torch.optim.Optimizer, training: Training) -> LambdaLR:
     """Warm-up, then the schedule, one step of it per optimiser step."""
     return LambdaLR(optimizer, learning_rate_factor(training))
+
+
+def set_learning_rate(
+    optimizer: torch.optim.Optimizer, training: Training, done: int
+) -> None:
+    """Give the next step the learning rate of the schedule.
+
+    An optimiser that was loaded has the one of the run as it was, whose `max_steps` may
+    have been another.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = training.learning_rate * learning_rate_factor(training)(done)

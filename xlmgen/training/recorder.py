@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.optim import Optimizer
 
 from xlmgen.harness import Harness
-from xlmgen.training.optimizer import learning_rate_factor
+from xlmgen.training.guard import NotFinite, StepRange
 
 Scorer = Callable[[Trainer, Harness], Mapping[str, float]]
 """Generates and scores answers with a harness's model: exact match and the like."""
@@ -21,13 +24,21 @@ class Recorder(Callback):
     Args:
         log_every, validate_every: in optimiser steps.
         scorer: what to add to a validation's losses; None adds nothing.
+        on_nan: whether steps that are not finite are counted (`skip`) or end the run.
+        scaled: whether gradients are scaled, so that they may well be infinite.
 
     `train` and `validation` hold the latest numbers, for checkpoints and progress;
     `headline` those of a validation that a person wants to see go by.
     """
 
     def __init__(
-        self, log_every: int, validate_every: int, scorer: Scorer | None = None
+        self,
+        log_every: int,
+        validate_every: int,
+        scorer: Scorer | None = None,
+        *,
+        on_nan: Literal["stop", "skip"] = "stop",
+        scaled: bool = False,
     ) -> None:
         super().__init__()
         self.train: dict[str, float] = {}
@@ -38,8 +49,18 @@ class Recorder(Callback):
         self._log_every = log_every
         self._validate_every = validate_every
         self._scorer = scorer
-        self._sum: Tensor | None = None
-        self._steps = 0
+        self._on_nan = on_nan
+        self._scaled = scaled
+        self._learning_rate = math.nan
+        self._loss: Tensor | None = None
+        # Of every step since the last row, on the device.
+        self._losses: list[Tensor] = []
+        self._norms: list[Tensor] = []
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
+        self._learning_rate = optimizer.param_groups[0]["lr"]
 
     def on_train_batch_end(
         self,
@@ -49,31 +70,67 @@ class Recorder(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        assert isinstance(pl_module, Harness)
         # Lightning has divided the loss by the batches of a step: their sum is its mean
         loss = outputs["loss"].float()
-        self._sum = loss if self._sum is None else self._sum + loss
+        self._loss = loss if self._loss is None else self._loss + loss
         if not ends_step(trainer, batch_idx):
             return
-        self._steps += 1
+        self._losses.append(self._loss)
+        self._norms.append(pl_module.gradient_norm.float())
+        self._loss = None
         step = trainer.global_step
         if step % self._log_every == 0 or step == trainer.max_steps:
-            self._log_training(trainer, pl_module)
+            self._log_training(trainer)
         if step % self._validate_every == 0 or step == trainer.max_steps:
             self.validate(trainer)
 
-    def _log_training(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, Harness)
-        assert self._sum is not None
-        settings, step = pl_module.training_settings, trainer.global_step
-        factor = learning_rate_factor(settings)
-        mean = trainer.strategy.reduce(self._sum / self._steps, reduce_op="mean")
+    def _log_training(self, trainer: Trainer) -> None:
+        rows = self._finite_steps(trainer)
+        losses, norms = zip(*rows, strict=True) if rows else ((math.nan,),) * 2
+        finite = [norm for norm in norms if math.isfinite(norm)] or [math.nan]
         self.train = {
-            "train/loss": float(mean),  # the one wait for the device
-            "train/lr": settings.learning_rate * factor(step - 1),
+            "train/loss": math.fsum(losses) / len(losses),
+            "train/lr": self._learning_rate,
+            "train/grad_norm": math.fsum(finite) / len(finite),
+            "train/grad_norm_max": max(finite),
         }
-        self._sum, self._steps = None, 0
-        self.logged_at = step
-        log(trainer, self.train, step)
+        if self._on_nan == "skip":
+            self.train["train/skipped"] = len(self._losses) - len(rows)
+        self._losses, self._norms = [], []
+        self.logged_at = trainer.global_step
+        log(trainer, self.train, trainer.global_step)
+
+    def _finite_steps(self, trainer: Trainer) -> list[tuple[float, float]]:
+        """Loss and norm of the steps since the last row that were finite.
+
+        Raises:
+            NotFinite: some were not, and training is to stop at that.
+        """
+        # A loss that is not finite on one device is not so in the mean.
+        losses = trainer.strategy.reduce(torch.stack(self._losses), reduce_op="mean")
+        norms = torch.stack(self._norms)
+        rows = list(
+            zip(*torch.stack([losses, norms]).tolist(), strict=True)
+        )  # the wait
+        # A scaler of 16-bit gradients finds its scale by norms that are not finite.
+        judged = 1 if self._scaled else 2
+        good = [all(map(math.isfinite, row[:judged])) for row in rows]
+        if self._on_nan == "stop" and not all(good):
+            last = trainer.global_step
+            steps = range(last - len(rows) + 1, last + 1)
+            bad = tuple(s for s, fine in zip(steps, good, strict=True) if not fine)
+            raise NotFinite(StepRange(steps[0], last, bad, self._learning_rate))
+        return [row for row, fine in zip(rows, good, strict=True) if fine]
+
+    def check(self, trainer: Trainer) -> None:
+        """See that the steps since the last row were finite, if they have to be.
+
+        Raises:
+            NotFinite: some were not.
+        """
+        if self._on_nan == "stop" and self._losses:
+            self._finite_steps(trainer)
 
     def validate(self, trainer: Trainer) -> None:
         """Run Lightning's validation loop now, in the middle of `fit`.
@@ -106,14 +163,15 @@ class Recorder(Callback):
     # mean over the same steps whether or not the run was interrupted.
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sum": self._sum, "steps": self._steps}
+        return {"losses": self._losses, "norms": self._norms}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._sum, self._steps = state_dict["sum"], state_dict["steps"]
+        self._losses, self._norms = state_dict["losses"], state_dict["norms"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._sum is not None:
-            self._sum = self._sum.to(pl_module.device)
+        device = pl_module.device
+        self._losses = [loss.to(device) for loss in self._losses]
+        self._norms = [norm.to(device) for norm in self._norms]
 
 
 def _named(metrics: Mapping[str, float]) -> dict[str, float]:

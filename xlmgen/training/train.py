@@ -24,6 +24,8 @@ from xlmgen.run import (
     same_family,
 )
 from xlmgen.tasks import load_task
+from xlmgen.training.checkpoint_folder import checkpoints
+from xlmgen.training.schedule import change_after
 
 
 def train(
@@ -88,8 +90,13 @@ def prepare(
             )
         task = load_task(experiment.task)
         return create(path, experiment, source, task, command), True
+    earlier = Run.open(path).experiment.training
     run = reopen(path, experiment, command)
     check_family(experiment, run.family_folder)
+    step = max(checkpoints(run.checkpoints), default=0)
+    change = change_after(step, earlier, experiment.training)
+    if change and step < experiment.training.max_steps:
+        console.print(f"note: {change}", style="yellow", soft_wrap=True)
     if not same_family(source, run.family_folder):
         console.print(
             f"note: {source} has changed since; the run goes on with its own copy in "

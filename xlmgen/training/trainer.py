@@ -19,6 +19,7 @@ from xlmgen.training.keeper import CheckpointKeeper
 from xlmgen.training.metrics_file import MetricsFile
 from xlmgen.training.progress import TrainingProgress
 from xlmgen.training.recorder import Recorder, Scorer
+from xlmgen.training.schedule import cooldown_start
 from xlmgen.training.tensorboard import TensorBoard
 
 
@@ -40,12 +41,19 @@ def build_trainer(
         scorer: generates and scores answers at every validation.
     """
     settings = experiment.training
-    recorder = Recorder(settings.log_every, settings.validate_every, scorer)
+    recorder = Recorder(
+        settings.log_every,
+        settings.validate_every,
+        scorer,
+        on_nan=settings.on_nan,
+        scaled=settings.precision == "16-mixed",
+    )
     keeper = CheckpointKeeper(
         folder / "checkpoints",
         recorder,
         every=settings.checkpoint_every,
         keep=settings.keep,
+        always=cooldown_start(settings) if settings.schedule == "wsd" else None,
     )
     loggers: list[Logger] = [MetricsFile(folder / "metrics.csv", resumed_at)]
     if "tensorboard" in experiment.loggers:
