@@ -7,6 +7,7 @@ when, is the business of `xlmgen.training.recorder`.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,6 +86,14 @@ class Harness(LightningModule):
         self.validation_loss.reset()
         self.metrics.reset()
         return {name: float(value) for name, value in values.items()}
+
+    def validation_names(self) -> list[str]:
+        """What `validation_metrics` will be called: less is better of all of them."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that nothing has been measured yet
+            names = ["loss", *self.metrics.compute()]
+        self.metrics.reset()
+        return names
 
     def end_validation(self) -> None:
         """Put the random state of training back, whether or not validation ended."""

@@ -39,6 +39,7 @@ MAY_CHANGE = {"name"} | {
         "on_nan",
         "log_every",
         "validate_every",
+        "patience",
         "checkpoint_every",
         "keep",
         "num_workers",

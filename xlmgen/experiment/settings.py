@@ -30,6 +30,8 @@ class Training:
     seed: int
     log_every: int
     validate_every: int
+    patience: int | None
+    patience_metric: str
     checkpoint_every: int
     keep: int | None
     num_workers: int

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 
 from xlmgen.assembly import Assembly, assemble, device_for
@@ -16,10 +16,11 @@ from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import score
 from xlmgen.harness import Harness
 from xlmgen.run import Run
-from xlmgen.training.checkpoint import load_into
+from xlmgen.training.checkpoint import load_into, load_state
 from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal, handlers_kept
+from xlmgen.training.patience import Patience, rises
 from xlmgen.training.recorder import Scorer
 from xlmgen.training.trainer import build_trainer, quiet_lightning
 
@@ -54,6 +55,9 @@ class Fit:
             )
         found = checkpoints(run.checkpoints)
         parts = assemble(run)
+        generate = run.experiment.evaluation.generate
+        rising = parts.task.metrics if generate else ()
+        names = parts.harness.validation_names()
         with quiet_lightning():
             try:
                 trainer = build_trainer(
@@ -61,7 +65,8 @@ class Fit:
                     run.path,
                     console,
                     resumed_at=max(found, default=0),
-                    scorer=validation_scorer(parts, run.experiment.evaluation.generate),
+                    scorer=validation_scorer(parts, generate),
+                    patience_rises=rises(settings.patience_metric, names, rising),
                 )
             except (MisconfigurationException, ValueError) as error:
                 # Lightning's words for a device or precision that this machine lacks.
@@ -81,14 +86,26 @@ class Fit:
         """
         settings = self.run.experiment.training
         step = max(self.found, default=0)
-        _announce(self.run, self.parts.harness, step, console)
+        _announce(self.run, self.parts.harness, console)
         if step >= settings.max_steps:
+            console.print(
+                f"trained to step {step} already; to go on, raise training.max_steps"
+            )
             return
-        self.parts.data.start_batch = step * settings.accumulate
         checkpoint = self.found.get(step)
         if checkpoint is not None and (checkpoint / IMPORTED).is_file():
             load_into(self.parts.harness.model, checkpoint)  # there is no more to it
             checkpoint = None
+        patience = next(c for c in self._callbacks if isinstance(c, Patience))
+        if settings.patience is not None and checkpoint is not None:
+            states = load_state(checkpoint)["callbacks"]
+            patience.load_state_dict(states[patience.state_key])
+        if patience.lost:
+            console.print(f"ended at step {step} already: {patience.reason}")
+            return
+        if step:
+            console.print(f"continuing from step {step}")
+        self.parts.data.start_batch = step * settings.accumulate
         try:
             with quiet_lightning(), handlers_kept():
                 self.trainer.fit(
@@ -104,6 +121,14 @@ class Fit:
             ) from error
         except NotFinite as error:
             raise _not_finite(error.steps, self.run) from error
+        if patience.lost:
+            console.print(
+                f"ended at step {self.trainer.global_step}: {patience.reason}"
+            )
+
+    @property
+    def _callbacks(self) -> list[Callback]:
+        return self.trainer.callbacks  # type: ignore[attr-defined]
 
 
 def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
@@ -145,18 +170,11 @@ def _not_finite(steps: StepRange, run: Run) -> UserError:
     )
 
 
-def _announce(run: Run, harness: Harness, step: int, console: Console) -> None:
-    experiment, steps = run.experiment, run.experiment.training.max_steps
+def _announce(run: Run, harness: Harness, console: Console) -> None:
     parameters = sum(p.numel() for p in harness.model.parameters())
     console.print(
-        f"[bold]{experiment.name}[/]  {parameters / 1e6:.2f} M parameters  {run.path}",
+        f"[bold]{run.experiment.name}[/]  {parameters / 1e6:.2f} M parameters  "
+        f"{run.path}",
         highlight=False,
         soft_wrap=True,
     )
-    if step >= steps:
-        console.print(
-            f"trained to step {step} already; to go on, raise training.max_steps",
-            highlight=False,
-        )
-    elif step:
-        console.print(f"continuing from step {step}", highlight=False)

@@ -17,6 +17,7 @@ from xlmgen.training.checkpoint import FolderCheckpoint
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.keeper import CheckpointKeeper
 from xlmgen.training.metrics_file import MetricsFile
+from xlmgen.training.patience import Patience
 from xlmgen.training.progress import TrainingProgress
 from xlmgen.training.recorder import Recorder, Scorer
 from xlmgen.training.schedule import cooldown_start
@@ -30,6 +31,7 @@ def build_trainer(
     *,
     resumed_at: int = 0,
     scorer: Scorer | None = None,
+    patience_rises: bool = False,
 ) -> Trainer:
     """A trainer that writes into a run folder.
 
@@ -39,6 +41,7 @@ def build_trainer(
         console: where progress is shown.
         resumed_at: the step of the checkpoint that the run continues from.
         scorer: generates and scores answers at every validation.
+        patience_rises: whether more is better of what patience looks at.
     """
     settings = experiment.training
     recorder = Recorder(
@@ -54,6 +57,9 @@ def build_trainer(
         every=settings.checkpoint_every,
         keep=settings.keep,
         always=cooldown_start(settings) if settings.schedule == "wsd" else None,
+    )
+    patience = Patience(
+        recorder, settings.patience, settings.patience_metric, rises=patience_rises
     )
     loggers: list[Logger] = [MetricsFile(folder / "metrics.csv", resumed_at)]
     if "tensorboard" in experiment.loggers:
@@ -72,6 +78,7 @@ def build_trainer(
         # In this order: what is recorded is shown and saved, then signals are heard.
         callbacks=[
             recorder,
+            patience,
             TrainingProgress(console, recorder),
             keeper,
             StopOnSignal(keeper),
