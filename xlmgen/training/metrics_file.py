@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ class MetricsFile(Logger):
         path: the file.
         upto: rows of an earlier run after this step are dropped, so that a run which
             continues from a checkpoint writes every step once.
+        columns: the first ones; others follow as they come.
     """
 
-    def __init__(self, path: Path, upto: int = 0) -> None:
+    def __init__(
+        self, path: Path, upto: int = 0, columns: Sequence[str] = FIRST_COLUMNS
+    ) -> None:
         super().__init__()
         self._path = path
-        self._columns = list(FIRST_COLUMNS)
+        self._columns = list(columns)
         self._rows: dict[int, dict[str, str]] = {}
         for row in read_rows(path):
             step = int(row["step"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from xlmgen.training.recorder import Recorder, ends_step
+from xlmgen.training.throughput import Throughput
 
 SHARES = ("exact_match", "accuracy", "valid_path")
 """Metrics whose names end so are shown in per cent."""
@@ -21,21 +21,23 @@ class TrainingProgress(Callback):
 
     Args:
         console: where to show it.
-        recorder: what to show. It must come earlier in the trainer's callbacks.
+        recorder, throughput: what to show. They must come earlier in the trainer's
+            callbacks.
     """
 
-    def __init__(self, console: Console, recorder: Recorder) -> None:
+    def __init__(
+        self, console: Console, recorder: Recorder, throughput: Throughput
+    ) -> None:
         super().__init__()
         self._console = console
         self._recorder = recorder
+        self._throughput = throughput
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._clock = (0, 0.0)  # step and time of the latest speed
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        self._clock = (trainer.global_step, time.perf_counter())
         if not self._console.is_terminal:
             return
         self._bar = Progress(
@@ -69,14 +71,22 @@ class TrainingProgress(Callback):
             self._show_validation(step)
 
     def _show_training(self, step: int, steps: int) -> None:
-        (earlier, then), now = self._clock, time.perf_counter()
-        self._clock = (step, now)
-        speed = (step - earlier) / max(now - then, 1e-9)
-        left = (steps - step) / speed
-        state = (
-            f"loss [bold]{self._recorder.train['train/loss']:.4f}[/]  "
-            f"{speed:.1f} it/s  {duration(left)} left"
-        )
+        train, numbers = self._recorder.train, self._throughput.latest
+        speed = numbers["speed/steps_per_s"]
+        parts = [
+            f"loss [bold]{train['train/loss']:.4f}[/]",
+            f"{speed:.1f} it/s",
+        ]
+        if "speed/tokens_per_s" in numbers:
+            parts.append(f"{short(numbers['speed/tokens_per_s'])} tokens/s")
+        if "speed/mfu" in numbers:
+            parts.append(f"{100 * numbers['speed/mfu']:.0f} % MFU")
+        if "memory/peak_gib" in numbers:
+            parts.append(f"{numbers['memory/peak_gib']:.1f} GiB")
+        parts.append(f"{duration((steps - step) / speed)} left")
+        if skipped := train.get("train/skipped"):
+            parts.append(f"[yellow]{skipped:.0f} skipped[/]")
+        state = "  ".join(parts)
         if self._bar is not None:
             self._bar.update(self._task, state=state)
         else:
@@ -84,8 +94,6 @@ class TrainingProgress(Callback):
 
     def _show_validation(self, step: int) -> None:
         self._print(f"[green]step {step}[/]  {summary(self._recorder.headline)}")
-        # A validation's time is not the steps'.
-        self._clock = (step, time.perf_counter())
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)
@@ -106,6 +114,14 @@ def summary(metrics: Mapping[str, float]) -> str:
 def show(name: str, value: float) -> str:
     """A number as a person reads it: shares of 1 in per cent."""
     return f"{100 * value:.1f} %" if name.endswith(SHARES) else f"{value:.4f}"
+
+
+def short(number: float) -> str:
+    """A large number by its first digits: `950`, `12.3k`, `1.2M`."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return f"{number:.0f}"
 
 
 def duration(seconds: float) -> str:

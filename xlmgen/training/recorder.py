@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -99,7 +100,7 @@ class Recorder(Callback):
             self.train["train/skipped"] = len(self._losses) - len(rows)
         self._losses, self._norms = [], []
         self.logged_at = trainer.global_step
-        log(trainer, self.train, trainer.global_step)
+        log(trainer.loggers, self.train, trainer.global_step)
 
     def _finite_steps(self, trainer: Trainer) -> list[tuple[float, float]]:
         """Loss and norm of the steps since the last row that were finite.
@@ -157,7 +158,7 @@ class Recorder(Callback):
         scores = self._scorer(trainer, pl_module) if self._scorer is not None else {}
         self.headline = _named({"loss": metrics["loss"], **scores})
         self.validation = _named({**metrics, **scores})
-        log(trainer, self.validation, trainer.global_step)
+        log(trainer.loggers, self.validation, trainer.global_step)
 
     # The losses since the last row are part of a checkpoint: the row after it is the
     # mean over the same steps whether or not the run was interrupted.
@@ -183,6 +184,6 @@ def ends_step(trainer: Trainer, batch_idx: int) -> bool:
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
-def log(trainer: Trainer, metrics: Mapping[str, float], step: int) -> None:
-    for logger in trainer.loggers:
+def log(loggers: Iterable[Logger], metrics: Mapping[str, float], step: int) -> None:
+    for logger in loggers:
         logger.log_metrics(dict(metrics), step)

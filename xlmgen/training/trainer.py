@@ -22,6 +22,7 @@ from xlmgen.training.progress import TrainingProgress
 from xlmgen.training.recorder import Recorder, Scorer
 from xlmgen.training.schedule import cooldown_start
 from xlmgen.training.tensorboard import TensorBoard
+from xlmgen.training.throughput import FILE, Throughput
 
 
 def build_trainer(
@@ -58,6 +59,9 @@ def build_trainer(
         keep=settings.keep,
         always=cooldown_start(settings) if settings.schedule == "wsd" else None,
     )
+    throughput = Throughput(
+        recorder, MetricsFile(folder / FILE, resumed_at, columns=["step"])
+    )
     patience = Patience(
         recorder, settings.patience, settings.patience_metric, rises=patience_rises
     )
@@ -79,7 +83,8 @@ def build_trainer(
         callbacks=[
             recorder,
             patience,
-            TrainingProgress(console, recorder),
+            throughput,
+            TrainingProgress(console, recorder, throughput),
             keeper,
             StopOnSignal(keeper),
         ],

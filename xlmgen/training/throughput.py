@@ -1,0 +1,162 @@
+"""How fast training goes and what it takes: `throughput.csv`, which no two runs share.
+
+It stands apart from `metrics.csv`, whose numbers a continued run repeats exactly.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy
+from torch.utils.flop_counter import FlopCounterMode
+
+from xlmgen.harness import Harness
+from xlmgen.training import rng
+from xlmgen.training.metrics_file import MetricsFile
+from xlmgen.training.peaks import peak_flops
+from xlmgen.training.recorder import Recorder, ends_step, log
+
+FILE = "throughput.csv"
+GIB = 2**30
+
+
+class Throughput(Callback):
+    """Measures the time between rows without validations and checkpoints.
+
+    Args:
+        recorder: whose rows set the intervals: at each it has waited for the device. It
+            must come earlier in the trainer's callbacks.
+        file: where the numbers go, beside the loggers other than metrics.csv.
+
+    `latest` holds the numbers of the last interval.
+    """
+
+    def __init__(self, recorder: Recorder, file: MetricsFile) -> None:
+        super().__init__()
+        self.latest: dict[str, float] = {}
+        self._recorder = recorder
+        self._file = file
+        self._peak: float | None = None
+        self._flops_per_token = 0.0
+        self._pause_began: float | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._since, self._paused = time.perf_counter(), 0.0
+        self._steps = self._rows = self._tokens = 0
+
+    def _resume(self) -> None:
+        if self._pause_began is not None:
+            self._paused += time.perf_counter() - self._pause_began
+            self._pause_began = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        settings = trainer.precision_plugin.precision
+        if not isinstance(trainer.strategy, FSDPStrategy):  # its parts run as a whole
+            self._peak = peak_flops(pl_module.device, str(settings))
+        self._begin()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, Harness)
+        self._resume()
+        if self._peak is not None and not self._flops_per_token:
+            flops = step_flops(trainer, pl_module, batch)
+            self._flops_per_token = flops / max(1, size(batch)[1])
+            self._begin()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        rows, tokens = size(batch)
+        self._rows += rows
+        self._tokens += tokens
+        if not ends_step(trainer, batch_idx):
+            return
+        self._steps += 1
+        if self._recorder.logged_at != trainer.global_step:
+            return
+        seconds = time.perf_counter() - self._since - self._paused
+        self.latest = self._numbers(seconds, trainer.world_size, pl_module.device)
+        self._file.log_metrics(self.latest, trainer.global_step)
+        others = [one for one in trainer.loggers if not isinstance(one, MetricsFile)]
+        log(others, self.latest, trainer.global_step)
+        self._begin()
+
+    def _numbers(
+        self, seconds: float, devices: int, device: torch.device
+    ) -> dict[str, float]:
+        seconds = max(seconds, 1e-9)
+        numbers = {"speed/steps_per_s": self._steps / seconds}
+        if self._tokens:
+            numbers["speed/rows_per_s"] = devices * self._rows / seconds
+            numbers["speed/tokens_per_s"] = devices * self._tokens / seconds
+        if self._tokens and self._peak is not None:
+            flops = self._flops_per_token * self._tokens / seconds
+            numbers["speed/mfu"] = flops / self._peak
+        memory = peak_memory(device)
+        return (
+            numbers if memory is None else numbers | {"memory/peak_gib": memory / GIB}
+        )
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._pause_began = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._resume()
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._pause_began = time.perf_counter()  # until the next batch
+
+
+def size(batch: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows of a batch and positions of its `input_ids`, padding included.
+
+    Both are 0 for a kind of collator that calls its tokens something else.
+    """
+    ids = batch.get("input_ids")
+    return (0, 0) if ids is None else (len(ids), ids.numel())
+
+
+def step_flops(trainer: Trainer, harness: Harness, batch: Mapping[str, Any]) -> float:
+    """Floating-point operations that training on a batch takes by its matrices.
+
+    Those of the forward pass are counted, and the backward pass taken for twice as
+    many. What activation checkpointing would compute twice counts once.
+    """
+    state = rng.capture()
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), trainer.precision_plugin.forward_context(), counter:
+        harness.measure(batch)
+    rng.restore(state)
+    if harness.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(harness.device)
+    return 3.0 * counter.get_total_flops()
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes so far: of tensors on a GPU, else of this process.
+
+    None where the system does not say.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
