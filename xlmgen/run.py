@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT, TASK, TOKENIZER = "experiment.yaml", "task.yaml", "tokenizer.json"
 VERSIONS = "versions.json"
-MAY_CHANGE = {"name"} | {
+MAY_CHANGE = {"name", "loggers"} | {
     f"training.{key}"
     for key in (
         "max_steps",

@@ -80,6 +80,11 @@ class Experiment:
     data: Mapping[str, Any] = field(repr=False)
     origins: Mapping[str, str] = field(repr=False, compare=False)
 
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Loggers that are packages of their own, which have to be installed."""
+        return tuple(name for name in self.loggers if name != "tensorboard")
+
 
 def settle(
     data: Mapping[str, Any], origins: Mapping[str, str], file: Path

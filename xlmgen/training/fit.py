@@ -22,6 +22,7 @@ from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal, handlers_kept
 from xlmgen.training.patience import Patience, rises
 from xlmgen.training.recorder import Scorer
+from xlmgen.training.trackers import Tracker
 from xlmgen.training.trainer import build_trainer, quiet_lightning
 
 GENERATION_SEED = 0
@@ -80,8 +81,8 @@ class Fit:
         """Train until `max_steps`, from the last checkpoint where there is one.
 
         Raises:
-            UserError: the device has too little memory, an example is wrong, or losses
-                or gradients are not finite.
+            UserError: the device has too little memory, an example is wrong, losses or
+                gradients are not finite, or a tracker cannot begin.
             Interrupted: a signal asked to stop; the state has been saved.
         """
         settings = self.run.experiment.training
@@ -106,6 +107,9 @@ class Fit:
         if step:
             console.print(f"continuing from step {step}")
         self.parts.data.start_batch = step * settings.accumulate
+        for logger in self.trainer.loggers:
+            if isinstance(logger, Tracker):
+                logger.begin()
         try:
             with quiet_lightning(), handlers_kept():
                 self.trainer.fit(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -44,8 +45,10 @@ def train(
         has been saved then.
 
     Raises:
-        UserError: the parts do not fit together, or the folder holds something else.
+        UserError: the parts do not fit together, the folder holds something else, or a
+            package is missing.
     """
+    require_packages(experiment.trackers)
     rank = process_rank()
     if rank:
         console = Console(quiet=True)
@@ -105,6 +108,20 @@ def prepare(
             soft_wrap=True,
         )
     return run, False
+
+
+def require_packages(names: Iterable[str]) -> None:
+    """Refuse loggers whose package is not there, before anything begins.
+
+    Raises:
+        UserError: names the extra that installs it.
+    """
+    for name in names:
+        if find_spec(name) is None:
+            raise UserError(
+                f"loggers: the package {name} is not installed",
+                f"pip install 'xlmgen[{name}]', or leave {name} out of loggers",
+            )
 
 
 def process_rank() -> int:

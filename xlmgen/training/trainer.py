@@ -23,6 +23,7 @@ from xlmgen.training.recorder import Recorder, Scorer
 from xlmgen.training.schedule import cooldown_start
 from xlmgen.training.tensorboard import TensorBoard
 from xlmgen.training.throughput import FILE, Throughput
+from xlmgen.training.trackers import Tracker
 
 
 def build_trainer(
@@ -68,6 +69,7 @@ def build_trainer(
     loggers: list[Logger] = [MetricsFile(folder / "metrics.csv", resumed_at)]
     if "tensorboard" in experiment.loggers:
         loggers.append(TensorBoard(folder / "tensorboard", resumed_at))
+    loggers += [Tracker(name, experiment, folder) for name in experiment.trackers]
     return Trainer(
         max_steps=settings.max_steps,
         max_epochs=-1,

@@ -1,0 +1,97 @@
+"""Weights & Biases and Trackio: the same numbers under the same names as elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import secrets
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from xlmgen.errors import UserError
+from xlmgen.experiment.settings import Experiment
+from xlmgen.files import write_json
+
+ID_FILE = "tracker.json"
+"""In the run folder: what the run is called there, whatever its folder is called."""
+
+
+class Tracker(Logger):
+    """A Lightning logger that gives rows to a package with the interface of wandb.
+
+    Args:
+        package: `wandb` or `trackio`; it is imported when the run begins.
+        experiment: its name is the run's, and all of it its configuration.
+        folder: the run folder.
+    """
+
+    def __init__(self, package: str, experiment: Experiment, folder: Path) -> None:
+        super().__init__()
+        self._package = package
+        self._experiment = experiment
+        self._folder = folder
+        self._run: Any = None
+
+    @property
+    def name(self) -> str:
+        return self._package
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """They are given when the run begins."""
+
+    @rank_zero_only
+    def begin(self) -> None:
+        """Begin the run, or go on with the one that the run folder began.
+
+        Raises:
+            UserError: the package says that it cannot.
+        """
+        run_id, name = run_id_of(self._folder), self._experiment.name
+        variable = f"{self._package.upper()}_PROJECT"
+        options: dict[str, Any] = {
+            "project": os.environ.get(variable) or "xlmgen",
+            "config": dict(self._experiment.data),
+            "resume": "allow",
+        }
+        if self._package == "wandb":
+            # What a run prints is the terminal's own; wandb would wrap it.
+            options |= {"id": run_id, "name": name, "dir": str(self._folder)}
+            options["settings"] = {"console": "off"}
+        else:  # it knows a run by its name
+            options["name"] = f"{name}-{run_id}"
+        try:
+            self._run = importlib.import_module(self._package).init(**options)
+        except Exception as error:  # of any kind: an account, a network, a disk
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(
+                f"loggers: {self._package} could not begin: {said}",
+                "mend that, leave it out of loggers"
+                + (", or set WANDB_MODE=offline" if self._package == "wandb" else ""),
+            ) from error
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self._run.log(dict(metrics), step=step)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if self._run is not None:
+            self._run.finish()
+            self._run = None
+
+
+def run_id_of(folder: Path) -> str:
+    """The name that a run folder has in trackers; it is made up once."""
+    file = folder / ID_FILE
+    if not file.is_file():
+        write_json(file, {"id": secrets.token_hex(4)})
+    return str(json.loads(file.read_text(encoding="utf-8"))["id"])
