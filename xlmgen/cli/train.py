@@ -15,10 +15,11 @@ RUNS = Path("runs")
 
 
 class Debug(StrEnum):
-    """Short runs that show whether the parts work."""
+    """Short runs that show whether the parts work, and what takes how long."""
 
     overfit = "overfit"
     smoke = "smoke"
+    profile = "profile"
 
 
 def train(
@@ -32,7 +33,10 @@ def train(
     ] = None,
     debug: Annotated[
         Debug | None,
-        typer.Option(help="overfit: learn one batch. smoke: two steps of everything."),
+        typer.Option(
+            help="overfit: learn one batch. smoke: two steps of everything. "
+            "profile: where the time of a step goes."
+        ),
     ] = None,
 ) -> int:
     """Train a family on a task; the same command continues a run that was stopped.
@@ -51,6 +55,8 @@ def train(
     given = list(overrides or ())
     if debug is Debug.overfit:
         return debugging.overfit(experiment, given, console)
+    if debug is Debug.profile:
+        return debugging.profile(experiment, given, console)
     if debug is Debug.smoke:
         run_dir, given = debugging.smoke(given)
     resolved = resolve(experiment, given)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+
+from xlmgen.errors import UserError
+
+if TYPE_CHECKING:
+    from xlmgen.training.profiling import StepProfiler
 
 SMALL = 0.05
 """A mean loss in nats below which one batch counts as learned."""
@@ -17,6 +25,18 @@ SMOKE = (
     "training.validate_every=2",
     "training.warmup_steps=0",
     "evaluation.generate=4",
+)
+WARMUP_STEPS, PROFILED_STEPS, SHOWN = 5, 10, 15
+"""Of `--debug profile`: steps before it looks, at which it looks; operations shown."""
+PROFILE = (
+    "training.max_steps=1000000",
+    "training.log_every=1000000",
+    "training.validate_every=1000000",
+    "training.checkpoint_every=1000000",
+    "training.devices=1",
+    "training.num_nodes=1",
+    "training.strategy=auto",
+    "loggers=[]",
 )
 OVERFIT = (
     "training.warmup_steps=0",
@@ -29,6 +49,64 @@ def smoke(overrides: Sequence[str]) -> tuple[Path, list[str]]:
     """Folder and overrides of a run of two steps, a validation and a generation."""
     folder = Path(tempfile.mkdtemp(prefix="xlmgen-smoke-"))
     return folder, [*overrides, *SMOKE]
+
+
+def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
+    """Train for a few steps on one device, and show where their time goes.
+
+    Returns:
+        0, or 128 plus the number of the signal that stopped it.
+    """
+    from xlmgen.experiment.resolve import resolve
+    from xlmgen.training.train import prepare
+
+    experiment = resolve(path, [*overrides, *PROFILE])
+    folder = Path(tempfile.mkdtemp(prefix="xlmgen-profile-"))
+    quiet = Console(quiet=True)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # PyTorch's profiler talks
+    try:
+        run, _ = prepare(experiment, folder, console, ())
+
+        from xlmgen.training.fit import Fit
+        from xlmgen.training.interrupt import Interrupted
+        from xlmgen.training.profiling import Profiled, StepProfiler
+
+        fit = Fit.prepare(run, quiet)
+    except UserError:
+        shutil.rmtree(folder)
+        raise
+    profiler = StepProfiler(WARMUP_STEPS, PROFILED_STEPS)
+    fit.trainer.callbacks.append(profiler)  # type: ignore[attr-defined]
+    try:
+        fit.go(quiet)
+    except Interrupted as stop:
+        return 128 + stop.signum
+    except Profiled:
+        pass
+    trace = folder / "trace.json"
+    profiler.write_trace(trace)
+    _show(profiler, console)
+    console.print(f"\ntrace: {trace}\nopen it at https://ui.perfetto.dev")
+    return 0
+
+
+def _show(profiler: StepProfiler, console: Console) -> None:
+    phases = profiler.phases()
+    whole = sum(phases.values())
+    parts = (f"{name} {100 * part / whole:.0f} %" for name, part in phases.items())
+    console.print(
+        f"{PROFILED_STEPS} steps after {WARMUP_STEPS} others: {1e3 * whole:.1f} ms a "
+        f"step, of which {', '.join(parts)}\n\n"
+        " share  calls/step    ms/step  operation, without those inside it"
+    )
+    costs = profiler.costs()
+    itself = sum(cost.seconds for cost in costs)
+    for cost in costs[:SHOWN]:
+        console.print(
+            f"{100 * cost.seconds / itself:4.1f} %  {cost.calls / PROFILED_STEPS:10.1f}"
+            f"  {1e3 * cost.seconds / PROFILED_STEPS:9.3f}  {cost.name}",
+            markup=False,
+        )
 
 
 def overfit(path: Path, overrides: Sequence[str], console: Console) -> int:
