@@ -19,6 +19,7 @@ from xlmgen.tasks import Task
 from xlmgen.tokens import SpecialTokens
 from xlmgen.training import rng
 from xlmgen.training.checkpoint import load_into
+from xlmgen.training.checkpoint_folder import Weights
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,11 @@ class Assembly:
     harness: Harness
     predictor: Any
 
-    def load(self, checkpoint: Path) -> torch.device:
+    def load(self, checkpoint: Path, weights: Weights = Weights.raw) -> torch.device:
         """Give the model a checkpoint's weights, ready to be evaluated.
+
+        Args:
+            weights: raw or averaged.
 
         Returns:
             The device that it is on: a GPU where there is one.
@@ -40,7 +44,7 @@ class Assembly:
         Raises:
             UserError: the checkpoint cannot be read or does not fit the model.
         """
-        load_into(self.harness.model, checkpoint)
+        load_into(self.harness.model, checkpoint, weights)
         device = device_for(self.harness.training_settings)
         self.harness.to(device).eval()
         return device

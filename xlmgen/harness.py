@@ -21,6 +21,7 @@ from xlmgen.experiment.settings import Experiment
 from xlmgen.family import Family
 from xlmgen.tokens import SpecialTokens
 from xlmgen.training import guard, rng
+from xlmgen.training.average import Average
 from xlmgen.training.checkpoint import PREFIX, check_names
 from xlmgen.training.optimizer import (
     build_optimizer,
@@ -59,6 +60,7 @@ class Harness(LightningModule):
         self._train = torch.compile(self.measure) if settings.compile else self.measure
         self.metrics = family.metrics()
         self.validation_loss = MeanMetric()
+        self.average: Average | None = None
         self._random_state: rng.State | None = None
         self._restored: rng.State | None = None
 
@@ -71,9 +73,14 @@ class Harness(LightningModule):
         return guard.spread(self._train(batch)["loss"])
 
     def begin_validation(self) -> None:
-        """Draw from a fixed seed: when validation runs changes nothing in training."""
+        """Draw from a fixed seed: when validation runs changes nothing in training.
+
+        Where the weights are averaged, the model has the average until it ends.
+        """
         self._random_state = rng.capture()
         torch.manual_seed(VALIDATION_SEED)
+        if self.average is not None:
+            self.average.swap()
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         output = self.measure(batch)
@@ -96,10 +103,12 @@ class Harness(LightningModule):
         return names
 
     def end_validation(self) -> None:
-        """Put the random state of training back, whether or not validation ended."""
+        """Put random state and weights of training back, whether or not it ended."""
         if self._random_state is not None:
             rng.restore(self._random_state)
             self._random_state = None
+            if self.average is not None:
+                self.average.swap()
 
     def configure_optimizers(self) -> Any:
         optimizer = build_optimizer(self.model, self.training_settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,13 @@ from xlmgen.spec.load import load_yaml
 from xlmgen.spec.messages import show
 from xlmgen.spec.project import own_files, project_of
 from xlmgen.tasks import Task, load_task
-from xlmgen.training.checkpoint_folder import best_step, checkpoints
+from xlmgen.training.checkpoint_folder import (
+    EMA,
+    Weights,
+    best_step,
+    checkpoints,
+    damage,
+)
 
 if TYPE_CHECKING:
     from xlmgen.family import Family
@@ -42,6 +49,7 @@ MAY_CHANGE = {"name", "loggers"} | {
         "patience",
         "checkpoint_every",
         "keep",
+        "keep_every",
         "num_workers",
     )
 }
@@ -78,6 +86,11 @@ class Run:
                 "give the folder that `xlmgen train` wrote, such as runs/NAME",
             )
         return cls(folder, resolve(folder / EXPERIMENT))
+
+    @property
+    def id(self) -> str | None:
+        """What its checkpoints are known by."""
+        return run_id(self.path)
 
     @property
     def checkpoints(self) -> Path:
@@ -133,11 +146,99 @@ class Run:
             )
         return step, found[step]
 
+    def weights(
+        self, which: str | None = None, weights: Weights | None = None
+    ) -> Stored:
+        """The weights of a checkpoint, which are as they were written.
+
+        Args:
+            which: see `checkpoint`.
+            weights: raw or averaged; by default averaged where the run averages them.
+
+        Raises:
+            UserError: there is no such checkpoint, it has no average, or it is damaged.
+        """
+        step, folder = self.checkpoint(which)
+        averaged = (folder / EMA).exists()
+        if weights is Weights.ema and not averaged:
+            raise UserError(
+                f"step {step} of the run {self.path} has no averaged weights",
+                "only a run with training.ema_decay has; take --weights raw",
+            )
+        weights = weights or (Weights.ema if averaged else Weights.raw)
+        if wrong := damage(folder, self.id, step, weights):
+            others = reversed(checkpoints(self.checkpoints).items())
+            whole = (s for s, f in others if not damage(f, self.id, s, weights))
+            other = next(whole, None)
+            raise UserError(
+                f"the checkpoint {folder} is damaged: {wrong}",
+                "no other one of the run is whole"
+                if other is None
+                else f"step {other} is whole: --checkpoint {other}",
+            )
+        return Stored(step, folder, weights, averaged)
+
+    def resume_point(self) -> ResumePoint:
+        """Where the run goes on: its last whole checkpoint, or the beginning.
+
+        Raises:
+            UserError: it has checkpoints, or had, and none is whole.
+        """
+        passed: dict[int, str] = {}
+        for step, folder in reversed(checkpoints(self.checkpoints).items()):
+            wrong = damage(folder, self.id, step)
+            if wrong is None:
+                return ResumePoint(step, folder, passed)
+            passed[step] = wrong
+        best = best_step(self.checkpoints)
+        if passed or best is not None:
+            said = [f"step {step}: {wrong}" for step, wrong in passed.items()]
+            raise UserError(
+                f"no checkpoint of the run {self.path} is whole: "
+                + ("; ".join(said) or f"they are gone, step {best} among them"),
+                "restore one from a copy, or begin anew with another --run-dir",
+            )
+        return ResumePoint(0, None, passed)
+
     def write_results(self, name: str, results: Mapping[str, Any]) -> Path:
         """Write `results/NAME.json`, whole or not at all."""
         path = self.path / "results" / f"{name}.json"
         write_json(path, results)
         return path
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The weights of a checkpoint.
+
+    Args:
+        step, folder: of the checkpoint.
+        weights: raw or averaged.
+        averaged: whether the checkpoint has both.
+    """
+
+    step: int
+    folder: Path
+    weights: Weights
+    averaged: bool
+
+    def __str__(self) -> str:
+        return f"step {self.step}" + f", {self.weights} weights" * self.averaged
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where a run goes on.
+
+    Args:
+        step: 0 for the beginning.
+        folder: of the checkpoint, if there is one.
+        passed: what is wrong with later checkpoints, by step.
+    """
+
+    step: int
+    folder: Path | None
+    passed: Mapping[int, str]
 
 
 def create(
@@ -164,7 +265,8 @@ def create(
         copy_own_kinds(family / SPEC, draft)
         task.save(draft)
         write_text(draft / EXPERIMENT, to_yaml(experiment))
-        write_json(draft / VERSIONS, versions(experiment, command))
+        record = {"id": secrets.token_hex(8), **versions(experiment, command)}
+        write_json(draft / VERSIONS, record)
         for folder in ("checkpoints", "predictions", "results"):
             (draft / folder).mkdir()
         fill(draft)
@@ -214,7 +316,7 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
     for leftover in (path / "checkpoints").glob(".step=*"):
         shutil.rmtree(leftover)
     write_text(path / EXPERIMENT, to_yaml(experiment))
-    record = json.loads((path / VERSIONS).read_text(encoding="utf-8"))
+    record = _record(path)
     continued = [*record.get("continued", []), versions(experiment, command)]
     write_json(path / VERSIONS, {**record, "continued": continued})
     return Run(path, experiment)
@@ -282,9 +384,19 @@ def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def run_id(folder: Path) -> str | None:
+    """The id of the run in a folder."""
+    return _record(folder).get("id")
+
+
 def is_run(folder: Path) -> bool:
     """Whether a folder is a run folder."""
     return (folder / EXPERIMENT).is_file() and (folder / VERSIONS).is_file()
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / VERSIONS).read_text(encoding="utf-8"))
+    return record
 
 
 def _commit() -> str | None:

@@ -52,18 +52,22 @@ class Shards:
     entries: Mapping[str, Entry]
 
     @classmethod
-    def open(cls, folder: Path) -> Shards:
+    def open(cls, folder: Path, names: Sequence[str] | None = None) -> Shards:
         """The tensors of a folder: one file, or several with or without an index.
+
+        Args:
+            names: the files to look into; by default all that the folder has.
 
         Raises:
             UserError: there are none, a file is damaged, or the index says otherwise.
         """
         index = _read_index(folder)
-        files = (
-            [folder / name for name in sorted(set(index.values()))]
-            if index
-            else sorted(folder.glob("*.safetensors"))
-        )
+        if names is not None:
+            files = [folder / name for name in names]
+        elif index:
+            files = [folder / name for name in sorted(set(index.values()))]
+        else:
+            files = sorted(folder.glob("*.safetensors"))
         if not files:
             raise _without_weights(folder)
         entries: dict[str, Entry] = {}
@@ -190,21 +194,36 @@ def write_shards(folder: Path, shards: Shards, limit: int) -> None:
     write_json(folder / INDEX, index)
 
 
-def _write_file(file: Path, entries: Mapping[str, Entry], names: Sequence[str]) -> None:
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+def header(
+    tensors: Mapping[str, tuple[str, Sequence[int], int]],
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The beginning of a safetensors file; the tensors follow it in their order.
+
+    Args:
+        tensors: type, shape and size in bytes by name.
+        metadata: what else it says.
+    """
+    content: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
     end = 0
-    for name in names:
-        entry = entries[name]
-        header[name] = {
-            "dtype": entry.dtype,
-            "shape": list(entry.shape),
-            "data_offsets": [end, end + entry.nbytes],
+    for name, (dtype, shape, nbytes) in tensors.items():
+        content[name] = {
+            "dtype": dtype,
+            "shape": list(shape),
+            "data_offsets": [end, end + nbytes],
         }
-        end += entry.nbytes
-    text = json.dumps(header, separators=(",", ":")).encode()
+        end += nbytes
+    text = json.dumps(content, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that the numbers are aligned
+    return struct.pack("<Q", len(text)) + text
+
+
+def _write_file(file: Path, entries: Mapping[str, Entry], names: Sequence[str]) -> None:
+    places = {name: entries[name] for name in names}
     with file.open("wb") as target:
-        target.write(struct.pack("<Q", len(text)) + text)
+        target.write(
+            header({n: (e.dtype, e.shape, e.nbytes) for n, e in places.items()})
+        )
         for name in names:
             _copy(entries[name], target)
 

@@ -105,4 +105,5 @@ def test_a_damaged_checkpoint(run, capsys):
     (run / "checkpoints" / "step=000012" / "model.safetensors").write_bytes(b"\0" * 40)
     code, _, err = said(capsys, "run")
     assert code == 2
-    assert "model.safetensors: it is no safetensors file, or was cut short" in err
+    assert "step=000012 is damaged: model.safetensors has 40 bytes, and" in err
+    assert "no other one of the run is whole" in err

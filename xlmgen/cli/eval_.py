@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from xlmgen.training.checkpoint_folder import Weights
+
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
 CHECKPOINT = Annotated[
     str | None,
@@ -18,6 +20,12 @@ OVERRIDES = Annotated[
     typer.Argument(
         metavar="[predictor.KEY=VALUE]...",
         help="Options of the predictor, such as predictor.steps=16.",
+    ),
+]
+WEIGHTS = Annotated[
+    Weights | None,
+    typer.Option(
+        help="raw, or ema: their average, which is the default where there is one."
     ),
 ]
 SEED = Annotated[int, typer.Option(min=0, help="Seed of the sampling.")]
@@ -36,6 +44,7 @@ def eval_(
     overrides: OVERRIDES = None,
     split: Annotated[Split, typer.Option(help="Which examples.")] = Split.test,
     checkpoint: CHECKPOINT = None,
+    weights: WEIGHTS = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many rows.")
     ] = None,
@@ -70,6 +79,7 @@ def eval_(
         console,
         split=split.value,
         checkpoint=checkpoint,
+        weights=weights,
         limit=limit,
         overrides=overrides or (),
         seed=seed,

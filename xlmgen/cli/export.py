@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli.eval_ import CHECKPOINT, RUN
+from xlmgen.cli.eval_ import CHECKPOINT, RUN, WEIGHTS
 
 
 def export(
@@ -17,6 +17,7 @@ def export(
         str, typer.Option(help="The most that one file holds, such as 5GB or 200MB.")
     ] = "5GB",
     checkpoint: CHECKPOINT = None,
+    weights: WEIGHTS = None,
 ) -> int:
     """Write a run's weights, configuration and tokenizer as a released checkpoint.
 
@@ -27,6 +28,8 @@ def export(
     from xlmgen.exchange.write import export_run, parse_size
     from xlmgen.run import Run
 
-    export_run(Run.open(run), out, parse_size(shard_size), checkpoint)
+    stored = export_run(Run.open(run), out, parse_size(shard_size), checkpoint, weights)
     print(out)
+    if stored.averaged:
+        print(stored)
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli.eval_ import CHECKPOINT, OVERRIDES, RUN, SEED
+from xlmgen.cli.eval_ import CHECKPOINT, OVERRIDES, RUN, SEED, WEIGHTS
 from xlmgen.errors import UserError
 
 
@@ -33,6 +33,7 @@ def generate(
         Path | None, typer.Option(help="Also write the answers to a JSONL file.")
     ] = None,
     checkpoint: CHECKPOINT = None,
+    weights: WEIGHTS = None,
     seed: SEED = 0,
 ) -> int:
     """Generate with a trained run.
@@ -57,6 +58,7 @@ def generate(
         num=num or 4,
         trace=trace,
         checkpoint=checkpoint,
+        weights=weights,
         overrides=overrides or (),
         seed=seed,
         out=out,

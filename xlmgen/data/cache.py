@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.errors import UserError
+from xlmgen.manifest import MANIFEST, problem, read_manifest, seal
 from xlmgen.resources import cache_root
 
 FORMAT = 1  # raised when the files of an entry change their meaning
-MANIFEST = "manifest.json"
 
 
 def entry(what: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
@@ -46,7 +46,7 @@ def entry(what: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         ) from error
     try:
         build(draft)
-        _seal(draft, key)
+        seal(draft, {"key": key})
         _install(draft, folder, key)
     except OSError as error:
         raise UserError(
@@ -64,37 +64,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _seal(folder: Path, key: str) -> None:
-    files = {
-        path.name: {"size": path.stat().st_size, "sha256": file_digest(path)}
-        for path in sorted(folder.iterdir())
-    }
-    manifest = {"key": key, "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
 def _complete(folder: Path, key: str) -> bool:
     """Whether the folder holds exactly what its manifest says it holds."""
+    manifest = read_manifest(folder)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = manifest["files"]
         return (
-            manifest["key"] == key
-            and {path.name for path in folder.iterdir()} == {MANIFEST, *files}
-            and all(
-                (folder / name).stat().st_size == file["size"]
-                and file_digest(folder / name) == file["sha256"]
-                for name, file in files.items()
-            )
+            manifest is not None
+            and manifest.about.get("key") == key
+            and {path.name for path in folder.iterdir()} == {MANIFEST, *manifest.files}
+            and problem(folder, manifest.files) is None
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # whatever is there was not written by this module
+    except OSError:
+        return False  # another process took it away
 
 
 def _install(draft: Path, folder: Path, key: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from xlmgen.data import cache, readers
 from xlmgen.errors import UserError
+from xlmgen.manifest import file_digest
 
 GENERATORS = {"star": "xlmgen.tasks.star"}
 
@@ -41,7 +42,7 @@ def fingerprint(source: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         return {"source": dict(source), "code": code_digest(_generator(source))}
     contents = {
         split: [
-            (path.suffix, cache.file_digest(path))
+            (path.suffix, file_digest(path))
             for path in readers.expand(paths, folder, split)
         ]
         for split, paths in source["files"].items()

@@ -25,6 +25,7 @@ from xlmgen.evaluation.variant import predictor_options, with_predictor
 from xlmgen.registry import SPEC
 from xlmgen.run import Run
 from xlmgen.spec.family import read_family
+from xlmgen.training.checkpoint_folder import Weights
 
 
 def evaluate(
@@ -33,6 +34,7 @@ def evaluate(
     *,
     split: str = "test",
     checkpoint: str | None = None,
+    weights: Weights | None = None,
     limit: int | None = None,
     overrides: Sequence[str] = (),
     seed: int = 0,
@@ -42,7 +44,7 @@ def evaluate(
 
     Args:
         split: `validation` or `test` (or `train`).
-        checkpoint: see `Run.checkpoint`.
+        checkpoint, weights: see `Run.weights`.
         limit: the first so many rows only; all of them otherwise.
         overrides: `predictor.key=value`.
         seed: of the sampling.
@@ -57,11 +59,11 @@ def evaluate(
     """
     if pseudo_likelihood:
         require_masked_tokens(read_family(run.family_folder / SPEC))
-    step, folder = run.checkpoint(checkpoint)
+    stored = run.weights(checkpoint, weights)
     options = predictor_options(overrides)
     family, numbers = with_predictor(run, options)
     parts = assemble(run, family=family, predictor=numbers)
-    device = parts.load(folder)
+    device = parts.load(stored.folder, stored.weights)
     examples = parts.task.examples(split)
     rows = len(examples) if limit is None else min(limit, len(examples))
     settings = run.experiment.evaluation
@@ -84,7 +86,8 @@ def evaluate(
             "run": run.experiment.name,
             "split": split,
             "rows": rows,
-            "step": step,
+            "step": stored.step,
+            "weights": str(stored.weights),
             "predictor": {**run.experiment.predictor, **options},
             "seed": seed,
             "loss": loss_record(likelihood),
@@ -105,7 +108,9 @@ def evaluate(
                 **pseudo.metrics,
                 "standard_error": pseudo.standard_error,
             }
-        name = result_name(split, checkpoint, limit, options, seed, pseudo_likelihood)
+        name = result_name(
+            split, checkpoint, weights, limit, options, seed, pseudo_likelihood
+        )
         if parts.task.metrics:
             work = bar.add_task("answers", total=rows)
             answers = generate_answers(
@@ -158,6 +163,7 @@ def error(values: Sequence[float]) -> float:
 def result_name(
     split: str,
     checkpoint: str | None,
+    weights: Weights | None,
     limit: int | None,
     options: Mapping[str, Any],
     seed: int,
@@ -166,6 +172,7 @@ def result_name(
     """Name of the files of an evaluation: what differs from the default is in it."""
     changed = {
         "checkpoint": checkpoint,
+        "weights": weights,
         "limit": limit,
         **options,
         "seed": seed or None,

@@ -20,6 +20,7 @@ from xlmgen.evaluation.variant import predictor_options, with_predictor
 from xlmgen.run import Run
 from xlmgen.sampling import Generation
 from xlmgen.tasks import Task
+from xlmgen.training.checkpoint_folder import Weights
 
 Example = Mapping[str, Any]
 LABEL = 8  # columns in front of a text
@@ -33,6 +34,7 @@ def sample(
     num: int = 4,
     trace: bool = False,
     checkpoint: str | None = None,
+    weights: Weights | None = None,
     overrides: Sequence[str] = (),
     seed: int = 0,
     out: Path | None = None,
@@ -43,6 +45,7 @@ def sample(
         prompts: texts; without any, `num` rows of the test split are answered (or, for
             a task of whole texts, as many texts generated).
         trace: show at which step every token appeared.
+        checkpoint, weights: see `Run.weights`.
         out: a JSONL file for the answers.
 
     Returns:
@@ -51,15 +54,17 @@ def sample(
     Raises:
         UserError: a prompt cannot be encoded, or there is no such checkpoint or option.
     """
-    _, folder = run.checkpoint(checkpoint)
+    stored = run.weights(checkpoint, weights)
     task = run.load_task()
     given = [task.encode_prompt(text) for text in prompts]
     family, numbers = with_predictor(run, predictor_options(overrides))
     parts = assemble(run, family=family, predictor=numbers)
-    device = parts.load(folder)
+    device = parts.load(stored.folder, stored.weights)
     examples = given or _test_examples(task, num)
     collator = parts.data.collator(GENERATION_USES[task.layout])
     generator = torch.Generator(device).manual_seed(seed)
+    if stored.averaged:
+        console.print(str(stored), style="dim")
     if trace:
         console.print(legend())
     rows: list[dict[str, Any]] = []

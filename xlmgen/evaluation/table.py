@@ -33,10 +33,9 @@ def show_results(results: Mapping[str, Any], console: Console) -> None:
             name.replace("_", " "), f"{100 * value:.1f} %", f"{100 * error:.1f} %"
         )
     console.print(table)
-    console.print(
-        f"{results['split']}, {results['rows']} rows, step {results['step']}; "
-        f"± is one standard error{_draws(loss)}"
-    )
+    averaged = ", ema weights" if results["weights"] == "ema" else ""
+    where = f"{results['split']}, {results['rows']} rows, step {results['step']}"
+    console.print(f"{where}{averaged}; ± is one standard error{_draws(loss)}")
     if "forward_passes" in results:
         console.print(f"{results['forward_passes']} forward passes to answer them")
     if "exact_match" in scores:

@@ -15,12 +15,13 @@ from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import write_json
+from xlmgen.manifest import copy_hashed, seal
 from xlmgen.registry import SPEC, find_families
-from xlmgen.run import Run, create, is_new
+from xlmgen.run import Run, create, is_new, run_id
 from xlmgen.shards import INDEX, Shards, compare
 from xlmgen.spec.family import read_family
 from xlmgen.tasks import Task, load_task
-from xlmgen.training.checkpoint_folder import IMPORTED, folder_name
+from xlmgen.training.checkpoint_folder import IMPORTED, about, folder_name
 
 SOURCE = "source"
 """In an imported run: the checkpoint's own configuration and tokenizer."""
@@ -92,15 +93,18 @@ def import_checkpoint(
         _check_tensors(shards, folder / "families" / family.name, settled, config)
         place = folder / "checkpoints" / folder_name(0)
         place.mkdir(parents=True)
-        for file in (*shards.files, checkpoint / INDEX):
-            if file.is_file():
-                shutil.copyfile(file, place / file.name)
+        stamps = {
+            file.name: copy_hashed(file, place / file.name)
+            for file in (*shards.files, checkpoint / INDEX)
+            if file.is_file()
+        }
         (folder / SOURCE).mkdir()
         for name in (CONFIG, *FILES):
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, folder / SOURCE / name)
         origin = str(checkpoint.resolve())
         write_json(place / IMPORTED, {"from": origin, "tensors": len(shards.entries)})
+        seal(place, about(run_id(folder), 0), stamps)
 
     with tempfile.TemporaryDirectory() as scratch:
         task = _with_tokenizer(load_task(settled.task), config, path, Path(scratch))

@@ -15,10 +15,11 @@ from xlmgen.exchange.tokenizer_files import SAVED, SETTINGS
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import write_json
 from xlmgen.registry import SPEC
-from xlmgen.run import TOKENIZER, Run
+from xlmgen.run import TOKENIZER, Run, Stored
 from xlmgen.shards import Shards, write_shards
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.tasks import Task
+from xlmgen.training.checkpoint_folder import Weights, weight_files
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -36,8 +37,12 @@ def parse_size(text: str) -> int:
 
 
 def export_run(
-    run: Run, out: Path, shard_size: int, checkpoint: str | None = None
-) -> None:
+    run: Run,
+    out: Path,
+    shard_size: int,
+    checkpoint: str | None = None,
+    weights: Weights | None = None,
+) -> Stored:
     """Write a folder with `config.json`, safetensors and a tokenizer; all or nothing.
 
     Tensors are copied byte by byte, in the precision that they are stored in.
@@ -45,10 +50,14 @@ def export_run(
     Args:
         out: must not exist.
         shard_size: the most bytes of one file.
-        checkpoint: which one of the run; see `Run.checkpoint`.
+        checkpoint, weights: which of the run; see `Run.weights`.
+
+    Returns:
+        What was written.
 
     Raises:
-        UserError: the family's network is none of a released kind, or `out` exists.
+        UserError: the family's network is none of a released kind, `out` exists, or the
+            checkpoint is damaged.
     """
     if out.exists():
         raise UserError(f"{out} exists", "choose a folder that does not")
@@ -59,8 +68,9 @@ def export_run(
             "other libraries read",
             "only families whose model is named as a released one can be exported",
         )
-    _, weights = run.checkpoint(checkpoint)
-    shards = Shards.open(weights)
+    stored = run.weights(checkpoint, weights)
+    files = [file.name for file in stored.folder.iterdir()]
+    shards = Shards.open(stored.folder, weight_files(files, stored.weights))
     task = run.load_task()
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.{os.getpid()}")
@@ -70,6 +80,7 @@ def export_run(
         write_json(draft / CONFIG, _config(run, spec, task, shards))
         _write_tokenizer(run, task, draft)
         draft.rename(out)
+        return stored
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

@@ -26,6 +26,7 @@ class Training:
     cooldown: float
     gradient_clip: float | None
     on_nan: Literal["stop", "skip"]
+    ema_decay: float | None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     seed: int
     log_every: int
@@ -34,6 +35,7 @@ class Training:
     patience_metric: str
     checkpoint_every: int
     keep: int | None
+    keep_every: int | None
     num_workers: int
     compile: bool
     accelerator: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -15,9 +14,9 @@ from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import score
 from xlmgen.harness import Harness
-from xlmgen.run import Run
+from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
-from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
+from xlmgen.training.checkpoint_folder import IMPORTED
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal, handlers_kept
 from xlmgen.training.patience import Patience, rises
@@ -34,27 +33,34 @@ class Fit:
     """A run whose parts fit together, ready to be trained.
 
     Args:
-        found: its checkpoints by step.
+        start: where the training begins.
     """
 
     run: Run
     parts: Assembly
     trainer: Trainer
-    found: dict[int, Path]
+    start: ResumePoint
 
     @classmethod
     def prepare(cls, run: Run, console: Console) -> Fit:
         """Build everything.
 
         Raises:
-            UserError: the parts do not fit together, or the device is not there.
+            UserError: the parts do not fit together, the device is not there, or no
+                checkpoint of the run is whole.
         """
         settings = run.experiment.training
         if settings.precision == "16-mixed" and device_for(settings).type == "cpu":
             raise UserError(
                 "training.precision: 16-mixed needs a GPU", "use bf16-mixed or 32-true"
             )
-        found = checkpoints(run.checkpoints)
+        start = run.resume_point()
+        for step, wrong in start.passed.items():
+            console.print(
+                f"note: the checkpoint of step {step} is not used: {wrong}",
+                style="yellow",
+                soft_wrap=True,
+            )
         parts = assemble(run)
         generate = run.experiment.evaluation.generate
         rising = parts.task.metrics if generate else ()
@@ -65,7 +71,7 @@ class Fit:
                     run.experiment,
                     run.path,
                     console,
-                    resumed_at=max(found, default=0),
+                    resumed_at=start.step,
                     scorer=validation_scorer(parts, generate),
                     patience_rises=rises(settings.patience_metric, names, rising),
                 )
@@ -75,7 +81,7 @@ class Fit:
                     f"training: {' '.join(str(error).split())}",
                     "change training.accelerator, devices or precision",
                 ) from error
-        return cls(run, parts, trainer, found)
+        return cls(run, parts, trainer, start)
 
     def go(self, console: Console) -> None:
         """Train until `max_steps`, from the last checkpoint where there is one.
@@ -86,14 +92,13 @@ class Fit:
             Interrupted: a signal asked to stop; the state has been saved.
         """
         settings = self.run.experiment.training
-        step = max(self.found, default=0)
+        step, checkpoint = self.start.step, self.start.folder
         _announce(self.run, self.parts.harness, console)
         if step >= settings.max_steps:
             console.print(
                 f"trained to step {step} already; to go on, raise training.max_steps"
             )
             return
-        checkpoint = self.found.get(step)
         if checkpoint is not None and (checkpoint / IMPORTED).is_file():
             load_into(self.parts.harness.model, checkpoint)  # there is no more to it
             checkpoint = None

@@ -13,7 +13,9 @@ from xlmgen.training.checkpoint_folder import (
     best_step,
     checkpoints,
     folder_name,
+    is_ours,
     mark_best,
+    unmark_best,
 )
 from xlmgen.training.recorder import Recorder, ends_step
 
@@ -25,28 +27,35 @@ class CheckpointKeeper(Callback):
         folder: the run's `checkpoints/`.
         recorder: its validation losses decide which is best. It must come earlier in
             the trainer's callbacks.
+        run: the run's id; nothing but its own checkpoints is ever removed.
         every: in optimiser steps.
         keep: how many to keep beside the last and the best; None keeps all.
-        always: a step that gets a checkpoint, which is kept.
+        keep_every: one is also saved at every multiple of it, and stays for good.
+        always: a step of which the same is true.
     """
 
     def __init__(
         self,
         folder: Path,
         recorder: Recorder,
+        run: str | None,
         *,
         every: int,
         keep: int | None,
+        keep_every: int | None,
         always: int | None = None,
     ) -> None:
         super().__init__()
         self.saved_at = 0
         self._folder = folder
         self._recorder = recorder
+        self._run = run
         self._every = every
         self._keep = keep
+        self._keep_every = keep_every
         self._always = always
         self._best = math.inf
+        self._best_at: int | None = None
         self._validation_missing = False
 
     def on_train_batch_end(
@@ -61,15 +70,12 @@ class CheckpointKeeper(Callback):
             return
         step = trainer.global_step
         improved = self._improved(step)
-        due = step % self._every == 0 or step in (self._always, trainer.max_steps)
-        if improved or due:
+        due = step % self._every == 0 or self._for_good(step)
+        if improved or due or step == trainer.max_steps:
             self.save(trainer)
-        if improved:
-            self._mark_best(trainer)
-        self._remove_old(trainer)
 
     def save(self, trainer: Trainer, *, validation_missing: bool = False) -> None:
-        """Save the state after the latest step, unless that is done.
+        """Save the state after the latest step, unless that is done; remove old ones.
 
         Args:
             validation_missing: a validation was due at this step and did not end; a
@@ -85,6 +91,9 @@ class CheckpointKeeper(Callback):
         self._validation_missing = validation_missing
         trainer.save_checkpoint(self._folder / folder_name(step))
         self.saved_at = step
+        if trainer.is_global_zero:
+            self._mark_best()
+            self._remove_old(trainer)
 
     def _improved(self, step: int) -> bool:
         if self._recorder.validated_at != step:
@@ -92,27 +101,49 @@ class CheckpointKeeper(Callback):
         loss = self._recorder.validation[MONITOR]
         if not loss < self._best:
             return False
-        self._best = loss
+        self._best, self._best_at = loss, step
         return True
 
-    def _mark_best(self, trainer: Trainer) -> None:
-        if trainer.is_global_zero:
-            mark_best(self._folder, trainer.global_step, self._best)
+    def _mark_best(self) -> None:
+        """Make `best.json` say what this run knows, unless it does."""
+        step = self._best_at
+        if best_step(self._folder) == step:
+            return
+        if step is not None and step in checkpoints(self._folder):
+            mark_best(self._folder, step, self._best)
+        else:
+            unmark_best(self._folder)
+
+    def _for_good(self, step: int) -> bool:
+        if step == self._always:
+            return True
+        return self._keep_every is not None and step % self._keep_every == 0
 
     def _remove_old(self, trainer: Trainer) -> None:
-        if self._keep is None or not trainer.is_global_zero:
+        if self._keep is None:
             return
         found = checkpoints(self._folder)
-        kept = {self.saved_at, best_step(self._folder), self._always}
-        others = [step for step in found if step not in kept]
+        best = best_step(self._folder)
+        others = [
+            step
+            for step in found
+            # A later one is what is left of a damaged one; it is written anew.
+            if step < self.saved_at and step != best and not self._for_good(step)
+        ]
         for step in others[: max(0, len(others) - self._keep)]:
-            trainer.strategy.remove_checkpoint(found[step])
+            if is_ours(found[step], self._run, step):
+                trainer.strategy.remove_checkpoint(found[step])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self._best, "validation_missing": self._validation_missing}
+        return {
+            "best": self._best,
+            "best_at": self._best_at,
+            "validation_missing": self._validation_missing,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._best = state_dict["best"]
+        self._best_at = state_dict["best_at"]
         self._validation_missing = state_dict["validation_missing"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -120,5 +151,6 @@ class CheckpointKeeper(Callback):
         self.saved_at = trainer.global_step
         if self._validation_missing:
             self._recorder.validate(trainer)
-            if self._improved(trainer.global_step):
-                self._mark_best(trainer)
+            self._improved(trainer.global_step)
+        if trainer.is_global_zero:
+            self._mark_best()

@@ -13,6 +13,8 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from xlmgen.experiment.settings import Experiment
+from xlmgen.run import run_id
+from xlmgen.training.averaging import AverageWeights
 from xlmgen.training.checkpoint import FolderCheckpoint
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.keeper import CheckpointKeeper
@@ -56,8 +58,10 @@ def build_trainer(
     keeper = CheckpointKeeper(
         folder / "checkpoints",
         recorder,
+        run_id(folder),
         every=settings.checkpoint_every,
         keep=settings.keep,
+        keep_every=settings.keep_every,
         always=cooldown_start(settings) if settings.schedule == "wsd" else None,
     )
     throughput = Throughput(
@@ -66,6 +70,8 @@ def build_trainer(
     patience = Patience(
         recorder, settings.patience, settings.patience_metric, rises=patience_rises
     )
+    decay = settings.ema_decay
+    averaging = [] if decay is None else [AverageWeights(decay)]
     loggers: list[Logger] = [MetricsFile(folder / "metrics.csv", resumed_at)]
     if "tensorboard" in experiment.loggers:
         loggers.append(TensorBoard(folder / "tensorboard", resumed_at))
@@ -81,8 +87,10 @@ def build_trainer(
         num_nodes=settings.num_nodes,
         strategy=settings.strategy,
         logger=loggers,
-        # In this order: what is recorded is shown and saved, then signals are heard.
+        # In this order: what was averaged is recorded, that is shown and saved, then
+        # signals are heard.
         callbacks=[
+            *averaging,
             recorder,
             patience,
             throughput,
@@ -90,7 +98,7 @@ def build_trainer(
             keeper,
             StopOnSignal(keeper),
         ],
-        plugins=[FolderCheckpoint()],
+        plugins=[FolderCheckpoint(run_id(folder))],
         default_root_dir=folder,
         # The recorder validates: also after the last step, and after an interrupt.
         val_check_interval=settings.max_steps * settings.accumulate + 1,

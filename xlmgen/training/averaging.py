@@ -1,0 +1,65 @@
+"""Averaging the weights while they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from xlmgen.harness import Harness
+from xlmgen.training.average import Average
+from xlmgen.training.checkpoint import AVERAGE
+from xlmgen.training.recorder import ends_step
+
+
+class AverageWeights(Callback):
+    """Updates the harness's average after every optimiser step, and checkpoints it.
+
+    It must be the first of the trainer's callbacks: a validation after a step has the
+    average with that step in it.
+
+    Args:
+        decay: of the average.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        self._decay = decay
+        self._restored: Mapping[str, Tensor] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Harness)
+        average = Average(pl_module.model, self._decay)
+        if self._restored is not None:
+            average.load_state_dict(self._restored)
+            self._restored = None
+        pl_module.average = average
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if ends_step(trainer, batch_idx):
+            _average(pl_module).update(trainer.global_step)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[AVERAGE] = _average(pl_module).state_dict()
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._restored = checkpoint[AVERAGE]
+
+
+def _average(harness: LightningModule) -> Average:
+    assert isinstance(harness, Harness)
+    assert harness.average is not None
+    return harness.average
