@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from xlmgen.errors import UserError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a used-up quota, a file as large as the system allows."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let an error of the system name what was to be written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = os.fspath(path)
+        raise
+
+
+def no_room(error: BaseException | None) -> OSError | None:
+    """The error behind an error that says that there was no room to write."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,7 +74,10 @@ def _replace(path: Path, text: str, expected: str | None) -> None:
     # A name that nobody has: a file or link that is there is not ours to write to.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
+        with (
+            writing(path),
+            temporary.open("x", encoding="utf-8", newline="") as file,
+        ):
             file.write(text)
         if path.exists():
             shutil.copymode(path, temporary)

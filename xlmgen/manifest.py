@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -58,8 +57,7 @@ class HashedFile:
             while done < len(view):  # one call may write a part only
                 done += self._file.write(view[done:]) or 0
         except OSError as error:
-            error.filename = os.fspath(self.path)
-            self.error = self.error or error
+            self.error = error
             raise
         self._size += done
         return done

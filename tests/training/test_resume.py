@@ -93,12 +93,6 @@ def test_an_interrupt_during_validation_is_made_up_for(project, monkeypatch):
     assert_equal_runs(whole, parts)
 
 
-def test_the_handlers_of_signals_are_put_back(project):
-    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    run("a")
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
-
-
 def start(folder, *overrides):
     """`xlmgen train` in a process of its own, to be stopped."""
     return subprocess.Popen(

@@ -11,6 +11,7 @@ from xlmgen.data.batches import (
     EvaluationSampler,
     TrainingSampler,
 )
+from xlmgen.data.workers import leave_signals_to_the_parent
 from xlmgen.errors import UserError
 from xlmgen.family import Family
 from xlmgen.tasks.task import SPLITS, Task, check_split
@@ -169,6 +170,7 @@ class DataModule(LightningDataModule):
             batch_size=None,  # an item is a whole batch already
             collate_fn=_as_it_is,
             num_workers=self.num_workers,
+            worker_init_fn=leave_signals_to_the_parent,
             multiprocessing_context=self.start_method if self.num_workers else None,
             pin_memory=self.pin_memory,
         )

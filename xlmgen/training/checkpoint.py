@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from xlmgen.errors import UserError
+from xlmgen.files import writing
 from xlmgen.manifest import HashedFile, Stamp, seal
 from xlmgen.shards import Shards, header
 from xlmgen.training.checkpoint_folder import (
@@ -82,11 +83,12 @@ class FolderCheckpoint(CheckpointIO):
         temporary.mkdir()
         step = checkpoint["global_step"]
         try:
-            stamps = _write(checkpoint, temporary)
-            seal(temporary, about(self._run, step), stamps)
-            for file in (*temporary.iterdir(), temporary):
-                _sync(file)
-            _replace(target, temporary, ours=is_ours(target, self._run, step))
+            with writing(target):
+                stamps = _write(checkpoint, temporary)
+                seal(temporary, about(self._run, step), stamps)
+                for file in (*temporary.iterdir(), temporary):
+                    _sync(file)
+                _replace(target, temporary, ours=is_ours(target, self._run, step))
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

@@ -16,9 +16,9 @@ from xlmgen.evaluation.scores import score
 from xlmgen.harness import Harness
 from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
-from xlmgen.training.checkpoint_folder import IMPORTED
+from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
 from xlmgen.training.guard import NotFinite, StepRange
-from xlmgen.training.interrupt import StopOnSignal, handlers_kept
+from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.patience import Patience, rises
 from xlmgen.training.recorder import Scorer
 from xlmgen.training.trackers import Tracker
@@ -89,7 +89,7 @@ class Fit:
         Raises:
             UserError: the device has too little memory, an example is wrong, losses or
                 gradients are not finite, or a tracker cannot begin.
-            Interrupted: a signal asked to stop; the state has been saved.
+            Interrupted: a signal asked to stop.
         """
         settings = self.run.experiment.training
         step, checkpoint = self.start.step, self.start.folder
@@ -116,7 +116,7 @@ class Fit:
             if isinstance(logger, Tracker):
                 logger.begin()
         try:
-            with quiet_lightning(), handlers_kept():
+            with quiet_lightning():
                 self.trainer.fit(
                     self.parts.harness,
                     self.parts.data,

@@ -1,11 +1,8 @@
-"""Ctrl-C and SIGTERM: finish the step, save a checkpoint, stop."""
+"""Ctrl-C, SIGTERM and SIGUSR1: finish the step, save a checkpoint, stop."""
 
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -14,20 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from xlmgen.harness import Harness
 from xlmgen.training.keeper import CheckpointKeeper
 from xlmgen.training.recorder import ends_step
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Interrupted(Exception):
-    """Training was asked to stop, and its last checkpoint has been saved.
-
-    Args:
-        signum: the signal that asked.
-    """
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
+from xlmgen.training.signals import Interrupted, handle
 
 
 class StopOnSignal(Callback):
@@ -43,14 +27,11 @@ class StopOnSignal(Callback):
         self._keeper = keeper
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return  # only the main thread hears signals
-        for signum in SIGNALS:
-            signal.signal(signum, self._receive)
+        handle(self._receive)
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Interrupted(signum, saved=False)
         self.signum = signum
 
     def on_train_batch_end(
@@ -69,7 +50,7 @@ class StopOnSignal(Callback):
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if asked:
             self._keeper.save(trainer)
-            raise Interrupted(self.signum or signal.SIGTERM)
+            raise Interrupted(self.signum or signal.SIGTERM, saved=True)
 
     def on_validation_batch_end(
         self,
@@ -93,18 +74,4 @@ class StopOnSignal(Callback):
         assert isinstance(harness, Harness)
         harness.end_validation()
         self._keeper.save(trainer, validation_missing=True)
-        raise Interrupted(self.signum)
-
-
-@contextmanager
-def handlers_kept() -> Iterator[None]:
-    """Put the handlers of signals back afterwards, whoever changed them inside."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    try:
-        yield
-    finally:
-        for signum, handler in earlier.items():
-            signal.signal(signum, handler)
+        raise Interrupted(self.signum, saved=True)

@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from xlmgen.files import write_text
+from xlmgen.files import write_text, writing
 
 FIRST_COLUMNS = ("step", "train/loss", "train/lr")
 
@@ -77,7 +77,7 @@ class MetricsFile(Logger):
         self._last_row_at = sum(len(line.encode()) for line in lines[:-1])
 
     def _write_last(self, row: Mapping[str, str], *, replace: bool) -> None:
-        with self._path.open("r+b") as file:
+        with writing(self._path), self._path.open("r+b") as file:
             end = file.seek(0, io.SEEK_END)
             if not replace:
                 self._last_row_at = end

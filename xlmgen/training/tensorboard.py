@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from xlmgen.files import no_room, writing
 
 
 class TensorBoard(Logger):
@@ -23,6 +26,7 @@ class TensorBoard(Logger):
         self._folder = folder
         self._upto = upto
         self._writer: Any = None
+        self._hook = threading.excepthook
 
     @property
     def name(self) -> str:
@@ -38,17 +42,38 @@ class TensorBoard(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         assert step is not None
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
+        with writing(self._folder):
+            if self._writer is None:
+                self._open()
+            for name, value in metrics.items():
+                self._writer.add_scalar(name, value, step)
 
-            self._writer = SummaryWriter(
-                str(self._folder), purge_step=self._upto + 1 if self._upto else None
-            )
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
+    def _open(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        # The library writes in a thread. What fails there is raised here too, at the
+        # next number; the thread need not print it.
+        self._hook, threading.excepthook = (
+            threading.excepthook,
+            self._say_unless_no_room,
+        )
+        self._writer = SummaryWriter(
+            str(self._folder), purge_step=self._upto + 1 if self._upto else None
+        )
+
+    def _say_unless_no_room(self, args: threading.ExceptHookArgs) -> None:
+        if no_room(args.exc_value) is None:
+            self._hook(args)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        try:
+            with writing(self._folder):
+                if writer is not None and status == "success":
+                    writer.flush()  # raises what failed since the last number
+                if writer is not None:
+                    writer.close()
+        finally:
+            if threading.excepthook == self._say_unless_no_room:
+                threading.excepthook = self._hook

@@ -14,6 +14,7 @@ from rich.console import Console
 from xlmgen.errors import UserError
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
+from xlmgen.files import no_room
 from xlmgen.registry import SPEC
 from xlmgen.run import (
     Run,
@@ -27,6 +28,7 @@ from xlmgen.run import (
 from xlmgen.tasks import load_task
 from xlmgen.training.checkpoint_folder import checkpoints
 from xlmgen.training.schedule import change_after
+from xlmgen.training.signals import Interrupted, stopped_by_signals
 
 
 def train(
@@ -42,22 +44,46 @@ def train(
 
     Returns:
         0, or 128 plus the number of the signal that stopped the training; its state
-        has been saved then.
+        has been saved then, if it had begun.
 
     Raises:
-        UserError: the parts do not fit together, the folder holds something else, or a
-            package is missing.
+        UserError: the parts do not fit together, the folder holds something else, a
+            package is missing, or the disk is full.
     """
     require_packages(experiment.trackers)
-    rank = process_rank()
-    if rank:
+    if process_rank():
         console = Console(quiet=True)
+    try:
+        with stopped_by_signals():
+            _train(experiment, path, console, command)
+    except Interrupted as stop:
+        console.print(_where_it_stopped(path, saved=stop.saved), soft_wrap=True)
+        return 128 + stop.signum
+    except Exception as error:
+        if (full := no_room(error)) is None:
+            raise
+        last = max(checkpoints(path / "checkpoints"), default=None)
+        continues = "begins anew" if last is None else f"continues from step {last}"
+        raise UserError(
+            f"cannot write {full.filename or path}: {full.strerror}",
+            f"make room; then the same command {continues}",
+            exit_code=1,
+        ) from error
+    console.print(
+        f"\nnext:\n  xlmgen eval {path}\n  xlmgen generate {path} --num 4 --trace"
+    )
+    return 0
+
+
+def _train(
+    experiment: Experiment, path: Path, console: Console, command: Sequence[str]
+) -> None:
+    if process_rank():
         run, new = wait_for_run(path), False
     else:
         run, new = prepare(experiment, path, console, command)
 
     from xlmgen.training.fit import Fit  # imports torch and Lightning
-    from xlmgen.training.interrupt import Interrupted
 
     try:
         fit = Fit.prepare(run, console)
@@ -65,16 +91,16 @@ def train(
         if new:
             shutil.rmtree(run.path)  # it is ours, and nothing began
         raise
-    try:
-        fit.go(console)
-    except Interrupted as stop:
-        step, _ = run.checkpoint("last")
-        console.print(f"stopped at step {step} and saved; the same command continues")
-        return 128 + stop.signum
-    console.print(
-        f"\nnext:\n  xlmgen eval {path}\n  xlmgen generate {path} --num 4 --trace"
-    )
-    return 0
+    fit.go(console)
+
+
+def _where_it_stopped(path: Path, *, saved: bool) -> str:
+    found = max(checkpoints(path / "checkpoints"), default=None)
+    if found is None:
+        return "stopped; nothing was there to save; the same command begins"
+    if saved:
+        return f"stopped at step {found} and saved; the same command continues"
+    return f"stopped; the same command continues from step {found}"
 
 
 def prepare(
