@@ -94,6 +94,19 @@ def test_last_and_best_and_the_number_to_keep_are_kept(project, keep, steps):
     assert found == list(range(2, 13, 2))[-steps:]
 
 
+@pytest.mark.parametrize(
+    ("keep", "steps"), [(0, [5, 10, 12]), (1, [5, 8, 10, 12]), (2, [5, 6, 8, 10, 12])]
+)
+def test_every_nth_is_saved_and_stays(project, keep, steps):
+    """Saved at 4, 8, 12; at 5 and 10 for good; at 6 and 12 because they were best."""
+    options = ["training.keep_every=5", f"training.keep={keep}"]
+    made = run("whole", *options)
+    assert list(checkpoints(made.checkpoints)) == steps
+    assert made.checkpoint("best")[0] == 12
+    run("parts", "training.max_steps=7", *options)
+    assert list(checkpoints(run("parts", *options).checkpoints))[:1] == [5]
+
+
 def test_the_best_checkpoint_is_that_of_the_lowest_validation_loss(project):
     made = run("a", "training.learning_rate=1.0", "training.validate_every=1")
     rows = read_rows(made.path / "metrics.csv")
