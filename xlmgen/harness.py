@@ -16,18 +16,21 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torchmetrics import MeanMetric
 
+from xlmgen import processes
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
 from xlmgen.family import Family
 from xlmgen.tokens import SpecialTokens
 from xlmgen.training import guard, rng
 from xlmgen.training.average import Average
+from xlmgen.training.blocks import compile_blocks, recompute_activations
 from xlmgen.training.checkpoint import PREFIX, check_names
 from xlmgen.training.optimizer import (
     build_optimizer,
     build_schedule,
     set_learning_rate,
 )
+from xlmgen.training.sharding import gather_weights, release_weights, shard
 
 VALIDATION_SEED = 20_240_607
 """Seeds whatever a loss draws while it is validated, so that curves compare."""
@@ -57,12 +60,23 @@ class Harness(LightningModule):
         self.training_settings = settings
         self.model = build_model(family, tokens, experiment)
         self.loss = family.loss(tokens)
-        self._train = torch.compile(self.measure) if settings.compile else self.measure
+        if settings.activation_checkpointing:
+            recompute_activations(self.model)
+        self._train = self.measure
+        if settings.compile and settings.strategy == "fsdp":
+            compile_blocks(self.model)
+        elif settings.compile:
+            self._train = torch.compile(self.measure)
         self.metrics = family.metrics()
         self.validation_loss = MeanMetric()
         self.average: Average | None = None
         self._random_state: rng.State | None = None
-        self._restored: rng.State | None = None
+        self._restored: list[rng.State] = []  # of every rank
+
+    def configure_model(self) -> None:
+        """Spread the parameters over the processes, where the strategy does that."""
+        if self._device_mesh is not None:
+            shard(self.model, self._device_mesh["data_parallel"])
 
     def measure(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """What the loss says of a batch: `loss` (), `nll` (B,), `num_tokens` (B,)."""
@@ -70,19 +84,24 @@ class Harness(LightningModule):
         return output
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
-        return guard.spread(self._train(batch)["loss"])
+        output = self._train(batch)
+        loss = processes.share(output["loss"], output["num_tokens"].sum())
+        return guard.spread(loss)
 
     def begin_validation(self) -> None:
-        """Draw from a fixed seed: when validation runs changes nothing in training.
+        """Keep the random state: when validation runs changes nothing in training.
 
-        Where the weights are averaged, the model has the average until it ends.
+        The weights stay as they are until `end_validation`, whole on every process; or
+        the model has their average, where there is one.
         """
         self._random_state = rng.capture()
-        torch.manual_seed(VALIDATION_SEED)
         if self.average is not None:
             self.average.swap()
+        gather_weights(self.model)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+        # The ranks take turns at the batches: a batch draws the same on any of them.
+        rng.seed(VALIDATION_SEED, batch_idx * processes.count() + processes.rank())
         output = self.measure(batch)
         self.metrics.update(output)
         self.validation_loss.update(output["loss"], output["num_tokens"].sum())
@@ -105,6 +124,7 @@ class Harness(LightningModule):
     def end_validation(self) -> None:
         """Put random state and weights of training back, whether or not it ended."""
         if self._random_state is not None:
+            release_weights(self.model)
             rng.restore(self._random_state)
             self._random_state = None
             if self.average is not None:
@@ -138,7 +158,7 @@ class Harness(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         del checkpoint["loops"]
-        checkpoint["random_state"] = rng.capture()
+        checkpoint["random_states"] = processes.gather(rng.capture())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_names(
@@ -151,17 +171,17 @@ class Harness(LightningModule):
         loop.automatic_optimization.optim_progress.optimizer.step.total.completed = step
         loop.batch_progress.total.ready = step * accumulate
         loop.batch_progress.total.completed = step * accumulate
-        self._restored = checkpoint["random_state"]
+        self._restored = checkpoint["random_states"]
 
     def on_train_start(self) -> None:
         """Set the random state, after whatever building the loaders has drawn."""
-        settings = self.training_settings
+        settings, rank = self.training_settings, processes.rank()
         for optimizer in self.trainer.optimizers:
             set_learning_rate(optimizer, settings, self.trainer.global_step)
-        if self._restored is not None and self.trainer.world_size == 1:
-            rng.restore(self._restored)
-        else:  # every rank draws its own dropout
-            rng.seed(settings.seed, self.trainer.global_rank, self.trainer.global_step)
+        if len(self._restored) == processes.count():
+            rng.restore(self._restored[rank])
+        else:  # a new run, or other ranks: every one draws its own dropout
+            rng.seed(settings.seed, rank, self.trainer.global_step)
 
 
 def build_model(

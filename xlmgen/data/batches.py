@@ -16,7 +16,8 @@ from torch.utils.data import Dataset, Sampler
 Collator = Callable[[list[Any], torch.Generator], Any]
 Ints = npt.NDArray[np.int64]
 
-STREAMS = ("order", "train", "validation", "test")  # what randomness is used for
+STREAMS = ("order", "train", "validation", "test", "sampling")
+"""What randomness is used for."""
 
 
 class Request(NamedTuple):
@@ -118,17 +119,16 @@ class TrainingSampler(Sampler[Request]):
 class EvaluationSampler(Sampler[Request]):
     """Every row once and in order, in batches as equal as they can be.
 
-    The seeds do not depend on the run's, so that evaluation batches are corrupted alike
-    in every evaluation of every run.
+    Batches and their seeds depend neither on the run's seed nor on the number of
+    processes, so that they are corrupted alike in every evaluation of every run.
 
     Args:
         num_rows: rows to go through.
         batch_size: the most rows of a batch.
         stream: `validation` or `test`.
         rank: which of the processes this is.
-        world_size: number of processes. Every one gets the same number of batches
-            (unless there are fewer rows than processes), and every row is in one batch
-            of one process.
+        world_size: number of processes; they take turns at the batches. Some have one
+            fewer than others, or none where there are fewer batches than processes.
     """
 
     def __init__(
@@ -140,13 +140,13 @@ class EvaluationSampler(Sampler[Request]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        steps = -(-num_rows // (batch_size * world_size))
-        parts = steps * world_size
+        parts = -(-num_rows // batch_size)
+        cuts = [num_rows * part // parts for part in range(parts + 1)]
         self.requests = [
-            Request(tuple(range(first, stop)), batch_seed(0, stream, part, 0))
-            for part in range(rank * steps, (rank + 1) * steps)
-            if (first := num_rows * part // parts)
-            < (stop := num_rows * (part + 1) // parts)
+            Request(
+                tuple(range(*cuts[part : part + 2])), batch_seed(0, stream, part, 0)
+            )
+            for part in range(rank, parts, world_size)
         ]
 
     def __iter__(self) -> Iterator[Request]:

@@ -48,6 +48,10 @@ class DataModule(LightningDataModule):
             optimiser steps.
     """
 
+    allow_zero_length_dataloader_with_multiple_devices = (
+        True  # fewer batches than ranks
+    )
+
     def __init__(
         self,
         task: Task,

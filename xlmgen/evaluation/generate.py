@@ -10,6 +10,8 @@ import torch
 from lightning.pytorch.utilities import move_data_to_device
 from torch import nn
 
+from xlmgen import processes
+from xlmgen.data.batches import batch_seed
 from xlmgen.sampling import Generation
 
 AfterBatch = Callable[[int], None]
@@ -46,25 +48,23 @@ def generate_answers(
     Args:
         batches: what `DataModule.predict_dataloader` gives.
         eos: the id that ends an answer.
-        seed: of the sampling; each process goes on from its own.
+        seed: of the sampling. A batch is sampled alike on whatever process.
     """
-    rank, processes = _process()
-    generator = torch.Generator(device).manual_seed(seed * processes + rank)
+    generator = torch.Generator(device)
     answers: dict[int, list[int]] = {}
     passes = 0
     for batch, rows in batches:
+        generator.manual_seed(batch_seed(seed, "sampling", rows[0], 0))
         generation = generate(model, predictor, batch, device, generator)
         answers |= zip(rows, generation.answers(eos), strict=True)
         passes += generation.forward_passes
         after_batch(len(rows))
-    if processes > 1:
-        parts: list[Any] = [None] * processes
-        torch.distributed.all_gather_object(parts, (answers, passes))
-        answers = {row: ids for part, _ in parts for row, ids in part.items()}
-        passes = sum(count for _, count in parts)
-    ordered = sorted(answers.items())
+    parts = processes.gather((answers, passes))
+    ordered = sorted(pair for part, _ in parts for pair in part.items())
     return Answers(
-        tuple(row for row, _ in ordered), tuple(ids for _, ids in ordered), passes
+        tuple(row for row, _ in ordered),
+        tuple(ids for _, ids in ordered),
+        sum(count for _, count in parts),
     )
 
 
@@ -87,10 +87,3 @@ def generate(
     finally:
         model.train(training)
     return generation
-
-
-def _process() -> tuple[int, int]:
-    """Rank of this process and how many there are."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1

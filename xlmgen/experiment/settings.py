@@ -38,10 +38,11 @@ class Training:
     keep_every: int | None
     num_workers: int
     compile: bool
+    activation_checkpointing: bool
     accelerator: str
     devices: int
     num_nodes: int
-    strategy: str
+    strategy: Literal["auto", "ddp", "fsdp"]
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class _InPlace(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, rows: Tensor, ids: Tensor, never: Ids
     ) -> tuple[Tensor, Tensor]:
-        pieces = logits.split(_rows_of_a_piece(logits))
+        pieces = torch.split(logits, _rows_of_a_piece(logits))
         log_partition = torch.cat(
             [exclude(_wide(piece), never).logsumexp(-1) for piece in pieces]
         )

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from xlmgen.training.sharding import sharded_like
+
 
 class Average:
     """The average of a model's parameters, in 32 bits and on their device.
@@ -30,14 +32,17 @@ class Average:
         now = [p.detach().float() for p in self._parameters]
         torch._foreach_lerp_(self._values, now, 1 - decay_at(step, self._decay))
 
+    @torch.no_grad()
     def swap(self) -> None:
         """Exchange the model's parameters and the average; twice is not at all.
 
-        Storage changes hands and nothing is copied: what was there comes back exactly.
+        Values are copied, so that whoever holds a parameter's memory, such as the one
+        who gathers its parts from several processes, sees the exchange.
         """
-        for number, parameter in enumerate(self._parameters):
-            average, self._values[number] = self._values[number], parameter.data
-            parameter.data = average
+        for parameter, average in zip(self._parameters, self._values, strict=True):
+            kept = parameter.clone()
+            parameter.copy_(average)
+            average.copy_(kept)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The average by the model's own names, and its buffers."""
@@ -46,8 +51,9 @@ class Average:
         return {name: values.get(id(t), t.detach()) for name, t in named.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        for name, value in self.state_dict().items():
-            value.copy_(state[name])
+        with torch.no_grad():
+            for name, value in self.state_dict().items():
+                value.copy_(sharded_like(value, state[name]))
 
 
 def decay_at(step: int, decay: float) -> float:

@@ -68,8 +68,8 @@ def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
         run, _ = prepare(experiment, folder, console, ())
 
         from xlmgen.training.fit import Fit
-        from xlmgen.training.interrupt import Interrupted
         from xlmgen.training.profiling import Profiled, StepProfiler
+        from xlmgen.training.signals import Interrupted
 
         fit = Fit.prepare(run, quiet)
     except UserError:

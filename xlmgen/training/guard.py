@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def clip(parameters: Iterable[nn.Parameter], largest: float | None) -> Tensor:
     norm = nn.utils.get_total_norm([p.grad for p in there if p.grad is not None])
     if largest is not None:
         nn.utils.clip_grads_with_norm_(there, largest, norm)
-    return norm
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def skip_unless_finite(optimizer: torch.optim.Optimizer, norm: Tensor) -> None:

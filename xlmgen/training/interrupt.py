@@ -6,6 +6,7 @@ import signal
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from xlmgen.harness import Harness
@@ -44,13 +45,14 @@ class StopOnSignal(Callback):
     ) -> None:
         if not ends_step(trainer, batch_idx):
             return
-        asked = self.signum is not None
+        signum = self.signum or 0
         if trainer.world_size > 1:
             # One process may have heard of it a step earlier than another.
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked:
+            heard = torch.tensor(signum, device=trainer.strategy.root_device)
+            signum = int(trainer.strategy.reduce(heard, reduce_op="max"))
+        if signum:
             self._keeper.save(trainer)
-            raise Interrupted(self.signum or signal.SIGTERM, saved=True)
+            raise Interrupted(signum, saved=True)
 
     def on_validation_batch_end(
         self,

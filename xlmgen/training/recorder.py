@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.optim import Optimizer
 
+from xlmgen import processes
 from xlmgen.harness import Harness
 from xlmgen.training.guard import NotFinite, StepRange
 
@@ -144,7 +145,12 @@ class Recorder(Callback):
         connector = trainer._logger_connector
         first_batch = connector._first_loop_iter
         trainer.validating = True
-        trainer.fit_loop.epoch_loop.val_loop.run()
+        loop = trainer.fit_loop.epoch_loop.val_loop
+        loop.run()
+        if (
+            loop.skip
+        ):  # fewer batches than ranks: this one has none, and joins the others
+            self.on_validation_epoch_end(trainer, harness)
         trainer.training = True
         connector._first_loop_iter = first_batch
         harness.end_validation()
@@ -164,10 +170,15 @@ class Recorder(Callback):
     # mean over the same steps whether or not the run was interrupted.
 
     def state_dict(self) -> dict[str, Any]:
-        return {"losses": self._losses, "norms": self._norms}
+        own = [loss.cpu() for loss in self._losses]
+        norms = [norm.cpu() for norm in self._norms]
+        return {"losses": processes.gather(own), "norms": norms}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._losses, self._norms = state_dict["losses"], state_dict["norms"]
+        losses, self._norms = state_dict["losses"], state_dict["norms"]
+        same = len(losses) == processes.count()
+        means = [torch.stack(steps).mean(0) for steps in zip(*losses, strict=True)]
+        self._losses = losses[processes.rank()] if same else means
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         device = pl_module.device

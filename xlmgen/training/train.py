@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from xlmgen.errors import UserError
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import no_room
+from xlmgen.launch import check_processes, is_first
 from xlmgen.registry import SPEC
 from xlmgen.run import (
     Run,
@@ -51,7 +51,8 @@ def train(
             package is missing, or the disk is full.
     """
     require_packages(experiment.trackers)
-    if process_rank():
+    check_processes(experiment.training)
+    if not is_first():
         console = Console(quiet=True)
     try:
         with stopped_by_signals():
@@ -78,10 +79,10 @@ def train(
 def _train(
     experiment: Experiment, path: Path, console: Console, command: Sequence[str]
 ) -> None:
-    if process_rank():
-        run, new = wait_for_run(path), False
-    else:
+    if is_first():
         run, new = prepare(experiment, path, console, command)
+    else:
+        run, new = wait_for_run(path, experiment), False
 
     from xlmgen.training.fit import Fit  # imports torch and Lightning
 
@@ -150,16 +151,8 @@ def require_packages(names: Iterable[str]) -> None:
             )
 
 
-def process_rank() -> int:
-    """Which of the processes of a run this is, as its launcher says; 0 when alone."""
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
-        if os.environ.get(name, "").isdecimal():
-            return int(os.environ[name])
-    return 0
-
-
-def wait_for_run(path: Path, seconds: float = 300) -> Run:
-    """The run folder that the first process prepares.
+def wait_for_run(path: Path, experiment: Experiment, seconds: float = 300) -> Run:
+    """The run folder that the first process prepares, with the same experiment.
 
     Raises:
         UserError: it did not.
@@ -167,7 +160,7 @@ def wait_for_run(path: Path, seconds: float = 300) -> Run:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if is_run(path):
-            return Run.open(path)
+            return Run(path, experiment)  # its file may be of before
         time.sleep(0.1)
     raise UserError(
         f"no run folder appeared at {path}", "see what the first process says"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import Strategy
 from rich.console import Console
 
-from xlmgen.experiment.settings import Experiment
+from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.run import run_id
 from xlmgen.training.averaging import AverageWeights
 from xlmgen.training.checkpoint import FolderCheckpoint
@@ -23,6 +24,7 @@ from xlmgen.training.patience import Patience
 from xlmgen.training.progress import TrainingProgress
 from xlmgen.training.recorder import Recorder, Scorer
 from xlmgen.training.schedule import cooldown_start
+from xlmgen.training.sharding import FullyShardedStrategy
 from xlmgen.training.tensorboard import TensorBoard
 from xlmgen.training.throughput import FILE, Throughput
 from xlmgen.training.trackers import Tracker
@@ -85,7 +87,7 @@ def build_trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.num_nodes,
-        strategy=settings.strategy,
+        strategy=_strategy(settings),
         logger=loggers,
         # In this order: what was averaged is recorded, that is shown and saved, then
         # signals are heard.
@@ -112,6 +114,12 @@ def build_trainer(
     )
 
 
+def _strategy(settings: Training) -> str | Strategy:
+    if settings.strategy == "fsdp":
+        return FullyShardedStrategy(settings.devices * settings.num_nodes)
+    return settings.strategy
+
+
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Keep what Lightning says about the normal course of things off the screen."""
@@ -135,4 +143,7 @@ EXPECTED_WARNINGS = (
     r"The '\w+' does not have many workers",
     # Lightning's use of PyTorch's trees.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # Fewer validation batches than processes: some have none to measure.
+    r"Total length of `DataLoader` across ranks is zero, but",
+    r"The ``compute`` method of metric \w+ was called before the ``update`` method",
 )

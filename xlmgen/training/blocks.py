@@ -1,0 +1,63 @@
+"""The blocks of a model: what is sharded, recomputed and compiled one by one.
+
+A block is found by where it stands, in a list of modules; no family's name or class is
+known here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from xlmgen.errors import UserError
+
+
+def blocks_of(model: nn.Module) -> list[nn.Module]:
+    """The members of the model's module lists, in order; not of lists within them."""
+    found: list[nn.Module] = []
+    for module in model.children():
+        if isinstance(module, nn.ModuleList):
+            found += list(module)
+        else:
+            found += blocks_of(module)
+    return found
+
+
+def recompute_activations(model: nn.Module) -> None:
+    """Keep only what goes into each block; the backward pass computes the rest again.
+
+    Random numbers, such as dropout's, are drawn again from the same state: the
+    gradient is the same, bit for bit.
+
+    Raises:
+        UserError: the model has no blocks.
+    """
+    blocks = blocks_of(model)
+    if not blocks:
+        raise UserError(
+            "training.activation_checkpointing: the model has no list of blocks",
+            "keep its blocks in a torch.nn.ModuleList, or leave the option out",
+        )
+    for block in blocks:
+        _replace_forward(block, partial(_recomputed, block, block.forward))
+
+
+def compile_blocks(model: nn.Module) -> None:
+    """Compile every block by itself, so that what hooks do to it stays outside."""
+    for block in blocks_of(model):
+        _replace_forward(block, torch.compile(block.forward))
+
+
+def _recomputed(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
+    if not (block.training and torch.is_grad_enabled()):
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+
+def _replace_forward(block: nn.Module, forward: Any) -> None:
+    # On the object: names of parameters and the block's class stay what they are.
+    block.forward = forward
