@@ -5,9 +5,15 @@ All of it is plain where there is only one process.
 
 from __future__ import annotations
 
+import atexit
+import os
 from typing import Any, TypeVar
 
+import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from torch import Tensor, distributed
+
+from xlmgen import launch
 
 T = TypeVar("T")
 
@@ -58,6 +64,32 @@ def share(loss: Tensor, weight: Tensor) -> Tensor:
         return loss
     weight = weight.detach()
     return loss * (weight * count() / total(weight).clamp(min=1))
+
+
+def join(device: torch.device) -> None:
+    """Meet the other processes that a launcher started, if it did, until this one ends.
+
+    In training this is Lightning's part.
+
+    Args:
+        device: its kind; each process takes the GPU of its number on its machine.
+    """
+    if (launch.started() or 1) == 1 or _several():
+        return
+    if "RANK" in os.environ:  # torchrun says everything
+        place: dict[str, int] = {}
+        local = int(os.environ["LOCAL_RANK"])
+    else:
+        slurm = SLURMEnvironment()
+        os.environ["MASTER_ADDR"] = slurm.main_address
+        os.environ["MASTER_PORT"] = str(slurm.main_port)
+        place = {"rank": slurm.global_rank(), "world_size": slurm.world_size()}
+        local = slurm.local_rank()
+    gpu = device.type == "cuda"
+    if gpu:
+        torch.cuda.set_device(local)
+    distributed.init_process_group("nccl" if gpu else "gloo", **place)  # type: ignore[arg-type]
+    atexit.register(distributed.destroy_process_group)
 
 
 def _several() -> bool:

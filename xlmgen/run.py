@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import shutil
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT, TASK, TOKENIZER = "experiment.yaml", "task.yaml", "tokenizer.json"
 VERSIONS = "versions.json"
+ROWS = ("batch_size", "accumulate", "devices", "num_nodes")
+"""Keys of `training` whose product is the number of rows of an optimiser step."""
 MAY_CHANGE = {"name", "loggers"} | {
     f"training.{key}"
     for key in (
@@ -51,9 +54,13 @@ MAY_CHANGE = {"name", "loggers"} | {
         "keep",
         "keep_every",
         "num_workers",
+        "activation_checkpointing",
+        "accelerator",
+        "strategy",
+        *ROWS,
     )
 }
-"""What a run may be continued with another value of."""
+"""What a run may be continued with another value of, if a step keeps its rows."""
 
 
 @dataclass(frozen=True)
@@ -299,10 +306,10 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
     """The run in a folder, to be continued with the same experiment.
 
     Raises:
-        UserError: the experiment differs in more than how long and how often.
+        UserError: the experiment differs in more than how long, how often and where.
     """
-    old = dict(leaves(Run.open(path).experiment.data))
-    new = dict(leaves(experiment.data))
+    there = Run.open(path).experiment
+    old, new = dict(leaves(there.data)), dict(leaves(experiment.data))
     differing = [
         f"{name} is {show(new.get(keys))} here and {show(old.get(keys))} there"
         for keys in {**old, **new}
@@ -313,6 +320,13 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
             f"{path} holds a run of another experiment: {'; '.join(differing)}",
             "choose another folder with --run-dir, or give it the same settings",
         )
+    if rows_of_a_step(experiment) != rows_of_a_step(there):
+        product = " × ".join(f"training.{key}" for key in ROWS)
+        raise UserError(
+            f"{path} holds a run with {rows_of_a_step(there)} rows in a step, not "
+            f"{rows_of_a_step(experiment)}",
+            f"keep the product of {product}, or choose another folder with --run-dir",
+        )
     for leftover in (path / "checkpoints").glob(".step=*"):
         shutil.rmtree(leftover)
     write_text(path / EXPERIMENT, to_yaml(experiment))
@@ -320,6 +334,11 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
     continued = [*record.get("continued", []), versions(experiment, command)]
     write_json(path / VERSIONS, {**record, "continued": continued})
     return Run(path, experiment)
+
+
+def rows_of_a_step(experiment: Experiment) -> int:
+    """How many rows an optimiser step sees, on all devices."""
+    return math.prod(getattr(experiment.training, key) for key in ROWS)
 
 
 def copy_family(source: Path, target: Path) -> None:

@@ -6,13 +6,13 @@ import sys
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
 
 import xlmgen
+from xlmgen import processes
 from xlmgen.data.datamodule import DataModule
 from xlmgen.data.layout import lm_layout, prompt_layout, seq2seq_layout
 from xlmgen.errors import UserError
@@ -152,11 +152,12 @@ def test_a_run_continues_where_it_was():
     assert content(islice(data.train_dataloader(), 5)) == whole[4:]
 
 
-def test_ranks_of_a_trainer_share_the_rows():
+def test_processes_share_the_rows(monkeypatch):
     parts = []
     for rank in (0, 1):
         data = module()
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        monkeypatch.setattr(processes, "count", lambda: 2)
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
         parts.append([r for _, rows in data.predict_dataloader("test") for r in rows])
         assert next(iter(data.train_dataloader()))["ids"].shape[0] == 8
     assert sorted(parts[0] + parts[1]) == list(range(1000))

@@ -70,10 +70,14 @@ def eval_(
     opened = Run.open(run)
     opened.checkpoint(checkpoint)  # a missing one is said before torch is imported
 
+    from xlmgen.assembly import device_for
     from xlmgen.evaluation.evaluate import evaluate
     from xlmgen.evaluation.table import show_results
+    from xlmgen.launch import is_first
+    from xlmgen.processes import join
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, quiet=not is_first())
+    join(device_for(opened.experiment.training))
     results = evaluate(
         opened,
         console,

@@ -49,8 +49,11 @@ def generate(
     opened = Run.open(run)
     opened.checkpoint(checkpoint)  # a missing one is said before torch is imported
 
+    from xlmgen.assembly import device_for
     from xlmgen.evaluation.sample import sample
+    from xlmgen.processes import join
 
+    join(device_for(opened.experiment.training))
     sample(
         opened,
         Console(highlight=False),

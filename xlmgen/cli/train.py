@@ -48,11 +48,14 @@ def train(
     from rich.console import Console
 
     from xlmgen.experiment import resolve
+    from xlmgen.launch import check_alone
     from xlmgen.training import debugging
     from xlmgen.training.train import train as run_training
 
     console = Console(highlight=False, soft_wrap=True)
     given = list(overrides or ())
+    if debug is not None:
+        check_alone(f"--debug {debug.value}")
     if debug is Debug.overfit:
         return debugging.overfit(experiment, given, console)
     if debug is Debug.profile:

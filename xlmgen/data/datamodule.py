@@ -5,6 +5,7 @@ from typing import Any
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from xlmgen import processes
 from xlmgen.data.batches import (
     Batches,
     Collator,
@@ -48,10 +49,6 @@ class DataModule(LightningDataModule):
             optimiser steps.
     """
 
-    allow_zero_length_dataloader_with_multiple_devices = (
-        True  # fewer batches than ranks
-    )
-
     def __init__(
         self,
         task: Task,
@@ -74,6 +71,8 @@ class DataModule(LightningDataModule):
         self.start_method = start_method
         self.pin_memory = pin_memory
         self.start_batch = 0
+        # Fewer batches than ranks: some have none to measure.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def prepare_data(self) -> None:
         """Fill the cache, in one process before the others look into it."""
@@ -159,11 +158,7 @@ class DataModule(LightningDataModule):
         return self._loader(Batches(examples, collator), sampler)
 
     def _ranks(self) -> dict[str, int]:
-        """This process's rank and the number of processes, when a trainer says so."""
-        trainer = self.trainer
-        if trainer is None:
-            return {"rank": 0, "world_size": 1}
-        return {"rank": trainer.global_rank, "world_size": trainer.world_size}
+        return {"rank": processes.rank(), "world_size": processes.count()}
 
     def _loader(
         self, batches: Batches, sampler: TrainingSampler | EvaluationSampler

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from xlmgen import processes
 from xlmgen.assembly import assemble
 from xlmgen.data.datamodule import TRAINING_USES
 from xlmgen.evaluation.generate import generate_answers
@@ -42,6 +43,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure the loss of a split, answer it, score the answers, and write it all down.
 
+    Several processes share the batches; the results are those of one, and are written
+    by the first.
+
     Args:
         split: `validation` or `test` (or `train`).
         checkpoint, weights: see `Run.weights`.
@@ -66,6 +70,7 @@ def evaluate(
     device = parts.load(stored.folder, stored.weights)
     examples = parts.task.examples(split)
     rows = len(examples) if limit is None else min(limit, len(examples))
+    own = -(-rows // processes.count())  # about so many are this process's
     settings = run.experiment.evaluation
     collator = parts.data.collator(TRAINING_USES[parts.task.layout], evaluation=True)
 
@@ -93,7 +98,7 @@ def evaluate(
             "loss": loss_record(likelihood),
         }
         if pseudo_likelihood:
-            work = bar.add_task("masked", total=rows)
+            work = bar.add_task("masked", total=own)
             pseudo = measure_pseudo_likelihood(
                 parts.harness.model,
                 examples,
@@ -112,7 +117,7 @@ def evaluate(
             split, checkpoint, weights, limit, options, seed, pseudo_likelihood
         )
         if parts.task.metrics:
-            work = bar.add_task("answers", total=rows)
+            work = bar.add_task("answers", total=own)
             answers = generate_answers(
                 parts.harness.model,
                 parts.predictor,
@@ -128,8 +133,11 @@ def evaluate(
             results["scores_error"] = {k: error(values) for k, values in by_row.items()}
             results["forward_passes"] = answers.forward_passes
             predictions = run.path / "predictions" / f"{name}.jsonl"
-            write_jsonl(predictions, prediction_rows(parts.task, asked, answers.ids))
-    run.write_results(name, results)
+            if processes.rank() == 0:
+                lines = prediction_rows(parts.task, asked, answers.ids)
+                write_jsonl(predictions, lines)
+    if processes.rank() == 0:
+        run.write_results(name, results)
     return results
 
 

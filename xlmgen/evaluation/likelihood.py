@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,14 @@ from lightning.pytorch.utilities import move_data_to_device
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from xlmgen import processes
 from xlmgen.data.batches import Batches, Collator, Request, batch_seed
 from xlmgen.harness import Harness
+
+NOTHING_MEASURED = (
+    r"The ``compute`` method of metric \w+ was called before the ``update`` method"
+)
+"""What torchmetrics warns of on a process that had no batch."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,12 @@ def measure_split(
     squares = torch.zeros(rows, dtype=torch.float64)
     tokens = torch.zeros(rows, dtype=torch.float64)
     plan = list(requests(rows, draws, batch_size, split))
+    plan = plan[processes.rank() :: processes.count()]
     loader = DataLoader(batches, sampler=plan, batch_size=None, collate_fn=_same)
     harness.metrics.reset()
-    torch.manual_seed(batch_seed(0, split, 0, 0))
     with torch.inference_mode():
         for request, batch in zip(plan, loader, strict=True):
+            torch.manual_seed(request.seed)  # a batch draws the same on any process
             output = harness.measure(move_data_to_device(batch, device))
             harness.metrics.update(output)
             index = torch.tensor(request.rows)
@@ -76,9 +84,15 @@ def measure_split(
             squares.index_add_(0, index, values.square())
             tokens.index_add_(0, index, output["num_tokens"].double().cpu())
             after_batch(len(request.rows))
-    metrics = {name: float(value) for name, value in harness.metrics.compute().items()}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", NOTHING_MEASURED)
+        computed = harness.metrics.compute()  # over all processes
+    metrics = {name: float(value) for name, value in computed.items()}
     harness.metrics.reset()
-    nll, squares, tokens = nll / draws, squares / draws, tokens / draws
+    nll, squares, tokens = (
+        torch.stack(processes.gather(part)).sum(0) / draws
+        for part in (nll, squares, tokens)
+    )
     mean = float(nll.sum() / tokens.sum())
     return Likelihood(
         {"loss": mean, **metrics},

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities import move_data_to_device
 from torch import Tensor, nn
 
+from xlmgen import processes
 from xlmgen.data.batches import Batches, Collator, Request, batch_seed
 from xlmgen.errors import UserError
 from xlmgen.evaluation.likelihood import ratio_error
@@ -80,24 +81,26 @@ def measure_pseudo_likelihood(
         batch_size: the most masked copies of rows in one forward pass.
     """
     batches = Batches(examples, collator)
-    nll, tokens = [], []
+    nll = torch.zeros(rows, dtype=torch.float64)
+    tokens = torch.zeros(rows, dtype=torch.float64)
+    starts = range(0, rows, batch_size)[processes.rank() :: processes.count()]
     with torch.inference_mode():
-        for first in range(0, rows, batch_size):
+        for first in starts:
             chosen = tuple(range(first, min(first + batch_size, rows)))
             batch = batches[Request(chosen, batch_seed(0, "test", first, 0))]
             batch = move_data_to_device(batch, device)
             row_nll = pseudo_nll(model, batch, mask, batch_size, after_batch)
-            nll.append(row_nll.cpu())
-            tokens.append(batch["maskable"].sum(1).double().cpu())
-    all_nll, all_tokens = torch.cat(nll), torch.cat(tokens)
-    mean = all_nll.sum() / all_tokens.sum()
+            nll[list(chosen)] = row_nll.cpu()
+            tokens[list(chosen)] = batch["maskable"].sum(1).double().cpu()
+    nll, tokens = (torch.stack(processes.gather(part)).sum(0) for part in (nll, tokens))
+    mean = nll.sum() / tokens.sum()
     return PseudoLikelihood(
         {
             "pseudo_nll": float(mean),
             "pseudo_perplexity": float(mean.exp()),
-            "sequence_pseudo_nll": float(all_nll.mean()),
+            "sequence_pseudo_nll": float(nll.mean()),
         },
-        ratio_error(all_nll, all_tokens),
+        ratio_error(nll, tokens),
     )
 
 

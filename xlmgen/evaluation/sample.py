@@ -10,7 +10,9 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
+from xlmgen import processes
 from xlmgen.assembly import assemble
+from xlmgen.data.batches import batch_seed
 from xlmgen.data.datamodule import GENERATION_USES
 from xlmgen.evaluation.generate import generate
 from xlmgen.evaluation.predictions import prompt_text, write_jsonl
@@ -62,14 +64,16 @@ def sample(
     device = parts.load(stored.folder, stored.weights)
     examples = given or _test_examples(task, num)
     collator = parts.data.collator(GENERATION_USES[task.layout])
-    generator = torch.Generator(device).manual_seed(seed)
-    if stored.averaged:
+    generator = torch.Generator(device)
+    if stored.averaged and processes.rank() == 0:
         console.print(str(stored), style="dim")
-    if trace:
+    if trace and processes.rank() == 0:
         console.print(legend())
-    rows: list[dict[str, Any]] = []
-    for first in range(0, len(examples), parts.data.eval_batch_size):
+    done: list[tuple[int, list[dict[str, Any]], str]] = []
+    starts = range(0, len(examples), parts.data.eval_batch_size)
+    for first in starts[processes.rank() :: processes.count()]:
         some = examples[first : first + parts.data.eval_batch_size]
+        generator.manual_seed(batch_seed(seed, "sampling", first, 0))
         batch = collator(some, torch.Generator().manual_seed(seed))
         generation = generate(
             parts.harness.model,
@@ -81,11 +85,19 @@ def sample(
         )
         known = not given and task.layout != "lm"
         new = _rows(task, some, generation, known=known)
-        for number, row in enumerate(new):
-            _show(console, task, row, generation, number)
-        rows += new
-    if out is not None:
-        write_jsonl(out, rows)
+        with console.capture() as shown:
+            for number, row in enumerate(new):
+                _show(console, task, row, generation, number)
+        if processes.count() == 1:
+            console.file.write(shown.get())
+        done.append((first, new, shown.get()))
+    everything = sorted(one for own in processes.gather(done) for one in own)
+    rows = [row for _, new, _ in everything for row in new]
+    if processes.rank() == 0:
+        if processes.count() > 1:
+            console.file.write("".join(text for _, _, text in everything))
+        if out is not None:
+            write_jsonl(out, rows)
     return rows
 
 

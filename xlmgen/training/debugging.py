@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 SMALL = 0.05
 """A mean loss in nats below which one batch counts as learned."""
 OVERFIT_STEPS = 2000
+ALONE = ("training.devices=1", "training.num_nodes=1", "training.strategy=auto")
 SMOKE = (
     "training.max_steps=2",
     "training.log_every=1",
     "training.validate_every=2",
     "training.warmup_steps=0",
     "evaluation.generate=4",
+    *ALONE,
 )
 WARMUP_STEPS, PROFILED_STEPS, SHOWN = 5, 10, 15
 """Of `--debug profile`: steps before it looks, at which it looks; operations shown."""
@@ -42,6 +44,7 @@ OVERFIT = (
     "training.warmup_steps=0",
     "training.schedule=constant",
     "training.num_workers=0",
+    *ALONE,
 )
 
 

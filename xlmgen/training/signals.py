@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+WARNING = getattr(signal, "SIGUSR1", signal.SIGTERM)  # Windows has none
+"""What a scheduler sends before the time is up, so that a job can be queued again."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, WARNING)
 """A person's, the system's, and the warning that a scheduler is asked to send."""
 Handler = Callable[[int, FrameType | None], None]
 

@@ -1,0 +1,270 @@
+"""Two processes do what one does: the same losses, rows, answers and continuations."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from xlmgen.cli import main
+from xlmgen.run import Run
+from xlmgen.training.metrics_file import read_rows
+
+# Answers of 1 to 8 tokens: halves of a batch hardly ever have as many as each other.
+TASK = """\
+spec: xlmgen/task/v1
+name: uneven
+layout: seq2seq
+block: {prompt: 4, answer: 10}
+source:
+  files: {train: train.jsonl, validation: validation.jsonl, test: test.jsonl}
+tokenizer: {kind: character}
+metrics: [exact_match, token_accuracy]
+"""
+HALF = ("training.devices=2", "training.batch_size=4")
+FSDP = (*HALF, "training.strategy=fsdp")
+EXACT = ("model.dropout=0",)
+# Weights do not move, so that validations compare whatever was trained on.
+STILL = ("training.max_steps=1", "training.learning_rate=1e-30")
+SIX = ("training.max_steps=6",)
+PROGRAM = """\
+import json, sys
+from xlmgen.cli import main
+for command in json.loads(sys.argv[1]):
+    assert main(command) == 0, command
+"""
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def write_task():
+    draw = random.Random(0)
+    for split, rows in (("train", 100), ("validation", 37), ("test", 41)):
+        lines = []
+        for _ in range(rows):
+            length = draw.randint(1, 8)
+            prompt = "".join(draw.choices("abc", k=3))
+            target = "".join(draw.choices("abcdef", k=length))
+            lines.append(json.dumps({"prompt": prompt, "target": target}))
+        Path(f"{split}.jsonl").write_text("\n".join(lines))
+    Path("toy_task.yaml").write_text(TASK)
+    # The clip bites in every step, and every checkpoint stays.
+    text = Path("toy.yaml").read_text()
+    Path("toy.yaml").write_text(
+        text.replace("training:\n", "training:\n  gradient_clip: 0.05\n  keep: null\n")
+    )
+
+
+def write_noisy_family():
+    """The stand-in with a loss that draws noise of its own."""
+    shutil.copytree("families/toy", "families/noisy")
+    for file in Path("families/noisy").iterdir():
+        text = file.read_text().replace("toy", "noisy")
+        file.write_text(text.replace("noise = 0.0", "noise = 0.3"))
+
+
+def start_and_kill(folder):
+    """Train with two processes that Lightning starts, and kill both."""
+    Path("program.py").write_text("import sys\nfrom xlmgen.cli import main\nmain()\n")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-u", "program.py", "train", "toy.yaml"),
+            *("--run-dir", folder, "training.devices=2", "training.batch_size=4"),
+            *("training.max_steps=100000", "training.log_every=1"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "step 10/" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert said.count("step 9/") == 1, said  # one of the two speaks
+    last, _ = Run.open(folder).checkpoint("last")
+    assert last >= 8
+    return last
+
+
+def run(folder, *overrides):
+    return ["train", "toy.yaml", "--run-dir", folder, *overrides]
+
+
+def alone(*commands):
+    for command in commands:
+        assert main(command) == 0
+
+
+def in_two_processes(*commands):
+    """By `torchrun`; one pair for all, since processes take seconds to start."""
+    Path("program.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node=2", "program.py", json.dumps(commands)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def weights(folder, step=12):
+    path = Run.open(folder).checkpoints / f"step={step:06d}" / "model.safetensors"
+    return load_file(path)
+
+
+def assert_same(one, other, step=12):
+    """Bit for bit."""
+    ours, theirs = weights(one, step), weights(other, step)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert rows_of(one) == rows_of(other)
+
+
+def assert_close(one, other):
+    """Up to the order of additions; at every step that has a checkpoint."""
+    for step in (4, 8, 12):
+        ours, theirs = weights(one, step), weights(other, step)
+        for name in ours:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=2e-6)
+    compare_rows(rows_of(one), rows_of(other))
+
+
+def compare_rows(ours, theirs, columns=""):
+    """The columns whose names begin so, of every row."""
+    assert [row["step"] for row in ours] == [row["step"] for row in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            if not name.startswith(columns):
+                continue
+            number = float(value or "nan")
+            expected = pytest.approx(float(other[name] or "nan"), rel=1e-5, nan_ok=True)
+            assert number == expected, name
+
+
+def rows_of(folder):
+    return read_rows(Path(folder) / "metrics.csv")
+
+
+def results(folder, name):
+    return json.loads((Path(folder) / "results" / f"{name}.json").read_text())
+
+
+def predictions(folder, name):
+    return (Path(folder) / "predictions" / f"{name}.jsonl").read_text()
+
+
+EVALUATIONS = (
+    ["eval", "one"],
+    ["eval", "one", "--limit", "1", "--split", "train"],  # fewer rows than processes
+    ["eval", "noisy-one", "--limit", "20"],
+    ["eval", "mlm-one", "--pseudo-likelihood", "--limit", "20"],
+    ["generate", "one", "--num", "20", "--trace", "--out", "answers.jsonl"],
+)
+
+
+def taken_away():
+    """What the evaluations wrote, as text by file; the files go."""
+    files = [
+        *Path().glob("*-one/results/*"),
+        *Path().glob("one/results/*"),
+        *Path().glob("*one/predictions/*"),
+        Path("answers.jsonl"),
+    ]
+    found = {str(file): file.read_text() for file in files}
+    for file in files:
+        file.unlink()
+    assert len(found) == 9
+    return found
+
+
+def assert_same_evaluations(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        if name.endswith(".jsonl"):
+            assert ours[name] == theirs[name], name
+        else:
+            one, other = (flat(json.loads(made[name])) for made in (ours, theirs))
+            assert one == pytest.approx(other, rel=1e-6, nan_ok=True), name
+
+
+def flat(values, at=""):
+    found = {}
+    for key, value in values.items():
+        inner = flat(value, f"{at}{key}.") if isinstance(value, dict) else {}
+        found |= inner or {f"{at}{key}": value}
+    return {k: v for k, v in found.items() if isinstance(v, int | float)}
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does(project, capsys):
+    write_task()
+    write_noisy_family()
+    last = start_and_kill("killed")
+    goal = (f"training.max_steps={last + 5}", "training.log_every=1")
+    small = ("training.gradient_clip=1e-9",)  # AdamW's step is then as the gradient
+    alone(
+        run("one", *EXACT),
+        run("one-to-fsdp", *EXACT, *SIX),
+        run("noisy-one", *STILL, "family=noisy"),
+        run("mdlm-one", *STILL, "family=mdlm"),
+        run("mlm-one", *STILL, "family=mlm"),
+    )
+    capsys.readouterr()
+    alone(*EVALUATIONS)
+    shown, evaluated = capsys.readouterr().out, taken_away()
+
+    said = in_two_processes(
+        *EVALUATIONS,
+        run("ddp", *HALF, *EXACT),
+        run("fsdp", *FSDP, *EXACT),
+        run("ddp-small", *HALF, *EXACT, *small),
+        run("fsdp-small", *FSDP, *EXACT, *small),
+        run("noisy-ddp", *HALF, *STILL, "family=noisy"),
+        run("mdlm-ddp", *HALF, *STILL, "family=mdlm"),
+        # One batch for two: 37 rows of the loss, and one to answer.
+        run("idle", *FSDP, *STILL, "evaluation.batch_size=64", "evaluation.generate=1"),
+        run("killed", *HALF, *goal),
+        run("whole", *HALF, *goal),
+        run("fsdp-whole", *FSDP),
+        run("fsdp-parts", *FSDP, *SIX),
+        run("fsdp-parts", *FSDP),
+        run("fsdp-to-one", *FSDP, *EXACT, *SIX),
+        run("fsdp-to-ddp", *FSDP, *EXACT, *SIX),
+        run("fsdp-to-ddp", *HALF, *EXACT),
+        run("one-to-fsdp", *FSDP, *EXACT),
+    )
+    assert "Warning" not in said.stderr
+    assert_same_evaluations(evaluated, taken_away())
+    assert shown == said.stdout[: len(shown)]
+    assert said.stdout.count("step 12/12") == 8  # one of the two speaks
+
+    assert_close("one", "ddp")
+    assert_close("one", "fsdp")
+    assert_close("ddp-small", "fsdp-small")
+    for one, other in (("noisy-one", "noisy-ddp"), ("mdlm-one", "mdlm-ddp")):
+        compare_rows(rows_of(one), rows_of(other), "val/")
+        assert rows_of(one)[0]["train/loss"] != rows_of(other)[0]["train/loss"]
+    assert int(rows_of("idle")[-1]["step"]) == 1
+    assert_same("killed", "whole", last + 5)
+    assert_same("fsdp-whole", "fsdp-parts")
+    assert_close("one", "fsdp-to-ddp")
+    assert_close("one", "one-to-fsdp")
+    alone(run("fsdp-to-one", *EXACT), ["eval", "fsdp-to-one"])
+    assert_close("one", "fsdp-to-one")
