@@ -67,6 +67,14 @@ def test_overfit_says_when_it_fails(project, capsys, monkeypatch):
     assert "not learned" in out
 
 
+def test_overfit_gives_up_where_the_loss_is_no_number(project, capsys):
+    rate = "training.learning_rate=1.0e+37"
+    code, out, _ = said(capsys, "toy.yaml", "--debug", "overfit", rate)
+    assert code == 1
+    steps = re.search(r"not learned: loss (?:nan|inf) after (\d+) steps", out)[1]
+    assert int(steps) < 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -98,6 +98,13 @@ def test_it_says_why_and_again_and_goes_on_where_patience_grows(
     assert_equal(made, run("whole"))
 
 
+def test_progress_goes_by_the_steps_that_were_asked_for(project, losses, capsys):
+    losses(LOSSES)
+    command = ["train", "toy.yaml", *COMMON, "training.patience=2"]
+    assert main([*command, "training.log_every=4"]) == 0
+    assert "step 8/12  loss" in capsys.readouterr().out
+
+
 def test_a_continued_run_ends_where_the_uninterrupted_one_does(project, losses):
     losses(LOSSES)
     whole = run("whole", "training.patience=3")

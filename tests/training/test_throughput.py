@@ -141,6 +141,16 @@ def test_the_share_of_the_peak_counts_every_product_and_draws_nothing(
     assert read_rows(made.path / "metrics.csv") == read_rows(plain.path / "metrics.csv")
 
 
+def test_what_cannot_be_counted_ends_no_training(project, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no formula")
+
+    monkeypatch.setattr(module, "peak_flops", lambda *_: 1e6)
+    monkeypatch.setattr(module, "step_flops", fails)
+    (row,) = read_rows(run("a", "training.max_steps=3").path / "throughput.csv")
+    assert "speed/mfu" not in row
+
+
 def test_the_lines_show_it(project, capsys, clock, monkeypatch):
     monkeypatch.setattr(module, "peak_flops", lambda *_: 1e6)
     monkeypatch.setattr(module, "peak_memory", lambda _: 3 * 2**29)

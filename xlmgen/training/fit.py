@@ -16,7 +16,7 @@ from xlmgen.evaluation.scores import score
 from xlmgen.harness import Harness
 from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
-from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
+from xlmgen.training.checkpoint_folder import IMPORTED, MONITOR, checkpoints
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.patience import Patience, rises
@@ -64,7 +64,9 @@ class Fit:
         parts = assemble(run)
         generate = run.experiment.evaluation.generate
         rising = parts.task.metrics if generate else ()
-        names = parts.harness.validation_names()
+        metric, losses = settings.patience_metric, ["loss"]
+        if metric != MONITOR:
+            losses = parts.harness.validation_names()
         with quiet_lightning():
             try:
                 trainer = build_trainer(
@@ -73,7 +75,7 @@ class Fit:
                     console,
                     resumed_at=start.step,
                     scorer=validation_scorer(parts, generate),
-                    patience_rises=rises(settings.patience_metric, names, rising),
+                    patience_rises=rises(metric, losses, rising),
                 )
             except (MisconfigurationException, ValueError) as error:
                 # Lightning's words for a device or precision that this machine lacks.
@@ -166,9 +168,9 @@ def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
 
 def _not_finite(steps: StepRange, run: Run) -> UserError:
     last = max(checkpoints(run.checkpoints), default=0)
-    kept = (
-        f"the last checkpoint is that of step {last}" if last else "no checkpoint yet"
-    )
+    kept = f"the last checkpoint is that of step {last}"
+    if not last:
+        kept = "there is no checkpoint yet"
     return UserError(
         f"training: the loss or its gradient was NaN or infinite in {len(steps.bad)} "
         f"of the steps {steps.first} to {steps.last}, first in step {steps.bad[0]}, at "

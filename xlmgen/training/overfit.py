@@ -17,7 +17,8 @@ def overfit_one_batch(
     """Train on the first training batch, corruption included, without dropout.
 
     Returns:
-        The steps taken and the last loss; it is below `small` if they were enough.
+        The steps taken and the last loss: below `small` if they were enough, or what
+        it was when it stopped being finite.
     """
     parts = assemble(run)
     settings = run.experiment.training
@@ -30,7 +31,7 @@ def overfit_one_batch(
         loss = harness.training_step(batch, 0)
         if step % settings.log_every == 0:
             console.print(f"step {step}  loss {loss.item():.4f}")
-        if loss.item() < small:
+        if loss.item() < small or not loss.isfinite():  # it will be no better
             return step, loss.item()
         optimizer.zero_grad()
         torch.autograd.backward(loss)

@@ -34,10 +34,12 @@ class TrainingProgress(Callback):
         self._throughput = throughput
         self._bar: Progress | None = None
         self._task = TaskID(0)
+        self._steps = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
+        self._steps = trainer.max_steps  # which patience lowers
         if not self._console.is_terminal:
             return
         self._bar = Progress(
@@ -48,7 +50,7 @@ class TrainingProgress(Callback):
             console=self._console,
         )
         self._task = self._bar.add_task(
-            "", total=trainer.max_steps, completed=trainer.global_step, state=""
+            "", total=self._steps, completed=trainer.global_step, state=""
         )
         self._bar.start()
 
@@ -66,7 +68,7 @@ class TrainingProgress(Callback):
         if self._bar is not None:
             self._bar.update(self._task, completed=step)
         if self._recorder.logged_at == step:
-            self._show_training(step, trainer.max_steps)
+            self._show_training(step, self._steps)
         if self._recorder.validated_at == step:
             self._show_validation(step)
 

@@ -89,7 +89,7 @@ class Recorder(Callback):
 
     def _log_training(self, trainer: Trainer) -> None:
         rows = self._finite_steps(trainer)
-        losses, norms = zip(*rows, strict=True) if rows else ((math.nan,),) * 2
+        losses, norms = zip(*rows or [(math.nan, math.nan)], strict=True)
         finite = [norm for norm in norms if math.isfinite(norm)] or [math.nan]
         self.train = {
             "train/loss": math.fsum(losses) / len(losses),
@@ -111,10 +111,8 @@ class Recorder(Callback):
         """
         # A loss that is not finite on one device is not so in the mean.
         losses = trainer.strategy.reduce(torch.stack(self._losses), reduce_op="mean")
-        norms = torch.stack(self._norms)
-        rows = list(
-            zip(*torch.stack([losses, norms]).tolist(), strict=True)
-        )  # the wait
+        table = torch.stack([losses, torch.stack(self._norms)], dim=1)
+        rows: list[tuple[float, float]] = table.tolist()  # the one wait for the device
         # A scaler of 16-bit gradients finds its scale by norms that are not finite.
         judged = 1 if self._scaled else 2
         good = [all(map(math.isfinite, row[:judged])) for row in rows]

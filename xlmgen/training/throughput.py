@@ -67,8 +67,13 @@ class Throughput(Callback):
         assert isinstance(pl_module, Harness)
         self._resume()
         if self._peak is not None and not self._flops_per_token:
-            flops = step_flops(trainer, pl_module, batch)
+            try:
+                flops = step_flops(trainer, pl_module, batch)
+            except Exception:  # whatever it is, to count must not end a training
+                flops = 0.0
             self._flops_per_token = flops / max(1, size(batch)[1])
+            if not flops:
+                self._peak = None
             self._begin()
 
     def on_train_batch_end(
@@ -139,9 +144,11 @@ def step_flops(trainer: Trainer, harness: Harness, batch: Mapping[str, Any]) -> 
     """
     state = rng.capture()
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), trainer.precision_plugin.forward_context(), counter:
-        harness.measure(batch)
-    rng.restore(state)
+    try:
+        with torch.no_grad(), trainer.precision_plugin.forward_context(), counter:
+            harness.measure(batch)
+    finally:
+        rng.restore(state)
     if harness.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(harness.device)
     return 3.0 * counter.get_total_flops()
