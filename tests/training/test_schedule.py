@@ -17,10 +17,14 @@ from xlmgen.run import Run
 from xlmgen.training import trainer as trainer_module
 from xlmgen.training.checkpoint_folder import checkpoints
 from xlmgen.training.metrics_file import read_rows
-from xlmgen.training.schedule import cooldown_start, learning_rate_factor
+from xlmgen.training.schedule import (
+    change_after,
+    cooldown_start,
+    learning_rate_factor,
+)
 from xlmgen.training.train import train
 
-WARMUP, STEPS, LEAST, COOLDOWN = 10, 110, 0.1, 0.3
+WARMUP, STEPS, LEAST = 10, 110, 0.1
 FORMULAS = {  # of step 1, 2, … after a warm-up of 10 of 110 steps
     "constant": lambda step: 1.0,
     "linear": lambda step: 1 - 0.9 * (step - 11) / 100,
@@ -128,6 +132,17 @@ def test_a_note_says_what_raising_max_steps_does(project, capsys):
     assert "rate of step 5 is 0.005, where it was to be 0 " in said
     main([*command, "training.max_steps=6"])
     assert "note" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("schedule", FORMULAS)
+def test_there_is_nothing_to_say_before_a_schedule_falls(settings, schedule):
+    """And never of one that knows no end."""
+    now = replace(settings, schedule=schedule)
+    longer = replace(now, max_steps=2 * STEPS)
+    said = {step: change_after(step, now, longer) for step in (5, 70, 90, STEPS)}
+    jumps = [step for step, text in said.items() if text is not None]
+    falling = {"linear": [70, 90, STEPS], "cosine": [70, 90, STEPS], "wsd": [90, STEPS]}
+    assert jumps == falling.get(schedule, [])
 
 
 def test_a_cooldown_is_redone_from_the_checkpoint_before_it(project):

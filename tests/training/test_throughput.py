@@ -1,6 +1,7 @@
 """throughput.csv: speed without what is not training, and shares of a known peak."""
 
 import csv
+import io
 import re
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_accumulated_batches_count_all(project, clock):
     assert numbers(made, "speed/rows_per_s") == [ROWS / 2]
 
 
-def test_batches_of_other_names_are_counted_as_steps_only(project, clock, capsys):
+def test_batches_of_other_names_are_counted_as_steps_only(project, clock):
     """A kind of one's own may call its tokens anything."""
     package = project / "families" / "toy" / "__init__.py"
     text = package.read_text(encoding="utf-8")
@@ -80,8 +81,6 @@ def test_batches_of_other_names_are_counted_as_steps_only(project, clock, capsys
     made = run("a", "training.max_steps=3")
     (row,) = read_rows(made.path / "throughput.csv")
     assert row.keys() == {"step", "speed/steps_per_s", "memory/peak_gib"}
-    assert main(["train", "toy.yaml", "training.max_steps=3", "loggers=[]"]) == 0
-    assert re.search(r"0\.5 it/s  \d+\.\d GiB", capsys.readouterr().out)
 
 
 def test_a_continued_run_writes_every_step_once(project):
@@ -116,6 +115,9 @@ def test_there_is_no_share_of_a_peak_that_is_not_known(project):
         ("NVIDIA L40S", "16-mixed", 362),
         ("NVIDIA L4", "bf16-mixed", 121),
         ("Tesla T4", "16-mixed", 65),
+        ("Tesla T4", "bf16-mixed", None),
+        ("Tesla V100-SXM2-16GB", "32-true", 15.7),
+        ("NVIDIA H100 80GB HBM3", "64-true", None),
         ("NVIDIA GeForce RTX 4090", "bf16-mixed", 165),
         ("NVIDIA A10G", "bf16-mixed", None),
     ],
@@ -156,4 +158,24 @@ def test_the_lines_show_it(project, capsys, clock, monkeypatch):
     monkeypatch.setattr(module, "peak_memory", lambda _: 3 * 2**29)
     assert main(["train", "toy.yaml", "training.max_steps=6", "loggers=[]"]) == 0
     out = capsys.readouterr().out
-    assert "  0.5 it/s  60 tokens/s  18 % MFU  1.5 GiB  0:06 left" in out
+    assert "  0.5 it/s  0:06 left  60 tokens/s  18 % MFU  1.5 GiB\n" in out
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown", "left_out"),
+    [(140, "60 tokens/s  18 % MFU  1.5 GiB", "…"), (72, "60 tokens/s", "MFU")],
+)
+def test_a_narrow_bar_leaves_out_what_matters_least(
+    project, clock, monkeypatch, columns, shown, left_out
+):
+    monkeypatch.setattr(module, "peak_flops", lambda *_: 1e6)
+    monkeypatch.setattr(module, "peak_memory", lambda _: 3 * 2**29)
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=columns, no_color=True)
+    settings = resolve("toy.yaml", ["loggers=[]", "training.max_steps=3"])
+    train(settings, Path("a"), console)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines()
+    last = [line for line in lines if "it/s" in line][-1]
+    assert re.search(r"training ━+.* 3/3 loss \d\.\d{4}  0.5 it/s  0:00 left  ", last)
+    assert shown in last
+    assert left_out not in last

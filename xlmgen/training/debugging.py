@@ -83,6 +83,7 @@ def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
     try:
         fit.go(quiet)
     except Interrupted as stop:
+        shutil.rmtree(folder)
         return 128 + stop.signum
     except Profiled:
         pass

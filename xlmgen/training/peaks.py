@@ -7,22 +7,24 @@ import re
 import torch
 
 TERA = 1e12
-# Operations per second with dense matrices, in 16 bits (accumulated in 32) and in 32
-# bits outside tensor cores: NVIDIA's data sheets of the products. A name is that of the
-# device if all of its words are in the device's; the first that is counts.
-PEAKS = (
-    ("B200", 2250, 75),
-    ("H200", 989, 67),
-    ("H100 PCIe", 756, 51),
-    ("H100 NVL", 835, 60),
-    ("H100", 989, 67),
-    ("A100", 312, 19.5),
-    ("L40S", 362, 91.6),
-    ("L4", 121, 30.3),
-    ("RTX 4090", 165, 82.6),
-    ("RTX 3090", 71, 35.6),
-    ("V100", 125, 15.7),
-    ("T4", 65, 8.1),
+# Tera-operations per second with dense matrices in bfloat16, float16 (both accumulated
+# in 32 bits) and, outside tensor cores, float32: NVIDIA's data sheets and white papers
+# of the products. A device is the first whose words are all in its name.
+PEAKS: tuple[tuple[str, float | None, float, float], ...] = (
+    ("B200", 2250, 2250, 75),
+    ("GH200", 989, 989, 67),
+    ("H200 NVL", 835, 835, 60),
+    ("H200", 989, 989, 67),
+    ("H100 PCIe", 756, 756, 51),
+    ("H100 NVL", 835, 835, 60),
+    ("H100", 989, 989, 67),
+    ("A100", 312, 312, 19.5),
+    ("L40S", 362, 362, 91.6),
+    ("L4", 121, 121, 30.3),
+    ("RTX 4090", 165, 165, 82.6),
+    ("RTX 3090", 71, 71, 35.6),
+    ("V100 SXM2", None, 125, 15.7),
+    ("T4", None, 65, 8.1),
 )
 
 
@@ -38,7 +40,9 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
 def peak_of(name: str, precision: str) -> float | None:
     """The same for a device's name, such as `NVIDIA H100 80GB HBM3`."""
     words = set(re.split(r"[\s-]+", name))
-    for known, half, single in PEAKS:
+    for known, bfloat16, float16, float32 in PEAKS:
         if set(known.split()) <= words:
-            return TERA * (single if precision == "32-true" else half)
+            kinds = {"bf16-mixed": bfloat16, "16-mixed": float16, "32-true": float32}
+            peak = kinds.get(precision)
+            return None if peak is None else TERA * peak
     return None

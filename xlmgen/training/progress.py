@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 from xlmgen.training.recorder import Recorder, ends_step
 from xlmgen.training.throughput import Throughput
 
 SHARES = ("exact_match", "accuracy", "valid_path")
 """Metrics whose names end so are shown in per cent."""
+
+NARROWEST = 8 * "━"
+"""The least that is left of the bar where a terminal is narrow."""
+GAP = "  "
 
 
 class TrainingProgress(Callback):
@@ -73,26 +78,34 @@ class TrainingProgress(Callback):
             self._show_validation(step)
 
     def _show_training(self, step: int, steps: int) -> None:
+        parts = self._parts(steps - step)
+        room = self._console.width - len(f"training {NARROWEST} {steps}/{steps} ")
+        while self._bar is not None and len(parts) > 3 and width(parts) > room:
+            parts.pop()
+        state = GAP.join(parts)
+        if self._bar is not None:
+            self._bar.update(self._task, state=state)
+        else:
+            self._print(f"step {step}/{steps}  {state}")
+
+    def _parts(self, steps_left: int) -> list[str]:
+        """What there is to say, the most important first."""
         train, numbers = self._recorder.train, self._throughput.latest
         speed = numbers["speed/steps_per_s"]
         parts = [
             f"loss [bold]{train['train/loss']:.4f}[/]",
             f"{speed:.1f} it/s",
+            f"{duration(steps_left / speed)} left",
         ]
+        if skipped := train.get("train/skipped"):
+            parts.append(f"[yellow]{skipped:.0f} skipped[/]")
         if "speed/tokens_per_s" in numbers:
             parts.append(f"{short(numbers['speed/tokens_per_s'])} tokens/s")
         if "speed/mfu" in numbers:
             parts.append(f"{100 * numbers['speed/mfu']:.0f} % MFU")
         if "memory/peak_gib" in numbers:
             parts.append(f"{numbers['memory/peak_gib']:.1f} GiB")
-        parts.append(f"{duration((steps - step) / speed)} left")
-        if skipped := train.get("train/skipped"):
-            parts.append(f"[yellow]{skipped:.0f} skipped[/]")
-        state = "  ".join(parts)
-        if self._bar is not None:
-            self._bar.update(self._task, state=state)
-        else:
-            self._print(f"step {step}/{steps}  {state}")
+        return parts
 
     def _show_validation(self, step: int) -> None:
         self._print(f"[green]step {step}[/]  {summary(self._recorder.headline)}")
@@ -106,6 +119,11 @@ class TrainingProgress(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def width(parts: Sequence[str]) -> int:
+    """How wide parts are beside one another, without their markup."""
+    return Text.from_markup(GAP.join(parts)).cell_len
 
 
 def summary(metrics: Mapping[str, float]) -> str:
