@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -223,11 +224,11 @@ def test_the_workflow_runs_the_action_that_is_beside_it(here):
     assert action["with"]["version"] == __version__
 
 
-def stand_in(folder, program):
-    """A program on the path that says how it was called."""
+def stand_in(folder, program, code=0):
+    """A program on the path that says how it was called, and exits with a code."""
     path = folder / "bin" / program
     path.parent.mkdir(exist_ok=True)
-    path.write_text('#!/bin/sh\necho "${0##*/}" "$@"\n')
+    path.write_text(f'#!/bin/sh\necho "${{0##*/}}" "$@"\nexit {code}\n')
     path.chmod(0o755)
     return {**os.environ, "PATH": f"{path.parent}:{os.environ['PATH']}"}
 
@@ -256,11 +257,68 @@ def test_the_scripts_train_with_a_process_for_each_gpu(here):
     training = experiment_of(words).training
     assert (training.devices, training.seed) == (4, 7)
 
-    environment = stand_in(here, "srun") | {
+
+@pytest.mark.parametrize(
+    ("code", "requeued"),
+    [
+        (0, False),
+        (1, False),
+        (128 + signal.SIGTERM, False),
+        (128 + signal.SIGUSR1, True),
+    ],
+)
+def test_a_job_whose_time_is_up_is_queued_again(here, code, requeued):
+    """One that failed, ended or was cancelled is not."""
+    main(["init"])
+    stand_in(here, "scontrol")
+    environment = stand_in(here, "srun", code) | {
+        "SLURM_JOB_ID": "77",
         "SLURM_NTASKS_PER_NODE": "8",
         "SLURM_JOB_NUM_NODES": "2",
     }
-    words = called(["bash", "scripts/train.sbatch"], environment)
-    assert words[:3] == ["srun", "xlmgen", "train"]
-    training = experiment_of(words).training
+    done = subprocess.run(
+        ["bash", "scripts/train.sbatch"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    lines = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert lines[0][:3] == ["srun", "xlmgen", "train"]
+    training = experiment_of(lines[0]).training
     assert (training.devices, training.num_nodes) == (8, 2)
+    assert lines[1:] == [["scontrol", "requeue", "77"]] * requeued
+    assert done.returncode == (0 if requeued else code)
+    directives = Path("scripts/train.sbatch").read_text()
+    assert "#SBATCH --signal=USR1@120" in directives
+    assert "#SBATCH --requeue" in directives
+
+
+@pytest.mark.parametrize("script", ["torchrun.sh", "train.sbatch"])
+def test_the_scripts_are_bash_and_name_an_experiment_that_is_there(here, script):
+    main(["init"])
+    path = Path("scripts", script)
+    subprocess.run(["bash", "-n", path], check=True)
+    named = set(re.findall(r"experiments/\S+?\.yaml", path.read_text()))
+    assert named
+    assert all(Path(name).is_file() for name in named)
+
+
+@pytest.mark.slow
+def test_torchrun_trains_with_two_processes(here):
+    main(["init"])
+    options = "training.max_steps=2 training.log_every=1 training.batch_size=4"
+    small = "training.accelerator=cpu evaluation.generate=2 model.layers=1"
+    command = f"bash scripts/torchrun.sh 2 experiments/graphs.yaml {options} {small}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    one = {"PATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command.split(),
+        env=os.environ | one,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("step 2/2") == 1
+    (run,) = Path("runs").iterdir()
+    assert (run / "checkpoints" / "step=000002" / "model.safetensors").is_file()

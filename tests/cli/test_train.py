@@ -1,11 +1,8 @@
 """`xlmgen train`: what a person sees, and what each mistake says."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -138,22 +135,43 @@ def test_an_unrendered_family_says_what_to_do(project, capsys):
     assert "xlmgen new" in err
 
 
-@pytest.mark.slow
-def test_two_processes_train_and_evaluate_every_row(project):
-    """DDP on the CPU: one run folder, all rows scored, all ranks in step."""
-    program = "import sys; from xlmgen.cli import main; sys.exit(main())"
-    (project / "program.py").write_text(program)  # started once more for each rank
-    done = subprocess.run(
-        [
-            *(sys.executable, "program.py", "train", "toy.yaml"),
-            *("training.devices=2", "training.strategy=ddp", "evaluation.generate=37"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["training.devices=3"], "num_nodes is 3, and the launcher started 2"),
+        ([], "num_nodes is 1, and the launcher started 2 processes"),
+        (["--debug", "smoke"], "--debug smoke is for one process"),
+    ],
+)
+@pytest.mark.parametrize(
+    "said_by",
+    [
+        {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"},
+        {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"},
+    ],
+)
+def test_a_launcher_of_another_number_is_refused(
+    project, capsys, monkeypatch, said_by, arguments, message
+):
+    """Before anything is written: each process would take itself for the only one."""
+    for name, value in said_by.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = said(capsys, "toy.yaml", *arguments)
+    assert (code, message in err) == (2, True)
+    assert not (project / "runs").exists()
+
+
+@pytest.mark.parametrize("command", ["check", "resolve", "train"])
+def test_fsdp_without_loss_scaling(project, capsys, command):
+    text = (
+        (project / "toy.yaml")
+        .read_text()
+        .replace("training:\n", "training:\n  strategy: fsdp\n  precision: 16-mixed\n")
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert Run.open("runs/toy").checkpoint("last")[0] == 12
-    assert done.stdout.count("step 12/12") == 1
+    (project / "toy.yaml").write_text(text)
+    assert main([command, "toy.yaml"]) in (1, 2)
+    captured = capsys.readouterr()
+    shown = captured.out + captured.err
+    assert "toy.yaml:8:14" in shown
+    assert "'16-mixed' does not go with strategy fsdp" in shown
+    assert "bf16-mixed" in shown

@@ -131,6 +131,17 @@ def test_another_experiment_is_refused_and_nothing_changes(project):
     assert snapshot("a") == before
 
 
+def test_a_run_continues_elsewhere_with_as_many_rows_in_a_step(project):
+    """Batches of another size, or devices of another number, if the product stays."""
+    run("a", "training.max_steps=6")
+    before = snapshot("a")
+    with pytest.raises(UserError, match="a run with 8 rows in a step, not 16"):
+        run("a", "training.devices=2")
+    assert snapshot("a") == before
+    made = run("a", "training.batch_size=2", "training.accumulate=4")
+    assert made.checkpoint("last")[0] == 12
+
+
 def test_a_folder_of_something_else_is_refused(project):
     (project / "mine").mkdir()
     (project / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")

@@ -145,9 +145,8 @@ class Recorder(Callback):
         trainer.validating = True
         loop = trainer.fit_loop.epoch_loop.val_loop
         loop.run()
-        if (
-            loop.skip
-        ):  # fewer batches than ranks: this one has none, and joins the others
+        if loop.skip:
+            # Fewer batches than ranks: this one has none, and joins the others here.
             self.on_validation_epoch_end(trainer, harness)
         trainer.training = True
         connector._first_loop_iter = first_batch

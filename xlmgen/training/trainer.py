@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.strategies import Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
 from xlmgen.evaluation.likelihood import NOTHING_MEASURED
@@ -116,8 +116,13 @@ def build_trainer(
 
 
 def _strategy(settings: Training) -> str | Strategy:
+    processes = settings.devices * settings.num_nodes
     if settings.strategy == "fsdp":
-        return FullyShardedStrategy(settings.devices * settings.num_nodes)
+        return FullyShardedStrategy(processes)
+    if settings.strategy == "ddp" or processes > 1:
+        # Buffers are constants here. To broadcast them in every forward pass would have
+        # ranks wait for each other where one has a batch more to validate.
+        return DDPStrategy(broadcast_buffers=False)
     return settings.strategy
 
 
