@@ -9,6 +9,9 @@ between the two is replaced. `tests/test_docs.py` fails where a page is not curr
     pages                       what every diagnostic means, with an example
     options BLOCK.KIND          the options of a kind
     keys FILE.PATH              the keys under a place in the experiment or task schema
+    common FILE.PATH            those of them that go with no one kind
+    generated GENERATOR         the tasks that ship whose examples a generator makes
+    metrics                     the metrics that know the rules of a generator
     fields BLOCK.KIND KEYWORD   what stands under x-batch, x-prompt or x-output
     contracts                   what every kind provides and requires
     stars                       the star-graph tasks
@@ -25,6 +28,7 @@ from typing import Any
 
 import yaml
 
+from xlmgen.spec import generators
 from xlmgen.spec.code_pages import PAGES, Page
 from xlmgen.spec.contracts import Clause, clauses
 from xlmgen.spec.defaults import fill_defaults
@@ -81,6 +85,55 @@ def keys(path: str) -> str:
     (entry,) = explain(path)
     rows = [row for child in entry.children for row in _rows(child, entry)]
     return markdown(("key", "values", "default", "what it means"), rows)
+
+
+def common(path: str) -> str:
+    (entry,) = explain(path)
+    shared = [child for child in entry.children if child.kind == entry.kind]
+    rows = [row for child in shared for row in _rows(child, entry)]
+    return markdown(("key", "values", "default", "what it means"), rows)
+
+
+def generated(generator: str) -> str:
+    rows = []
+    for path in sorted(BUILT_IN.glob("*.yaml")):
+        task = fill_defaults(load_yaml(path).data, "task")
+        source, block = task["source"], task["block"]
+        if source.get("generator") != generator:
+            continue
+        settings = {
+            key: value
+            for key, value in source.items()
+            if key not in ("generator", "sizes", "seed", "rules")
+        }
+        longest = generators.shape(generator).longest(source)
+        rows.append(
+            (
+                f"`{task['name']}`",
+                ", ".join(f"{key} {_setting(v)}" for key, v in settings.items()),
+                " / ".join(map(str, longest.values())),
+                " / ".join(str(block[key]) for key in longest),
+                " / ".join(f"{n:,}" for n in source["sizes"].values()),
+            )
+        )
+    of = " / ".join(longest) if generators.layout(generator) == "seq2seq" else "example"
+    heads = ("task", "settings", f"{of}: tokens, at most", "block")
+    return markdown((*heads, "train / validation / test"), rows)
+
+
+def _setting(value: Any) -> str:
+    """A setting as a person writes it: ranges as 3–6."""
+    if isinstance(value, dict):
+        return "–".join(map(str, dict.fromkeys(value.values())))
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def metrics(_: str) -> str:
+    rows = [
+        (f"`{metric.name}`", f"`{metric.generator}`", metric.about)
+        for metric in generators.metrics().values()
+    ]
+    return markdown(("metric", "generator", "1 where"), rows)
 
 
 def fields(what: str) -> str:
@@ -205,6 +258,9 @@ MAKERS = {
     "pages": pages,
     "options": options,
     "keys": keys,
+    "common": common,
+    "generated": generated,
+    "metrics": metrics,
     "fields": fields,
     "contracts": contracts,
     "stars": stars,

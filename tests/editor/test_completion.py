@@ -108,7 +108,6 @@ def test_a_block_is_explained_by_its_kind(block, editor):
         ("experiment", "model:\n  |", "properties model"),
         ("experiment", "training:\n  |", "properties training"),
         ("experiment", "evaluation:\n  |", "properties evaluation"),
-        ("task", "source:\n  generator: star\n  |", "$defs star"),
         ("task", "source:\n  files: {train: a.txt}\n  |", "$defs files"),
         ("task", "source:\n  files:\n    |", "$defs files properties files"),
         ("task", "tokenizer:\n  kind: vocabulary\n  |", "$defs vocabulary"),
@@ -123,6 +122,13 @@ def test_the_keys_of_a_mapping_inside_are_offered(file, text, path, editor):
         schema = schema[part]
     there = {line.strip().partition(":")[0] for line in text.splitlines()}
     assert offered(editor, f"{text}\n", file) == set(schema["properties"]) - there
+
+
+@pytest.mark.parametrize("name", built_in().kinds("generator"))
+def test_the_settings_of_a_generator_are_offered(name, editor):
+    settings = set(built_in().kind("generator", name)["properties"]) - {"generator"}
+    text = f"source:\n  generator: {name}\n  |\n"
+    assert offered(editor, text, "task") == settings
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 
 from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import METRICS, score, score_rows
-from xlmgen.tasks import load_task
+from xlmgen.spec import generators as rules
+from xlmgen.tasks import generators, load_task
 
 
 @pytest.fixture(scope="module")
@@ -78,4 +79,8 @@ def test_the_schema_and_the_metrics_agree():
     from xlmgen import resources
 
     schema = json.loads((resources.root() / "schemas/task.schema.json").read_text())
-    assert schema["properties"]["metrics"]["items"]["enum"] == list(METRICS)
+    known = schema["properties"]["metrics"]["items"]["enum"]
+    assert known == [*METRICS, *rules.metrics()]
+    for name in rules.generators():
+        listed = [m.name for m in rules.metrics().values() if m.generator == name]
+        assert listed == list(generators.module(name).METRICS)

@@ -1,6 +1,6 @@
 """From a task to its tokenizer and its tokenised examples, kept in the cache."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -138,9 +138,31 @@ def _tokenise(task: Task, folder: Path) -> None:
                 Ragged.write(folder / f"{split}.{key}", ids)
         if "given" in task.columns:
             counts = Ragged(folder / f"{split}.tokens").lengths.tolist()
-            rows = zip(texts.columns["given"], counts, strict=True)
+            rows = zip(_flags(task, texts, place), counts, strict=True)
             given = (_given(*row, place(number)) for number, row in enumerate(rows))
             Ragged.write(folder / f"{split}.given", given)
+
+
+def _flags(
+    task: Task, texts: sources.Texts, place: Callable[[int], str]
+) -> Iterator[str]:
+    """Which tokens are given, as texts of 0 and 1."""
+    hole = task.source.get("hole")
+    if hole is None:
+        yield from texts.columns["given"]
+        return
+    rows = zip(texts.columns["tokens"], texts.columns["given"], strict=True)
+    for number, (whole, given) in enumerate(rows):
+        if len(whole) != len(given) or any(
+            there not in (character, hole)
+            for character, there in zip(whole, given, strict=True)
+        ):
+            raise UserError(
+                f"{place(number)}: {given!r} is not {whole!r} with {hole!r} for holes",
+                "write the sequence itself, and the hole for each character to be "
+                "found",
+            )
+        yield "".join("0" if there == hole else "1" for there in given)
 
 
 def _given(text: str, count: int, place: str) -> list[int]:

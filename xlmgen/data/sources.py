@@ -1,7 +1,6 @@
 """The texts of a task's examples, from a generator or from local files."""
 
 import hashlib
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 from xlmgen.data import cache, readers
 from xlmgen.errors import UserError
 from xlmgen.manifest import file_digest
-
-GENERATORS = {"star": "xlmgen.tasks.star"}
+from xlmgen.tasks import generators
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,8 @@ class Texts:
 def fingerprint(source: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """What changes when the texts may have changed: settings, contents and code."""
     if "generator" in source:
-        return {"source": dict(source), "code": code_digest(_generator(source))}
+        modules = generators.modules(source["generator"])
+        return {"source": dict(source), "code": list(map(code_digest, modules))}
     contents = {
         split: [
             (path.suffix, file_digest(path))
@@ -65,7 +64,7 @@ def read(
         UserError: a file cannot be read, a column is not there, a split is empty.
     """
     if "generator" in source:
-        splits = _generator(source).records(source)
+        splits = generators.module(source["generator"]).records(source)
         return {split: Texts(found) for split, found in splits.items()}
     names = {key: source["columns"][key] for key in columns}
     found = {
@@ -152,10 +151,6 @@ def _read_file(
             f"set source.format to txt, {', '.join(readers.TABLES)}",
         )
     return readers.read_table(path, form, names)
-
-
-def _generator(source: Mapping[str, Any]) -> ModuleType:
-    return importlib.import_module(GENERATORS[source["generator"]])
 
 
 def code_digest(module: ModuleType) -> str:

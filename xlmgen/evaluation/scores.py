@@ -1,9 +1,12 @@
 """What generated answers are worth: one function for every family."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from xlmgen.errors import UserError
+from xlmgen.spec import generators as rules
+from xlmgen.tasks import generators
+from xlmgen.tasks.answered import Answered, Words
 from xlmgen.tasks.task import Task
 
 Example = Mapping[str, Any]
@@ -38,10 +41,10 @@ def score_rows(
     """Every metric of a task for every row, from 0 to 1. Arguments as for `score`."""
     return {
         name: [
-            METRICS[name](example, answer)
+            of_row(example, answer)
             for example, answer in zip(examples, answers, strict=True)
         ]
-        for name in task.metrics
+        for name, of_row in ((name, metric(task, name)) for name in task.metrics)
     }
 
 
@@ -69,16 +72,38 @@ def token_accuracy(example: Example, answer: Ids) -> float:
     return agree / longer if longer else 1.0
 
 
-def valid_path(example: Example, answer: Ids) -> float:
-    """1 where the answer is a path of the prompt's graph from source to goal."""
-    from xlmgen.tasks.star import is_path
-
-    prompt = [int(token) for token in example["prompt"]]
-    return float(is_path(prompt, list(answer)))
-
-
 METRICS: Mapping[str, Metric] = {
     "exact_match": exact_match,
     "token_accuracy": token_accuracy,
-    "valid_path": valid_path,
 }
+"""Those that know no rules."""
+
+
+def metric(task: Task, name: str) -> Metric:
+    """A metric of a task: one of `METRICS`, or of a generator's rules."""
+    if name in METRICS:
+        return METRICS[name]
+    by_rules = generators.module(rules.metrics()[name].generator).METRICS[name]
+    return lambda example, answer: float(by_rules(in_words(task, example, answer)))
+
+
+def in_words(task: Task, example: Example, answer: Ids) -> Answered:
+    """An example and the answer to it, with a word for each id."""
+
+    def words(ids: Iterable[int]) -> Words:
+        return tuple(task.tokenizer.token(int(id_)) for id_ in ids)
+
+    return Answered(
+        source=task.source,
+        answer=words(answer),
+        prompt=words(example.get("prompt", ())),
+        target=words(target(example)),
+        board=tuple(
+            word if given else None
+            for word, given in zip(
+                words(example["tokens"]), example["given"], strict=True
+            )
+        )
+        if "given" in example
+        else (),
+    )

@@ -10,8 +10,9 @@ from typing import Any
 from xlmgen.errors import UserError
 from xlmgen.spec.keywords import Schema
 from xlmgen.spec.messages import closest, either, expected, show, types
-from xlmgen.spec.schemas import FILES, Schemas, built_in
+from xlmgen.spec.schemas import FILES, GENERATOR, Schemas, built_in
 
+KIND_KEYS = ("kind", GENERATOR)
 ANY = "<name>"  # stands for a key that the user chooses, such as a size's name
 
 
@@ -129,7 +130,7 @@ def _children(entry: Entry) -> Iterator[Entry]:
     kinds = {kind for kind, _ in _kinds(entry.schema)}
     for kind, schema in _parts(entry.schema, entry.kind):
         for key, sub in schema.get("properties", {}).items():
-            one_of_many = key == "kind" and kind in kinds
+            one_of_many = key in KIND_KEYS and kind in kinds
             if one_of_many or (key, kind) in seen or "description" not in sub:
                 continue
             seen.add((key, kind))
@@ -142,7 +143,7 @@ def _children(entry: Entry) -> Iterator[Entry]:
 
 def _parts(schema: Schema, kind: str | None) -> Iterator[tuple[str | None, Schema]]:
     """A schema and all its branches, each with the kind that it is for."""
-    own = schema.get("properties", {}).get("kind", {}).get("const", kind)
+    own = _const(schema) or kind
     yield own, schema
     for branch in _branches(schema):
         yield from _parts(branch, own)
@@ -159,12 +160,15 @@ def _branches(schema: Schema) -> Iterator[Schema]:
 def _kinds(schema: Schema) -> list[tuple[str, Schema]]:
     """The kinds that a block can be, with their schemas."""
     parts = [(kind, part) for kind, part in _parts(schema, None) if kind]
-    own = schema.get("properties", {}).get("kind", {}).get("const")
-    return [
-        (kind, part)
-        for kind, part in parts
-        if kind != own and "const" in part.get("properties", {}).get("kind", {})
-    ]
+    own = _const(schema)
+    return [(kind, part) for kind, part in parts if kind != own and _const(part)]
+
+
+def _const(schema: Schema) -> str | None:
+    """The one kind, or the one generator, that a schema is for."""
+    keys = schema.get("properties", {})
+    found = [keys.get(key, {}).get("const") for key in KIND_KEYS]
+    return next((name for name in found if name), None)
 
 
 def _name(entry: Entry) -> str:

@@ -1,7 +1,8 @@
 """The JSON Schemas: where they are, and one plain dictionary for each.
 
-A block's kinds are the files `kinds/<block>/<kind>.schema.json`, found by listing. What
-editors follow, `kinds/<block>.schema.json`, is written from that listing by
+A block's kinds are the files `kinds/<block>/<kind>.schema.json`, found by listing, and
+so are the generators of a task's examples. What editors follow,
+`kinds/<block>.schema.json`, is written from that listing by
 `python -m xlmgen.spec.schemas`; xlmgen itself always asks the listing.
 """
 
@@ -20,6 +21,7 @@ from xlmgen.spec.keywords import Schema, validator
 
 SUFFIX = ".schema.json"
 BLOCKS = ("collator", "noise_schedule", "model", "loss", "predictor")
+GENERATOR = "generator"  # a task's source says by this key which kind it is
 FILES = ("family", "task", "experiment")
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -63,14 +65,15 @@ class Schemas:
     def index(self, block: str) -> Schema:
         """The schema of a block: any of its kinds, each by its own schema."""
         kinds = list(self.kinds(block))
+        key, use = (block, "use") if block == GENERATOR else ("kind", "render")
         return {
             "$schema": DRAFT,
             "$comment": "Written by `python -m xlmgen.spec.schemas`; do not edit.",
             "type": "object",
-            "required": ["kind"],
+            "required": [key],
             "properties": {
-                "kind": {
-                    "description": f"Which {block.replace('_', ' ')} to render.",
+                key: {
+                    "description": f"Which {block.replace('_', ' ')} to {use}.",
                     "enum": kinds,
                     "examples": kinds[:1],
                 }
@@ -80,8 +83,8 @@ class Schemas:
                     # without the type, an editor takes an empty block for every kind
                     "if": {
                         "type": "object",
-                        "properties": {"kind": {"const": kind}},
-                        "required": ["kind"],
+                        "properties": {key: {"const": kind}},
+                        "required": [key],
                     },
                     "then": {"$ref": f"{block}/{kind}{SUFFIX}"},
                 }
@@ -176,10 +179,10 @@ def properties(schema: Schema, value: Any) -> dict[str, Schema]:
 
 
 def write_indexes(folder: Path) -> list[Path]:
-    """Write `kinds/<block>.schema.json` for every block of a schema folder."""
+    """Write `kinds/<block>.schema.json` for every block, and for generators."""
     schemas = Schemas((folder,))
     written = []
-    for block in BLOCKS:
+    for block in (*BLOCKS, GENERATOR):
         path = folder / "kinds" / f"{block}{SUFFIX}"
         path.write_text(index_text(schemas.index(block)), "utf-8", newline="\n")
         written.append(path)

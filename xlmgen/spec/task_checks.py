@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from xlmgen.spec import generators
+from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
+from xlmgen.spec.schemas import satisfies
+
+ONE_TOKEN_PER_WORD = ("vocabulary", "whitespace")
 
 
 def check(document: Document) -> Iterator[Diagnostic]:
@@ -15,102 +20,109 @@ def check(document: Document) -> Iterator[Diagnostic]:
     source = data.get("source")
     if not isinstance(source, dict):
         return
-    layout = data.get("layout")
-    if source.get("generator") == "star":
-        yield from _star(document, source)
-        if layout in ("lm", "infill"):
-            yield document.diagnostic(
-                "XG108",
-                ("layout",),
-                f"star graphs have a prompt and an answer, and '{layout}' has not",
-                "write layout: seq2seq",
-            )
-    elif "generator" not in source:
-        if layout in ("seq2seq", "infill"):
-            yield from _star_metrics(document, data.get("metrics"))
-        if source.get("format") == "txt" and layout in ("seq2seq", "infill"):
-            yield document.diagnostic(
-                "XG108",
-                ("source", "format"),
-                f"a .txt file has one text for each example, and '{layout}' needs two",
-                "use jsonl, csv or parquet",
-            )
-
-
-def _star(document: Document, source: dict[str, Any]) -> Iterator[Diagnostic]:
-    nodes = source.get("nodes")
-    if not isinstance(nodes, dict):
-        return
-    low, high = _count(nodes, "min"), _count(nodes, "max")
-    if low and high and high < low:
+    layout, name = data.get("layout"), source.get("generator")
+    yield from _metrics(document, data.get("metrics"), name)
+    if name in generators.generators():
+        yield from _generator(document, name, source)
+    elif source.get("format") == "txt" and layout in ("seq2seq", "infill"):
         yield document.diagnostic(
-            "XG105", ("source", "nodes"), f"max {high} is less than min {low}"
-        )
-        return
-    plan = _count(source, "plan")
-    if low and plan >= low:
-        yield document.diagnostic(
-            "XG105",
-            ("source", "plan"),
-            f"{plan} edges do not fit behind the centre of an arm of {low} nodes",
-            f"at most nodes.min - 1 = {low - 1}",
-        )
-    arms, vocabulary = _count(source, "arms"), _count(source, "vocabulary")
-    if not (arms and high):
-        return
-    edges = arms * (high - 1)
-    if vocabulary and vocabulary < edges + 1:
-        yield document.diagnostic(
-            "XG105",
-            ("source", "vocabulary"),
-            f"{vocabulary} names are too few for {arms} arms of up to {high} nodes",
-            f"at least {edges + 1}",
-        )
-    yield from _star_tokenizer(document, vocabulary)
-    yield from _star_block(document, prompt=2 * edges + 2, answer=2 * (high - 1))
-
-
-def _star_tokenizer(document: Document, vocabulary: int) -> Iterator[Diagnostic]:
-    tokenizer = (document.data or {}).get("tokenizer")
-    numbers = _count(tokenizer, "range") if isinstance(tokenizer, dict) else 0
-    if numbers and vocabulary > numbers:
-        yield document.diagnostic(
-            "XG105",
-            ("tokenizer", "range"),
-            f"{numbers} numbers are too few for {vocabulary} node names",
-            f"write range: {vocabulary}",
+            "XG108",
+            ("source", "format"),
+            f"a .txt file has one text for each example, and '{layout}' needs two",
+            "use jsonl, csv or parquet",
         )
 
 
-def _star_block(document: Document, prompt: int, answer: int) -> Iterator[Diagnostic]:
+def _metrics(document: Document, names: Any, generator: Any) -> Iterator[Diagnostic]:
+    """Metrics that know the rules of other examples than these."""
+    known = generators.metrics()
+    for number, name in enumerate(names if isinstance(names, list) else ()):
+        metric = known.get(name) if isinstance(name, str) else None
+        if metric is None or metric.generator == generator:
+            continue
+        if generator is None and metric.files:
+            continue
+        title = str(generators.schema(metric.generator)["title"]).lower()
+        yield document.diagnostic(
+            "XG108", ("metrics", number), f"'{name}' goes with {title} only"
+        )
+
+
+def _generator(
+    document: Document, name: str, source: dict[str, Any]
+) -> Iterator[Diagnostic]:
     data = document.data or {}
-    block, tokenizer = data.get("block"), data.get("tokenizer")
-    one_token_per_node = (
-        isinstance(tokenizer, dict) and tokenizer.get("kind") == "vocabulary"
+    schema, shape = generators.schema(name), generators.shape(name)
+    layout, wanted = data.get("layout"), generators.layout(name)
+    if layout in ("lm", "seq2seq", "infill") and layout != wanted:
+        yield document.diagnostic(
+            "XG108",
+            ("layout",),
+            f"the generator '{name}' makes examples of the layout {wanted}, not "
+            f"{layout}",
+            f"write layout: {wanted}",
+        )
+        return
+    if not satisfies(schema, source):
+        return  # told by the schema
+    settings = fill_defaults(source, schema)
+    wrong = list(shape.problems(document, settings))
+    if wrong:
+        yield from wrong
+        return
+    tokenizer = data.get("tokenizer")
+    if not isinstance(tokenizer, dict):
+        return
+    yield from _vocabulary(document, tokenizer, shape.words(settings))
+    if tokenizer.get("kind") in ONE_TOKEN_PER_WORD:
+        yield from _block(document, shape.longest(settings))
+
+
+def _vocabulary(
+    document: Document, tokenizer: dict[str, Any], words: Iterable[str]
+) -> Iterator[Diagnostic]:
+    """A fixed vocabulary must have every word of the examples."""
+    if tokenizer.get("kind") != "vocabulary":
+        return
+    needed = list(dict.fromkeys(words))
+    if numbers := _count(tokenizer, "range"):
+        key, have = "range", {str(number) for number in range(numbers)}
+    elif isinstance(tokenizer.get("tokens"), list):
+        key, have = "tokens", set(map(str, tokenizer["tokens"]))
+    else:
+        return
+    missing = [word for word in needed if word not in have]
+    if not missing:
+        return
+    if all(word.isdigit() for word in needed):
+        fix = f"write range: {max(map(int, needed)) + 1}"
+    else:
+        fix = f"write tokens: [{', '.join(needed)}]"
+    yield document.diagnostic(
+        "XG105",
+        ("tokenizer", key),
+        f"there is no token for '{missing[0]}', which examples have",
+        fix,
     )
-    if not isinstance(block, dict) or not one_token_per_node:
+
+
+def _block(document: Document, longest: Mapping[str, int]) -> Iterator[Diagnostic]:
+    """The longest example must fit, unless those that do not are left out."""
+    data = document.data or {}
+    block = data.get("block")
+    if not isinstance(block, dict) or data.get("overflow", "error") != "error":
         return
-    if data.get("overflow", "error") != "error":
-        return
-    for key, tokens in (("prompt", prompt), ("answer", answer)):
-        room = _count(block, key)
-        if room and room < tokens + 1:
+    for key, tokens in longest.items():
+        room, special = _count(block, key), 2 if key == "length" else 1
+        if room and room < tokens + special:
+            what = "example" if key == "length" else key
             yield document.diagnostic(
                 "XG105",
                 ("block", key),
-                f"{room} is too short: the largest graph's {key} has {tokens} tokens "
-                "and a special one",
-                f"at least {tokens + 1}",
+                f"{room} is too short: the longest {what} has {tokens} tokens, "
+                f"and {special} special",
+                f"at least {tokens + special}",
             )
-
-
-def _star_metrics(document: Document, metrics: Any) -> Iterator[Diagnostic]:
-    if isinstance(metrics, list) and "valid_path" in metrics:
-        yield document.diagnostic(
-            "XG108",
-            ("metrics", metrics.index("valid_path")),
-            "'valid_path' goes with star graphs only",
-        )
 
 
 def _count(mapping: dict[str, Any], key: str) -> int:

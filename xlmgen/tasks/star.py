@@ -1,9 +1,7 @@
 """Star graphs: find the path from a source to a goal in a shuffled list of edges.
 
 The planning task of Bachmann and Nagarajan (2024, arXiv:2403.06963) in the directed
-form in which arms may also *enter* the centre. Everything is drawn from the raw 64-bit
-output of PCG64 with integer operations and stable sorts, so that a seed gives the same
-bytes on every machine and with every version of numpy.
+form in which arms may also *enter* the centre.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xlmgen.errors import UserError
+from xlmgen.tasks import draws
+from xlmgen.tasks.answered import Answered, Score
 
-Ints = npt.NDArray[np.int64]
+Ints = draws.Ints
 
 CHUNK = 8192  # graphs drawn at once, and
 CHUNK_NODES = 2**22  # node names shuffled at once: part of what a seed means
-PATIENCE = 20  # chunks that may bring nothing new before the space counts as used up
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Star:
     vocabulary: int
 
     def __post_init__(self) -> None:
-        # A task's YAML is held to these by `xlmgen.spec.task_checks`.
+        # A task's YAML is held to these by `xlmgen.spec.generators.star`.
         assert 2 <= self.min_nodes <= self.max_nodes
         assert 1 <= self.plan <= self.min_nodes - 1
         assert self.max_edges + 1 <= self.vocabulary
@@ -119,20 +117,20 @@ def generate(star: Star, count: int, seed: int) -> Graphs:
     Raises:
         UserError: the settings do not allow so many different graphs.
     """
-    bits = np.random.PCG64(seed)
+    stream = draws.Draws(seed)
     found: list[Graphs] = []
     seen: set[bytes] = set()
     barren = 0
     at_once = min(CHUNK, CHUNK_NODES // star.vocabulary)
     while len(seen) < count:
-        chunk = _draw(star, at_once, bits)
+        chunk = _draw(star, at_once, stream)
         fresh = []
         for row, key in enumerate(_keys(star, chunk)):
             if key not in seen and len(seen) < count:
                 seen.add(key)
                 fresh.append(row)
         barren = 0 if fresh else barren + 1
-        if barren == PATIENCE:
+        if barren == draws.PATIENCE:
             raise UserError(
                 f"source.sizes: asks for {count} different graphs, and only "
                 f"{len(seen)} turned up",
@@ -174,11 +172,11 @@ def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
     return splits
 
 
-def is_path(prompt: Sequence[int], answer: Sequence[int]) -> bool:
+def is_path(prompt: Sequence[object], answer: Sequence[object]) -> bool:
     """Whether an answer is a chain of the prompt's edges from its source to its goal.
 
     Args:
-        prompt: edges flattened to pairs, then source, then goal; any ids for nodes.
+        prompt: edges flattened to pairs, then source, then goal; anything for nodes.
         answer: edges flattened to pairs.
     """
     *flat, source, goal = prompt
@@ -194,18 +192,25 @@ def is_path(prompt: Sequence[int], answer: Sequence[int]) -> bool:
     )
 
 
-def _draw(star: Star, count: int, bits: np.random.PCG64) -> Graphs:
+def valid_path(row: Answered) -> float:
+    return float(is_path(row.prompt, row.answer))
+
+
+METRICS: Mapping[str, Score] = {"valid_path": valid_path}
+
+
+def _draw(star: Star, count: int, stream: draws.Draws) -> Graphs:
     """`count` independent graphs. A arms, K own nodes of the longest arm."""
     rows = np.arange(count)
     arms, own = star.arms, star.max_nodes - 1
 
-    names = _shuffled(bits, count, star.vocabulary)[:, : star.max_edges + 1]
+    names = stream.shuffled(count, star.vocabulary)[:, : star.max_edges + 1]
     centre = names[:, :1]  # (R, 1)
     others = names[:, 1:].reshape(count, arms, own)
 
     spread = np.full((count, arms), star.max_nodes - star.min_nodes + 1)
-    length = star.min_nodes + _below(bits, spread)  # (R, A)
-    place = _below(bits, length - star.plan)  # (R, A) nodes before the centre
+    length = star.min_nodes + stream.below(spread)  # (R, A)
+    place = stream.below(length - star.plan)  # (R, A) nodes before the centre
 
     # Put the centre at its place in every arm: the nodes behind it move up by one.
     step = np.arange(star.max_nodes)
@@ -218,7 +223,7 @@ def _draw(star: Star, count: int, bits: np.random.PCG64) -> Graphs:
     num_edges = exists.sum(axis=1)
 
     # Random order, with the edges that do not exist last.
-    order = _shuffled(bits, count, star.max_edges)
+    order = stream.shuffled(count, star.max_edges)
     gone = ~np.take_along_axis(exists, order, axis=1)
     order = np.take_along_axis(order, np.argsort(gone, axis=1, kind="stable"), axis=1)
     edges = edges[rows[:, None], order]
@@ -226,21 +231,6 @@ def _draw(star: Star, count: int, bits: np.random.PCG64) -> Graphs:
 
     path = np.where(step < length[:, :1], node[:, 0], -1)
     return Graphs(edges, num_edges, path, length[:, 0])
-
-
-def _shuffled(bits: np.random.PCG64, count: int, size: int) -> Ints:
-    """(count, size) independent permutations of 0 … size - 1."""
-    keys = np.asarray(bits.random_raw(count * size)).reshape(count, size)
-    return np.argsort(keys, axis=1, kind="stable").astype(np.int64, copy=False)
-
-
-def _below(bits: np.random.PCG64, limit: Ints) -> Ints:
-    """Uniform integers from 0 to `limit - 1`, of the shape of `limit`.
-
-    The top 32 bits times the limit: uniform up to limit / 2³².
-    """
-    raw = np.asarray(bits.random_raw(limit.size)).reshape(limit.shape) >> np.uint64(32)
-    return ((raw * limit.astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
 
 
 def _keys(star: Star, graphs: Graphs) -> Iterator[bytes]:

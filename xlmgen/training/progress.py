@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from xlmgen.spec import generators
 from xlmgen.training.recorder import Recorder, ends_step
 from xlmgen.training.throughput import Throughput
 
-SHARES = ("exact_match", "accuracy", "valid_path")
+SHARES = ("exact_match", "accuracy", *generators.metrics())
 """Metrics whose names end so are shown in per cent."""
 
 NARROWEST = 8 * "━"

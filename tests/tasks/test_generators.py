@@ -1,0 +1,156 @@
+"""Every generator: what holds whatever it makes."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from xlmgen.evaluation.scores import score
+from xlmgen.spec import generators as rules
+from xlmgen.tasks import find_tasks, generators, load_task
+
+TASKS = [name for name, path in find_tasks() if "generator" in load_task(path).source]
+SIZES = {"train": 60, "validation": 8, "test": 25}
+
+# of the test and validation rows of SIZES, by task: a seed means these on any machine
+GOLDEN = {
+    "sudoku": "5e2a83898f44cd74063a23dd45c45249fb19444d17d326c978d12d6d37228bb9",
+    "sudoku_tiny": "823a0a6cf92da8bee88b121c8cc657911318e17ef285ab3658e8f6f952120c3b",
+}
+STAR = {name for name in TASKS if name.startswith("star")}  # has tests of its own
+
+
+def source_of(name, **sizes):
+    return {**load_task(name).source, "sizes": SIZES | sizes}
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The records of a task in SIZES, made once."""
+    found = {}
+
+    def make(name):
+        source = source_of(name)
+        if name not in found:
+            found[name] = generators.module(source["generator"]).records(source)
+        return found[name]
+
+    return make
+
+
+def rows(split):
+    return list(zip(*split.values(), strict=True))
+
+
+def digest(splits):
+    text = repr([rows(splits[split]) for split in ("validation", "test")])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_splits_have_their_sizes_and_no_row_twice(name, made):
+    splits = made(name)
+    assert {split: len(rows(splits[split])) for split in splits} == SIZES
+    every = [row for split in splits.values() for row in rows(split)]
+    assert len(set(every)) == len(every)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_larger_train_split_leaves_the_others_as_they_are(name, made):
+    source = source_of(name, train=90)
+    larger = generators.module(source["generator"]).records(source)
+    for split in ("validation", "test"):
+        assert larger[split] == made(name)[split]
+    assert rows(larger["train"])[:60] == rows(made(name)["train"])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_seed_decides(name, made):
+    source = {**source_of(name), "seed": 1}
+    other = generators.module(source["generator"]).records(source)
+    assert other["test"] != made(name)["test"]
+
+
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in STAR])
+def test_the_same_bytes_on_every_machine(name, made):
+    assert digest(made(name)) == GOLDEN[name]
+
+
+def test_hash_seeds_change_nothing(made):
+    """Python orders sets of texts anew in every process."""
+    code = (
+        "from xlmgen.tasks import generators, load_task\n"
+        f"for name in {TASKS!r}:\n"
+        f"    source = {{**load_task(name).source, 'sizes': {SIZES!r}}}\n"
+        "    print(hash('a'), name, generators.module(source['generator'])"
+        ".records(source)['test'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONHASHSEED": "12345"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line, name in zip(done.stdout.splitlines(), TASKS, strict=True):
+        number, _, text = line.split(" ", 2)
+        assert int(number) != hash("a")
+        assert text == str(made(name)["test"])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_word_has_a_token_and_every_example_fits(name, made):
+    """What a generator says of its examples before it makes them is true of them."""
+    task, splits = load_task(name), made(name)
+    shape = rules.shape(task.source["generator"])
+    words, longest = set(shape.words(task.source)), shape.longest(task.source)
+    assert splits["test"].keys() == set(task.columns)
+    keys = {"prompt": "prompt", "target": "answer", "tokens": "length"}
+    for split in splits.values():
+        for column in task.columns:
+            if column == "given":
+                continue
+            texts = [text.split() for text in split[column]]
+            assert {word for text in texts for word in text} <= words
+            assert max(map(len, texts)) <= longest[keys[column]]
+            encoded = [task.tokenizer.encode(text) for text in split[column]]
+            assert list(map(len, encoded)) == list(map(len, texts))
+
+
+def examples(task, split):
+    """Records as a task's examples, without its cache."""
+    encode = task.tokenizer.encode
+    return [
+        {
+            column: list(map(int, text)) if column == "given" else encode(text)
+            for column, text in zip(split, row, strict=True)
+        }
+        for row in rows(split)
+    ]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_true_answers_score_one_and_others_less(name, made):
+    task = load_task(name)
+    some = examples(task, made(name)["test"])
+    if task.layout == "seq2seq":
+        answers = [example["target"] for example in some]
+    elif task.layout == "infill":
+        answers = [
+            [t for t, g in zip(e["tokens"], e["given"], strict=True) if not g]
+            for e in some
+        ]
+    else:
+        answers = [example["tokens"] for example in some]
+    known = rules.metrics()
+    assert score(task, some, answers) == dict.fromkeys(task.metrics, 1.0)
+    for wrong in (
+        [answer[:-1] for answer in answers],
+        [[*answer, answer[0]] for answer in answers],
+        [[task.tokenizer.special.cls, *answer[1:]] for answer in answers],
+        [[] for _ in answers],
+    ):
+        scores = score(task, some, wrong)
+        assert {scores[metric] for metric in task.metrics if metric in known} == {0.0}

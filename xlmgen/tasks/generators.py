@@ -1,0 +1,28 @@
+"""The modules that generate examples: `xlmgen/tasks/<name>.py`, by their names.
+
+Such a module has `records(source)`, which gives every split as texts (split → column →
+one text per row), and `METRICS`, the scores that its schema lists.
+"""
+
+import importlib
+from types import ModuleType
+
+PACKAGE = "xlmgen.tasks"
+
+
+def module(name: str) -> ModuleType:
+    """The module of a generator that has a schema."""
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def modules(name: str) -> list[ModuleType]:
+    """All modules that decide what a generator makes: its own, and what it is built on.
+
+    These are the modules of this package that it, or one of them, imports as modules.
+    """
+    found = [module(name)]
+    for one in found:
+        for value in vars(one).values():
+            if isinstance(value, ModuleType) and value.__name__.startswith(PACKAGE):
+                found += [] if value in found else [value]
+    return found
