@@ -1,0 +1,140 @@
+"""Queens: held to all pairs of queens, and to the known numbers of solutions."""
+
+from itertools import combinations
+
+import pytest
+import yaml
+
+from xlmgen.errors import UserError
+from xlmgen.spec.diagnostics import SpecError
+from xlmgen.tasks import load_task, n_queens
+from xlmgen.tasks.answered import Answered
+
+
+def source_of(name, **changes):
+    sizes = {"train": 400, "validation": 40, "test": 80}
+    return {**load_task(name).source, "sizes": sizes, **changes}
+
+
+def attacks(board, size):
+    """Whether two queens of a text attack each other."""
+    queens = [divmod(i, size) for i, word in enumerate(board.split()) if word == "Q"]
+    return any(
+        a == c or b == d or abs(a - c) == abs(b - d)
+        for (a, b), (c, d) in combinations(queens, 2)
+    )
+
+
+def given(tokens, flags):
+    return frozenset(i for i, flag in enumerate(flags) if flag == "1")
+
+
+def images(cells, size):
+    """The eight ways to see some cells, by turning and mirroring coordinates."""
+    points = [divmod(cell, size) for cell in cells]
+    for _ in range(4):
+        points = [(column, size - 1 - row) for row, column in points]
+        for way in (points, [(column, row) for row, column in points]):
+            yield frozenset(row * size + column for row, column in way)
+
+
+@pytest.mark.parametrize(("size", "count"), [(4, 2), (5, 10), (6, 4), (7, 40), (8, 92)])
+def test_there_are_as_many_solutions_as_is_known(size, count):
+    assert len(set(n_queens.solutions(size))) == count
+
+
+@pytest.mark.parametrize("name", ["n_queens_8", "n_queens_10"])
+def test_boards_are_solutions_some_queens_of_which_are_given(name):
+    source = source_of(name)
+    size, counts = source["board"], set()
+    for split in n_queens.records(source).values():
+        for tokens, flags in zip(split["tokens"], split["given"], strict=True):
+            assert tokens.split().count("Q") == size
+            assert not attacks(tokens, size)
+            shown = given(tokens, flags)
+            assert all(tokens.split()[cell] == "Q" for cell in shown)
+            counts.add(len(shown))
+    low, high = source["given"]["min"], source["given"]["max"]
+    assert counts == set(range(low, high + 1))
+
+
+def test_no_board_of_one_split_is_a_turned_or_mirrored_one_of_another():
+    """Nearly all of the 2,364 kinds of boards of 8 × 8 are asked for."""
+    source = source_of("n_queens_8")
+    source["sizes"] = {"train": 12000, "validation": 200, "test": 2000}
+    splits = n_queens.records(source)
+    kinds = {
+        split: {
+            min(map(sorted, images(given(*row), 8))).__repr__()
+            for row in zip(found["tokens"], found["given"], strict=True)
+        }
+        for split, found in splits.items()
+    }
+    for one, other in combinations(kinds.values(), 2):
+        assert not one & other
+    assert sum(map(len, kinds.values())) > 1500
+    every = [
+        given(*row)
+        for found in splits.values()
+        for row in zip(found["tokens"], found["given"], strict=True)
+    ]
+    assert len(set(every)) == len(every) == 14200
+
+
+def test_more_boards_than_there_are_is_an_error(monkeypatch):
+    monkeypatch.setattr("xlmgen.tasks.draws.PATIENCE", 3)
+    source = source_of("n_queens_tiny", given={"min": 1, "max": 3})
+    source["sizes"] = {"train": 50000, "validation": 10, "test": 10}
+    with pytest.raises(UserError) as error:
+        n_queens.records(source)
+    told = str(error.value)
+    assert "asks for 50,020 different boards, and only 2" in told
+    number = int(told.split("only ")[1].split()[0])
+    assert 205 <= number <= 225  # there are 225; test and validation cut a group short
+
+
+SOLUTION = ". Q . . . . . Q Q . . . . . Q ."
+
+
+def test_is_valid():
+    assert n_queens.is_valid(SOLUTION.split())
+    for wrong in (
+        "",
+        SOLUTION[2:],
+        SOLUTION.replace("Q", ".", 1),  # three queens
+        SOLUTION.replace(".", "Q", 1),  # five
+        SOLUTION.replace(".", "[PAD]", 1),
+        "Q . . . . . Q . . Q . . . . . Q",  # a diagonal
+        ". Q . . Q . . . . . . Q . . Q .",  # the other diagonal
+        "Q . . . . . . Q Q . . . . . Q .",  # a column
+    ):
+        assert not n_queens.is_valid(wrong.split())
+
+
+def test_any_completion_counts():
+    """A board without queens has two on 4 × 4."""
+    board = (None,) * 16
+    for answer in (SOLUTION, " ".join(reversed(SOLUTION.split()))):
+        row = Answered({}, tuple(answer.split()), board=board)
+        assert n_queens.valid_queens(row) == 1
+    for wrong in (SOLUTION.split()[1:], [*SOLUTION.split(), "."], ["Q"] * 16):
+        assert n_queens.valid_queens(Answered({}, tuple(wrong), board=board)) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "message"),
+    [
+        ({"board": 3}, "source.board", "4"),
+        ({"given": {"min": 1, "max": 8}}, "source.given.max", "at most 7"),
+        ({"given": {"min": 3, "max": 2}}, "source.given", "less than min"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(tmp_path, changes, place, message):
+    task = load_task("n_queens_8")
+    path = tmp_path / "mine.yaml"
+    source = {**task.source, **changes}
+    path.write_text(yaml.safe_dump({**task.document, "source": source}))
+    with pytest.raises(SpecError) as error:
+        load_task(path)
+    told = [(problem.path, problem.text) for problem in error.value.diagnostics]
+    assert any(place == where and message in text for where, text in told), told

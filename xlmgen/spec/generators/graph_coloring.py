@@ -1,0 +1,48 @@
+"""What follows from the settings of graph coloring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.document import Document
+from xlmgen.spec.generators import Source, inverted
+
+
+def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
+    yield from inverted(document, source, "edges")
+    yield from inverted(document, source, "given")
+    vertices, colors = source["vertices"], source["colors"]
+    most = _most_edges(vertices, colors)
+    if source["edges"]["max"] > most:
+        yield document.diagnostic(
+            "XG105",
+            ("source", "edges", "max"),
+            f"no graph of {vertices} vertices and {source['edges']['max']} edges can "
+            f"be colored with {colors} colors",
+            f"at most {most}",
+        )
+    if source["given"]["max"] >= vertices:
+        yield document.diagnostic(
+            "XG105",
+            ("source", "given", "max"),
+            f"{source['given']['max']} colors leave none of {vertices} to be found",
+            f"at most {vertices - 1}",
+        )
+
+
+def longest(source: Source) -> dict[str, int]:
+    pairs = source["edges"]["max"] + source["given"]["max"]
+    return {"prompt": 2 * pairs, "answer": source["vertices"]}
+
+
+def words(source: Source) -> Iterable[str]:
+    yield from map(str, range(source["vertices"]))
+    yield from (f"c{number}" for number in range(source["colors"]))
+
+
+def _most_edges(vertices: int, colors: int) -> int:
+    """Pairs of different colors, where all colors are as common as can be."""
+    each, more = divmod(vertices, colors)
+    within = more * each * (each + 1) // 2 + (colors - more) * each * (each - 1) // 2
+    return vertices * (vertices - 1) // 2 - within
