@@ -16,16 +16,18 @@ SIZES = {"train": 60, "validation": 8, "test": 25}
 
 # of the test and validation rows of SIZES, by task: a seed means these on any machine
 GOLDEN = {
-    "graph_coloring_10": "0c3ea586c0cce39957559bd0479ed8a28d51fc21804107018b8dfaeede565979",
-    "graph_coloring_8": "2b32cb4cc73ebe2bc50aca4ef734bc46181debdbeee37fae6a3ff9c494de887e",
-    "graph_coloring_tiny": "3f9502294e927c7b40f77813a56da0d972a3bb81c7ab33630943a05a77d58b6c",
-    "maze": "2aa5dee7cf86271848854ba1a4ebdc57d709affba6df9c4efee484495a0d0efd",
-    "maze_tiny": "bdfc550b6e1f754f3807122d1a3d14027ca3cad2cbee4803cccc468b4ad8215a",
-    "n_queens_10": "991ab6f0d7e5a0eb1a080bcb083a90ccbad356b794918207c822e74fd7214a13",
-    "n_queens_8": "4cf5c65620537e5e983c393759dc1f53ad923864985540bdf95c2a43e2e44b6b",
-    "n_queens_tiny": "6a45e6bd4b7cbae5ba43fe584ec30d3ceaa96a27e064ae085e275859058b58b9",
-    "sudoku": "5e2a83898f44cd74063a23dd45c45249fb19444d17d326c978d12d6d37228bb9",
-    "sudoku_tiny": "823a0a6cf92da8bee88b121c8cc657911318e17ef285ab3658e8f6f952120c3b",
+    "graph_coloring_10": "0c3ea586c0cce39957559bd0479ed8a2",
+    "graph_coloring_8": "2b32cb4cc73ebe2bc50aca4ef734bc46",
+    "graph_coloring_tiny": "3f9502294e927c7b40f77813a56da0d9",
+    "maze": "2aa5dee7cf86271848854ba1a4ebdc57",
+    "maze_tiny": "bdfc550b6e1f754f3807122d1a3d1402",
+    "n_queens_10": "991ab6f0d7e5a0eb1a080bcb083a90cc",
+    "n_queens_8": "4cf5c65620537e5e983c393759dc1f53",
+    "n_queens_tiny": "6a45e6bd4b7cbae5ba43fe584ec30d3c",
+    "sudoku": "5e2a83898f44cd74063a23dd45c45249",
+    "sudoku_tiny": "823a0a6cf92da8bee88b121c8cc65791",
+    "zebra": "576536f24f80a19ad7050ed41927ce3d",
+    "zebra_tiny": "fa85b357342a3271f282fe9901564411",
 }
 STAR = {name for name in TASKS if name.startswith("star")}  # has tests of its own
 
@@ -83,9 +85,10 @@ def test_the_seed_decides(name, made):
 
 @pytest.mark.parametrize("name", [name for name in TASKS if name not in STAR])
 def test_the_same_bytes_on_every_machine(name, made):
-    assert digest(made(name)) == GOLDEN[name]
+    assert digest(made(name))[:32] == GOLDEN[name]
 
 
+@pytest.mark.slow
 def test_hash_seeds_change_nothing(made):
     """Python orders sets of texts anew in every process."""
     code = (

@@ -51,6 +51,13 @@ class Draws:
         return number * limit >> 64 * words
 
 
+def growing(first: int, most: int) -> Iterator[int]:
+    """Numbers of rows to draw at once: few to begin with, as few may be wanted."""
+    while True:
+        yield first
+        first = min(2 * first, most)
+
+
 def splits(
     draw: Callable[[], Iterable[tuple[Hashable, Sequence[Row]]]],
     sizes: Mapping[str, int],

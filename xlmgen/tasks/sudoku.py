@@ -82,12 +82,11 @@ def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
     rules = Rules(source["box"])
     clues = source["clues"]
     stream = draws.Draws(source["seed"])
-    at_once, most = CHUNKS
+    counts = draws.growing(*CHUNKS)
 
     def draw() -> Iterator[tuple[bytes, list[draws.Row]]]:
-        nonlocal at_once
-        grids, kept = puzzles(rules, at_once, clues["min"], clues["max"], stream)
-        at_once = min(2 * at_once, most)
+        count = next(counts)
+        grids, kept = puzzles(rules, count, clues["min"], clues["max"], stream)
         keys = _keys(rules, grids, kept)
         for key, grid, given in zip(keys, grids.T.tolist(), kept.T, strict=True):
             row = {
