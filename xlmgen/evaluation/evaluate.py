@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Any
 
 from rich.console import Console
@@ -21,7 +21,7 @@ from xlmgen.evaluation.pseudo_likelihood import (
     measure_pseudo_likelihood,
     require_masked_tokens,
 )
-from xlmgen.evaluation.scores import score_rows
+from xlmgen.evaluation.scores import score, score_rows
 from xlmgen.evaluation.variant import predictor_options, with_predictor
 from xlmgen.registry import SPEC
 from xlmgen.run import Run
@@ -129,7 +129,7 @@ def evaluate(
             )
             asked = [examples[row] for row in answers.rows]
             by_row = score_rows(parts.task, asked, answers.ids)
-            results["scores"] = {k: fmean(values) for k, values in by_row.items()}
+            results["scores"] = score(parts.task, asked, answers.ids)
             results["scores_error"] = {k: error(values) for k, values in by_row.items()}
             results["forward_passes"] = answers.forward_passes
             predictions = run.path / "predictions" / f"{name}.jsonl"

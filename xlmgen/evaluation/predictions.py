@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlmgen.evaluation.scores import exact_match, score_rows, target
+from xlmgen.evaluation.scores import exact_match, has_target, score_rows, target
 from xlmgen.files import write_text
 from xlmgen.tasks import Task
 
@@ -17,15 +17,21 @@ Example = Mapping[str, Any]
 def prediction_rows(
     task: Task, examples: Sequence[Example], answers: Sequence[Sequence[int]]
 ) -> Iterator[dict[str, Any]]:
-    """For every example its prompt, prediction, target, correctness and scores."""
+    """For every example its prompt, prediction, target, correctness and scores.
+
+    Target and correctness are left out for whole sequences, which have none.
+    """
     scores = score_rows(task, examples, answers)
     for row, (example, answer) in enumerate(zip(examples, answers, strict=True)):
+        truth: dict[str, Any] = {}
+        if has_target(example):
+            truth["target"] = task.decode(target(example))
+            truth["correct"] = bool(exact_match(example, answer))
         yield {
             "row": row,
             "prompt": prompt_text(task, example),
             "prediction": task.decode(answer),
-            "target": task.decode(target(example)),
-            "correct": bool(exact_match(example, answer)),
+            **truth,
             **{name: values[row] for name, values in scores.items()},
         }
 

@@ -17,7 +17,7 @@ Metric = Callable[[Example, Ids], float]
 def score(
     task: Task, examples: Sequence[Example], answers: Sequence[Ids]
 ) -> dict[str, float]:
-    """The mean of every metric of a task; empty where the task has none.
+    """Every metric of a task over all rows; empty where the task has none.
 
     Args:
         task: names the metrics.
@@ -32,20 +32,40 @@ def score(
             f"task {task.name}: no examples to score", "ask for one or more"
         )
     rows = score_rows(task, examples, answers)
-    return {name: sum(values) / len(values) for name, values in rows.items()}
+    means = {name: sum(values) / len(values) for name, values in rows.items()}
+    found = means | score_set(task, examples, answers)
+    return {name: found[name] for name in task.metrics}
 
 
 def score_rows(
     task: Task, examples: Sequence[Example], answers: Sequence[Ids]
 ) -> dict[str, list[float]]:
-    """Every metric of a task for every row, from 0 to 1. Arguments as for `score`."""
+    """The metrics of a task that every row has one of. Arguments as for `score`."""
+    scorers = {name: metric(task, name) for name in task.metrics if not _whole(name)}
     return {
         name: [
             of_row(example, answer)
             for example, answer in zip(examples, answers, strict=True)
         ]
-        for name, of_row in ((name, metric(task, name)) for name in task.metrics)
+        for name, of_row in scorers.items()
     }
+
+
+def score_set(
+    task: Task, examples: Sequence[Example], answers: Sequence[Ids]
+) -> dict[str, float]:
+    """The metrics of a task of all rows together. Arguments as for `score`."""
+    names = [name for name in task.metrics if _whole(name)]
+    if not names:
+        return {}
+    pairs = zip(examples, answers, strict=True)
+    rows = [in_words(task, example, answer) for example, answer in pairs]
+    return {name: float(_by_rules(name)(rows)) for name in names}
+
+
+def has_target(example: Example) -> bool:
+    """Whether there is a true answer; a whole sequence has none."""
+    return "target" in example or "given" in example
 
 
 def target(example: Example) -> list[int]:
@@ -80,10 +100,10 @@ METRICS: Mapping[str, Metric] = {
 
 
 def metric(task: Task, name: str) -> Metric:
-    """A metric of a task: one of `METRICS`, or of a generator's rules."""
+    """A metric of a row: one of `METRICS`, or of a generator's rules."""
     if name in METRICS:
         return METRICS[name]
-    by_rules = generators.module(rules.metrics()[name].generator).METRICS[name]
+    by_rules = _by_rules(name)
     return lambda example, answer: float(by_rules(in_words(task, example, answer)))
 
 
@@ -97,7 +117,7 @@ def in_words(task: Task, example: Example, answer: Ids) -> Answered:
         source=task.source,
         answer=words(answer),
         prompt=words(example.get("prompt", ())),
-        target=words(target(example)),
+        target=words(target(example)) if has_target(example) else (),
         board=tuple(
             word if given else None
             for word, given in zip(
@@ -107,3 +127,15 @@ def in_words(task: Task, example: Example, answer: Ids) -> Answered:
         if "given" in example
         else (),
     )
+
+
+def _whole(name: str) -> bool:
+    """Whether a metric is one number of all rows together."""
+    return name in rules.metrics() and rules.metrics()[name].whole
+
+
+def _by_rules(name: str) -> Callable[[Any], float]:
+    """The function of a metric that knows a generator's rules."""
+    of_module: Mapping[str, Callable[[Any], float]]
+    of_module = generators.module(rules.metrics()[name].generator).METRICS
+    return of_module[name]

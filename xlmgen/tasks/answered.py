@@ -1,6 +1,6 @@
 """An example and the answer to it, in words: what a generator's metrics look at."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ class Answered:
     """A word is the text of one token; special tokens go by their names.
 
     Args:
-        source: the task's `source:`; a metric that `files` is said of must not look.
-        answer: what was generated, up to its EOS.
+        source: the task's `source:`; a metric that goes with `files` does not look.
+        answer: what was generated, up to its EOS; of the layout lm, a whole sequence.
         prompt: of the layout seq2seq.
         target: the true answer; of the layout infill the words of the holes.
         board: of the layout infill: the given words, and None for each hole.
@@ -35,4 +35,7 @@ class Answered:
 
 
 Score = Callable[[Answered], float]
-"""From 0 to 1."""
+"""Of one answer, from 0 to 1."""
+
+SetScore = Callable[[Sequence[Answered]], float]
+"""Of all answers together, from 0 to 1; there is one at least."""

@@ -43,7 +43,9 @@ class Draws:
         return low + self.below(np.full(shape, high - low + 1))
 
     def one_below(self, limit: int) -> int:
-        """A uniform integer below a limit of any size."""
+        """A uniform integer below a limit of any size; of one, nothing is drawn."""
+        if limit == 1:
+            return 0
         words = (limit.bit_length() + 63) // 64 + 1  # 64 bits to spare
         number = 0
         for _ in range(words):

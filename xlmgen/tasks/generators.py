@@ -6,6 +6,9 @@ one text per row), and `METRICS`, the scores that its schema lists.
 
 import importlib
 from types import ModuleType
+from typing import Any
+
+from xlmgen.spec.generators import shape
 
 PACKAGE = "xlmgen.tasks"
 
@@ -18,9 +21,11 @@ def module(name: str) -> ModuleType:
 def modules(name: str) -> list[ModuleType]:
     """All modules that decide what a generator makes: its own, and what it is built on.
 
-    These are the modules of this package that it, or one of them, imports as modules.
+    These are that of its settings, and those of this package that it, or one of them,
+    imports as modules.
     """
-    found = [module(name)]
+    settings: Any = shape(name)
+    found: list[ModuleType] = [module(name), settings]
     for one in found:
         for value in vars(one).values():
             if isinstance(value, ModuleType) and value.__name__.startswith(PACKAGE):

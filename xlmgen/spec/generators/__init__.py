@@ -47,12 +47,14 @@ class GeneratorMetric:
         about: when it is 1, or what it is the share of.
         generator: whose rules.
         files: whether it needs no setting, so that examples from files can have it.
+        whole: whether it is one number of all answers together, not one of each.
     """
 
     name: str
     about: str
     generator: str
     files: bool = False
+    whole: bool = False
 
 
 def generators() -> list[str]:

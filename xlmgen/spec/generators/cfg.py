@@ -1,0 +1,173 @@
+"""What follows from a grammar: which of its rules can be used, how much it can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from xlmgen.spec.diagnostics import Diagnostic
+from xlmgen.spec.document import Document
+from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.messages import did_you_mean
+
+Symbols = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """A context-free grammar in which every symbol stands for one word or more.
+
+    Args:
+        start: the symbol that stands for a sentence.
+        rules: what each symbol may be replaced by. A symbol without rules is a word.
+    """
+
+    start: str
+    rules: Mapping[str, tuple[Symbols, ...]]
+    _counts: dict[tuple[Symbols, int], int] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, source: Source) -> Grammar:
+        rules = {
+            name: tuple(tuple(text.split()) for text in texts)
+            for name, texts in source["rules"].items()
+        }
+        return cls(source["start"], rules)
+
+    def count(self, symbols: Symbols, length: int) -> int:
+        """In how many ways these symbols become so many words."""
+        if len(symbols) > length or not symbols:
+            return int(not symbols and not length)
+        key = (symbols, length)
+        if key not in self._counts:
+            first, rest = symbols[0], symbols[1:]
+            if rest:
+                self._counts[key] = sum(
+                    self.count((first,), words) * self.count(rest, length - words)
+                    for words in range(1, length - len(rest) + 1)
+                )
+            elif first in self.rules:
+                self._counts[key] = sum(
+                    self.count(rule, length) for rule in self.rules[first]
+                )
+            else:
+                self._counts[key] = int(length == 1)
+        return self._counts[key]
+
+    def sentences(self, low: int, high: int) -> dict[int, int]:
+        """In how many ways there are sentences of each length; lengths without any are
+        left out. A sentence may come about in several ways."""
+        counts = {n: self.count((self.start,), n) for n in range(1, high + 1)}
+        return {n: count for n, count in counts.items() if n >= low and count}
+
+    def circle(self) -> list[str]:
+        """Symbols each of which may become the next alone, the last one the first;
+        empty where there are none."""
+        becomes = {
+            name: [
+                rule[0] for rule in rules if len(rule) == 1 and rule[0] in self.rules
+            ]
+            for name, rules in self.rules.items()
+        }
+        done: set[str] = set()
+
+        def follow(name: str, path: list[str]) -> list[str]:
+            if name in path:
+                return path[path.index(name) :]
+            if name in done:
+                return []
+            found = (follow(after, [*path, name]) for after in becomes[name])
+            circle = next(filter(None, found), [])
+            done.add(name)
+            return circle
+
+        return next(filter(None, (follow(name, []) for name in self.rules)), [])
+
+    def endless(self) -> list[str]:
+        """Symbols that never become words alone."""
+        good: set[str] = set()
+        while new := {
+            name
+            for name, rules in self.rules.items()
+            if name not in good
+            and any(all(s in good or s not in self.rules for s in r) for r in rules)
+        }:
+            good |= new
+        return [name for name in self.rules if name not in good]
+
+    def unused(self) -> list[str]:
+        """Symbols that no sentence has to do with."""
+        reached = [self.start]
+        for name in reached:
+            for symbol in (symbol for rule in self.rules[name] for symbol in rule):
+                if symbol in self.rules and symbol not in reached:
+                    reached.append(symbol)
+        return [name for name in self.rules if name not in reached]
+
+
+def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
+    grammar = Grammar.of(source)
+    rules = ("source", "rules")
+    if grammar.start not in grammar.rules:
+        guess = did_you_mean(grammar.start, grammar.rules)
+        yield document.diagnostic(
+            "XG104",
+            ("source", "start"),
+            f"there are no rules for '{grammar.start}'",
+            guess or f"one of {', '.join(grammar.rules)}",
+        )
+        return
+    if circle := grammar.circle():
+        yield document.diagnostic(
+            "XG108",
+            (*rules, circle[0]),
+            f"a circle of rules that add no word: {' → '.join([*circle, circle[0]])}",
+            "take one of them out",
+        )
+        return
+    if endless := grammar.endless():
+        yield document.diagnostic(
+            "XG108",
+            (*rules, endless[0]),
+            f"'{endless[0]}' never becomes words alone: each of its rules needs itself "
+            "or another such symbol",
+            "give it a rule that ends",
+        )
+        return
+    for name in grammar.unused():
+        yield document.diagnostic(
+            "XG108", (*rules, name), f"no sentence has a '{name}'", "take it out"
+        )
+    wrong = list(inverted(document, source, "length"))
+    if wrong:
+        yield from wrong
+        return
+    low, high = source["length"]["min"], source["length"]["max"]
+    total = sum(grammar.sentences(low, high).values())
+    wanted = sum(source["sizes"].values())
+    if total < wanted:
+        yield document.diagnostic(
+            "XG105",
+            ("source", "sizes"),
+            f"asks for {wanted:,} different sentences, and of {low} to {high} words "
+            f"there are {total:,} at most",
+            "ask for fewer, or allow longer ones",
+        )
+
+
+def longest(source: Source) -> dict[str, int]:
+    lengths = Grammar.of(source).sentences(
+        source["length"]["min"], source["length"]["max"]
+    )
+    return {"length": max(lengths)}
+
+
+def words(source: Source) -> Iterable[str]:
+    grammar = Grammar.of(source)
+    return dict.fromkeys(
+        symbol
+        for rules in grammar.rules.values()
+        for rule in rules
+        for symbol in rule
+        if symbol not in grammar.rules
+    )
