@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xlmgen.errors import UserError
-from xlmgen.evaluation.scores import METRICS, score, score_rows
+from xlmgen.evaluation.scores import METRICS, is_correct, score, score_rows
 from xlmgen.spec import generators as rules
 from xlmgen.tasks import generators, load_task
 
@@ -64,6 +64,23 @@ def test_only_the_holes_of_an_infilled_sequence_count():
     example = {"tokens": np.array([7, 8, 9, 8]), "given": np.array([1, 0, 1, 0])}
     rows = score_rows(task, [example] * 2, [[8, 8], [8, 7]])
     assert rows == {"exact_match": [1, 0], "token_accuracy": [1, 0.5]}
+
+
+def test_another_answer_than_the_target_can_be_right():
+    """By the rules where the task knows them, however its metrics are ordered."""
+    queens = load_task("n_queens_tiny")
+    encode = queens.tokenizer.encode
+    board = ". . Q . . Q . . . . . . . Q . . Q . . . . . . . Q"
+    other = " ".join(reversed(board.split()))
+    example = {"tokens": np.array(encode(board)), "given": np.zeros(25, dtype=int)}
+    for metrics in (queens.metrics, queens.metrics[::-1]):
+        task = replace(queens, metrics=metrics)
+        assert is_correct(task, example, encode(board))
+        assert is_correct(task, example, encode(other))
+        assert not is_correct(task, example, encode(other)[:-1])
+    plain = replace(queens, metrics=("token_accuracy",))
+    assert is_correct(plain, example, encode(board))
+    assert not is_correct(plain, example, encode(other))
 
 
 def test_answers_and_examples_must_be_as_many(task):

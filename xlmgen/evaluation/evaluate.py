@@ -130,7 +130,10 @@ def evaluate(
             asked = [examples[row] for row in answers.rows]
             by_row = score_rows(parts.task, asked, answers.ids)
             results["scores"] = score(parts.task, asked, answers.ids)
-            results["scores_error"] = {k: error(values) for k, values in by_row.items()}
+            # what is one number of all rows has no error
+            results["scores_error"] = {
+                name: error(by_row.get(name, ())) for name in results["scores"]
+            }
             results["forward_passes"] = answers.forward_passes
             predictions = run.path / "predictions" / f"{name}.jsonl"
             if processes.rank() == 0:

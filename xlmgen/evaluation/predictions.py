@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlmgen.evaluation.scores import exact_match, has_target, score_rows, target
+from xlmgen.evaluation.scores import has_target, is_correct, score_rows, target
 from xlmgen.files import write_text
 from xlmgen.tasks import Task
 
@@ -26,7 +26,7 @@ def prediction_rows(
         truth: dict[str, Any] = {}
         if has_target(example):
             truth["target"] = task.decode(target(example))
-            truth["correct"] = bool(exact_match(example, answer))
+            truth["correct"] = is_correct(task, example, answer)
         yield {
             "row": row,
             "prompt": prompt_text(task, example),

@@ -16,7 +16,7 @@ from xlmgen.data.batches import batch_seed
 from xlmgen.data.datamodule import GENERATION_USES
 from xlmgen.evaluation.generate import generate
 from xlmgen.evaluation.predictions import prompt_text, write_jsonl
-from xlmgen.evaluation.scores import exact_match, target
+from xlmgen.evaluation.scores import is_correct, target
 from xlmgen.evaluation.show_trace import legend, show_order, written_tokens
 from xlmgen.evaluation.variant import predictor_options, with_predictor
 from xlmgen.run import Run
@@ -122,7 +122,7 @@ def _rows(
         }
         if known:
             row["target"] = task.decode(target(example))
-            row["correct"] = bool(exact_match(example, answer))
+            row["correct"] = is_correct(task, example, answer)
         rows.append(row)
     return rows
 

@@ -107,6 +107,13 @@ def metric(task: Task, name: str) -> Metric:
     return lambda example, answer: float(by_rules(in_words(task, example, answer)))
 
 
+def is_correct(task: Task, example: Example, answer: Ids) -> bool:
+    """Whether an answer is right: by the first metric of the task that knows its rules,
+    so that another answer than the target may be; else whether it is the target."""
+    by_rules = (n for n in task.metrics if n not in METRICS and not _whole(n))
+    return metric(task, next(by_rules, "exact_match"))(example, answer) == 1
+
+
 def in_words(task: Task, example: Example, answer: Ids) -> Answered:
     """An example and the answer to it, with a word for each id."""
 

@@ -29,9 +29,8 @@ def show_results(results: Mapping[str, Any], console: Console) -> None:
     scores = results.get("scores", {})
     for name, value in scores.items():
         error = results["scores_error"][name]
-        table.add_row(
-            name.replace("_", " "), f"{100 * value:.1f} %", f"{100 * error:.1f} %"
-        )
+        shown = "" if math.isnan(error) else f"{100 * error:.1f} %"
+        table.add_row(name.replace("_", " "), f"{100 * value:.1f} %", shown)
     console.print(table)
     averaged = ", ema weights" if results["weights"] == "ema" else ""
     where = f"{results['split']}, {results['rows']} rows, step {results['step']}"

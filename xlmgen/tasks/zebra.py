@@ -5,7 +5,7 @@ as no other arrangement meets the rest; the values then get other names. Puzzles
 differ by the names of an attribute's values alone count as one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -20,7 +20,7 @@ from xlmgen.tasks.answered import Answered, Score
 CHUNKS = (256, 2048)  # puzzles drawn at once, first and at most, and
 TRIES = 48  # random clues of each kind to begin with: part of what a seed means
 
-RULES = {
+RULES: Mapping[str, Callable[[int, int, int, int], bool]] = {
     "at": lambda a, b, c, last: a == b,
     "ends": lambda a, b, c, last: a in (0, last),
     "same": lambda a, b, c, last: a == b,

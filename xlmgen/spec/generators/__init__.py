@@ -75,7 +75,7 @@ def layout(name: str) -> str:
 def shape(name: str) -> Shape:
     """The generator's module here."""
     module: Any = importlib.import_module(f"{__name__}.{name}")
-    return module  # type: ignore[no-any-return]
+    return module
 
 
 @cache
