@@ -20,7 +20,7 @@ from xlmgen.tasks.answered import Answered, Score
 CHUNKS = (256, 2048)  # puzzles drawn at once, first and at most, and
 TRIES = 48  # random clues of each kind to begin with: part of what a seed means
 
-RULES: Mapping[str, Callable[[int, int, int, int], bool]] = {
+RULES: Mapping[str, Callable[..., bool]] = {
     "at": lambda a, b, c, last: a == b,
     "ends": lambda a, b, c, last: a in (0, last),
     "same": lambda a, b, c, last: a == b,
