@@ -27,6 +27,8 @@ from xlmgen.cli import (
     list_,
     migrate,
     new,
+    pull,
+    push,
     report,
     resolve,
     review,
@@ -64,6 +66,8 @@ app.command("eval")(eval_.eval_)
 app.command("generate")(generate.generate)
 app.command("import")(import_.import_)
 app.command("export")(export.export)
+app.command("push")(push.push)
+app.command("pull")(pull.pull)
 
 
 def _version(wanted: bool) -> None:

@@ -74,7 +74,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     folder = real_path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.parent):
+        with locked(folder.parent):
             undo(folder)
             yield
     except OSError as error:
@@ -207,7 +207,7 @@ def _remove_empty(folder: Path, top: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the lock on a folder; wait a while for a process that has it."""
     if sys.platform == "win32":
         yield

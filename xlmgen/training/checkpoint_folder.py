@@ -14,6 +14,7 @@ from typing import Any
 
 from xlmgen.files import write_json
 from xlmgen.manifest import MANIFEST, Manifest, problem, read_manifest
+from xlmgen.shards import INDEX
 
 WEIGHTS, EMA, STATE = "model.safetensors", "ema.safetensors", "state.pt"
 IMPORTED = "imported.json"
@@ -94,6 +95,17 @@ def _whose(manifest: Manifest, run: str | None, step: int) -> str | None:
     if manifest.about.get("step") != step:
         return f"it is a copy of step {manifest.about.get('step')}"
     return None
+
+
+def evaluated_weights(checkpoint: Path) -> dict[str, Path]:
+    """The files of the weights that `eval` reads, by their names as a checkpoint alone.
+
+    They are the average's, where there is one.
+    """
+    if (checkpoint / EMA).is_file():
+        return {WEIGHTS: checkpoint / EMA}
+    files = (*sorted(checkpoint.glob("*.safetensors")), checkpoint / INDEX)
+    return {file.name: file for file in files if file.is_file()}
 
 
 def best_step(folder: Path) -> int | None:

@@ -1,0 +1,54 @@
+"""`xlmgen pull`: a run that somebody pushed to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli.push import REPO_ID
+
+
+def pull(
+    repo_id: REPO_ID,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The run folder, which must not exist; runs/NAME by default.",
+            show_default=False,
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="A branch, a tag or a commit; main by default.")
+    ] = None,
+    trust_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-code",
+            help="Take the family's code as it was pushed, also where it is not what "
+            "its YAML renders to. eval, generate and train run it.",
+        ),
+    ] = False,
+) -> int:
+    """Make a run folder of a run on the Hub, to evaluate, sample or train further.
+
+    The family's code is rendered here from its YAML, and must be what was pushed.
+
+    Example: xlmgen pull me/mdlm-star runs/mdlm-star
+    """
+    from xlmgen.hub.pull import pull as download
+
+    pulled = download(repo_id, folder, revision=revision, trust_code=trust_code)
+    run = pulled.run.path
+    print(f"{run}  step {pulled.step} of {repo_id} at {pulled.commit[:8]}")
+    if pulled.data:
+        print("its examples are local files; eval and train read yours from")
+        for path in pulled.data:
+            print(f"  {run / path}")
+    print("\nnext:")
+    what = '--prompt "…"' if pulled.data else "--num 4"
+    print(f"  xlmgen generate {run} {what} --trace")
+    print(f"  xlmgen eval {run}")
+    print(f"  xlmgen train {run}/experiment.yaml --run-dir {run}")
+    return 0

@@ -1,0 +1,104 @@
+"""`xlmgen push`: share a run through the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli.eval_ import CHECKPOINT, RUN
+
+REPO_ID = Annotated[
+    str,
+    typer.Argument(metavar="USER/NAME", help="The repository on the Hub."),
+]
+UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+
+
+def push(
+    run: RUN,
+    repo_id: REPO_ID,
+    checkpoint: CHECKPOINT = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Only for those whom you let in.")
+    ] = False,
+    revision: Annotated[
+        str | None,
+        typer.Option(help="The branch, which is made where there is none; main else."),
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option(help="Of the commit; by default it names the step.")
+    ] = None,
+    license: Annotated[
+        str | None,
+        typer.Option(help="What the model card says of it, such as mit; none else."),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A dataset of the Hub that it was trained on, for the model card; may "
+            "be given more than once."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="List the files, show the card; use no network."
+        ),
+    ] = False,
+) -> int:
+    """Upload a run's weights, family, settings and a model card, in one commit.
+
+    Nothing else goes up: no optimiser state, no predictions, no paths of this machine.
+
+    Example: xlmgen push runs/mdlm-star_tiny-tiny me/mdlm-star --license mit --dry-run
+    """
+    from xlmgen.hub.card import render_card
+    from xlmgen.hub.contents import check_repo_id
+    from xlmgen.hub.published import publish
+    from xlmgen.run import Run
+
+    check_repo_id(repo_id)
+    opened = Run.open(run)
+    published = publish(opened, checkpoint)
+    card = render_card(
+        opened,
+        published,
+        repo_id,
+        revision=revision,
+        license=license,
+        datasets=dataset or (),
+    )
+    published = published.with_card(card)
+    if dry_run:
+        _show_files(published.sizes)
+        print(f"would be pushed to {repo_id}; nothing was\n\n{card}", end="")
+        return 0
+    from xlmgen.hub.push import push as upload
+
+    pushed = upload(
+        published, repo_id, private=private, branch=revision, message=message
+    )
+    if pushed.kept_card:
+        print("README.md was edited on the Hub, and stays as it is there")
+    print(f"{pushed.page}/tree/{pushed.commit}\n\nnext:")
+    at = f" --revision {revision}" if revision else ""
+    print(f"  xlmgen pull {repo_id}{at}")
+    return 0
+
+
+def _show_files(sizes: Mapping[str, int]) -> None:
+    """List every file with its size, and add up."""
+    shown = {path: _size(number) for path, number in sizes.items()}
+    width = max(map(len, shown.values()))
+    for path, size in shown.items():
+        print(f"  {size:>{width}}  {path}")
+    print(f"{len(sizes)} files, {_size(sum(sizes.values()))}, ", end="")
+
+
+def _size(number: int) -> str:
+    for unit, name in UNITS:
+        if number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return f"{number} B"

@@ -1,0 +1,1 @@
+"""Sharing runs through the Hugging Face Hub: pushing one, and pulling it elsewhere."""
