@@ -79,6 +79,7 @@ class Hub:
     requests: list = field(default_factory=list)
     damaged: set = field(default_factory=set)  # paths that arrive changed
     refused: dict = field(default_factory=dict)  # a part of a path -> status
+    meanwhile: dict = field(default_factory=dict)  # a part of a path -> what is done
     stalled: set = field(default_factory=set)  # paths that arrive by half
     half_sent: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
@@ -169,8 +170,6 @@ class Call:
         if repo is None or (repo.private and self.token != WRITER):
             # To somebody unknown, what is missing and what is private look alike.
             raise Refusal(404 if self.token else 401, "RepoNotFound")
-        if repo.gated and self.token != WRITER:
-            raise Refusal(403 if self.token else 401, "GatedRepo")
         return repo
 
     def writer(self, repo_id):
@@ -190,6 +189,8 @@ def _answer(hub, handler):
     hub.requests.append((handler.command, path))
     call = Call(hub, handler, body, parse_qs(url.query))
     try:
+        for part in [part for part in hub.meanwhile if part in path]:
+            hub.meanwhile.pop(part)()
         for part, status in hub.refused.items():
             if part in path:
                 raise Refusal(status, message="out of order")
@@ -256,9 +257,12 @@ def validate_yaml(call):
 
     _, front, _ = call.json["content"].split("---\n", 2)
     data = yaml.safe_load(front)
-    if "library_name" not in data:
-        raise Refusal(400, message="no library_name")
-    call.reply({"errors": [], "warnings": []})
+    errors = [
+        {"message": f'"{key}" must be one of {allowed}'}
+        for key, allowed in (("library_name", ["xlmgen"]), ("license", ["mit"]))
+        if data.get(key, allowed[0]) not in allowed
+    ]
+    call.reply({"errors": errors, "warnings": []}, 400 if errors else 200)
 
 
 @route("GET", "/api/models/REPO(/revision/REV)?")
@@ -352,6 +356,8 @@ def commit(call, repo_id, revision):
 @route("HEAD GET", "/REPO/resolve/REV/(?P<path>.+)")
 def resolve(call, repo_id, revision, path):
     repo = call.reader(repo_id)
+    if repo.gated and call.token != WRITER:
+        raise Refusal(403 if call.token else 401, "GatedRepo")
     oid = commit_of(repo, revision)
     if path not in repo.commits[oid]:
         raise Refusal(404, "EntryNotFound")

@@ -13,6 +13,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from xlmgen.cli import main
+from xlmgen.render import transaction
 
 from .conftest import EXPERIMENT, TASK
 from .standin import READER, WRITER
@@ -105,12 +106,13 @@ def test_what_was_trained_further_can_be_pushed_again(run, pushed, hub, capsys):
 def test_a_revision(run, pushed, capsys):
     first = pushed.branches["main"]
     assert main(["push", "run", "me/star", "--checkpoint", "2"]) == 0
+    words = ("--checkpoint", "4", "--revision", "half/way")
+    assert main(["push", "run", "me/star", *words]) == 0
     capsys.readouterr()
-    for number, revision in enumerate((first, "main")):
-        folder = f"r{number}"
+    for revision, step in ((first, 4), ("main", 2), ("half/way", 4)):
+        folder = f"of-{Path(revision).name}"
         assert said(capsys, "me/star", folder, "--revision", revision)[0] == 0
         weights = Path(folder, "checkpoints/step=000000/model.safetensors")
-        step = (4, 2)[number]
         own = run / "checkpoints" / f"step=00000{step}" / "model.safetensors"
         assert weights.read_bytes() == own.read_bytes()
 
@@ -175,7 +177,8 @@ def test_what_is_not_code_is_rendered_anew(run, pushed, hub, capsys):
 
 def test_other_files_are_not_even_read(run, pushed, hub, capsys):
     pickles = ("state.pt", "pytorch_model.bin", "checkpoints/step=1/state.pt", "x.pkl")
-    for path in (*pickles, "other.safetensors", "notes.yaml", "tests/test_x.py"):
+    others = ("other.safetensors", "notes.yaml", "tests/test_x.py")
+    for path in (*pickles, *others, "families/mdlm/\x1b[2J.py"):
         hub.edit("me/star", path, lambda _: b"no")
     assert said(capsys, "me/star")[0] == 0
     read = {path.partition("/main/")[2] for _, path in hub.requests}
@@ -255,7 +258,7 @@ def test_refusals_say_what_to_do(
     words, token, message, run, pushed, hub, capsys, monkeypatch
 ):
     hub.add("me/mine", private=True)
-    hub.add("me/gate", gated=True)
+    hub.add("me/gate", {"xlmgen.json": b"{}"}, gated=True)
     hub.add("me/bert", {"config.json": b"{}"})
     monkeypatch.setenv("HF_TOKEN", token)
     if message is None:  # reading what is public needs no rights
@@ -269,6 +272,16 @@ def test_without_a_network_or_the_extra(run, hub, capsys, monkeypatch):
     assert "cannot reach http://127.0.0.1:9: " in refused(capsys, "me/star")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert 'pip install "xlmgen[hub]"' in refused(capsys, "me/star")
+
+
+def test_two_pulls_into_one_folder(run, pushed, capsys, monkeypatch):
+    monkeypatch.setattr(transaction, "WAIT", 0.05)
+    Path("runs/.star.pull").mkdir(parents=True)
+    with transaction.locked(Path("runs/.star.pull")):
+        err = refused(capsys, "me/star")
+    assert "another xlmgen is writing to " in err
+    assert said(capsys, "me/star")[0] == 0
+    assert os.listdir("runs") == ["star"]
 
 
 def test_a_hub_that_fails_on_the_way(run, pushed, hub, capsys):
@@ -299,6 +312,7 @@ def yaml_file(change):
         ("xlmgen.json", manifest(family="../mdlm"), "is damaged"),
         ("xlmgen.json", manifest(step="4"), "is damaged"),
         ("xlmgen.json", manifest(extra=1), "is damaged"),
+        ("xlmgen.json", manifest(xlmgen="\x1b[2J"), "is damaged"),
         ("xlmgen.json", lambda _: b"[]", "is damaged"),
         ("xlmgen.json", lambda _: b"\xff", "is damaged"),
         ("xlmgen.json", manifest(family="arlm"), "lacks families/arlm/family.yaml"),
@@ -329,17 +343,17 @@ def yaml_file(change):
         (
             "experiment.yaml",
             yaml_file(lambda data: data.update(task="/etc/task.yaml")),
-            "names what is not in its folder: /etc/task.yaml",
+            "names what is not in its folder: '/etc/task.yaml'",
         ),
         (
             "experiment.yaml",
             yaml_file(lambda data: data.update(family="mdlm")),
-            "names what is not in its folder: mdlm",
+            "names what is not in its folder: 'mdlm'",
         ),
         (
             "task.yaml",
             yaml_file(lambda data: data.update(source={"files": {"train": "/etc/*"}})),
-            "names what is not in its folder: /etc/*",
+            "names what is not in its folder: '/etc/*'",
         ),
         (
             "task.yaml",
@@ -393,4 +407,4 @@ def test_local_files_are_said_to_be_missing_and_then_found(run, hub, capsys):
     outside = yaml_file(lambda d: d["source"]["files"].update(train="../../x.txt"))
     hub.edit("me/text", "task.yaml", outside)
     err = refused(capsys, "me/text", "two")
-    assert "names what is not in its folder: ../../x.txt" in err
+    assert "names what is not in its folder: '../../x.txt'" in err

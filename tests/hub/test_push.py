@@ -109,7 +109,8 @@ def test_no_folder_of_this_machine_is_named(run, hub, trained, capsys):
         "training.seed=1",
     ]
     assert published["torch"] == versions["torch"]
-    assert portable_versions(json.dumps({"platform": "a/b =/", "n": 1}))
+    kept = {"platform": "a/b =/", "n": 1, "none": None}
+    assert json.loads(portable_versions(kept)) == kept
 
 
 @pytest.mark.parametrize(
@@ -185,6 +186,32 @@ def test_a_card_without_results_and_options(run, hub, capsys):
     assert card.data.eval_results is None
     assert "Results" not in card.text
     assert "xlmgen pull me/star --revision v2" in card.text
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        ("versions.json", b"{", "versions.json"),
+        ("results/test.json", b"[]", "results/test.json holds no mapping"),
+        ("families/mdlm/loss_mdlm.py", b"\xff", "loss_mdlm.py is no UTF-8 text"),
+        ("checkpoints/step=000004/model.safetensors", b"x", "no safetensors file"),
+    ],
+)
+def test_a_run_that_is_damaged(path, content, message, run, hub, capsys):
+    (run / path).write_bytes(content)
+    code, _, err = said(capsys, "run", "me/star", "--checkpoint", "4")
+    assert code == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert hub.requests == []
+
+
+def test_what_somebody_put_beside_the_results_is_passed_over(run, hub, capsys):
+    (run / "results" / "mine.json").write_text('{"step": 4, "loss": {"loss": 1}}')
+    code, out, _ = said(capsys, "run", "me/star", "--dry-run", "--checkpoint", "4")
+    assert code == 0
+    assert "test-checkpoint=4" in out
+    assert "mine" not in out
 
 
 def test_the_average_goes_up_in_place_of_the_weights(run, hub, capsys):
@@ -264,6 +291,16 @@ def test_a_branch_of_its_own(pushed, hub, capsys):
     assert manifest["step"] == 2
 
 
+def test_what_was_changed_meanwhile_is_not_overwritten(pushed, hub, capsys):
+    hub.meanwhile["/preupload/"] = lambda: hub.edit("me/star", "x.md", lambda _: b"x")
+    code, _, err = said(capsys, "run", "me/star", "--checkpoint", "2")
+    assert code == 2
+    assert "me/star was changed meanwhile, and nothing was written to it" in err
+    assert json.loads(pushed.files()["xlmgen.json"].content)["step"] == 4
+    assert said(capsys, "run", "me/star", "--checkpoint", "2")[0] == 0
+    assert {"x.md", "xlmgen.json"} <= set(pushed.files())
+
+
 def test_private_is_private_or_nothing_goes_up(run, hub, capsys):
     assert said(capsys, "run", "me/mine", "--private")[0] == 0
     assert hub.repos["me/mine"].private
@@ -320,6 +357,14 @@ def test_refusals_say_what_to_do(
     assert err.count("\n") == 1
     assert message in err
     assert hub.repos == {}
+
+
+def test_a_licence_that_the_hub_does_not_know(run, hub, capsys):
+    code, _, err = said(capsys, "run", "me/star", "--license", "MTI")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "\"license\" must be one of ['mit']; nothing was uploaded" in err
+    assert set(hub.repos["me/star"].files()) == {".gitattributes"}
 
 
 def test_without_a_network(run, hub, capsys, monkeypatch):

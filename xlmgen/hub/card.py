@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xlmgen.evaluation.numbers import Number, numbers
+from xlmgen.exchange.config import read_json
 from xlmgen.hub.published import Published, local_files, portable_task
 from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
@@ -19,45 +21,20 @@ from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.spec.project import BUILT_IN
 
 TEMPLATE = "hub/card.md.jinja"
-NOT_METRICS = ("draws", "standard_error", "monte_carlo_error")
-PARTS = {"loss": "loss", "pseudo_likelihood": "pseudo_nll"}
-"""The parts of a result that are losses, and which of their numbers has an error."""
 
 
 @dataclass(frozen=True)
-class Score:
-    """One number of one evaluation.
+class Evaluation:
+    """What one file of `results/` holds.
 
     Args:
-        evaluation: the name of its file: the split and what was not the default.
-        error: one standard error, where it has one.
-        is_share: whether it is shown as a percentage.
+        name: the split, and what was not the default.
     """
 
-    evaluation: str
+    name: str
     split: str
     rows: int
-    metric: str
-    number: float
-    error: float | None
-    is_share: bool
-
-    @property
-    def shown(self) -> dict[str, object]:
-        """As a row of the card's table."""
-
-        def text(number: float | None) -> str:
-            if number is None:
-                return ""
-            return f"{100 * number:.1f} %" if self.is_share else f"{number:.4f}"
-
-        return {
-            "evaluation": f"`{self.evaluation}`",
-            "rows": self.rows,
-            "metric": self.metric.replace("_", " "),
-            "value": text(self.number),
-            "error": text(self.error),
-        }
+    numbers: tuple[Number, ...]
 
 
 def render_card(
@@ -78,57 +55,46 @@ def render_card(
     spec = read_family(run.family_folder / SPEC)
     task = run.load_task()
     ran_with = json.loads(published.texts[VERSIONS])
-    scores = list(read_scores(run.path / "results", published.manifest.step))
+    step = published.manifest.step
+    evaluations = list(read_evaluations(run.path / "results", step))
     return (
         environment(BUILT_IN.templates)
         .get_template(TEMPLATE)
         .render(
-            metadata=_metadata(run, spec, task.name, scores, license, datasets),
+            metadata=_metadata(run, spec, task.name, evaluations, license, datasets),
             name=run.experiment.name,
             title=_line(spec.title or spec.name),
             summary=_line(spec.summary),
             family=spec.name,
             size=run.experiment.size,
             task=task.name,
-            version=ran_with["xlmgen"],
+            version=ran_with.get("xlmgen", published.manifest.xlmgen),
             papers=[{"name": p, "link": paper_link(p)} for p in spec.papers],
             repo_id=repo_id,
             revision=revision,
             folder=f"runs/{repo_id.partition('/')[2]}",
             data=local_files(portable_task(task.document)),
             own_kinds=[f"`{kind.block}: {kind.name}`" for kind in spec.own_kinds],
-            training=_training(run, published, ran_with["torch"]),
-            results=[score.shown for score in scores],
+            training=_training(run, published, ran_with.get("torch", "?")),
+            evaluations=evaluations,
         )
     )
 
 
-def read_scores(folder: Path, step: int) -> Iterator[Score]:
-    """The numbers of the evaluations of one checkpoint, in the order of their files."""
+def read_evaluations(folder: Path, step: int) -> Iterator[Evaluation]:
+    """The evaluations of one checkpoint, in the order of their files."""
     for file in sorted(folder.glob("*.json")):
-        result = json.loads(file.read_text(encoding="utf-8"))
-        if result["step"] == step:
-            yield from _scores(file.stem, result)
-
-
-def _scores(name: str, result: Mapping[str, Any]) -> Iterator[Score]:
-    about = (name, result["split"], result["rows"])
-    for part, with_error in PARTS.items():
-        for metric, number in result.get(part, {}).items():
-            if metric in NOT_METRICS or not _is_number(number):
-                continue
-            error = result[part]["standard_error"] if metric == with_error else None
-            yield Score(*about, metric, number, error, False)
-    for metric, number in result.get("scores", {}).items():
-        if _is_number(number):
-            yield Score(*about, metric, number, result["scores_error"][metric], True)
+        result = read_json(file)
+        if result.get("step") == step and {"split", "rows"} <= result.keys():
+            found = (n for n in numbers(result) if not math.isnan(n.value))
+            yield Evaluation(file.stem, result["split"], result["rows"], tuple(found))
 
 
 def _metadata(
     run: Run,
     spec: FamilySpec,
     task: str,
-    scores: Sequence[Score],
+    evaluations: Sequence[Evaluation],
     license: str | None,
     datasets: Sequence[str],
 ) -> str:
@@ -141,16 +107,15 @@ def _metadata(
             "dataset": {
                 "name": task,
                 "type": task,
-                "split": split,
-                "args": {"evaluation": evaluation},
+                "split": evaluation.split,
+                "args": {"evaluation": evaluation.name},
             },
             "metrics": [
-                {"type": score.metric, "value": score.number, "name": score.metric}
-                for score in scores
-                if (score.evaluation, score.split) == (evaluation, split)
+                {"type": number.metric, "value": number.value, "name": number.name}
+                for number in evaluation.numbers
             ],
         }
-        for evaluation, split in dict.fromkeys((s.evaluation, s.split) for s in scores)
+        for evaluation in evaluations
     ]
     data: dict[str, Any] = {
         "library_name": "xlmgen",
@@ -188,10 +153,6 @@ def count_parameters(published: Published) -> int:
     return sum(
         math.prod(entry.shape) for file in files for _, entry in read_header(file)
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _line(text: str) -> str:

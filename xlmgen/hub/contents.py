@@ -26,6 +26,9 @@ TOP = (EXPERIMENT, TASK, TOKENIZER, VERSIONS, MANIFEST, CARD)
 OF_FAMILY = (SPEC, LOCK, CARD)
 OWN_KINDS = tuple(f"{folder.as_posix()}/" for folder in (KINDS, TEMPLATES))
 """Where the kinds of a project lie, which decide what code its specs render to."""
+_PATH = re.compile(r"[\w./=+-]+", re.ASCII)
+"""Of what the paths consist that a push writes; others are not even named."""
+_VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 _NAME = re.compile(r"\w(?:[\w.-]*\w)?", re.ASCII)
 
 
@@ -88,9 +91,10 @@ class Manifest:
             and self.family.isidentifier()
             and isinstance(self.step, int)
             and isinstance(self.xlmgen, str)
+            and _VERSION.fullmatch(self.xlmgen) is not None
             and bool(self.weights)
             and all(isinstance(name, str) for name in self.weights)
-            and all(is_weights(name) for name in self.weights)
+            and all(is_ours(name) and is_weights(name) for name in self.weights)
             and (self.card is None or isinstance(self.card, str))
         )
 
@@ -107,7 +111,7 @@ def is_own_kind(path: str) -> bool:
 
 def is_ours(path: str) -> bool:
     """Whether a path is one that a push writes; nothing else is ever read."""
-    if not is_inside(path):
+    if not (is_inside(path) and _PATH.fullmatch(path)):
         return False
     parts = PurePosixPath(path).parts
     if len(parts) == 1:

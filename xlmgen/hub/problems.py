@@ -36,7 +36,7 @@ def said_plainly(
         answers = (e for e in chain if isinstance(e, errors.HfHubHTTPError))
         answer = next(answers, None)
         if answer is not None:
-            raise _answered(answer, endpoint, repo_id, revision) from error
+            raise _answered(answer, endpoint, repo_id, revision, error) from error
         if any(isinstance(e, errors.OfflineModeIsEnabled) for e in chain):
             raise UserError(
                 "HF_HUB_OFFLINE forbids to use the network", "unset it"
@@ -56,9 +56,17 @@ def said_plainly(
 
 
 def _answered(
-    error: Exception, endpoint: str, repo_id: str, revision: str | None
+    error: Exception,
+    endpoint: str,
+    repo_id: str,
+    revision: str | None,
+    raised: Exception,
 ) -> UserError:
-    """The error for an answer of the Hub that is a refusal."""
+    """The error for an answer of the Hub that is a refusal.
+
+    Args:
+        raised: what the library made of it.
+    """
     from huggingface_hub import errors
 
     assert isinstance(error, errors.HfHubHTTPError)
@@ -92,6 +100,8 @@ def _answered(
             f"{repo_id} was changed meanwhile, and nothing was written to it",
             "look at what changed, and push again",
         )
+    if status == 400 and raised is not error and isinstance(raised, ValueError):
+        return UserError(f"{page}: {_line(raised)}", "nothing was uploaded")
     said = _line(error.server_message or error)
     return UserError(
         f"{page}: the Hub answers {status}: {said}",

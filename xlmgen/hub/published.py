@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen import __version__
+from xlmgen.errors import UserError
+from xlmgen.exchange.config import read_json
 from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
-from xlmgen.hub.contents import CARD, MANIFEST, OF_FAMILY, Manifest, is_own_kind
+from xlmgen.hub.contents import CARD, MANIFEST, Manifest, is_ours
+from xlmgen.render.changes import read
 from xlmgen.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run
 from xlmgen.spec.project import own_files
 from xlmgen.training.checkpoint_folder import evaluated_weights
@@ -72,7 +75,7 @@ def publish(run: Run, checkpoint: str | None = None) -> Published:
         checkpoint: which one; see `Run.checkpoint`.
 
     Raises:
-        UserError: the run has no such checkpoint, or it is damaged.
+        UserError: the run has no such checkpoint, or a file of it is damaged.
     """
     stored = run.weights(checkpoint)
     weights = evaluated_weights(stored.folder)
@@ -82,16 +85,13 @@ def publish(run: Run, checkpoint: str | None = None) -> Published:
     texts = {
         EXPERIMENT: portable_experiment(run.experiment, family.name),
         TASK: _yaml(portable_task(document)),
-        TOKENIZER: _read(run.path / TOKENIZER),
-        VERSIONS: portable_versions(_read(run.path / VERSIONS)),
+        TOKENIZER: _text(run.path / TOKENIZER),
+        VERSIONS: portable_versions(read_json(run.path / VERSIONS)),
     }
-    for file in sorted(family.iterdir()):
-        if file.name in OF_FAMILY or file.suffix == ".py":
-            texts[f"families/{family.name}/{file.name}"] = _read(file)
-    for file in own_files(run.path):
+    for file in (*sorted(family.iterdir()), *own_files(run.path)):
         path = file.relative_to(run.path).as_posix()
-        if is_own_kind(path):
-            texts[path] = _read(file)
+        if is_ours(path):
+            texts[path] = _text(file)
     return Published(manifest, texts, weights)
 
 
@@ -126,9 +126,9 @@ def local_files(document: Mapping[str, Any]) -> list[str]:
     return [path for paths in lists for path in paths]
 
 
-def portable_versions(text: str) -> str:
+def portable_versions(record: Mapping[str, Any]) -> str:
     """`versions.json` with the names of files alone where it has their full paths."""
-    return json.dumps(_without_folders(json.loads(text)), indent=2) + "\n"
+    return json.dumps(_without_folders(record), indent=2, ensure_ascii=False) + "\n"
 
 
 def git_hash(content: bytes) -> str:
@@ -184,5 +184,10 @@ def _yaml(document: Mapping[str, Any]) -> str:
     return text
 
 
-def _read(file: Path) -> str:
-    return file.read_bytes().decode("utf-8")
+def _text(file: Path) -> str:
+    text = read(file)
+    if text is None:
+        raise UserError(
+            f"{file} is no UTF-8 text, or is a link", "nothing of the kind is pushed"
+        )
+    return text

@@ -19,12 +19,14 @@ from xlmgen.hub.client import Repository, Snapshot, bars
 from xlmgen.hub.contents import MANIFEST, Manifest, is_ours, is_weights
 from xlmgen.hub.published import local_files
 from xlmgen.hub.trust import rendered_anew
+from xlmgen.manifest import seal
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
 from xlmgen.render.transaction import locked
-from xlmgen.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run, is_new
+from xlmgen.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run, is_new, run_id
 from xlmgen.shards import Shards
 from xlmgen.spec.diagnostics import SpecError
+from xlmgen.spec.messages import show
 from xlmgen.tasks import Task
 from xlmgen.training.checkpoint_folder import IMPORTED, about, folder_name
 
@@ -230,7 +232,11 @@ def _refuse_foreign(run: Run, task: Task, page: str) -> None:
     Raises:
         UserError: it does; `xlmgen push` writes no such run.
     """
-    outside = [path for path in local_files(task.document) if not is_inside(path)]
+    outside = [
+        path
+        for path in local_files(task.document)
+        if not (is_inside(path) and path.isprintable())
+    ]
     path = task.document["tokenizer"].get("path", TOKENIZER)
     outside += [path] if path != TOKENIZER else []
     named = {
@@ -240,6 +246,7 @@ def _refuse_foreign(run: Run, task: Task, page: str) -> None:
     outside += [name for name, own in named.items() if Path(name) != own.resolve()]
     if outside:
         raise UserError(
-            f"{page}: the run names what is not in its folder: {', '.join(outside)}",
+            f"{page}: the run names what is not in its folder: "
+            f"{', '.join(map(show, outside))}",
             "it was edited on the Hub; ask its owner to push it again",
         )
