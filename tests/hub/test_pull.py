@@ -228,11 +228,13 @@ def test_a_download_that_is_stopped_leaves_nothing(run, pushed, hub, capsys):
 
 def test_a_folder_that_is_there_is_not_touched(run, pushed, capsys):
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
-    assert "run holds a run already" in refused(capsys, "me/star", "run")
+    assert "error: run exists; name a folder that" in refused(capsys, "me/star", "run")
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     Path("mine").mkdir()
     Path("mine/notes").write_text("mine")
-    assert "mine exists and is not a run folder" in refused(capsys, "me/star", "mine")
+    for there in ("mine", "mine/notes"):
+        assert f"error: {there} exists; " in refused(capsys, "me/star", there)
+    assert Path("mine/notes").read_text() == "mine"
     Path("empty").mkdir()
     assert said(capsys, "me/star", "empty")[0] == 0
     assert Path("empty/experiment.yaml").is_file()
@@ -311,6 +313,7 @@ def yaml_file(change):
         ("xlmgen.json", manifest(weights=[]), "is damaged"),
         ("xlmgen.json", manifest(family="../mdlm"), "is damaged"),
         ("xlmgen.json", manifest(step="4"), "is damaged"),
+        ("xlmgen.json", manifest(weights=["model.safetensors"] * 2), "is damaged"),
         ("xlmgen.json", manifest(extra=1), "is damaged"),
         ("xlmgen.json", manifest(xlmgen="\x1b[2J"), "is damaged"),
         ("xlmgen.json", lambda _: b"[]", "is damaged"),
@@ -320,6 +323,8 @@ def yaml_file(change):
         ("model.safetensors", lambda _: b"no weights", "no safetensors file"),
         ("tokenizer.json", lambda _: None, "lacks tokenizer.json"),
         ("versions.json", lambda _: b"\xff", "versions.json is no UTF-8 text"),
+        ("versions.json", lambda _: b"{", "versions.json is damaged"),
+        ("versions.json", lambda _: b"[]", "versions.json is damaged"),
         (
             "families/mdlm/family.yaml",
             lambda text: text.replace(b"kind: masking", b"kind: newer"),
@@ -328,7 +333,7 @@ def yaml_file(change):
         (
             "families/mdlm/family.yaml",
             lambda text: text.replace(b"name: mdlm", b"name: other"),
-            "its code is not what its family.yaml renders to",
+            "the family in families/mdlm/ is named other",
         ),
         (
             "experiment.yaml",
@@ -367,6 +372,21 @@ def test_a_repository_that_is_no_sound_run(
 ):
     hub.edit("me/star", path, change)
     assert message in refused(capsys, "me/star")
+
+
+def test_a_family_under_another_name(run, pushed, hub, capsys):
+    """Its code is what its YAML renders to; it would take another family's place."""
+    for path, content in pushed.texts().items():
+        if path.startswith("families/mdlm/"):
+            hub.edit(
+                "me/star", path.replace("/mdlm/", "/arlm/"), lambda _, c=content: c
+            )
+            hub.edit("me/star", path, lambda _: None)
+    hub.edit("me/star", "xlmgen.json", manifest(family="arlm"))
+    family = yaml_file(lambda data: data.update(family="./families/arlm"))
+    hub.edit("me/star", "experiment.yaml", family)
+    err = refused(capsys, "me/star")
+    assert "the family in families/arlm/ is named mdlm" in err
 
 
 TEXT_TASK = """\

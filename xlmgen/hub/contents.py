@@ -92,7 +92,7 @@ class Manifest:
             and isinstance(self.step, int)
             and isinstance(self.xlmgen, str)
             and _VERSION.fullmatch(self.xlmgen) is not None
-            and bool(self.weights)
+            and 0 < len(self.weights) == len(set(self.weights))
             and all(isinstance(name, str) for name in self.weights)
             and all(is_ours(name) and is_weights(name) for name in self.weights)
             and (self.card is None or isinstance(self.card, str))

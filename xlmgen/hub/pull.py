@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import threading
@@ -23,7 +24,7 @@ from xlmgen.manifest import seal
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
 from xlmgen.render.transaction import locked
-from xlmgen.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run, is_new, run_id
+from xlmgen.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run, run_id
 from xlmgen.shards import Shards
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.messages import show
@@ -130,8 +131,10 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _refuse_existing(folder: Path) -> None:
-    if not is_new(folder):
-        raise UserError(f"{folder} holds a run already", "name another folder")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(
+            f"{folder} exists", "name a folder that does not, behind the repository"
+        )
 
 
 def _manifest(repository: Repository, snapshot: Snapshot) -> Manifest:
@@ -199,6 +202,11 @@ def _fill(
     snapshot: Snapshot,
 ) -> Task:
     """Write a run folder, and hold it to what `eval` and `train` ask of one."""
+    if not _is_mapping(texts[VERSIONS]):
+        raise UserError(
+            f"{repository.page}: {VERSIONS} is damaged",
+            "ask its owner to push it again",
+        )
     for path, text in texts.items():
         if path != MANIFEST:
             write_text(place / path, text)
@@ -224,6 +232,14 @@ def _fill(
         ) from error
     _refuse_foreign(run, task, repository.page)
     return task
+
+
+def _is_mapping(text: str) -> bool:
+    """Whether a text is a JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _refuse_foreign(run: Run, task: Task, page: str) -> None:

@@ -51,6 +51,11 @@ def rendered_anew(
             f"{page}: xlmgen cannot read its {SPEC}: {error.diagnostics[0].message}",
             f"xlmgen {version} pushed it; pull with that version or a newer one",
         ) from error
+    if spec.name != family:
+        raise UserError(
+            f"{page}: the family in {folder} is named {spec.name}",
+            "it was edited on the Hub; ask its owner to push it again",
+        )
     files = {f"{folder}{path}": text for path, text in render(spec).items()}
     code = {path for path in files if path.endswith(".py") and path.count("/") == 2} | {
         path for path in mine if path.endswith(".py")
@@ -60,13 +65,12 @@ def rendered_anew(
         for path in sorted(code)
         if files.get(path) != pushed.get(path)
     ]
-    if spec.name != family or differing:
+    if differing:
         raise UserError(
             f"{page}: its code is not what its {SPEC} renders to: "
-            f"{', '.join(differing) or 'the family has another name'} "
-            f"{'differs' if len(differing) < 2 else 'differ'}; it was edited, or "
-            f"rendered by another xlmgen ({version}), and eval and generate would run "
-            "it with your rights",
+            f"{', '.join(differing)} {'differ' if differing[1:] else 'differs'}; it "
+            f"was edited, or rendered by another xlmgen ({version}), and eval and "
+            "generate would run it with your rights",
             "when you have read it and trust its author, pull with --trust-code",
         )
     return {path: files[path] for path in mine if path in files}
