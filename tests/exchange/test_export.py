@@ -86,6 +86,42 @@ def test_run_that_was_trained_here_is_read_too(tmp_path, capsys):
     assert tokenizer.mask_token_id == 3
 
 
+def test_the_average_is_written_unless_the_weights_themselves_are_asked_for(
+    tmp_path, capsys
+):
+    experiment = {
+        "spec": "xlmgen/experiment/v1",
+        "family": "dream",
+        "task": "star_tiny",
+        "size": "tiny",
+        "model": {"layers": 1, "d_model": 16, "heads": 2},
+        "training": {"max_steps": 2, "batch_size": 2, "ema_decay": 0.9},
+        "evaluation": {"generate": 0},
+    }
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(experiment))
+    assert main(["train", "tiny.yaml", "--run-dir", "run"]) == 0
+    checkpoint = tmp_path / "run" / "checkpoints" / "step=000002"
+    raw = load_file(checkpoint / "model.safetensors")
+    ema = load_file(checkpoint / "ema.safetensors")
+    assert any(not torch.equal(raw[name], ema[name]) for name in raw)
+    for options, kind in (([], "ema"), (["ema"], "ema"), (["raw"], "raw")):
+        capsys.readouterr()
+        out = f"out{len(options)}{kind}"
+        asked = [word for option in options for word in ("--weights", option)]
+        assert main(["export", "run", out, *asked]) == 0
+        assert capsys.readouterr().out == f"{out}\nstep 2, {kind} weights\n"
+        written = load_file(tmp_path / out / "model.safetensors")
+        expected = {"raw": raw, "ema": ema}[kind]
+        assert written.keys() == expected.keys()
+        assert all(torch.equal(written[name], expected[name]) for name in raw)
+    content = bytearray((checkpoint / "ema.safetensors").read_bytes())
+    content[-1] ^= 1
+    (checkpoint / "ema.safetensors").write_bytes(content)
+    assert main(["export", "run", "other"]) == 2
+    assert "step=000002 is damaged: the content of ema" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
 def test_what_cannot_be_written_is_said(make_checkpoint, tmp_path, capsys):
     folder, _ = make_checkpoint()
     main(["import", str(folder), "--run-dir", "run"])

@@ -113,6 +113,8 @@ class Fit:
             return
         if step:
             console.print(f"continuing from step {step}")
+        elif (self.run.path / "metrics.csv").exists():
+            console.print("it has no checkpoint yet; beginning again")
         self.parts.data.start_batch = step * settings.accumulate
         for logger in self.trainer.loggers:
             if isinstance(logger, Tracker):
