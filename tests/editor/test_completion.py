@@ -141,7 +141,7 @@ def test_the_settings_of_a_generator_are_offered(name, editor):
         ("experiment", "spec: |", {"xlmgen/experiment/v1"}),
         ("experiment", "training: {compile: |}", {"true", "false"}),
         ("experiment", "training: {accelerator: |}", {"auto", "cpu", "gpu"}),
-        ("experiment", "loggers:\n  - |", {"tensorboard"}),
+        ("experiment", "loggers:\n  - |", {"tensorboard", "wandb", "trackio"}),
     ],
 )
 def test_the_values_of_a_key_are_offered(file, text, values, editor):

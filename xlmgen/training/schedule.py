@@ -29,7 +29,7 @@ def learning_rate_factor(training: Training) -> Callable[[int], float]:
             case "cosine":
                 part = _part(done, warmup, training.max_steps)
                 left = 0.5 * (1.0 + math.cos(math.pi * part))
-            case "wsd":  # Hägele et al. 2024, arXiv:2405.18392: 1 − √ beats a line
+            case "wsd":  # Hägele et al. 2024, arXiv:2405.18392: better than a line
                 start = cooldown_start(training)
                 left = 1.0 - math.sqrt(_part(done, start, training.max_steps))
         return least + (1.0 - least) * left

@@ -50,15 +50,20 @@ class Throughput(Callback):
         self._since, self._paused = time.perf_counter(), 0.0
         self._steps = self._rows = self._tokens = 0
 
+    def _pause(self, device: torch.device) -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # the steps until here are training's
+        self._pause_began = time.perf_counter()
+
     def _resume(self) -> None:
         if self._pause_began is not None:
             self._paused += time.perf_counter() - self._pause_began
             self._pause_began = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        settings = trainer.precision_plugin.precision
-        if not isinstance(trainer.strategy, FSDPStrategy):  # its parts run as a whole
-            self._peak = peak_flops(pl_module.device, str(settings))
+        precision = str(trainer.precision_plugin.precision)
+        if not isinstance(trainer.strategy, FSDPStrategy):  # it cannot run a part alone
+            self._peak = peak_flops(pl_module.device, precision)
         self._begin()
 
     def on_train_batch_start(
@@ -116,7 +121,7 @@ class Throughput(Callback):
         )
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._pause_began = time.perf_counter()
+        self._pause(pl_module.device)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._resume()
@@ -124,7 +129,7 @@ class Throughput(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._pause_began = time.perf_counter()  # until the next batch
+        self._pause(pl_module.device)  # until the next batch
 
 
 def size(batch: Mapping[str, Any]) -> tuple[int, int]:
