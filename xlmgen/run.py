@@ -414,7 +414,15 @@ def is_run(folder: Path) -> bool:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / VERSIONS).read_text(encoding="utf-8"))
+    path = folder / VERSIONS
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict):
+        raise UserError(
+            f"{path} cannot be read", "it is a run's own record; restore it from a copy"
+        )
     return record
 
 

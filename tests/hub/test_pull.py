@@ -69,6 +69,7 @@ def test_it_holds_what_was_pushed(run, pushed, capsys):
     assert files == set(pushed.texts()) - {".gitattributes", "xlmgen.json"} | {
         f"{place}/model.safetensors",
         f"{place}/imported.json",
+        f"{place}/manifest.json",
     }
     for path, content in pushed.texts().items():
         if path in files:

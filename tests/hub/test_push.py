@@ -11,6 +11,9 @@ from huggingface_hub import ModelCard
 
 from xlmgen.cli import main
 from xlmgen.hub.published import portable_task, portable_versions
+from xlmgen.manifest import seal
+from xlmgen.run import run_id
+from xlmgen.training.checkpoint_folder import about
 
 from .standin import READER, WRITER
 
@@ -194,7 +197,11 @@ def test_a_card_without_results_and_options(run, hub, capsys):
         ("versions.json", b"{", "versions.json"),
         ("results/test.json", b"[]", "results/test.json holds no mapping"),
         ("families/mdlm/loss_mdlm.py", b"\xff", "loss_mdlm.py is no UTF-8 text"),
-        ("checkpoints/step=000004/model.safetensors", b"x", "no safetensors file"),
+        (
+            "checkpoints/step=000004/model.safetensors",
+            b"x",
+            "model.safetensors has 1 bytes",
+        ),
     ],
 )
 def test_a_run_that_is_damaged(path, content, message, run, hub, capsys):
@@ -218,6 +225,8 @@ def test_the_average_goes_up_in_place_of_the_weights(run, hub, capsys):
     place = run / "checkpoints" / "step=000004"
     other = (run / "checkpoints" / "step=000002" / "model.safetensors").read_bytes()
     (place / "ema.safetensors").write_bytes(other)
+    (place / "manifest.json").unlink()
+    seal(place, about(run_id(run), 4))
     assert said(capsys, "run", "me/star", "--checkpoint", "4")[0] == 0
     files = hub.repos["me/star"].files()
     assert set(files) == FILES | {".gitattributes"}
