@@ -10,7 +10,12 @@ import yaml
 from huggingface_hub import ModelCard
 
 from xlmgen.cli import main
-from xlmgen.hub.published import portable_task, portable_versions
+from xlmgen.hub.published import (
+    datasets,
+    local_files,
+    portable_task,
+    portable_versions,
+)
 from xlmgen.manifest import seal
 from xlmgen.run import run_id
 from xlmgen.training.checkpoint_folder import about
@@ -92,7 +97,7 @@ def test_no_folder_of_this_machine_is_named(run, hub, trained, capsys):
     again = {"command": ["xlmgen", "train", "~/secret/z.yaml", "training.seed=1"]}
     versions |= {"command": ["xlmgen", *words], "continued": [again]}
     (run / "versions.json").write_text(json.dumps(versions))
-    assert said(capsys, "run", "me/star")[0] == 0
+    assert said(capsys, str(run), "me/star")[0] == 0
     files = hub.repos["me/star"].texts()
     for path, content in files.items():
         for folder in (trained.parent, run.parent, Path.home() / "secret", Path.cwd()):
@@ -151,6 +156,23 @@ def test_local_files_of_a_task_lie_beside_it(paths, published):
     assert portable["source"]["unit"] == "line"
     assert portable["tokenizer"] == {"kind": "file", "path": "tokenizer.json"}
     assert document["tokenizer"]["path"].startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("path", "published", "on_hub"),
+    [
+        ("me/graphs", "me/graphs", ["me/graphs"]),
+        ("wikitext", "wikitext", ["wikitext"]),
+        ("/home/me/graphs", "./data/graphs", []),
+        ("./data/graphs", "./data/graphs", []),
+    ],
+)
+def test_a_data_set_keeps_its_name_and_not_its_folder(path, published, on_hub):
+    source = {"hub": {"path": path, "name": None}}
+    portable = portable_task({"source": source, "tokenizer": {"kind": "byte"}})
+    assert portable["source"] == {"hub": {"path": published, "name": None}}
+    assert datasets(portable) == on_hub
+    assert local_files(portable) == ([] if on_hub else [published])
 
 
 def test_the_card_says_what_the_run_is(run, hub, capsys):
@@ -301,7 +323,8 @@ def test_a_branch_of_its_own(pushed, hub, capsys):
 
 
 def test_what_was_changed_meanwhile_is_not_overwritten(pushed, hub, capsys):
-    hub.meanwhile["/preupload/"] = lambda: hub.edit("me/star", "x.md", lambda _: b"x")
+    # as soon as what it holds was asked
+    hub.meanwhile["/resolve/"] = lambda: hub.edit("me/star", "x.md", lambda _: b"x")
     code, _, err = said(capsys, "run", "me/star", "--checkpoint", "2")
     assert code == 2
     assert "me/star was changed meanwhile, and nothing was written to it" in err

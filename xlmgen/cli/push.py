@@ -37,8 +37,8 @@ def push(
     dataset: Annotated[
         list[str] | None,
         typer.Option(
-            help="A dataset of the Hub that it was trained on, for the model card; may "
-            "be given more than once."
+            help="A data set of the Hub that it was trained on, for the model card; "
+            "those that its task reads else. May be given more than once."
         ),
     ] = None,
     dry_run: Annotated[
@@ -68,7 +68,7 @@ def push(
         repo_id,
         revision=revision,
         license=license,
-        datasets=dataset or (),
+        trained_on=dataset or (),
     )
     published = published.with_card(card)
     if dry_run:

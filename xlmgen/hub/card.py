@@ -11,7 +11,7 @@ from typing import Any
 
 from xlmgen.evaluation.numbers import Number, numbers
 from xlmgen.exchange.config import read_json
-from xlmgen.hub.published import Published, local_files, portable_task
+from xlmgen.hub.published import Published, datasets, local_files, portable_task
 from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
 from xlmgen.render.environment import environment
@@ -44,13 +44,13 @@ def render_card(
     *,
     revision: str | None = None,
     license: str | None = None,
-    datasets: Sequence[str] = (),
+    trained_on: Sequence[str] = (),
 ) -> str:
     """The card of a run that is pushed, as Markdown with its metadata in front.
 
     Args:
         license: as the Hub writes it, such as `mit`; the owner's to choose.
-        datasets: of the Hub, that the run was trained on.
+        trained_on: data sets of the Hub; by default those that the task reads.
     """
     spec = read_family(run.family_folder / SPEC)
     task = run.load_task()
@@ -61,7 +61,14 @@ def render_card(
         environment(BUILT_IN.templates)
         .get_template(TEMPLATE)
         .render(
-            metadata=_metadata(run, spec, task.name, evaluations, license, datasets),
+            metadata=_metadata(
+                run,
+                spec,
+                task.name,
+                evaluations,
+                license,
+                trained_on or datasets(task.document),
+            ),
             name=run.experiment.name,
             title=_line(spec.title or spec.name),
             summary=_line(spec.summary),
@@ -96,7 +103,7 @@ def _metadata(
     task: str,
     evaluations: Sequence[Evaluation],
     license: str | None,
-    datasets: Sequence[str],
+    trained_on: Sequence[str],
 ) -> str:
     """The YAML that the Hub reads."""
     import yaml
@@ -121,7 +128,7 @@ def _metadata(
         "library_name": "xlmgen",
         **({"license": license} if license else {}),
         "tags": ["xlmgen", spec.name, task],
-        **({"datasets": list(datasets)} if datasets else {}),
+        **({"datasets": list(trained_on)} if trained_on else {}),
         **(
             {"model-index": [{"name": run.experiment.name, "results": results}]}
             if results

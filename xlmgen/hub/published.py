@@ -106,14 +106,17 @@ def portable_experiment(experiment: Experiment, family: str) -> str:
 def portable_task(document: Mapping[str, Any]) -> dict[str, Any]:
     """A task whose local files are those of a folder beside it.
 
-    The files of a split keep their names, and patterns with all that is variable about
-    them; the folders that they lie in here become `data/SPLIT`. A tokenizer that is a
-    file is the one that is saved beside the task.
+    The files of a split keep their names, and patterns all that is variable about
+    them; the folders that they lie in here become `data/SPLIT`. A local data set keeps
+    its name. A tokenizer that is a file is the one that is saved beside the task.
     """
     copy = dict(document)
     if files := copy["source"].get("files"):
         moved = {split: _moved(split, paths) for split, paths in files.items()}
         copy["source"] = {**copy["source"], "files": moved}
+    if (hub := copy["source"].get("hub")) and _is_local(hub["path"]):
+        path = f"./{DATA}/{Path(hub['path']).name}"
+        copy["source"] = {**copy["source"], "hub": {**hub, "path": path}}
     if "path" in copy["tokenizer"]:
         copy["tokenizer"] = {**copy["tokenizer"], "path": TOKENIZER}
     return copy
@@ -121,9 +124,26 @@ def portable_task(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def local_files(document: Mapping[str, Any]) -> list[str]:
     """The paths and patterns of a task's local files; none of a generated task."""
-    named = document["source"].get("files", {}).values()
+    named = [*document["source"].get("files", {}).values()]
+    named += filter(_is_local, _of_hub(document))
     lists = ([paths] if isinstance(paths, str) else paths for paths in named)
     return [path for paths in lists for path in paths]
+
+
+def datasets(document: Mapping[str, Any]) -> list[str]:
+    """The data sets of the Hub that a task reads."""
+    return [path for path in _of_hub(document) if not _is_local(path)]
+
+
+def _of_hub(document: Mapping[str, Any]) -> list[str]:
+    """The data set of a task, on the Hub or a local folder of its shape."""
+    hub = document["source"].get("hub")
+    return [hub["path"]] if hub else []
+
+
+def _is_local(path: str) -> bool:
+    """Whether what could be the name of a data set is a folder."""
+    return path.startswith(("/", "./", "../"))
 
 
 def portable_versions(record: Mapping[str, Any]) -> str:

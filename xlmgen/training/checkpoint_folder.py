@@ -100,7 +100,7 @@ def _whose(manifest: Manifest, run: str | None, step: int) -> str | None:
 def evaluated_weights(checkpoint: Path) -> dict[str, Path]:
     """The files of the weights that `eval` reads, by their names as a checkpoint alone.
 
-    They are the average's, where there is one.
+    They are those of the moving average, where the checkpoint has one.
     """
     if (checkpoint / EMA).is_file():
         return {WEIGHTS: checkpoint / EMA}
