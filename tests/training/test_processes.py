@@ -35,10 +35,25 @@ EXACT = ("model.dropout=0",)
 STILL = ("training.max_steps=1", "training.learning_rate=1e-30")
 SIX = ("training.max_steps=6",)
 PROGRAM = """\
-import json, sys
+import json, os, signal, sys
+from pathlib import Path
+from threading import Thread
+from time import sleep
+
 from xlmgen.cli import main
+
+
+def signal_one():
+    while not Path("signalled/checkpoints/step=000004").exists():
+        sleep(0.01)
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+if os.environ["RANK"] == "1":
+    Thread(target=signal_one, daemon=True).start()
 for command in json.loads(sys.argv[1]):
-    assert main(command) == 0, command
+    goal = 128 + signal.SIGUSR1 if "signalled" in command else 0
+    assert main(command) == goal, command
 """
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -241,6 +256,8 @@ def test_two_processes_do_what_one_does(project, capsys):
         run("mdlm-ddp", *HALF, *STILL, "family=mdlm"),
         # One batch for two: 37 rows of the loss, and one to answer.
         run("idle", *FSDP, *STILL, "evaluation.batch_size=64", "evaluation.generate=1"),
+        # Only the second of the two hears the signal.
+        run("signalled", *FSDP, "training.max_steps=100000"),
         run("killed", *HALF, *goal),
         run("whole", *HALF, *goal),
         run("fsdp-whole", *FSDP),
@@ -262,6 +279,8 @@ def test_two_processes_do_what_one_does(project, capsys):
     for one, other in (("noisy-one", "noisy-ddp"), ("mdlm-one", "mdlm-ddp")):
         compare_rows(rows_of(one), rows_of(other), "val/")
         assert rows_of(one)[0]["train/loss"] != rows_of(other)[0]["train/loss"]
+    stopped, _ = Run.open("signalled").checkpoint("last")
+    assert f"stopped at step {stopped} and saved" in said.stdout
     assert int(rows_of("idle")[-1]["step"]) == 1
     assert_same("killed", "whole", last + 5)
     assert_same("fsdp-whole", "fsdp-parts")

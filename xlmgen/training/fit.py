@@ -77,7 +77,7 @@ class Fit:
                     scorer=validation_scorer(parts, generate),
                     patience_rises=rises(metric, losses, rising),
                 )
-            except (MisconfigurationException, ValueError) as error:
+            except (MisconfigurationException, RuntimeError, ValueError) as error:
                 # Lightning's words for a device or precision that this machine lacks.
                 raise UserError(
                     f"training: {' '.join(str(error).split())}",

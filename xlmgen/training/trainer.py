@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lightning.fabric.plugins.environments.cluster_environment import (
+    ClusterEnvironment,
+)
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -101,7 +106,7 @@ def build_trainer(
             keeper,
             StopOnSignal(keeper),
         ],
-        plugins=[FolderCheckpoint(run_id(folder))],
+        plugins=[FolderCheckpoint(run_id(folder)), *_cluster()],
         default_root_dir=folder,
         # The recorder validates: also after the last step, and after an interrupt.
         val_check_interval=settings.max_steps * settings.accumulate + 1,
@@ -113,6 +118,13 @@ def build_trainer(
         enable_model_summary=False,
         log_every_n_steps=settings.log_every,
     )
+
+
+def _cluster() -> list[ClusterEnvironment]:
+    """Slurm without Lightning's own way of saving and queueing a job again."""
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        return [SLURMEnvironment(auto_requeue=False)]
+    return []
 
 
 def _strategy(settings: Training) -> str | Strategy:
