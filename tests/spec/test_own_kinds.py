@@ -141,6 +141,17 @@ def test_the_shipped_schemas_as_a_copy_are_no_kinds(project):
     assert main(["check", "comb.yaml"]) == 0
 
 
+def test_a_generator_of_a_project_s_own_is_refused(project, capsys):
+    folder = Path("schemas/kinds/generator")
+    folder.mkdir()
+    shutil.copy(
+        resources.root() / folder / "star.schema.json", folder / "comet.schema.json"
+    )
+    (said,) = refusals(capsys)
+    assert said.startswith(f"{folder}:1:1  XG401  there is no block 'generator'")
+    assert "comet" not in project_of(".").schemas.kinds("generator")
+
+
 SCHEMAS = {
     "no JSON Schema": ('"integer",', '"int",', "'int' is not"),
     "a pattern that is none": ('"examples": [8]', '"pattern": "("', "regex"),

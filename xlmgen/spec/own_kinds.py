@@ -29,7 +29,7 @@ from xlmgen.spec.project import (
     Project,
     own_files,
 )
-from xlmgen.spec.schemas import BLOCKS, DRAFT, SUFFIX
+from xlmgen.spec.schemas import BLOCKS, DRAFT, GENERATOR, SUFFIX, built_in
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 WHEN: Schema = {"type": "object", "$ref": DRAFT}
@@ -108,9 +108,17 @@ def at(path: Path, code: str, message: str, fix: str = "", line: int = 1) -> Dia
     return diagnose(shown(path), lines, span, code, "", message, fix)
 
 
+def _is_copy(folder: Path) -> bool:
+    """Whether a folder of schemas has no generator but ours; a project has none."""
+    names = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
+    return names <= set(built_in().kinds(GENERATOR))
+
+
 def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
     """Schemas and templates where no kind has them."""
     for folder in sorted((root / KINDS).glob("*/")):
+        if folder.name == GENERATOR and _is_copy(folder):
+            continue
         if folder.is_dir() and folder.name not in BLOCKS:
             guess = did_you_mean(folder.name, BLOCKS)
             message = f"there is no block '{folder.name}'"

@@ -45,7 +45,8 @@ class Schemas:
     def kinds(self, block: str) -> dict[str, Path]:
         """Every kind of a block with its schema file, in the order of their names."""
         found: dict[str, Path] = {}
-        for folder in self.search:
+        # a generator is code of xlmgen: those of the first folder are all there are
+        for folder in self.search[:1] if block == GENERATOR else self.search:
             for path in (folder / "kinds" / block).glob(f"*{SUFFIX}"):
                 found.setdefault(path.name.removesuffix(SUFFIX), path)
         return dict(sorted(found.items()))
