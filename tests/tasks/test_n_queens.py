@@ -7,6 +7,7 @@ import yaml
 
 from xlmgen.errors import UserError
 from xlmgen.spec.diagnostics import SpecError
+from xlmgen.spec.generators.n_queens import SOLUTIONS
 from xlmgen.tasks import load_task, n_queens
 from xlmgen.tasks.answered import Answered
 
@@ -41,6 +42,11 @@ def images(cells, size):
 @pytest.mark.parametrize(("size", "count"), [(4, 2), (5, 10), (6, 4), (7, 40), (8, 92)])
 def test_there_are_as_many_solutions_as_is_known(size, count):
     assert len(set(n_queens.solutions(size))) == count
+
+
+@pytest.mark.parametrize("size", range(4, 11))
+def test_what_is_known_of_solutions_is_true(size):
+    assert len(n_queens.solutions(size)) == SOLUTIONS[size]
 
 
 @pytest.mark.parametrize("name", ["n_queens_8", "n_queens_10"])
@@ -127,6 +133,8 @@ def test_any_completion_counts():
         ({"board": 3}, "source.board", "4"),
         ({"given": {"min": 1, "max": 8}}, "source.given.max", "at most 7"),
         ({"given": {"min": 3, "max": 2}}, "source.given", "less than min"),
+        ({"given": {"min": 0, "max": 0}}, "source.sizes", "there are 1 at most"),
+        ({"given": {"min": 7, "max": 7}}, "source.sizes", "there are 736 at most"),
     ],
 )
 def test_settings_that_cannot_be_are_named(tmp_path, changes, place, message):

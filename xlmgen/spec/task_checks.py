@@ -21,8 +21,9 @@ def check(document: Document) -> Iterator[Diagnostic]:
     if not isinstance(source, dict):
         return
     layout, name = data.get("layout"), source.get("generator")
-    yield from _metrics(document, data.get("metrics"), name)
-    if name in generators.generators():
+    if name is None or name in generators.generators():
+        yield from _metrics(document, data.get("metrics"), name)
+    if name is not None:
         yield from _generator(document, name, source)
     elif source.get("format") == "txt" and layout in ("seq2seq", "infill"):
         yield document.diagnostic(
@@ -49,8 +50,10 @@ def _metrics(document: Document, names: Any, generator: Any) -> Iterator[Diagnos
 
 
 def _generator(
-    document: Document, name: str, source: dict[str, Any]
+    document: Document, name: Any, source: dict[str, Any]
 ) -> Iterator[Diagnostic]:
+    if name not in generators.generators():
+        return  # told by the schema
     data = document.data or {}
     schema, shape = generators.schema(name), generators.shape(name)
     layout, wanted = data.get("layout"), generators.layout(name)
@@ -97,7 +100,7 @@ def _vocabulary(
     if all(word.isdigit() for word in needed):
         fix = f"write range: {max(map(int, needed)) + 1}"
     else:
-        fix = f"write tokens: [{', '.join(needed)}]"
+        fix = f"add {', '.join(missing)}"
     yield document.diagnostic(
         "XG105",
         ("tokenizer", key),
