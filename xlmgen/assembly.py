@@ -86,6 +86,7 @@ def assemble(
         eval_batch_size=experiment.evaluation.batch_size,
         seed=settings.seed,
         num_workers=settings.num_workers,
+        by_length=settings.batching == "by_length",
         pin_memory=device_for(settings).type == "cuda",
     )
     numbers = experiment.predictor if predictor is None else predictor

@@ -86,7 +86,7 @@ def test_a_reader_that_goes_away_is_no_error():
 @pytest.mark.parametrize(
     ("words", "guess"),
     [
-        (["chek"], "Did you mean 'check'?"),
+        (["chek"], "Did you mean 'check', "),
         (["check", "--format", "jsn"], "Did you mean 'json'?"),
         (["check", "--formt", "json"], "--format"),
         (["check", "familes"], "did you mean 'families'?"),

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import islice, zip_longest
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from xlmgen.data.batches import (
     Request,
     TrainingSampler,
     batch_seed,
+    padding,
     permutation,
 )
 
@@ -137,3 +139,58 @@ def test_a_batch_with_its_rows():
     batches = Batches([10, 11, 12], collate, with_rows=True)
     (examples, _), rows_of = batches[Request((2, 0), seed=5)]
     assert (examples, rows_of) == ([12, 10], (2, 0))
+
+
+# Rows of like lengths
+
+
+LENGTHS = np.random.default_rng(0).integers(1, 100, 700)
+
+
+def alike(count, batch_size=8, **options):
+    return training(count, 700, batch_size, seed=3, lengths=LENGTHS, **options)
+
+
+def test_batches_of_like_lengths_have_every_row_and_fewer_pads():
+    pools = [rows(alike(64 * 7))[i : i + 512] for i in range(0, 512 * 7, 512)]
+    plain = rows(training(64 * 7, 700, 8, seed=3))
+    for number, pool in enumerate(pools):
+        assert sorted(pool) == sorted(plain[512 * number : 512 * (number + 1)])
+    seen = Counter(row for pool in pools for row in pool)
+    assert set(seen.values()) == {5, 6}  # 3584 rows are five epochs and a part
+    assert len(seen) == 700
+    assert padding(LENGTHS, 8, by_length=False) > 0.3
+    assert padding(LENGTHS, 8, by_length=True) < 0.03
+
+
+def test_batches_of_like_lengths_come_in_a_random_order():
+    # Lengths that all differ, and an epoch of two whole pools: how a pool's batches are
+    # ordered by length is then the order that they were given.
+    lengths = np.arange(1024)
+    requests = training(128, 1024, 8, seed=3, lengths=lengths)
+    shortest = [min(request.rows) for request in requests]
+    orders = [np.argsort(shortest[i : i + 64]).tolist() for i in (0, 64)]
+    assert orders[0] != sorted(orders[0])
+    assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize("start", [1, 63, 64, 150])
+def test_a_run_of_like_lengths_can_start_in_the_middle(start):
+    whole = alike(200)
+    assert alike(200 - start, start=start) == whole[start:]
+
+
+def test_ranks_share_batches_of_like_lengths():
+    one = rows(alike(100, 8))
+    parts = [alike(100, 4, rank=rank, world_size=2) for rank in (0, 1)]
+    both = [row for pair in zip(*parts, strict=True) for row in rows(pair)]
+    assert both == one
+
+
+def test_few_rows_of_like_lengths():
+    for count, batch_size in ((3, 8), (10, 4), (9, 8)):
+        requests = training(9, count, batch_size, seed=1, lengths=LENGTHS)
+        assert {len(request.rows) for request in requests} == {batch_size}
+        stream = rows(requests)
+        whole = len(stream) // count * count
+        assert min(Counter(stream).values()) >= whole // count - 1

@@ -2,15 +2,17 @@
 
 import json
 import multiprocessing
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from xlmgen import resources
-from xlmgen.data import cache
+from xlmgen import manifest, resources
+from xlmgen.data import cache, digests
 from xlmgen.errors import UserError
 from xlmgen.tasks import load_task
 
@@ -121,6 +123,8 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
 
 
 def slow_build(folder):
+    with (folder.parent.parent / "builds").open("a") as builds:
+        builds.write("x")
     (folder / "a.txt").write_text("he")
     time.sleep(0.2)
     (folder / "a.txt").write_text("hello")
@@ -143,6 +147,114 @@ def test_two_processes_at_once(own_cache):
         assert process.exitcode == 0
     assert answers == ["hello"] * 4
     assert len(list(own_cache.iterdir())) == 1
+    assert (own_cache.parent / "builds").read_text() == "x"  # the others waited
+
+
+def test_one_at_a_time_also_where_a_lock_is_taken_away(own_cache):
+    """Whoever waits for a lock that its owner removes must not miss a newer one."""
+    own_cache.mkdir()
+    inside, most = [], []
+
+    def work(number):
+        for _ in range(5):
+            with cache._turn(own_cache / "a") as alone:
+                assert alone
+                inside.append(number)
+                most.append(len(inside))
+                time.sleep(0.002)
+                inside.remove(number)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    assert most == [1] * 30
+    assert list(own_cache.iterdir()) == []
+
+
+def build_and_hang(folder):
+    (folder / "a.txt").write_text("he")
+    time.sleep(60)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_nobody_waits_for_a_process_that_was_killed(own_cache):
+    process = multiprocessing.get_context("fork").Process(
+        target=cache.entry, args=({"x": 1}, build_and_hang)
+    )
+    process.start()
+    while not list(own_cache.glob(".draft-*/a.txt")):
+        time.sleep(0.01)
+    (draft,) = [found for found in cache.entries() if found.what == "unfinished"]
+    assert not cache.remove(draft)  # it is being made
+    process.kill()
+    process.join()
+    build = Builder()
+    assert (cache.entry({"x": 1}, build) / "a.txt").read_text() == "hello"
+    assert build.calls == 1
+    assert len(list(own_cache.iterdir())) == 1
+
+
+def test_without_locks_two_do_the_work_and_one_keeps_it(own_cache, monkeypatch):
+    monkeypatch.setattr(cache, "_acquire", lambda lock, wait: None)
+
+    def build(folder):
+        if not (own_cache / "second").exists():
+            (own_cache / "second").touch()
+            cache.entry({"x": 1}, Builder("hello"))
+        (folder / "a.txt").write_text("hello")
+
+    assert (cache.entry({"x": 1}, build) / "a.txt").read_text() == "hello"
+    assert not list(own_cache.glob(".*"))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Every file is large; the names of those that are read for their hash."""
+    names = []
+
+    def read(path):
+        names.append(path.name)
+        return file_digest(path)
+
+    file_digest = manifest.file_digest
+    for module in (digests, cache):
+        monkeypatch.setattr(module, "LARGE", 1)
+    monkeypatch.setattr(cache, "file_digest", read)
+    monkeypatch.setattr(manifest, "file_digest", read)
+    return names
+
+
+def test_a_large_file_of_an_entry_is_read_again_only_where_it_was_touched(reads):
+    build = Builder()
+    folder = cache.entry({"x": 1}, build)
+    reads.clear()
+    cache.entry({"x": 1}, build)
+    assert reads == []
+    os.utime(folder / "a.txt", (1, 1))  # as a copy of the cache has it
+    cache.entry({"x": 1}, build)
+    cache.entry({"x": 1}, build)
+    assert reads == ["a.txt"]
+    (folder / "a.txt").write_text("jello")
+    os.utime(folder / "a.txt", (2, 2))
+    cache.entry({"x": 1}, build)
+    assert build.calls == 2
+
+
+def test_a_large_source_is_read_once(reads, tmp_path, own_cache):
+    path = tmp_path / "big.txt"
+    path.write_text("hello")
+    first = digests.file_digest(path)
+    digests.file_digest(path)
+    assert reads == ["big.txt"] * 2  # it may be written to just now
+    reads.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digests, "SETTLED", -(10**18))
+        digests.file_digest(path)
+    assert [digests.file_digest(path) for _ in range(3)] == [first] * 3
+    assert reads == ["big.txt"]
+    stamp = path.stat().st_mtime_ns
+    path.write_text("jello")
+    os.utime(path, ns=(stamp, stamp))  # the time of change tells
+    assert digests.file_digest(path) != first
 
 
 # What a task keeps in it

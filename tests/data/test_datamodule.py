@@ -230,3 +230,21 @@ def test_workers_that_are_spawned_change_nothing(tmp_path):
         text=True,
     )
     assert done.stdout == "same\n", done.stderr
+
+
+def test_batches_of_like_lengths_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "a.txt").write_text("\n".join("x" * (i % 40 + 1) for i in range(160)))
+    (tmp_path / "some.yaml").write_text(
+        "spec: xlmgen/task/v1\nname: some\nlayout: lm\nblock: {length: 30}\n"
+        "source: {files: {train: a.txt, validation: a.txt, test: a.txt}}\n"
+        "tokenizer: {kind: byte}\noverflow: truncate\n"
+    )
+    task = load_task(tmp_path / "some.yaml")
+
+    def widths(**options):
+        batches = islice(module(task, **options).train_dataloader(), 20)
+        return [batch["ids"].shape[1] for batch in batches]
+
+    assert task.examples("train").lengths.max() == 28  # as they are cut
+    assert sum(widths(by_length=True)) < 0.75 * sum(widths())

@@ -5,30 +5,56 @@ import sys
 
 import pytest
 
-from xlmgen.data import sources
+from xlmgen.data.sources import Corpus
 from xlmgen.errors import UserError
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.validate import validate
+from xlmgen.tasks.task import SPLITS
 
 HEAD = """\
 spec: xlmgen/task/v1
 name: some
-layout: lm
-block: {length: 9}
 tokenizer: {kind: byte}
-source: """
+"""
+LAYOUTS = {
+    ("tokens",): "layout: lm\nblock: {length: 9}\n",
+    ("prompt", "target"): "layout: seq2seq\nblock: {prompt: 9, answer: 9}\n",
+}
 
 
-def source(text):
+def source(text, columns=("tokens",)):
     """A `source:` as the loader gives it, defaults filled in."""
-    document = load_yaml("some.yaml", HEAD + text)
+    document = load_yaml("some.yaml", f"{HEAD}{LAYOUTS[columns]}source: {text}")
     assert validate(document, "task") == []
     return fill_defaults(document.data, "task")["source"]
 
 
+class Texts:
+    """The rows of one split: their texts by the keys of an example, their places."""
+
+    def __init__(self, columns):
+        self.columns = {key: [] for key in columns}
+        self.places = []
+
+    def __len__(self):
+        return len(self.places)
+
+
 def read(text, folder, columns=("tokens",)):
-    return sources.read(source(text), columns, folder)
+    """The rows of every split, as `xlmgen.data.tokenise` reads them."""
+    corpus = Corpus(source(text, columns), columns, folder)
+    found = {split: Texts(columns) for split in SPLITS}
+    left_out = 0
+    for row in corpus.rows():
+        if row.texts is None:
+            left_out += 1
+            continue
+        for key, value in zip(columns, row.texts, strict=True):
+            found[row.split].columns[key].append(value)
+        found[row.split].places.append(corpus.place(row.piece, row.number))
+    corpus.refuse_empty({split: len(texts) for split, texts in found.items()}, left_out)
+    return found
 
 
 def read_train(text, folder, columns=("tokens",)):

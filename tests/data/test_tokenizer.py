@@ -1,6 +1,7 @@
 """Tokenizers: round trips, and nothing lost or turned into something else."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,17 @@ from tokenizers import models, pre_tokenizers
 
 import xlmgen
 from xlmgen.data.tokenizer import Tokenizer
-from xlmgen.data.tokenizer_kinds import bpe, build, byte_level, characters, words
+from xlmgen.data.tokenizer_kinds import (
+    bpe,
+    build,
+    byte_level,
+    characters,
+    unigram,
+    wordpiece,
+    words,
+)
 from xlmgen.errors import UserError
+from xlmgen.tasks import load_task
 from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
 
 CORPUS = ["the cat sat on the mat", "the [MASK] hat\n", "ein Käfer"] * 5
@@ -271,3 +281,101 @@ def test_what_is_not_a_tokenizer_is_refused(tmp_path):
     (tmp_path / "bad.json").write_text('{"model": 1}')
     with pytest.raises(UserError, match="is not a saved tokenizer"):
         Tokenizer.load(tmp_path / "bad.json")
+
+
+# Folders that the transformers library saved
+
+
+def folder_of(tmp_path, settings, special_map=None):
+    """A tokenizer's folder whose settings name its special tokens."""
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    word_level(tmp_path, "stop", "fill", "a", "begin", "<mask>", "[CLS]")
+    (tmp_path / "tokenizer.json").rename(folder / "tokenizer.json")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    if special_map:
+        (folder / "special_tokens_map.json").write_text(json.dumps(special_map))
+    return folder
+
+
+def test_a_folder_names_its_special_tokens(tmp_path):
+    settings = {
+        "eos_token": "stop",
+        "pad_token": {"content": "fill"},
+        "bos_token": None,
+    }
+    folder_of(tmp_path, settings, {"eos_token": "a", "bos_token": "begin"})
+    options = {"kind": "file", "path": "saved", "shared": False, "vocab_size": None}
+    tokenizer = build(options, tmp_path, ())
+    assert tokenizer.special == SpecialTokens(
+        pad=1, bos=3, eos=0, mask=4, cls=5, vocab_size=6
+    )
+    again = build({**options, "special": {"eos": "a"}}, tmp_path, ())
+    assert again.special.eos == 2
+
+
+def test_a_run_s_copy_of_a_task_knows_the_names_of_a_folder(tmp_path):
+    folder_of(
+        tmp_path, {"eos_token": "stop", "pad_token": "fill", "bos_token": "begin"}
+    )
+    (tmp_path / "a.txt").write_text("a a")
+    (tmp_path / "some.yaml").write_text(
+        "spec: xlmgen/task/v1\nname: some\nlayout: lm\nblock: {length: 9}\n"
+        "source: {files: {train: a.txt, validation: a.txt, test: a.txt}}\n"
+        "tokenizer: {kind: file, path: saved}\n"
+    )
+    task = load_task(tmp_path / "some.yaml")
+    run = tmp_path / "run"
+    run.mkdir()
+    task.save(run)
+    shutil.rmtree(tmp_path / "saved")
+    again = load_task(run / "task.yaml", tokenizer=run / "tokenizer.json")
+    assert again.tokenizer.special == task.tokenizer.special
+    assert again.tokenizer.special.pad == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda f: (f / "tokenizer.json").unlink(),
+            "has no tokenizer.json; the transf",
+        ),
+        (lambda f: (f / "tokenizer_config.json").write_text("{"), "cannot read"),
+        (lambda f: (f / "tokenizer_config.json").write_text("[]"), "cannot read"),
+    ],
+)
+def test_a_folder_that_is_no_tokenizer_s(tmp_path, change, message):
+    folder = folder_of(tmp_path, {})
+    change(folder)
+    options = {"kind": "file", "path": "saved", "shared": False, "vocab_size": None}
+    with pytest.raises(UserError) as error:
+        build(options, tmp_path, ())
+    assert message in str(error.value)
+
+
+# WordPiece and Unigram
+
+
+def test_wordpiece_cuts_words_and_refuses_what_it_has_never_seen():
+    tokenizer = wordpiece(["low lower lowest new newer"] * 9, 40)
+    ids = tokenizer.encode("lower  newest")
+    assert tokenizer.decode(ids) == "lower newest"
+    assert len(ids) > 2
+    with pytest.raises(UserError, match="no token for 'zebra' at character 4"):
+        tokenizer.encode("low zebra")
+    with pytest.raises(UserError, match="name of a special token"):
+        tokenizer.encode("low [EOS]")
+    assert tokenizer.encode_known(["low", "z", "new"])[1] is None
+
+
+def test_unigram_writes_any_text_as_it_is():
+    nouns = ("house", "mouse", "river", "mountain", "running", "window", "garden")
+    texts = [
+        f"the {a} near the {b} was {i}" for a in nouns for b in nouns for i in "ab"
+    ]
+    tokenizer = unigram(texts, 400)
+    for text in ("the cat", "  A\tzebra\n日本 ▁ [EOS]", ""):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert len(tokenizer.encode("the mountain near the window")) < 24  # of 28 letters
+    assert 261 < tokenizer.vocab_size <= 400

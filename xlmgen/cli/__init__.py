@@ -17,6 +17,7 @@ import typer
 
 from xlmgen import __version__
 from xlmgen.cli import (
+    cache,
     check,
     eval_,
     explain,
@@ -27,12 +28,14 @@ from xlmgen.cli import (
     list_,
     migrate,
     new,
+    prepare,
     pull,
     push,
     report,
     resolve,
     review,
     schemas,
+    tokenizer,
     train,
     update,
 )
@@ -61,6 +64,8 @@ app.command("schemas")(schemas.schemas)
 app.command("list")(list_.list_)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
+app.command("tokenizer")(tokenizer.tokenizer)
+app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("eval")(eval_.eval_)
 app.command("generate")(generate.generate)
@@ -68,6 +73,7 @@ app.command("import")(import_.import_)
 app.command("export")(export.export)
 app.command("push")(push.push)
 app.command("pull")(pull.pull)
+app.command("cache")(cache.cache)
 
 
 def _version(wanted: bool) -> None:

@@ -6,6 +6,7 @@ alone, whatever worker makes it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +17,10 @@ from torch.utils.data import Dataset, Sampler
 Collator = Callable[[list[Any], torch.Generator], Any]
 Ints = npt.NDArray[np.int64]
 
-STREAMS = ("order", "train", "validation", "test", "sampling")
-"""What randomness is used for."""
+STREAMS = ("order", "train", "validation", "test", "sampling", "pools")
+"""What randomness is used for; a new use goes to the end."""
+POOL = 64
+"""Batches whose rows are sorted by their lengths together."""
 
 
 class Request(NamedTuple):
@@ -70,6 +73,9 @@ class TrainingSampler(Sampler[Request]):
         world_size: number of processes; each gets its part of every `batch_size *
             world_size` rows of the stream.
         start: the first batch.
+        lengths: (rows,) make batches of rows of like lengths. The stream is then cut
+            into pools of `POOL` batches, or fewer where there are fewer rows; a pool is
+            sorted by length, cut into batches, and these come in a random order.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class TrainingSampler(Sampler[Request]):
         rank: int = 0,
         world_size: int = 1,
         start: int = 0,
+        lengths: Ints | None = None,
     ) -> None:
         self.num_rows = num_rows
         self.batch_size = batch_size
@@ -88,20 +95,48 @@ class TrainingSampler(Sampler[Request]):
         self.rank = rank
         self.world_size = world_size
         self.next = start
+        self.lengths = lengths
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self._pool, self._sorted = -1, np.empty(0, np.int64)
 
     def __iter__(self) -> Iterator[Request]:
-        epoch, order = -1, np.empty(0, np.int64)
         while True:
-            first = (self.next * self.world_size + self.rank) * self.batch_size
-            rows = []
-            for position in range(first, first + self.batch_size):
-                if position // self.num_rows != epoch:
-                    epoch = position // self.num_rows
-                    order = permutation(self.num_rows, self.seed, epoch)
-                rows.append(int(order[position % self.num_rows]))
+            rows = self._shuffled() if self.lengths is None else self._alike()
             seed = batch_seed(self.seed, "train", self.next, self.rank)
             self.next += 1
             yield Request(tuple(rows), seed)
+
+    def _shuffled(self) -> list[int]:
+        """The next batch's rows as the stream has them."""
+        first = (self.next * self.world_size + self.rank) * self.batch_size
+        return self._stream(first, first + self.batch_size).tolist()
+
+    def _alike(self) -> list[int]:
+        """The next batch's rows, of like lengths; all ranks have the same pool."""
+        assert self.lengths is not None
+        together = self.batch_size * self.world_size
+        batches = max(1, min(POOL, self.num_rows // together))
+        pool, number = divmod(self.next, batches)
+        if pool != self._pool:
+            size = batches * together
+            rows = self._stream(pool * size, (pool + 1) * size)
+            rows = rows[np.argsort(self.lengths[rows], kind="stable")]
+            order = permutation(batches, self.seed, pool, "pools")
+            self._pool, self._sorted = pool, rows.reshape(batches, together)[order]
+        first = self.rank * self.batch_size
+        return self._sorted[number, first : first + self.batch_size].tolist()
+
+    def _stream(self, first: int, stop: int) -> Ints:
+        """The rows of some places of the stream, in which epoch follows epoch."""
+        parts = []
+        while first < stop:
+            epoch, start = divmod(first, self.num_rows)
+            if epoch != self._epoch:
+                self._epoch = epoch
+                self._order = permutation(self.num_rows, self.seed, epoch)
+            parts.append(self._order[start : start + stop - first])
+            first += len(parts[-1])
+        return np.concatenate(parts)
 
     def state_dict(self) -> dict[str, int]:
         """Where the sampler is: the next batch it will give.
@@ -156,13 +191,33 @@ class EvaluationSampler(Sampler[Request]):
         return len(self.requests)
 
 
-def permutation(size: int, seed: int, epoch: int) -> Ints:
+def padding(
+    lengths: Ints, batch_size: int, *, by_length: bool, batches: int = 1000
+) -> float:
+    """The share of pads in batches whose rows are as long as their longest.
+
+    Args:
+        lengths: (rows,) of the split.
+        batch_size: rows of a batch.
+        by_length: batches of rows of like lengths.
+        batches: how many to look at; no more than an epoch has.
+    """
+    sampler = TrainingSampler(
+        len(lengths), batch_size, seed=0, lengths=lengths if by_length else None
+    )
+    count = min(batches, -(-len(lengths) // batch_size))
+    found = [lengths[list(request.rows)] for request in islice(sampler, count)]
+    places = sum(int(rows.max()) * len(rows) for rows in found)
+    return 1 - sum(int(rows.sum()) for rows in found) / max(places, 1)
+
+
+def permutation(size: int, seed: int, epoch: int, stream: str = "order") -> Ints:
     """The order of an epoch: the same on every machine and in every version.
 
     Made of raw 64-bit output and a stable sort, since numpy may change how its own
     shuffle uses them.
     """
-    bits = np.random.PCG64(_entropy(seed, "order", epoch, 0))
+    bits = np.random.PCG64(_entropy(seed, stream, epoch, 0))
     keys = np.asarray(bits.random_raw(size))
     return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
 

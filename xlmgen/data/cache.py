@@ -1,33 +1,58 @@
 """Folders of derived files that are complete or not there at all.
 
 An entry is written under a temporary name and renamed into place, so that a killed
-process leaves nothing that looks finished and two processes at once do no harm: the
-second to finish throws its own copy away. A manifest with the size and hash of every
-file is written last; an entry that does not agree with its manifest is built anew.
+process leaves nothing that looks finished. Of several processes that want one entry,
+one makes it and the others wait; where the file system has no locks they all make it,
+and the first to finish wins. A manifest with the size and hash of every file is written
+last; an entry that does not agree with its manifest is built anew.
+
+A large file is not read to be checked: its hash counts again when its size or the time
+of its last writing is not what the manifest says.
 """
 
-import hashlib
+from __future__ import annotations
+
 import json
+import os
+import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xlmgen.data.digests import LARGE, digest
 from xlmgen.errors import UserError
-from xlmgen.manifest import MANIFEST, problem, read_manifest, seal
+from xlmgen.files import write_text
+from xlmgen.manifest import MANIFEST, file_digest
 from xlmgen.resources import cache_root
 
-FORMAT = 1  # raised when the files of an entry change their meaning
+FORMAT = 2  # raised when the files of an entry change their meaning
+ENTRY = re.compile(r"[0-9a-f]{32}")
+A_DAY = 24 * 60 * 60
+LEFT = re.compile(r"\.(draft|broken)-.+")
 
 
-def entry(what: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+def entry(
+    what: Mapping[str, Any],
+    build: Callable[[Path], None],
+    *,
+    resumable: bool = False,
+    about: str = "",
+) -> Path:
     """The folder of what `build` writes, built now if it is not there.
 
     Args:
         what: all that decides about the content, as JSON values; its hash is the
             entry's name.
-        build: writes the content into the empty folder that it is given.
+        build: writes the content into the folder that it is given.
+        resumable: give `build` the folder of an earlier build that was stopped, with
+            all that this wrote. Not where the file system has no locks.
+        about: what the entry is, for a person who lists the cache.
 
     Raises:
         UserError: the cache cannot be written.
@@ -38,44 +63,231 @@ def entry(what: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+        with _turn(folder) as alone:
+            if _complete(folder, key):
+                return folder  # made by the process that was waited for
+            with _draft(folder, alone=alone, kept=resumable and alone) as draft:
+                build(draft)
+                _seal(draft, key, {"what": what.get("what", ""), "about": about})
+                _install(draft, folder, key)
     except OSError as error:
         raise UserError(
-            f"cannot write the cache {folder.parent}: {error.strerror}",
-            "set XLMGEN_CACHE to a folder that can be written",
+            f"cannot write the cache {folder.parent}: {error.strerror or error}",
+            "make room, or set XLMGEN_CACHE to a folder that can be written",
         ) from error
-    try:
-        build(draft)
-        seal(draft, {"key": key})
-        _install(draft, folder, key)
-    except OSError as error:
-        raise UserError(
-            f"cannot write the cache {folder.parent}: {error.strerror}",
-            "make room, or set XLMGEN_CACHE to another folder",
-        ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder
 
 
-def digest(value: Any) -> str:
-    """SHA-256 of a JSON value, whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+@dataclass(frozen=True)
+class Found:
+    """Something of ours in the cache.
+
+    Args:
+        path: its folder.
+        what: `examples`, `tokenizer`, …, or `unfinished`.
+        about: which task it was made for.
+        size: bytes of its files.
+        used: when it was last used, or made; seconds since 1970.
+        files: the names in it that were written by us.
+    """
+
+    path: Path
+    what: str
+    about: str
+    size: int
+    used: float
+    files: tuple[str, ...]
+
+
+def entries() -> list[Found]:
+    """What the cache holds of ours, the last used first; nothing that is not ours."""
+    root = cache_root()
+    found = []
+    for path in root.iterdir() if root.is_dir() else ():
+        with suppress(OSError):
+            if path.is_symlink():
+                continue
+            if ENTRY.fullmatch(path.name) and (manifest := _manifest(path)):
+                found.append(_found(path, manifest))
+            elif LEFT.fullmatch(path.name):
+                size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+                when = path.stat().st_mtime
+                found.append(Found(path, "unfinished", "", size, when, ()))
+    return sorted(found, key=lambda each: (-each.used, each.path))
+
+
+def remove(found: Found) -> bool:
+    """Remove an entry; False where a process is making it just now.
+
+    Only the files that were written by us go; a folder that holds others stays.
+    """
+    if found.what == "unfinished":
+        target = found.path.with_name(found.path.name.partition("-")[2])
+        if not ENTRY.fullmatch(target.name):  # made where there are no locks
+            return time.time() - found.used > A_DAY and _removed(found.path)
+        with _turn(target, wait=False) as alone:
+            return alone and _removed(found.path)
+    # The manifest goes first: what is half removed is no entry.
+    for name in (MANIFEST, *found.files):
+        (found.path / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        found.path.rmdir()
+    return True
+
+
+def _removed(folder: Path) -> bool:
+    shutil.rmtree(folder)
+    return True
+
+
+def _found(path: Path, manifest: Mapping[str, Any]) -> Found:
+    files = manifest["files"]
+    return Found(
+        path,
+        str(manifest.get("what", "")),
+        str(manifest.get("about", "")),
+        sum(int(file["size"]) for file in files.values()),
+        (path / MANIFEST).stat().st_mtime,
+        tuple(files),
+    )
+
+
+@contextmanager
+def _turn(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Wait until no other process is at this entry; whether that is certain.
+
+    The lock is the system's own: it ends with the process that holds it, however that
+    ends. Windows and some network file systems have none.
+    """
+    lock = folder.with_name(f".lock-{folder.name}")
+    handle = _acquire(lock, wait)
+    try:
+        yield handle is not None
+    finally:
+        if handle is not None:
+            lock.unlink(missing_ok=True)  # while it is ours: who waits looks again
+            os.close(handle)
+
+
+def _acquire(lock: Path, wait: bool) -> int | None:
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    told = False
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not wait:
+                    os.close(handle)
+                    return None
+                if not told:
+                    owner = os.read(handle, 20).decode(errors="replace") or "another"
+                    said = f"process {owner} is preparing the same data; waiting for it"
+                    print(said, file=sys.stderr)
+                    told = True
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), os.stat(lock)):
+                    os.truncate(handle, 0)
+                    os.write(handle, str(os.getpid()).encode())
+                    return handle
+        except OSError:  # this file system has no locks
+            lock.unlink(missing_ok=True)
+            os.close(handle)
+            return None
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # of a lock whose owner took it away
+
+
+@contextmanager
+def _draft(folder: Path, *, alone: bool, kept: bool) -> Iterator[Path]:
+    """A folder to build in.
+
+    Args:
+        alone: no other process builds the same now, so that it has the entry's name.
+        kept: it stays where the build was stopped from outside; a mistake in the data
+            would meet the next build as well.
+    """
+    if alone:
+        draft = folder.with_name(f".draft-{folder.name}")
+        if not kept:
+            shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(exist_ok=kept)
+    else:
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
+    try:
+        yield draft
+    except UserError:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    except BaseException:
+        if not kept:
+            shutil.rmtree(draft, ignore_errors=True)
+        raise
+    shutil.rmtree(draft, ignore_errors=True)  # where another process was first
+
+
+def _seal(folder: Path, key: str, more: Mapping[str, Any]) -> None:
+    files = {}
+    for path in sorted(folder.iterdir()):
+        found = path.stat()
+        files[path.name] = {
+            "size": found.st_size,
+            "written": found.st_mtime_ns,
+            "sha256": file_digest(path),
+        }
+    _write_manifest(folder, {"key": key, **more, "files": files})
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder that is one of ours."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        inside = all(Path(name).name == name for name in manifest["files"])
+        if manifest["key"][:32] == folder.name and inside:
+            return dict(manifest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # whatever is there was not written by this module
+    return None
 
 
 def _complete(folder: Path, key: str) -> bool:
     """Whether the folder holds exactly what its manifest says it holds."""
-    manifest = read_manifest(folder)
+    manifest = _manifest(folder)
+    if manifest is None or manifest["key"] != key:
+        return False
+    again = False
     try:
-        return (
-            manifest is not None
-            and manifest.about.get("key") == key
-            and {path.name for path in folder.iterdir()} == {MANIFEST, *manifest.files}
-            and problem(folder, manifest.files) is None
-        )
-    except OSError:
-        return False  # another process took it away
+        if {path.name for path in folder.iterdir()} != {MANIFEST, *manifest["files"]}:
+            return False
+        for name, file in manifest["files"].items():
+            found = (folder / name).stat()
+            if found.st_size != file["size"]:
+                return False
+            as_left = found.st_mtime_ns == file["written"]
+            if as_left and found.st_size >= LARGE:
+                continue
+            if file_digest(folder / name) != file["sha256"]:
+                return False
+            again = again or not as_left
+            file["written"] = found.st_mtime_ns
+    except (OSError, KeyError, TypeError):
+        return False
+    with suppress(OSError):  # a cache may be read-only
+        if again:  # a copied one: not to read it at each start
+            _write_manifest(folder, manifest)
+        os.utime(folder / MANIFEST)  # it was used
+    return True
 
 
 def _install(draft: Path, folder: Path, key: str) -> None:

@@ -1,5 +1,6 @@
 """The data loaders of a task for a family."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
@@ -12,6 +13,7 @@ from xlmgen.data.batches import (
     EvaluationSampler,
     TrainingSampler,
 )
+from xlmgen.data.examples import Example, Examples, Ints
 from xlmgen.data.workers import leave_signals_to_the_parent
 from xlmgen.errors import UserError
 from xlmgen.family import Family
@@ -39,6 +41,8 @@ class DataModule(LightningDataModule):
         seed: of the training order and corruption; evaluation does not depend on it.
         num_workers: processes that make batches; 0 makes them in this one. The number
             changes no batch.
+        by_length: make training batches of rows of like lengths, so that fewer pads are
+            computed; blocks of a packed stream are of one length as it is.
         start_method: how workers are started (`fork`, `spawn`, `forkserver`); the
             platform's own way by default.
         pin_memory: put batches in page-locked memory, for a GPU.
@@ -58,6 +62,7 @@ class DataModule(LightningDataModule):
         eval_batch_size: int,
         seed: int,
         num_workers: int = 0,
+        by_length: bool = False,
         start_method: str | None = None,
         pin_memory: bool = False,
     ) -> None:
@@ -68,6 +73,7 @@ class DataModule(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         self.num_workers = num_workers
+        self.by_length = by_length
         self.start_method = start_method
         self.pin_memory = pin_memory
         self.start_batch = 0
@@ -87,6 +93,7 @@ class DataModule(LightningDataModule):
             self.batch_size,
             seed=self.seed,
             start=self.start_batch,
+            lengths=self._lengths(examples),
             **self._ranks(),
         )
         collator = self.collator(TRAINING_USES[self.task.layout])
@@ -148,6 +155,11 @@ class DataModule(LightningDataModule):
             self.task.tokenizer.special, self.task.block, **options
         )
         return collator
+
+    def _lengths(self, examples: Sequence[Example]) -> Ints | None:
+        if self.by_length and isinstance(examples, Examples):
+            return examples.lengths
+        return None
 
     def _evaluation_loader(self, split: str) -> DataLoader[Any]:
         examples = self.task.examples(split)

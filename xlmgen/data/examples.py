@@ -1,7 +1,8 @@
 """Tokenised examples: rows of different lengths in flat memory-mapped arrays."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
@@ -10,6 +11,12 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Example = dict[str, Ints]
+AT_ONCE = 1 << 20  # numbers that are copied at once
+
+
+def id_type(largest: int) -> npt.DTypeLike:
+    """The smallest unsigned type that holds ids up to the largest."""
+    return np.min_scalar_type(largest)
 
 
 class Ragged:
@@ -25,20 +32,17 @@ class Ragged:
         self.path = path
 
     @staticmethod
-    def write(path: Path, rows: Iterable[Sequence[int]]) -> None:
+    def write(
+        path: Path, rows: Iterable[Sequence[int]], dtype: npt.DTypeLike = np.int32
+    ) -> None:
         """Save the rows so that `Ragged(path)` reads them."""
-        arrays = [np.asarray(row, dtype=np.int32) for row in rows]
-        lengths = np.fromiter((len(row) for row in arrays), np.int64, len(arrays))
-        flat = np.concatenate(arrays) if arrays else np.empty(0, np.int32)
-        np.save(f"{path}.ids.npy", flat, allow_pickle=False)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        np.save(f"{path}.offsets.npy", offsets, allow_pickle=False)
+        with RaggedWriter(path, dtype) as writer:
+            writer.append(list(rows))
 
     @cached_property
-    def flat(self) -> npt.NDArray[np.int32]:
-        """All rows end to end."""
-        ids: npt.NDArray[np.int32] = _map(f"{self.path}.ids.npy")
-        return ids
+    def flat(self) -> npt.NDArray[np.integer[Any]]:
+        """All rows end to end, in as few bytes as the largest id needs."""
+        return _map(f"{self.path}.ids.npy")
 
     @cached_property
     def offsets(self) -> Ints:
@@ -61,6 +65,97 @@ class Ragged:
         return {"path": self.path}
 
 
+class RaggedWriter:
+    """Writes rows for `Ragged` one after another, and keeps none of them.
+
+    Args:
+        path: as of `Ragged`.
+        dtype: of the ids.
+    """
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+        self._ids = ArrayWriter(Path(f"{path}.ids.npy"), dtype)
+        self._offsets = ArrayWriter(Path(f"{path}.offsets.npy"), np.int64)
+        self._offsets.extend(np.zeros(1, np.int64))
+
+    def append(self, rows: Sequence[Sequence[int]]) -> None:
+        """Add some rows."""
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        self._offsets.extend(self._ids.count + np.cumsum(lengths))
+        total = int(lengths.sum())
+        ids = np.fromiter(chain.from_iterable(rows), self._ids.dtype, total)
+        self._ids.extend(ids)
+
+    def extend(self, rows: Ragged) -> None:
+        """Add all rows of another."""
+        before = self._ids.count
+        for ids in stored(Path(f"{rows.path}.ids.npy")):
+            self._ids.extend(ids)
+        after_zero = 1
+        for offsets in stored(Path(f"{rows.path}.offsets.npy")):
+            self._offsets.extend(offsets[after_zero:] + before)
+            after_zero = 0
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._ids.close()
+        self._offsets.close()
+
+    def __enter__(self) -> "RaggedWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class ArrayWriter:
+    """Writes a one-dimensional `.npy` file whose length is known at the end only.
+
+    Args:
+        path: the file.
+        dtype: of its numbers.
+    """
+
+    HEAD = 128  # bytes of the header, a multiple of 64 as the format asks for
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self.count = 0
+        self._file = path.open("wb", buffering=1 << 16)
+        self._file.write(self._header())
+
+    def extend(self, numbers: npt.NDArray[Any]) -> None:
+        """Add some numbers."""
+        self._file.write(numbers.astype(self.dtype, copy=False).tobytes())
+        self.count += len(numbers)
+
+    def close(self) -> None:
+        """Say how many numbers there are."""
+        if not self._file.closed:
+            self._file.seek(0)
+            self._file.write(self._header())
+            self._file.close()
+
+    def _header(self) -> bytes:
+        magic = np.lib.format.magic(1, 0)
+        form = np.lib.format.dtype_to_descr(self.dtype)
+        said = {"descr": form, "fortran_order": False, "shape": (self.count,)}
+        room = self.HEAD - len(magic) - 2
+        text = f"{str(said).ljust(room - 1)}\n".encode("latin-1")
+        return magic + room.to_bytes(2, "little") + text
+
+
+def stored(path: Path) -> Iterator[npt.NDArray[Any]]:
+    """The numbers of a file of `ArrayWriter`'s, some at a time, and never mapped."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        (count,), _, dtype = np.lib.format.read_array_header_1_0(file)
+        while count > 0:
+            numbers = np.fromfile(file, dtype, min(count, AT_ONCE))
+            count -= len(numbers)
+            yield numbers
+
+
 class Examples(Sequence[Example]):
     """The examples of one split, each a dict of one-dimensional integer arrays.
 
@@ -79,6 +174,17 @@ class Examples(Sequence[Example]):
         self.columns = dict(columns)
         self.rows = rows
         self.longest = longest
+
+    @property
+    def lengths(self) -> Ints:
+        """(rows,) tokens of every row, prompt and target together."""
+        found = sum(
+            np.minimum(column.lengths, self.longest or np.iinfo(np.int64).max)
+            for name, column in self.columns.items()
+            if name != "given"  # says something about each token, and is none
+        )
+        assert isinstance(found, np.ndarray)
+        return found if self.rows is None else found[self.rows]
 
     def __len__(self) -> int:
         if self.rows is not None:

@@ -1,12 +1,12 @@
 """Documents of an `lm` task cut into blocks of one length, with nothing lost."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cached_property
 from typing import overload
 
 import numpy as np
 
-from xlmgen.data.examples import Example, Ints, Ragged
+from xlmgen.data.examples import Example, Ragged
 
 
 class PackedExamples(Sequence[Example]):
@@ -34,7 +34,7 @@ class PackedExamples(Sequence[Example]):
         self.eos = eos
 
     def __len__(self) -> int:
-        return -(-int(self._starts[-1]) // self.step)
+        return -(-self._start(len(self.documents)) // self.step)
 
     @overload
     def __getitem__(self, index: int) -> Example: ...
@@ -46,8 +46,8 @@ class PackedExamples(Sequence[Example]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"block {index} of {len(self)}")
         start = index % len(self) * self.step
-        stop = min(start + self.step, int(self._starts[-1]))
-        first, last = np.searchsorted(self._starts, [start, stop - 1], "right") - 1
+        stop = min(start + self.step, self._start(len(self.documents)))
+        first, last = self._document_at(start), self._document_at(stop - 1)
         ended = np.arange(first, last + 1)  # documents whose EOS may be in the block
         ends = self.documents.offsets[ended + 1]
         ends = ends[ends + ended < stop]
@@ -57,8 +57,14 @@ class PackedExamples(Sequence[Example]):
         stream = np.insert(ids, ends - since, self.eos)
         return {"tokens": np.insert(stream, 0, self.bos), "packed": np.array(True)}
 
-    @cached_property
-    def _starts(self) -> Ints:
-        """(documents + 1,) where each begins in the stream, and the stream's length."""
-        starts: Ints = self.documents.offsets + np.arange(len(self.documents) + 1)
-        return starts
+    def _start(self, document: int) -> int:
+        """Where a document begins in the stream; behind the last, the stream's length.
+
+        An EOS is in the stream, and not in the flat ids, for each document before.
+        """
+        return int(self.documents.offsets[document]) + document
+
+    def _document_at(self, place: int) -> int:
+        """The document that a place of the stream, or the EOS there, belongs to."""
+        documents = range(len(self.documents) + 1)
+        return bisect_right(documents, place, key=self._start) - 1

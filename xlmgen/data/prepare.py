@@ -1,19 +1,22 @@
 """From a task to its tokenizer and its tokenised examples, kept in the cache."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import tokenizers
 
-from xlmgen.data import cache, sources, tokenizer_kinds
-from xlmgen.data.examples import Example, Examples, Ints, Ragged
+from xlmgen.data import cache, tokenise, tokenizer_kinds
+from xlmgen.data.digests import digest
+from xlmgen.data.examples import AT_ONCE, Example, Examples, Ragged
 from xlmgen.data.packing import PackedExamples
+from xlmgen.data.sources import code_digest
 from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.errors import UserError
-from xlmgen.tasks.task import SPLITS, Task, check_split
+from xlmgen.tasks.task import Task, check_split
 from xlmgen.tokens import Block
 
 HOLE = "[MASK]"  # how a person writes a hole in a prompt
@@ -33,21 +36,61 @@ def make_tokenizer(task: Task) -> Tokenizer:
         return tokenizer_kinds.build(options, task.folder, ())
 
     def train(folder: Path) -> None:
-        texts = sources.read(task.source, task.columns, task.folder)["train"]
-        text_columns = [texts.columns[key] for key in task.columns if key != "given"]
-        rows = (text for column in text_columns for text in column)
-        built = tokenizer_kinds.build(options, task.folder, rows)
+        texts = train_texts(task)
+        built = tokenizer_kinds.build(options, task.folder, texts)
         built.save(folder / "tokenizer.json")
 
     what = {
         "what": "tokenizer",
         "options": dict(options),
         "layout": task.layout,
-        "texts": sources.fingerprint(task.source, task.folder),
-        "code": sources.code_digest(tokenizer_kinds),
+        "texts": task.corpus.fingerprint,
+        "code": code_digest(tokenizer_kinds),
         "library": tokenizers.__version__,
     }
-    return Tokenizer.load(cache.entry(what, train) / "tokenizer.json")
+    return Tokenizer.load(cache.entry(what, train, about=task.name) / "tokenizer.json")
+
+
+def train_texts(task: Task) -> Iterator[str]:
+    """The texts that a tokenizer is learned from: all of the train split.
+
+    Raises:
+        UserError: there are none, or the source cannot be read.
+    """
+    found = filtered = 0
+    for row in task.corpus.rows():
+        if row.texts is None:
+            filtered += 1
+        elif row.split == "train":
+            found += 1
+            for key, text in zip(task.columns, row.texts, strict=True):
+                if key != "given":
+                    yield text
+    if not found:
+        task.corpus.refuse_empty({"validation": 1, "test": 1}, filtered)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the rows of one split.
+
+    Args:
+        examples: what a model sees: rows, or blocks of a packed stream.
+        documents: rows that have been tokenised.
+        tokens: of those, before any is dropped or cut.
+        filtered: rows that the filter left out; of shares, counted as train.
+        unknown: rows that the tokenizer cannot write, left out.
+        dropped: documents too long for the block, left out.
+        truncated: documents too long for the block, cut.
+    """
+
+    examples: int
+    documents: int
+    tokens: int
+    filtered: int
+    unknown: int
+    dropped: int
+    truncated: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +104,7 @@ class Prepared:
         """See `Task.examples`."""
         check_split(split)
         task = self.task
-        columns = {key: Ragged(self.folder / f"{split}.{key}") for key in task.columns}
+        columns = self._columns(split)
         if task.packing == "packed":
             special = task.tokenizer.special
             return PackedExamples(
@@ -70,20 +113,99 @@ class Prepared:
         limits = room(task.block, task.layout)
         if task.overflow == "truncate":
             return Examples(columns, longest=limits["tokens"])
-        return _fitting(task, split, columns, limits)
+        too_long = self._too_long(split)
+        if too_long is None:
+            return Examples(columns)
+        if task.overflow == "error":
+            self._refuse(split, int(too_long.argmax()))
+        if too_long.all():
+            raise UserError(
+                f"task {task.name}: no example of the {split} split fits in the block",
+                "raise the block",
+            )
+        return Examples(columns, np.flatnonzero(~too_long))
+
+    def summary(self, split: str) -> Summary:
+        """What became of the rows of a split."""
+        examples = self.examples(split)
+        counts = self.report[split]
+        too_long = None if self.task.packing == "packed" else self._too_long(split)
+        number = 0 if too_long is None else int(too_long.sum())
+        cut = self.task.overflow == "truncate"
+        return Summary(
+            examples=len(examples),
+            documents=counts.documents,
+            tokens=sum(n for key, n in counts.tokens.items() if key != "given"),
+            filtered=counts.filtered,
+            unknown=counts.unknown,
+            dropped=0 if cut else number,
+            truncated=number if cut else 0,
+        )
+
+    @cached_property
+    def report(self) -> tokenise.Report:
+        """What was counted when the rows were tokenised."""
+        return tokenise.read_report(self.folder)
+
+    def _columns(self, split: str) -> dict[str, Ragged]:
+        return {
+            key: Ragged(self.folder / f"{split}.{key}") for key in self.task.columns
+        }
+
+    def _too_long(self, split: str) -> npt.NDArray[np.bool_] | None:
+        """(rows,) which do not fit in the block; None where all do.
+
+        The longest row is on record, so that most often no row is looked at.
+        """
+        limits = room(self.task.block, self.task.layout)
+        longest = self.report[split].longest
+        found = None
+        for key, limit in limits.items():
+            if longest[key] > limit:
+                over = _longer(Ragged(self.folder / f"{split}.{key}"), limit)
+                found = over if found is None else found | over
+        return found
+
+    def _refuse(self, split: str, row: int) -> None:
+        """Raise the error for a row that is too long."""
+        task = self.task
+        piece, number = self._place(split, row)
+        for key, limit in room(task.block, task.layout).items():
+            column = Ragged(self.folder / f"{split}.{key}")
+            if len(column[row]) > limit:
+                needed = self.report[split].longest[key] + (2 if key == "tokens" else 1)
+                raise UserError(
+                    f"task {task.name}: the {key} of {task.corpus.place(piece, number)}"
+                    f" ({split} split) has {len(column[row])} tokens, and the block "
+                    f"has room for {limit} beside the special tokens",
+                    f"raise block.{_block_key(key)} to {needed} or set overflow: drop"
+                    + (" or truncate" if task.layout == "lm" else ""),
+                )
+
+    def _place(self, split: str, row: int) -> tuple[int, int]:
+        """The piece of the source and the line there that a row was read from."""
+        places = np.load(self.folder / f"{split}.places.npy", mmap_mode="r")
+        return int(places[2 * row]), int(places[2 * row + 1])
 
 
 def prepare(task: Task) -> Prepared:
     """Tokenise all splits of a task, unless the cache has them."""
     tokenizer = task.tokenizer
+    drop = task.unknown == "drop"
+
+    def build(folder: Path) -> None:
+        tokenise.tokenise(task.corpus, tokenizer, folder, drop=drop, task=task.name)
+
     what = {
         "what": "examples",
         "layout": task.layout,
-        "texts": sources.fingerprint(task.source, task.folder),
-        "tokenizer": cache.digest(tokenizer.to_bytes().decode()),
+        "texts": task.corpus.fingerprint,
+        "tokenizer": digest(tokenizer.to_bytes().decode()),
+        "unknown": task.unknown,
         "library": tokenizers.__version__,
     }
-    return Prepared(task, cache.entry(what, partial(_tokenise, task)))
+    folder = cache.entry(what, build, resumable=True, about=task.name)
+    return Prepared(task, folder)
 
 
 def room(block: Block, layout: str) -> dict[str, int]:
@@ -126,86 +248,17 @@ def encode_prompt(task: Task, text: str) -> Example:
     }
 
 
-def _tokenise(task: Task, folder: Path) -> None:
-    """Write the ids of every split into a folder."""
-    splits = sources.read(task.source, task.columns, task.folder)
-    for split in SPLITS:
-        texts = splits[split]
-        place = partial(texts.place, split=split)
-        for key in task.columns:
-            if key != "given":
-                ids = task.tokenizer.encode_all(texts.columns[key], place)
-                Ragged.write(folder / f"{split}.{key}", ids)
-        if "given" in task.columns:
-            counts = Ragged(folder / f"{split}.tokens").lengths.tolist()
-            rows = zip(_flags(task, texts, place), counts, strict=True)
-            given = (_given(*row, place(number)) for number, row in enumerate(rows))
-            Ragged.write(folder / f"{split}.given", given)
-
-
-def _flags(
-    task: Task, texts: sources.Texts, place: Callable[[int], str]
-) -> Iterator[str]:
-    """Which tokens are given, as texts of 0 and 1."""
-    hole = task.source.get("hole")
-    if hole is None:
-        yield from texts.columns["given"]
-        return
-    rows = zip(texts.columns["tokens"], texts.columns["given"], strict=True)
-    for number, (whole, given) in enumerate(rows):
-        if len(whole) != len(given) or any(
-            there not in (character, hole)
-            for character, there in zip(whole, given, strict=True)
-        ):
-            raise UserError(
-                f"{place(number)}: {given!r} is not {whole!r} with {hole!r} for holes",
-                "write the sequence itself, and the hole for each character to be "
-                "found",
-            )
-        yield "".join("0" if there == hole else "1" for there in given)
-
-
-def _given(text: str, count: int, place: str) -> list[int]:
-    """A text of 0 and 1 as numbers."""
-    if len(text) != count or not set(text) <= {"0", "1"}:
-        raise UserError(
-            f"{place}: given is {text!r}, and the row has {count} tokens",
-            "write 1 for each token that is given and 0 for each other",
-        )
-    return [int(c) for c in text]
-
-
-def _fitting(
-    task: Task, split: str, columns: Mapping[str, Ragged], limits: Mapping[str, int]
-) -> Examples:
-    """The rows that fit in the block; by the policy, an error where one does not."""
-    fits = np.ones(len(next(iter(columns.values()))), dtype=np.bool_)
-    for key, limit in limits.items():
-        lengths = columns[key].lengths
-        if task.overflow == "error" and (lengths > limit).any():
-            row = int((lengths > limit).argmax())
-            raise UserError(
-                f"task {task.name}: the {key} of row {row} of the {split} split has "
-                f"{lengths[row]} tokens, and the block has room for {limit} beside "
-                "the special tokens",
-                f"raise block.{_block_key(key)} to {_needed(lengths, key)} or "
-                "set overflow: drop",
-            )
-        fits &= lengths <= limit
-    if not fits.any():
-        raise UserError(
-            f"task {task.name}: no example of the {split} split fits in the block",
-            "raise the block",
-        )
-    return Examples(columns, None if fits.all() else np.flatnonzero(fits))
+def _longer(column: Ragged, limit: int) -> npt.NDArray[np.bool_]:
+    """(rows,) which have more ids than the limit."""
+    found = np.empty(len(column), np.bool_)
+    for start in range(0, len(column), AT_ONCE):
+        offsets = column.offsets[start : start + AT_ONCE + 1]
+        found[start : start + AT_ONCE] = np.diff(offsets) > limit
+    return found
 
 
 def _block_key(key: str) -> str:
     return {"prompt": "prompt", "target": "answer", "tokens": "length"}[key]
-
-
-def _needed(lengths: Ints, key: str) -> int:
-    return int(lengths.max()) + (2 if key == "tokens" else 1)
 
 
 def _refuse_long(what: str, length: int, limit: int) -> None:

@@ -1,18 +1,24 @@
-"""Local files to texts, row by row, each with the line that it starts on."""
+"""Local files to rows, one at a time, each with the line that it starts on.
 
+No file is read whole, but for a text file that is one document.
+"""
+
+import codecs
 import csv
 import glob
-import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from xlmgen.errors import UserError
 
 Row = tuple[int, Mapping[str, Any]]  # the line or row number, and the cells
 
 LONGEST_CELL = 2**31 - 1
+ROWS_AT_ONCE = 256  # of a parquet file
+BYTES_AT_ONCE = 1 << 20
 
 
 def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
@@ -44,6 +50,23 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
     return list(found)
 
 
+def read(
+    path: Path, form: str, unit: str, text_column: str, wanted: Collection[str]
+) -> Iterator[Row]:
+    """The rows of a file.
+
+    Args:
+        path: the file.
+        form: `txt` or a key of `TABLES`.
+        unit: of a text file, see `read_txt`.
+        text_column: what the text of a text file is called.
+        wanted: the columns that will be looked at; others may be left out.
+    """
+    if form != "txt":
+        return TABLES[form](path, wanted)
+    return ((number, {text_column: text}) for number, text in read_txt(path, unit))
+
+
 def read_txt(path: Path, unit: str) -> Iterator[tuple[int, str]]:
     """The documents of a text file with the lines they start on; blank ones left out.
 
@@ -51,93 +74,67 @@ def read_txt(path: Path, unit: str) -> Iterator[tuple[int, str]]:
         path: a UTF-8 file.
         unit: `line`, `paragraph` (blank lines between) or `file`.
     """
-    text = _read(path)
-    if unit == "file":
-        if text.strip():
-            yield 1, text
-        return
-    start = 1
-    lines: list[str] = []
-    for number, line in enumerate([*text.split("\n"), ""], 1):
-        if line.strip():
-            if not lines:
-                start = number
-            lines.append(line)
-        if lines and (unit == "line" or not line.strip()):
+    with _opened(path) as file:
+        if unit == "file":
+            text = file.read()
+            if text.strip():
+                yield 1, text
+            return
+        start = 1
+        lines: list[str] = []
+        for number, line in enumerate(file, 1):
+            blank = not line.strip()
+            if lines and (unit == "line" or blank):
+                yield start, "\n".join(lines)
+                lines = []
+            if not blank:
+                if not lines:
+                    start = number
+                lines.append(line.removesuffix("\n"))
+        if lines:
             yield start, "\n".join(lines)
-            lines = []
 
 
-def read_table(
-    path: Path, form: str, names: Mapping[str, str]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """The wanted columns of every row of a table, all of them texts.
-
-    Args:
-        path: the file.
-        form: a key of `TABLES`.
-        names: the name in the file of each key that is wanted.
-
-    Raises:
-        UserError: a column is missing or a cell is not text.
-    """
-    for number, cells in TABLES[form](path):
-        fields = {}
-        for key, column in names.items():
-            if column not in cells:
+def _read_jsonl(path: Path, _: Collection[str]) -> Iterator[Row]:
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                cells = json.loads(line)
+            except (ValueError, RecursionError) as error:
                 raise UserError(
-                    f"{path}:{number}: there is no column '{column}'",
-                    f"set source.columns.{key} to one of "
-                    + ", ".join(str(name) for name in cells),
-                )
-            value = cells[column]
-            if not isinstance(value, str):
+                    f"{path}:{number}: not JSON ({error})",
+                    "write one JSON object on every line",
+                ) from error
+            if not isinstance(cells, dict):
                 raise UserError(
-                    f"{path}:{number}: column '{column}' holds {value!r}, not a text",
-                    "write the value as a text",
+                    f"{path}:{number}: {line[:40].rstrip()!r} is not a JSON object",
+                    "write one JSON object on every line",
                 )
-            fields[key] = value
-        yield number, fields
+            yield number, cells
 
 
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(_read(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            cells = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{path}:{number}: not JSON ({error})",
-                "write one JSON object on every line",
-            ) from error
-        if not isinstance(cells, dict):
-            raise UserError(
-                f"{path}:{number}: {line[:40]!r} is not a JSON object",
-                "write one JSON object on every line",
-            )
-        yield number, cells
-
-
-def _read_csv(path: Path) -> Iterator[Row]:
+def _read_csv(path: Path, _: Collection[str]) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_CELL)
-    rows = csv.DictReader(io.StringIO(_read(path), newline=""), strict=True)
-    try:
-        for cells in rows:
-            if None in cells or None in cells.values():
-                raise UserError(
-                    f"{path}:{rows.line_num}: the row has more or fewer cells than "
-                    f"the {len(rows.fieldnames or ())} columns of the first line",
-                    "quote cells that hold commas",
-                )
-            yield rows.line_num, cells
-    except csv.Error as error:
-        raise UserError(
-            f"{path}:{rows.line_num}: not CSV ({error})", "mend the line"
-        ) from error
+    with _opened(path) as file:
+        rows = csv.DictReader(file, strict=True)
+        try:
+            for cells in rows:
+                if None in cells or None in cells.values():
+                    raise UserError(
+                        f"{path}:{rows.line_num}: the row has more or fewer cells than "
+                        f"the {len(rows.fieldnames or ())} columns of the first line",
+                        "quote cells that hold commas",
+                    )
+                yield rows.line_num, cells
+        except csv.Error as error:
+            raise UserError(
+                f"{path}:{rows.line_num}: not CSV ({error})", "mend the line"
+            ) from error
 
 
-def _read_parquet(path: Path) -> Iterator[Row]:
+def _read_parquet(path: Path, wanted: Collection[str]) -> Iterator[Row]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -147,8 +144,11 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         ) from error
     try:
         with parquet.ParquetFile(path) as file:
+            # All of them where one is missing, so that the error can list them.
+            known = set(file.schema_arrow.names)
+            columns = sorted(wanted) if known.issuperset(wanted) else None
             number = 0
-            for batch in file.iter_batches():
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
                 for cells in batch.to_pylist():
                     number += 1
                     yield number, cells
@@ -158,24 +158,46 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         ) from error
 
 
-TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = {
+TABLES: Mapping[str, Callable[[Path, Collection[str]], Iterator[Row]]] = {
     "jsonl": _read_jsonl,
     "csv": _read_csv,
     "parquet": _read_parquet,
 }
 
 
-def _read(path: Path) -> str:
-    """The file's text, with line ends as they are written on Unix."""
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """A UTF-8 file, its line ends as they are written on Unix.
+
+    Raises:
+        UserError: it cannot be read, or what was read is not UTF-8.
+    """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            yield file
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}", "check the file"
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{path}: byte {error.start} is not UTF-8 text",
+            f"{path}: byte {_first_bad_byte(path)} is not UTF-8 text",
             "save the file in UTF-8",
         ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _first_bad_byte(path: Path) -> int:
+    """Where a file that is not UTF-8 stops being it."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    before = 0  # bytes ahead of those that the decoder looks at
+    with path.open("rb") as file:
+        while True:
+            chunk = file.read(BYTES_AT_ONCE)
+            held = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                return before - held + error.start
+            if not chunk:
+                return before
+            before += len(chunk)

@@ -1,159 +1,373 @@
-"""The texts of a task's examples, from a generator or from local files."""
+"""The texts of a task's examples, row by row: generated, from files, from the Hub."""
+
+from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from xlmgen.data import cache, readers
+import numpy as np
+
+from xlmgen.data import cache, hub, readers, row_filter
+from xlmgen.data.digests import canonical, file_digest
+from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.errors import UserError
-from xlmgen.manifest import file_digest
+from xlmgen.spec import template
+from xlmgen.spec.template import Template
 from xlmgen.tasks import generators
+from xlmgen.tasks.task import SPLITS
 
 
 @dataclass(frozen=True)
-class Texts:
-    """One split before it is tokenised.
+class Row:
+    """One example before it is tokenised.
 
     Args:
-        columns: the same number of texts under every key of an example.
-        places: where each row was read, such as `notes.csv:17`; none for generated
-            ones.
+        split: the split that it belongs to.
+        piece: the number of the piece that it was read from.
+        number: its line or row there.
+        texts: one for each key of an example; None for a row that the filter left out.
     """
 
-    columns: Mapping[str, list[str]]
-    places: list[str] | None = None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
-    def place(self, row: int, split: str) -> str:
-        """Where a row comes from, for an error."""
-        return self.places[row] if self.places else f"row {row} of the {split} split"
+    split: str
+    piece: int
+    number: int
+    texts: tuple[str, ...] | None
 
 
-def fingerprint(source: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What changes when the texts may have changed: settings, contents and code."""
-    if "generator" in source:
-        modules = generators.modules(source["generator"])
-        return {"source": dict(source), "code": list(map(code_digest, modules))}
-    contents = {
-        split: [
-            (path.suffix, file_digest(path))
-            for path in readers.expand(paths, folder, split)
-        ]
-        for split, paths in source["files"].items()
-    }
-    settings = {key: value for key, value in source.items() if key != "files"}
-    return {"source": settings, "files": contents, "code": code_digest(readers)}
+@dataclass(frozen=True)
+class Piece:
+    """A part of a source that is read from its beginning to its end: a file, mostly.
+
+    Args:
+        split: what its rows belong to, before shares are cut from train.
+        read: its rows.
+        place: what to call a row, such as `notes.csv:17`.
+        size: about how many characters it has; 0 where that is not known.
+    """
+
+    split: str
+    read: Callable[[], Iterator[readers.Row]]
+    place: Callable[[int], str]
+    size: int = 0
 
 
-def read(
-    source: Mapping[str, Any], columns: Iterable[str], folder: Path
-) -> dict[str, Texts]:
-    """The texts of every split.
+class Corpus:
+    """A task's source, read as a stream as often as it is asked for.
 
     Args:
         source: the mapping under `source:`, defaults filled in.
         columns: the keys of an example.
         folder: what relative paths start from.
-
-    Raises:
-        UserError: a file cannot be read, a column is not there, a split is empty.
     """
-    if "generator" in source:
-        splits = generators.module(source["generator"]).records(source)
-        return {split: Texts(found) for split, found in splits.items()}
-    names = {key: source["columns"][key] for key in columns}
-    found = {
-        split: _from_files(source, names, readers.expand(paths, folder, split))
-        for split, paths in source["files"].items()
-    }
-    missing = [split for split in ("validation", "test") if split not in found]
-    shares = {split: source["shares"][split] for split in missing}
-    found |= divide(found["train"], shares, source["seed"])
-    for split, texts in found.items():
-        if not len(texts):
-            raise UserError(
-                f"source: the {split} split has no examples",
-                "name files with more in them, change `unit`, or mend the shares",
+
+    def __init__(
+        self, source: Mapping[str, Any], columns: Sequence[str], folder: Path
+    ) -> None:
+        self.source = source
+        self.columns = tuple(columns)
+        self.folder = folder
+        self._filter = RowFilter(source.get("filter", ()))
+        self._templates = {key: self._template(key) for key in self.columns}
+        used = [name for made in self._templates.values() for name in made.columns]
+        self._wanted = tuple(dict.fromkeys((*used, *self._filter.columns)))
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """What changes when the texts may have changed: settings, contents, code."""
+        source = self.source
+        if "generator" in source:
+            modules = generators.modules(source["generator"])
+            return {"source": dict(source), "code": list(map(code_digest, modules))}
+        settings = {k: v for k, v in source.items() if k not in ("files", "hub")}
+        code = [code_digest(part) for part in (readers, hub, row_filter, template)]
+        found = {"source": settings, "columns": self.columns, "code": code}
+        if "hub" in source:
+            return {**found, "hub": hub.fingerprint(source["hub"], self.folder)}
+        contents = {
+            split: [(path.suffix, file_digest(path)) for path in paths]
+            for split, paths in self._files.items()
+        }
+        return {**found, "files": contents}
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """All that there is to read, in the order of the splits."""
+        source = self.source
+        if "generator" in source:
+            return self._generated()
+        if "hub" in source:
+            return [
+                Piece(
+                    split,
+                    partial(hub.rows, source["hub"], self.folder, split),
+                    f"{source['hub']['path']}, split {name}, row {{}}".format,
+                )
+                for split, name in source["hub"]["splits"].items()
+            ]
+        return [
+            Piece(
+                split,
+                partial(
+                    readers.read,
+                    path,
+                    self._form(path),
+                    source["unit"],
+                    source["columns"]["tokens"],
+                    self._wanted,
+                ),
+                partial(_line, path),
+                path.stat().st_size,
             )
-    return found
+            for split, paths in self._files.items()
+            for path in paths
+        ]
 
+    def rows(self, piece: int = 0, skip: int = 0) -> Iterator[Row]:
+        """Every row, or those from a place on.
 
-def divide(texts: Texts, shares: Mapping[str, float], seed: int) -> dict[str, Texts]:
-    """Cut shares out of the train split: the splits of `shares`, and what is left.
+        Args:
+            piece: the piece to begin with.
+            skip: how many of its rows to pass over.
 
-    Rows are ordered by a hash of the seed and their text. Each share takes the first
-    so many of the different texts, at least one, and every row that has one of them,
-    so that no text is in two splits.
-    """
-    keys = [_key(row, seed) for row in zip(*texts.columns.values(), strict=True)]
-    different = sorted(set(keys))
-    owner: dict[bytes, str] = {}
-    start = 0
-    for split, share in shares.items():
-        stop = start + max(1, round(share * len(different)))
-        owner.update(dict.fromkeys(different[start:stop], split))
-        start = stop
-    return {
-        split: _rows(
-            texts, [i for i, key in enumerate(keys) if owner.get(key, "train") == split]
-        )
-        for split in (*shares, "train")
-    }
+        Raises:
+            UserError: a file cannot be read, or a column is not there.
+        """
+        for row in self._undivided(piece, skip):
+            if row.split == "train" and row.texts is not None and self._bounds:
+                yield Row(self._share(row.texts), row.piece, row.number, row.texts)
+            else:
+                yield row
 
+    def place(self, piece: int, number: int) -> str:
+        """Where a row is, for an error."""
+        return self.pieces[piece].place(number)
 
-def _key(row: tuple[str, ...], seed: int) -> bytes:
-    # JSON keeps the boundaries between the columns.
-    return bytes.fromhex(cache.digest([seed, *row]))
+    def refuse_empty(
+        self, counts: Mapping[str, int], filtered: int = 0, unknown: int = 0
+    ) -> None:
+        """Raise the error for a split that no row belongs to.
 
+        Args:
+            counts: the rows of each split.
+            filtered: rows that the filter left out.
+            unknown: rows that the tokenizer could not write.
+        """
+        for split in SPLITS:
+            if not counts.get(split):
+                said = f"source: the {split} split has no examples"
+                if filtered:
+                    said += f"; the filter left out {filtered:,} rows"
+                if unknown:
+                    said += f"; the tokenizer cannot write {unknown:,} rows"
+                raise UserError(
+                    said,
+                    "name files with more in them, change `filter` or `unit`, or mend "
+                    "the shares",
+                )
 
-def _rows(texts: Texts, rows: list[int]) -> Texts:
-    return Texts(
-        {key: [column[i] for i in rows] for key, column in texts.columns.items()},
-        texts.places and [texts.places[i] for i in rows],
-    )
+    def _undivided(self, first: int, skip: int) -> Iterator[Row]:
+        limits = self.source.get("limit", {})
+        taken = dict.fromkeys(SPLITS, 0)
+        start = 0 if limits else first  # what a limit takes depends on all before
+        for number in range(start, len(self.pieces)):
+            piece = self.pieces[number]
+            limit = limits.get(piece.split)
+            if limit is not None and taken[piece.split] >= limit:
+                continue
+            for count, (line, cells) in enumerate(piece.read()):
+                passed = number < first or (number == first and count < skip)
+                if passed and not limits:
+                    continue
+                texts = self._texts(cells, piece, line)
+                taken[piece.split] += texts is not None
+                if not passed:
+                    yield Row(piece.split, number, line, texts)
+                if limit is not None and taken[piece.split] >= limit:
+                    break
 
+    def _texts(
+        self, cells: Mapping[str, Any], piece: Piece, number: int
+    ) -> tuple[str, ...] | None:
+        if any(name not in cells for name in self._wanted):
+            self._refuse_missing(cells, piece.place(number))
+        try:
+            if not self._filter.keeps(cells):
+                return None
+        except NotANumber as error:
+            raise UserError(
+                f"{piece.place(number)}: {error}, and source.filter asks for a number",
+                "mend the value, or filter it with in or matches",
+            ) from None
+        texts = {
+            key: self._text(key, made, cells, piece, number)
+            for key, made in self._templates.items()
+        }
+        if (hole := self.source.get("hole")) is not None:
+            place = piece.place(number)
+            texts["given"] = _flags(texts["tokens"], texts["given"], hole, place)
+        return tuple(texts.values())
 
-def _from_files(
-    source: Mapping[str, Any], names: Mapping[str, str], paths: list[Path]
-) -> Texts:
-    columns: dict[str, list[str]] = {key: [] for key in names}
-    places: list[str] = []
-    for path in paths:
-        for number, fields in _read_file(source, names, path):
-            for key, value in fields.items():
-                columns[key].append(value)
-            places.append(f"{path}:{number}")
-    return Texts(columns, places)
+    def _text(
+        self,
+        key: str,
+        made: Template,
+        cells: Mapping[str, Any],
+        piece: Piece,
+        number: int,
+    ) -> str:
+        plain = key not in self.source.get("templates", {})
+        for name in made.columns:
+            value = cells[name]
+            allowed = str if plain else str | int | float
+            if not isinstance(value, allowed) or isinstance(value, bool):
+                fix = "write the value as a text"
+                if plain and isinstance(value, int | float):
+                    fix += f', or set source.templates.{key}: "{{{name}}}"'
+                raise UserError(
+                    f"{piece.place(number)}: column '{name}' holds {value!r}, not a "
+                    f"text{'' if plain else ' or a number'}",
+                    fix,
+                )
+        return made.fill({name: written(cells[name]) for name in made.columns})
 
+    def _refuse_missing(self, cells: Mapping[str, Any], place: str) -> None:
+        listed = ", ".join(str(name) for name in cells)
+        for key, made in self._templates.items():
+            plain = key not in self.source.get("templates", {})
+            for name in made.columns:
+                if name not in cells:
+                    fix = f"set source.columns.{key} to one of {listed}"
+                    if not plain:
+                        fix = f"in source.templates.{key}, name some of {listed}"
+                    raise UserError(f"{place}: there is no column '{name}'", fix)
+        for name in self._filter.columns:
+            if name not in cells:
+                raise UserError(
+                    f"{place}: there is no column '{name}', which source.filter asks",
+                    f"the columns are {listed}",
+                )
 
-def _read_file(
-    source: Mapping[str, Any], names: Mapping[str, str], path: Path
-) -> Iterator[tuple[int, dict[str, str]]]:
-    form = source["format"]
-    if form == "auto":
-        form = path.suffix.removeprefix(".")
-    if form == "txt":
-        if list(names) != ["tokens"]:
+    def _template(self, key: str) -> Template:
+        if key in self.source.get("templates", {}):
+            return Template.parse(self.source["templates"][key])
+        return Template.column(self.source.get("columns", {}).get(key, key))
+
+    # Shares
+
+    def _share(self, texts: tuple[str, ...]) -> str:
+        """The split of a row of train, by the hash of its texts."""
+        key = _key(self.source["seed"], texts)
+        return next((split for split, end in self._bounds if key < end), "train")
+
+    @cached_property
+    def _bounds(self) -> list[tuple[str, int]]:
+        """Where in the order of the hashes each share ends.
+
+        Each share takes the first so many of the different texts, at least one, and
+        every row that has one of them, so that no text is in two splits. Found by one
+        reading of train with 8 bytes for each row, and kept.
+        """
+        given = {piece.split for piece in self.pieces}
+        missing = [split for split in SPLITS[1:] if split not in given]
+        if not missing:
+            return []
+        shares = {split: self.source["shares"][split] for split in missing}
+        what = {"what": "shares", "texts": self.fingerprint, "shares": shares}
+
+        def find(folder: Path) -> None:
+            seed = self.source["seed"]
+            keys = array("Q")
+            train = [i for i, piece in enumerate(self.pieces) if piece.split == "train"]
+            for row in self._undivided(train[0], 0):
+                if row.piece > train[-1]:
+                    break
+                if row.texts is not None:
+                    keys.append(_key(seed, row.texts))
+            different = np.unique(np.frombuffer(keys, np.uint64)) if keys else keys
+            bounds, stop = [], 0
+            for split, share in shares.items():
+                stop += max(1, round(share * len(different)))
+                end = int(different[stop]) if stop < len(different) else 1 << 64
+                bounds.append((split, end))
+            (folder / "bounds.json").write_text(json.dumps(bounds), encoding="utf-8")
+
+        found = (cache.entry(what, find) / "bounds.json").read_text(encoding="utf-8")
+        return [(split, end) for split, end in json.loads(found)]
+
+    # Kinds of sources
+
+    def _generated(self) -> list[Piece]:
+        splits = generators.module(self.source["generator"]).records(self.source)
+
+        def read(split: str) -> Iterator[readers.Row]:
+            columns = splits[split]
+            names = [self._templates[key].columns[0] for key in self.columns]
+            listed = zip(*(columns[key] for key in self.columns), strict=True)
+            for number, texts in enumerate(listed):
+                yield number, dict(zip(names, texts, strict=True))
+
+        return [
+            Piece(split, partial(read, split), f"row {{}} of the {split} split".format)
+            for split in SPLITS
+        ]
+
+    @cached_property
+    def _files(self) -> dict[str, list[Path]]:
+        files = self.source["files"]
+        return {
+            split: readers.expand(files[split], self.folder, split)
+            for split in SPLITS
+            if split in files
+        }
+
+    def _form(self, path: Path) -> str:
+        form: str = self.source["format"]
+        if form == "auto":
+            form = path.suffix.removeprefix(".")
+        if form == "txt" and self.columns != ("tokens",):
             raise UserError(
                 f"{path}: a .txt file holds texts for the layout lm only",
-                f"give the columns {', '.join(names)} in a .jsonl or .csv file",
+                f"give the columns {', '.join(self._wanted)} in a .jsonl or .csv file",
             )
-        lines = readers.read_txt(path, source["unit"])
-        return ((number, {"tokens": text}) for number, text in lines)
-    if form not in readers.TABLES:
-        raise UserError(
-            f"{path}: the format of a file called *{path.suffix} is not known",
-            f"set source.format to txt, {', '.join(readers.TABLES)}",
-        )
-    return readers.read_table(path, form, names)
+        if form != "txt" and form not in readers.TABLES:
+            raise UserError(
+                f"{path}: the format of a file called *{path.suffix} is not known",
+                f"set source.format to txt, {', '.join(readers.TABLES)}",
+            )
+        return form
 
 
 def code_digest(module: ModuleType) -> str:
     """SHA-256 of a module's source: what it makes may change with it."""
     assert module.__file__ is not None
     return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
+
+
+def _line(path: Path, number: int) -> str:
+    return f"{path}:{number}"
+
+
+def _key(seed: int, texts: tuple[str, ...]) -> int:
+    """64 bits of the hash of a row's texts and the seed."""
+    # JSON keeps the boundaries between the columns.
+    return int.from_bytes(hashlib.sha256(canonical([seed, *texts])).digest()[:8])
+
+
+def _flags(whole: str, given: str, hole: str, place: str) -> str:
+    """Which characters of a sequence are given, as 0 and 1, where holes show it."""
+    if len(whole) != len(given) or any(
+        there not in (character, hole)
+        for character, there in zip(whole, given, strict=True)
+    ):
+        raise UserError(
+            f"{place}: {given!r} is not {whole!r} with {hole!r} for holes",
+            "write the sequence itself, and the hole for each character to be found",
+        )
+    return "".join("0" if there == hole else "1" for there in given)

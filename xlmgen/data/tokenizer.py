@@ -7,7 +7,7 @@ decoding skips every special token.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ USUAL_NAMES = {
     "cls": ("[CLS]", "<cls>", "<|cls|>", "<CLS>"),
 }
 OWN_NAMES = dict(zip(USUAL_NAMES, SPECIAL_TOKENS, strict=True))
-AT_ONCE = 4096  # texts encoded at once: bounds the memory that encodings take
+# Texts and characters encoded at once: they bound the memory that encodings take, which
+# is more than a hundred bytes for each token.
+AT_ONCE, CHARACTERS_AT_ONCE = 4096, 1 << 17
 
 
 class Tokenizer:
@@ -87,33 +89,45 @@ class Tokenizer:
             UserError: a piece of the text cannot be represented; the message names it
                 and its position.
         """
-        return next(self.encode_all([text], lambda _: place))
+        (ids,) = self.encode_all([text], lambda _: place)
+        return ids
 
     def encode_all(
         self, texts: Sequence[str], place: Callable[[int], str]
-    ) -> Iterator[list[int]]:
-        """The ids of many texts; `place(i)` says where text i stands."""
+    ) -> list[list[int]]:
+        """The ids of many texts; `place(i)` says where text i stands.
+
+        They are encoded at once, in as many threads as the library sees fit: a caller
+        gives no more than it has memory for, see `AT_ONCE`.
+
+        Raises:
+            UserError: as `encode`, for the first text that cannot be represented.
+        """
+        found = self.encode_known(texts)
+        for number, (text, ids) in enumerate(zip(texts, found, strict=True)):
+            if ids is None:
+                self._explain(text, place(number))
+                raise UserError(f"cannot encode {place(number)}")
+        return [ids for ids in found if ids is not None]
+
+    def encode_known(self, texts: Sequence[str]) -> list[list[int] | None]:
+        """The ids of many texts, None for one that cannot be represented."""
         # Said outright, or the library warns when a data loader forks later.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-        for start in range(0, len(texts), AT_ONCE):
-            some = texts[start : start + AT_ONCE]
-            try:
-                encodings = self._backend.encode_batch(
-                    list(some), add_special_tokens=False
-                )
-            except Exception as error:  # the library raises nothing more specific
-                for number, text in enumerate(some, start):
-                    self._explain(text, place(number))
-                raise UserError(f"cannot encode {place(start)}: {error}") from error
-            for number, (text, encoding) in enumerate(
-                zip(some, encodings, strict=True), start
-            ):
-                ids = encoding.ids
-                if not self._refused.isdisjoint(ids) or (
-                    self._may_drop and self._first_dropped(text) is not None
-                ):
-                    self._explain(text, place(number))
-                yield ids
+        try:
+            encodings = self._backend.encode_batch_fast(
+                list(texts), add_special_tokens=False
+            )
+        except Exception:  # the library raises nothing more specific
+            if len(texts) == 1:
+                return [None]
+            half = len(texts) // 2
+            return self.encode_known(texts[:half]) + self.encode_known(texts[half:])
+        found = [encoding.ids for encoding in encodings]
+        return [
+            ids if self._is_whole(text, ids) else None
+            for text, ids in zip(texts, found, strict=True)
+        ]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids, special tokens left out.
@@ -129,6 +143,14 @@ class Tokenizer:
         if id_ in self._special_ids:
             return self._backend.id_to_token(id_) or ""
         return self._backend.decode([id_], skip_special_tokens=False)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The special tokens' own names by their roles."""
+        return {
+            role: self._backend.id_to_token(getattr(self.special, role)) or ""
+            for role in USUAL_NAMES
+        }
 
     def to_bytes(self) -> bytes:
         """The content of `tokenizer.json`: all that decides about the ids."""
@@ -169,6 +191,12 @@ class Tokenizer:
                 "name a tokenizer.json written by the tokenizers library",
             ) from error
         return cls(backend, names, shared=shared, vocab_size=vocab_size)
+
+    def _is_whole(self, text: str, ids: list[int]) -> bool:
+        """Whether ids that the library found stand for all of the text."""
+        return self._refused.isdisjoint(ids) and not (
+            self._may_drop and self._first_dropped(text) is not None
+        )
 
     def _explain(self, text: str, place: str) -> None:
         """Raise the error for the first piece that has no id, if there is one."""

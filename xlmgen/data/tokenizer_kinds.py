@@ -1,5 +1,6 @@
 """The tokenizers that a task's `tokenizer:` can ask for, one function per kind."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
-from xlmgen.data.tokenizer import Tokenizer
+from xlmgen.data.tokenizer import USUAL_NAMES, Tokenizer
 from xlmgen.errors import UserError
 from xlmgen.tokens import SPECIAL_TOKENS
 
 NUM_BYTES = 256
-LEARNED = ("character", "whitespace", "bpe")  # kinds that look at the train split
+# Kinds that look at the train split; those with a size, and those without.
+SIZED = ("bpe", "wordpiece", "unigram")
+LEARNED = ("character", "whitespace", *SIZED)
+LONGEST_WORD = 1_000_000  # characters that WordPiece looks for pieces in
 
 
 def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tokenizer:
@@ -37,10 +41,15 @@ def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tok
             return byte_level()
         case "bpe":
             return bpe(texts, options["size"])
+        case "wordpiece":
+            return wordpiece(texts, options["size"])
+        case "unigram":
+            return unigram(texts, options["size"])
         case "file":
+            path, named = tokenizer_file(folder / options["path"])
             return Tokenizer.load(
-                folder / options["path"],
-                options.get("special", {}),
+                path,
+                {**named, **options.get("special", {})},
                 shared=options["shared"],
                 vocab_size=options["vocab_size"],
             )
@@ -103,6 +112,86 @@ def bpe(texts: Iterable[str], size: int) -> Tokenizer:
     )
     backend.train_from_iterator(texts, trainer)
     return Tokenizer(backend)
+
+
+def wordpiece(texts: Iterable[str], size: int) -> Tokenizer:
+    """WordPiece: words cut into the longest pieces that are known.
+
+    Decoding joins words with one blank. A character that is in no text has no ids.
+
+    Args:
+        texts: what the pieces are learned from. The same texts may give other pieces
+            another time: the library breaks ties as they come.
+        size: tokens in all, special ones included.
+    """
+    backend = tokenizers.Tokenizer(
+        models.WordPiece({}, max_input_chars_per_word=LONGEST_WORD)
+    )
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL_TOKENS), show_progress=False
+    )
+    backend.train_from_iterator(texts, trainer)
+    return Tokenizer(backend)
+
+
+def unigram(texts: Iterable[str], size: int) -> Tokenizer:
+    """Byte-level Unigram: the likeliest pieces of a text; any text has ids.
+
+    Args:
+        texts: what the pieces are learned from. The same texts may give other pieces
+            another time: the library adds numbers in the order of its threads.
+        size: tokens in all, special tokens and the 256 bytes included; fewer where
+            the texts have no more.
+    """
+    backend = tokenizers.Tokenizer(models.Unigram())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return Tokenizer(backend)
+
+
+def tokenizer_file(path: Path) -> tuple[Path, dict[str, str]]:
+    """The `tokenizer.json` that a path means, and the names of its special tokens.
+
+    A folder that the transformers library saved names them in another file.
+
+    Raises:
+        UserError: the folder has no `tokenizer.json`.
+    """
+    if not path.is_dir():
+        return path, {}
+    saved = path / "tokenizer.json"
+    if not saved.is_file():
+        raise UserError(
+            f"tokenizer.path: the folder {path} has no tokenizer.json",
+            "the transformers library writes one: load the folder with AutoTokenizer "
+            "and save it with save_pretrained",
+        )
+    names: dict[str, str] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):  # the later wins
+        try:
+            said = json.loads((path / name).read_text("utf-8"))
+            written = {role: said.get(f"{role}_token") for role in USUAL_NAMES}
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"tokenizer.path: cannot read {path / name}: {error}",
+                "restore it from its source",
+            ) from error
+        for role, token in written.items():
+            content = token.get("content") if isinstance(token, dict) else token
+            if isinstance(content, str):
+                names[role] = content
+    return saved, names
 
 
 def _vocabulary(tokens: Sequence[str]) -> dict[str, int]:

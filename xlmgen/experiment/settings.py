@@ -36,6 +36,7 @@ class Training:
     checkpoint_every: int
     keep: int | None
     keep_every: int | None
+    batching: str
     num_workers: int
     compile: bool
     activation_checkpointing: bool

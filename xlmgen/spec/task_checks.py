@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,9 @@ from xlmgen.spec import generators
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
+from xlmgen.spec.keywords import is_number
 from xlmgen.spec.schemas import satisfies
+from xlmgen.spec.template import Template
 
 ONE_TOKEN_PER_WORD = ("vocabulary", "whitespace")
 
@@ -25,13 +28,120 @@ def check(document: Document) -> Iterator[Diagnostic]:
         yield from _metrics(document, data.get("metrics"), name)
     if name is not None:
         yield from _generator(document, name, source)
-    elif source.get("format") == "txt" and layout in ("seq2seq", "infill"):
+        return
+    if source.get("format") == "txt" and layout in ("seq2seq", "infill"):
         yield document.diagnostic(
             "XG108",
             ("source", "format"),
             f"a .txt file has one text for each example, and '{layout}' needs two",
             "use jsonl, csv or parquet",
         )
+    yield from _parts(document, source, layout)
+    yield from _filter(document, source.get("filter"))
+    yield from _splits(document, source)
+
+
+PARTS = {
+    "lm": ("tokens",),
+    "seq2seq": ("prompt", "target"),
+    "infill": ("tokens", "given"),
+}
+USUAL = {"tokens": "text", "given": "given", "prompt": "prompt", "target": "target"}
+"""The columns that are read by default; a run's task.yaml writes all of them out."""
+
+
+def _parts(
+    document: Document, source: dict[str, Any], layout: Any
+) -> Iterator[Diagnostic]:
+    """Columns and templates: of this layout, one of each, and well formed."""
+    columns, templates = source.get("columns"), source.get("templates")
+    columns = dict(columns) if isinstance(columns, dict) else {}
+    columns = {key: name for key, name in columns.items() if USUAL.get(key) != name}
+    templates = templates if isinstance(templates, dict) else {}
+    wanted = PARTS.get(layout, ()) if isinstance(layout, str) else ()
+    for name, given in (("columns", columns), ("templates", templates)):
+        for key in given if wanted else ():
+            if key in USUAL and key not in wanted:
+                yield document.diagnostic(
+                    "XG108",
+                    ("source", name, key),
+                    f"the layout '{layout}' has no {key}",
+                    f"it has {' and '.join(wanted)}",
+                    key=True,
+                )
+    for key, text in templates.items():
+        place = ("source", "templates", key)
+        if key in columns:
+            yield document.diagnostic(
+                "XG108",
+                place,
+                f"columns.{key} says where the {key} is, and so does this",
+                "keep one of the two",
+                key=True,
+            )
+        try:
+            named = Template.parse(text).columns if isinstance(text, str) else ("",)
+        except ValueError as error:
+            yield document.diagnostic(
+                "XG106",
+                place,
+                f"{text!r} is not a template: {error}",
+                "write {name} for a column, and {{ or }} for a brace",
+            )
+        else:
+            if not named:
+                yield document.diagnostic(
+                    "XG106",
+                    place,
+                    f"{text!r} names no column, so that every {key} would be the same",
+                    "write {name} for a column",
+                )
+
+
+def _filter(document: Document, conditions: Any) -> Iterator[Diagnostic]:
+    for number, condition in enumerate(
+        conditions if isinstance(conditions, list) else ()
+    ):
+        if not isinstance(condition, dict):
+            continue
+        place = ("source", "filter", number)
+        pattern = condition.get("matches")
+        try:
+            re.compile(pattern if isinstance(pattern, str) else "")
+        except re.error as error:
+            yield document.diagnostic(
+                "XG106",
+                (*place, "matches"),
+                f"{pattern!r} is not a regular expression: {error}",
+                "put a backslash before a sign that stands for itself",
+            )
+        for low, high in (("min", "max"), ("min_length", "max_length")):
+            least, most = condition.get(low), condition.get(high)
+            if is_number(least) and is_number(most) and least > most:
+                yield document.diagnostic(
+                    "XG105",
+                    (*place, high),
+                    f"{most:g} is less than {low} {least:g}, so that no row is left",
+                )
+
+
+def _splits(document: Document, source: dict[str, Any]) -> Iterator[Diagnostic]:
+    """Limits of splits that have no rows of their own."""
+    hub = source.get("hub")
+    given = hub.get("splits", {}) if isinstance(hub, dict) else source.get("files")
+    if not isinstance(given, dict):
+        return
+    where = "hub.splits" if isinstance(hub, dict) else "files"
+    for split in ("validation", "test"):
+        limit = source.get("limit")
+        if isinstance(limit, dict) and split in limit and split not in given:
+            yield document.diagnostic(
+                "XG108",
+                ("source", "limit", split),
+                f"{split} is a share of train",
+                f"change shares.{split}, or name it under source.{where}",
+                key=True,
+            )
 
 
 def _metrics(document: Document, names: Any, generator: Any) -> Iterator[Diagnostic]:

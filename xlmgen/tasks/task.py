@@ -14,7 +14,8 @@ from xlmgen.tokens import Block
 
 if TYPE_CHECKING:
     from xlmgen.data.examples import Example
-    from xlmgen.data.prepare import Prepared
+    from xlmgen.data.prepare import Prepared, Summary
+    from xlmgen.data.sources import Corpus
     from xlmgen.data.tokenizer import Tokenizer
 
 SPLITS = ("train", "validation", "test")
@@ -35,6 +36,7 @@ class Task:
         tokenizer_options: the mapping under `tokenizer:`, defaults filled in.
         packing: `none` or `packed`.
         overflow: `error`, `drop` or `truncate`.
+        unknown: `error` or `drop`.
         metrics: keys of `xlmgen.evaluation.scores.METRICS`.
         document: the whole YAML file as data, defaults filled in.
         folder: what relative paths start from.
@@ -49,6 +51,7 @@ class Task:
     tokenizer_options: Mapping[str, Any]
     packing: str
     overflow: str
+    unknown: str
     metrics: tuple[str, ...]
     document: Mapping[str, Any] = field(repr=False)
     folder: Path = Path()
@@ -80,10 +83,21 @@ class Task:
             UserError: the source cannot be read or made, a text cannot be tokenised,
                 or an example is too long and the overflow policy is `error`.
         """
-        return self._prepared.examples(split)
+        return self.prepared.examples(split)
+
+    def summary(self, split: str) -> "Summary":
+        """How many documents and tokens a split has, and what was left out of it."""
+        return self.prepared.summary(split)
 
     @cached_property
-    def _prepared(self) -> "Prepared":
+    def corpus(self) -> "Corpus":
+        """The texts of the task's examples."""
+        from xlmgen.data.sources import Corpus
+
+        return Corpus(self.source, self.columns, self.folder)
+
+    @cached_property
+    def prepared(self) -> "Prepared":
         from xlmgen.data.prepare import prepare
 
         return prepare(self)
@@ -119,10 +133,15 @@ class Task:
         """
         import yaml
 
+        document = _absolute(self.document, self.folder.absolute())
+        if self.tokenizer_options["kind"] == "file":
+            # Where they are named beside the tokenizer, the copy would not know.
+            special = {"special": self.tokenizer.names}
+            document["tokenizer"] = {**document["tokenizer"], **special}
         draft = folder / f".task.yaml.{os.getpid()}"
         draft.write_text(
             yaml.safe_dump(
-                _absolute(self.document, self.folder.absolute()),
+                document,
                 sort_keys=False,
                 allow_unicode=True,
             ),
@@ -164,6 +183,7 @@ def load_task(
         tokenizer_options=data["tokenizer"],
         packing=data["packing"],
         overflow=data["overflow"],
+        unknown=data["unknown"],
         metrics=tuple(data["metrics"]),
         document=data,
         folder=Path() if path.parent.resolve() == BUILT_IN else path.parent,
@@ -192,6 +212,10 @@ def _absolute(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if "files" in copy["source"]:
         files = {split: full(paths) for split, paths in copy["source"]["files"].items()}
         copy["source"] = {**copy["source"], "files": files}
+    hub = copy["source"].get("hub")
+    if hub and hub["path"].startswith(("./", "../")):
+        hub = {**hub, "path": str(folder / hub["path"])}
+        copy["source"] = {**copy["source"], "hub": hub}
     if "path" in copy["tokenizer"]:
         path = full(copy["tokenizer"]["path"])
         copy["tokenizer"] = {**copy["tokenizer"], "path": path}

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 
 from xlmgen.assembly import Assembly, assemble, device_for
+from xlmgen.data import summary
 from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import score
@@ -101,6 +102,7 @@ class Fit:
                 f"trained to step {step} already; to go on, raise training.max_steps"
             )
             return
+        console.print(summary.line(self.parts.task), soft_wrap=True)
         if checkpoint is not None and (checkpoint / IMPORTED).is_file():
             load_into(self.parts.harness.model, checkpoint)  # there is no more to it
             checkpoint = None

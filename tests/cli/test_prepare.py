@@ -1,0 +1,114 @@
+"""`xlmgen prepare`: data that is there before training asks for it, and its counts."""
+
+import json
+
+import pytest
+
+from xlmgen.cli import main
+from xlmgen.data import summary
+from xlmgen.data.tokenizer import Tokenizer
+from xlmgen.tasks import load_task
+
+TASK = """\
+spec: xlmgen/task/v1
+name: mine
+layout: lm
+block: {length: 7}
+source:
+  files: {train: a.jsonl, validation: b.jsonl, test: b.jsonl}
+  filter: [{column: level, in: [1, 2]}]
+tokenizer: {kind: vocabulary, tokens: [a, b, c]}
+overflow: drop
+unknown: drop
+"""
+ROWS = [("a", 1), ("b c", 2), ("a b c", 3), ("a x", 1), ("a a a a a a", 1), ("c", 1)]
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A task whose train rows meet every end that a row can come to."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
+    lines = [json.dumps({"text": text, "level": level}) for text, level in ROWS]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    (tmp_path / "b.jsonl").write_text(lines[0])
+    (tmp_path / "mine.yaml").write_text(TASK)
+    return tmp_path
+
+
+def counts(out):
+    heads, train = (line.split() for line in out.splitlines()[1:3])
+    return dict(zip(heads, train, strict=True))
+
+
+def test_every_row_is_accounted_for(mine, capsys, monkeypatch):
+    assert main(["prepare", "mine.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert counts(out) == {
+        "split": "train",
+        "documents": "4",
+        "tokens": "10",
+        "examples": "3",
+        "filtered": "1",
+        "unknown": "1",
+        "dropped": "1",
+        "truncated": "0",
+    }
+    assert str(mine / "cache") in out.splitlines()[-1]
+    task = load_task("mine.yaml")
+    assert summary.line(task) == (
+        "data: 3 train, 1 validation, 1 test examples; 1 left out by the filter; "
+        "1 left out that the tokenizer cannot write; 1 left out too long for the block"
+    )
+    # All that was asked for is there now.
+    monkeypatch.delattr(Tokenizer, "encode_known")
+    assert [e["tokens"].tolist() for e in task.examples("train")] == [[5], [6, 7], [7]]
+
+
+def test_cut_rows_are_told_apart_from_dropped_ones(mine, capsys):
+    (mine / "mine.yaml").write_text(
+        TASK.replace("overflow: drop", "overflow: truncate")
+    )
+    assert main(["prepare", "mine.yaml"]) == 0
+    found = counts(capsys.readouterr().out)
+    assert (found["examples"], found["dropped"], found["truncated"]) == ("4", "0", "1")
+    assert "1 cut to the block" in summary.line(load_task("mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "unknown: drop",
+            "unknown: error",
+            "a.jsonl:4: the tokenizer has no token for",
+        ),
+        ("overflow: drop", "overflow: error", "the tokens of a.jsonl:5 (train split)"),
+        (
+            "[1, 2]",
+            "[8]",
+            "the train split has no examples; the filter left out 8 rows",
+        ),
+        ("column: level", "column: lvl", "a.jsonl:1: there is no column 'lvl', which"),
+        ("in: [1, 2]", "min: 1", ""),
+        (
+            "level, in: [1, 2]",
+            "text, min: 1",
+            "column 'text' holds 'a', and source.fil",
+        ),
+        ("[a, b, c]", "[q]", "no examples; the filter left out 1 rows; the tokenizer"),
+    ],
+)
+def test_a_policy_that_is_an_error_says_where(mine, capsys, old, new, message):
+    assert TASK.count(old) == 1
+    (mine / "mine.yaml").write_text(TASK.replace(old, new))
+    assert main(["prepare", "mine.yaml"]) == (2 if message else 0)
+    assert message in capsys.readouterr().err
+
+
+def test_an_experiment_s_task(project, capsys, monkeypatch):
+    monkeypatch.setenv("XLMGEN_CACHE", str(project / "cache"))
+    assert main(["prepare", "toy.yaml", "training.max_steps=3"]) == 0
+    assert counts(capsys.readouterr().out)["documents"] == "200"
+    assert main(["prepare", "toy.yml"]) == 2
+    assert "there is no task file toy.yml" in capsys.readouterr().err

@@ -1,0 +1,167 @@
+"""Data sets by the package datasets, read from local folders of the Hub's shape."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from xlmgen.data import hub
+from xlmgen.errors import UserError
+from xlmgen.spec.diagnostics import SpecError
+from xlmgen.tasks import load_task
+
+TASK = """\
+spec: xlmgen/task/v1
+name: hubs
+layout: lm
+block: {{length: 40}}
+source:
+  hub: {{path: ./set, {hub}}}
+  {more}
+tokenizer: {{kind: byte}}
+"""
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A data set of two splits, 40 rows and 2."""
+    (tmp_path / "set").mkdir()
+    for split, count in (("train", 40), ("held_out", 2)):
+        rows = ({"body": f"{split} {i}", "n": i, "level": i % 2} for i in range(count))
+        lines = "\n".join(map(json.dumps, rows))
+        (tmp_path / "set" / f"{split}.jsonl").write_text(lines)
+    (tmp_path / "set" / "README.md").write_text(
+        "---\nconfigs:\n- config_name: main\n  data_files:\n"
+        "  - {split: train, path: train.jsonl}\n"
+        "  - {split: held_out, path: held_out.jsonl}\n---\n"
+    )
+    monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture
+def datasets(tmp_path, monkeypatch):
+    """The library, offline and with a cache of its own."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    library = pytest.importorskip("datasets")
+    monkeypatch.setattr(library.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+    library.disable_progress_bars()
+    return library
+
+
+def load(folder, hub="splits: {test: held_out}", more="columns: {tokens: body}"):
+    (folder / "hubs.yaml").write_text(TASK.format(hub=hub, more=more))
+    return load_task(folder / "hubs.yaml")
+
+
+def texts(task):
+    return {s: [task.decode(e["tokens"]) for e in task.examples(s)] for s in SPLITS}
+
+
+@pytest.mark.slow
+def test_a_data_set_of_the_hub_s_shape(folder, datasets, monkeypatch):
+    found = texts(load(folder))
+    assert [len(found[split]) for split in SPLITS] == [38, 2, 2]
+    assert found["test"] == ["held_out 0", "held_out 1"]
+    assert sorted(found["train"] + found["validation"]) == sorted(
+        f"train {i}" for i in range(40)
+    )
+    # Streamed, it is the same, and a named configuration is the only one.
+    more = "streaming: true, name: main, splits: {test: held_out}"
+    assert texts(load(folder, more)) == found
+
+    # Limits and the rest are those of files.
+    task = load(
+        folder,
+        more="limit: {train: 5}\n  filter: [{column: level, in: [1]}]\n"
+        '  templates: {tokens: "{n}: {body}"}',
+    )
+    found = texts(task)
+    assert sorted(found["train"] + found["validation"]) == [
+        f"{i}: train {i}" for i in (1, 3, 5, 7, 9)
+    ]
+    assert task.summary("test").filtered == 1
+
+    # Other content gives other ids, whatever the library has kept of the old.
+    path = folder / "set" / "held_out.jsonl"
+    path.write_text('{"body": "new", "n": 1, "level": 1}')
+    assert texts(load(folder))["test"] == ["new"]
+
+    # A run's copy of the task finds the folder from anywhere.
+    run = folder / "run"
+    run.mkdir()
+    load(folder).save(run)
+    monkeypatch.chdir(folder / "cache")
+    assert texts(load_task(run / "task.yaml"))["test"] == ["new"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streaming", ["true", "false"])
+@pytest.mark.parametrize(
+    ("hub", "more", "message"),
+    [
+        ("splits: {test: test}", "columns: {tokens: body}", "data set ./set: "),
+        ("name: other", "columns: {tokens: body}", "data set ./set: "),
+        (
+            "splits: {test: held_out}",
+            "columns: {tokens: bodi}",
+            "./set, split train, r",
+        ),
+        (
+            "splits: {test: held_out}",
+            "columns: {tokens: n}",
+            "row 0: column 'n' holds 0",
+        ),
+    ],
+)
+def test_what_is_not_in_a_data_set(folder, datasets, hub, more, message, streaming):
+    task = load(folder, f"{hub}, streaming: {streaming}", more)
+    with pytest.raises(UserError) as error:
+        task.examples("train")
+    assert message in str(error.value)
+
+
+def test_a_data_set_that_is_nowhere(folder, datasets):
+    task = load(folder)
+    (folder / "set").rename(folder / "gone")
+    with pytest.raises(UserError, match=r"there is no folder .*set; check the path"):
+        task.examples("train")
+    path = folder / "hubs.yaml"
+    path.write_text(path.read_text().replace("./set", "nobody/nothing"))
+    with pytest.raises(UserError, match="cannot read the data set nobody/nothing"):
+        load_task(path).examples("train")
+
+
+def test_a_library_that_runs_code_of_data_sets_is_refused(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(__version__="3.6.0"))
+    with pytest.raises(UserError, match=r'pip install "datasets>=4"'):
+        load(folder).examples("train")
+
+
+def test_a_commit_says_what_was_read_without_asking(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    options = {"path": "a/b", "name": None, "revision": "0" * 40, "splits": {}}
+    same = hub.fingerprint(options, folder)
+    assert hub.fingerprint({**options, "revision": "1" * 40}, folder) != same
+    for asked in ({"revision": "main"}, {"revision": None}, {"path": "./set"}):
+        with pytest.raises(UserError, match=r'pip install "xlmgen\[hub\]"'):
+            hub.fingerprint({**options, **asked}, folder)
+
+
+@pytest.mark.parametrize(
+    ("hub", "more", "message"),
+    [
+        ("split: {test: a}", "", "unknown key 'split'; did you mean 'splits'"),
+        ("splits: {dev: a}", "", "unknown key 'dev'"),
+        ("streaming: 'yes'", "", "source.hub.streaming"),
+        ("name: 3", "", "source.hub.name"),
+        ("name: a", "unit: line", "unknown key 'unit'"),
+        ("name: a", "limit: {test: 3}", "test is a share of train"),
+    ],
+)
+def test_mistakes_in_a_hub_source_are_named(folder, hub, more, message):
+    with pytest.raises(SpecError) as error:
+        load(folder, hub, more)
+    assert message in str(error.value)

@@ -1,0 +1,121 @@
+"""`xlmgen cache`: what is kept of prepared data, and removing it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xlmgen.errors import UserError
+
+if TYPE_CHECKING:
+    from xlmgen.data.cache import Found
+
+DAY = 24 * 60 * 60
+
+
+class Action(StrEnum):
+    """What to do with the cache."""
+
+    list = "list"
+    clear = "clear"
+
+
+def cache(
+    action: Annotated[Action, typer.Argument(help="list or clear.")],
+    older_than: Annotated[
+        float | None,
+        typer.Option(metavar="DAYS", min=0, help="Only what was not used so long."),
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Clear everything that xlmgen wrote.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> int:
+    """List the data that was prepared, the last used first, or remove it.
+
+    What is removed is made again when it is needed. Nothing that xlmgen did not write
+    is touched, and nothing that a process is making just now.
+
+    Example: xlmgen cache clear --older-than 30 --dry-run
+    """
+    from xlmgen.data.cache import entries, remove
+    from xlmgen.data.digests import forget
+    from xlmgen.resources import cache_root
+
+    limit = time.time() - (older_than or 0) * DAY
+    found = [each for each in entries() if older_than is None or each.used < limit]
+    if action is Action.list:
+        if all_ or dry_run or yes:
+            raise UserError(
+                "--all, --dry-run and --yes go with `xlmgen cache clear` only",
+                "leave them out",
+            )
+    elif (older_than is None) == (not all_):
+        raise UserError(
+            "say what to clear", "give either --older-than DAYS or --all, and not both"
+        )
+    if not found:
+        print(f"nothing of ours in {cache_root()}" if older_than is None else "none")
+        return 0
+    show(found)
+    if action is Action.list or dry_run:
+        return 0
+    if not yes and not _agreed(found):
+        print("nothing was removed")
+        return 1
+    kept = [each for each in found if not remove(each)]
+    if all_:
+        forget()
+    for each in kept:
+        print(f"{each.path} is being made just now; it stays", file=sys.stderr)
+    return 1 if kept else 0
+
+
+def show(found: list[Found]) -> None:
+    """One line for each entry, and their sum."""
+    rows = [
+        (each.what, each.about or "–", size(each.size), age(each.used), each.path.name)
+        for each in found
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for what, about, of, when, name in rows:
+        print(
+            f"{what:<{widths[0]}}  {about:<{widths[1]}}  {of:>{widths[2]}}  "
+            f"{when:>{widths[3]}}  {name}"
+        )
+    total = sum(each.size for each in found)
+    print(f"{len(found)} in {found[0].path.parent}, {size(total)}")
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them: `1.2 GB`."""
+    number = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 999.5:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def age(when: float) -> str:
+    """How long ago something was, in the largest unit that fits."""
+    seconds = max(0, time.time() - when)
+    for length, unit in ((DAY, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= length:
+            number = int(seconds // length)
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return "just now"
+
+
+def _agreed(found: list[Found]) -> bool:
+    """Whether the person who is asked says yes."""
+    if not sys.stdin.isatty():
+        raise UserError("nobody is there to be asked", "add --yes to remove them")
+    return typer.confirm(f"remove {'it' if len(found) == 1 else 'them all'}?")

@@ -1,0 +1,49 @@
+"""`xlmgen prepare`: tokenise a task's data ahead of its training."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli.resolve import OVERRIDES
+
+
+def prepare(
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT.yaml",
+            help="The experiment; or a task or its YAML file.",
+        ),
+    ],
+    overrides: OVERRIDES = None,
+) -> int:
+    """Tokenise all splits of an experiment's task into the cache, before it is trained.
+
+    A preparation that was stopped goes on where it was. Rows are told by what became of
+    them: filtered (left out by source.filter), unknown (by the tokenizer, with unknown:
+    drop), dropped and truncated (longer than the block, by overflow).
+
+    Example: xlmgen prepare families/mdlm/experiments/star_tiny.yaml
+    """
+    from xlmgen.data.summary import padding_shares, table
+    from xlmgen.experiment import resolve
+    from xlmgen.spec.load import load_yaml
+    from xlmgen.spec.validate import file_kind
+    from xlmgen.tasks import load_task
+    from xlmgen.tasks.find import find_tasks, task_path
+
+    given = list(overrides or ())
+    is_task = not given and (
+        experiment in dict(find_tasks())
+        or file_kind(load_yaml(task_path(experiment))) == "task"
+    )
+    resolved = None if is_task else resolve(experiment, given)
+    task = load_task(resolved.task if resolved else experiment)
+    kind = task.tokenizer_options["kind"]
+    print(f"{task.name}  tokenizer {kind}, {task.tokenizer.vocab_size:,} ids")
+    print(table(task))
+    if resolved and (shares := padding_shares(task, resolved.training.batch_size)):
+        print(shares)
+    return 0

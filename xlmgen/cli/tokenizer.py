@@ -1,0 +1,96 @@
+"""`xlmgen tokenizer`: train a tokenizer on a task's texts, and say what it is like."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xlmgen.errors import UserError
+
+
+class Action(StrEnum):
+    """What to do with a tokenizer."""
+
+    train = "train"
+
+
+class Kind(StrEnum):
+    """The kinds that learn their tokens from texts."""
+
+    character = "character"
+    whitespace = "whitespace"
+    bpe = "bpe"
+    wordpiece = "wordpiece"
+    unigram = "unigram"
+
+
+def tokenizer(
+    action: Annotated[Action, typer.Argument(help="train.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A task or its YAML file.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The file to write; must not exist.")
+    ] = Path("tokenizer.json"),
+    kind: Annotated[
+        Kind | None, typer.Option(help="Instead of the kind that the task says.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Instead of the size that the task says.")
+    ] = None,
+) -> int:
+    """Train a tokenizer on the train split of a task, and save it.
+
+    A task uses it with `tokenizer: {kind: file, path: tokenizer.json}`: the same ids on
+    every machine, also of kinds whose training is not the same twice.
+
+    Example: xlmgen tokenizer train my_text.yaml --kind unigram --size 8192
+    """
+    from xlmgen.data import tokenizer_kinds
+    from xlmgen.data.prepare import train_texts
+    from xlmgen.data.tokenizer_report import report
+    from xlmgen.tasks import load_task
+
+    loaded = load_task(task)
+    if out.exists():
+        raise UserError(
+            f"{out} is there already", "give another file with --out, or remove it"
+        )
+    options = _options(loaded.tokenizer_options, kind, size)
+    built = tokenizer_kinds.build(options, loaded.folder, train_texts(loaded))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    built.save(out)
+    print(f"{options['kind']}  {report(loaded, built)}")
+    print(f"in {out}; a task beside it reads it with")
+    print(f"  tokenizer: {{kind: file, path: {out.name}}}")
+    return 0
+
+
+def _options(own: Any, kind: Kind | None, size: int | None) -> dict[str, Any]:
+    """The task's own options with those of the command line over them."""
+    from xlmgen.data.tokenizer_kinds import LEARNED, SIZED
+    from xlmgen.spec.defaults import fill_defaults
+    from xlmgen.spec.keywords import validator
+    from xlmgen.spec.schemas import built_in
+
+    options = dict(own) if kind in (None, own["kind"]) else {"kind": str(kind)}
+    if options["kind"] not in LEARNED:
+        raise UserError(
+            f"the tokenizer kind '{options['kind']}' learns nothing from texts",
+            f"choose one with --kind: {', '.join(LEARNED)}",
+        )
+    if size is not None:
+        if options["kind"] not in SIZED:
+            raise UserError(
+                f"the tokenizer kind '{options['kind']}' has no size",
+                f"those that have are {', '.join(SIZED)}",
+            )
+        options["size"] = size
+    schema = built_in().schema("task")["properties"]["tokenizer"]
+    for error in validator(schema).iter_errors(options):
+        raise UserError(f"--size: {error.message}")
+    filled: dict[str, Any] = fill_defaults(options, schema)
+    return filled

@@ -1,0 +1,76 @@
+"""Hashes of files, kept beside the cache so that a large file is read once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from xlmgen import manifest
+from xlmgen.files import real_path, write_text
+from xlmgen.resources import cache_root
+
+LARGE = 16 << 20
+"""Bytes from which on a hash is kept; smaller files are read each time."""
+RECORD = re.compile(r"[0-9a-f]{32}\.json")
+SETTLED = 2 * 10**9
+"""Nanoseconds after which a change would show in a file's time of change."""
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content.
+
+    That of a large file is computed anew when its size, its times of writing and of
+    change, or its place on the disk are other than when it was last read.
+    """
+    if path.stat().st_size < LARGE:
+        return manifest.file_digest(path)
+    record = _folder() / f"{_name(str(real_path(path)))}.json"
+    before = _state(path)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(record.read_text("utf-8"))
+        if known["state"] == before:
+            return str(known["sha256"])
+    found = manifest.file_digest(path)
+    # Not where it may be written to yet: the same tick of the clock would hide it.
+    settled = time.time_ns() - max(before[1:3]) > SETTLED
+    if settled and _state(path) == before:
+        with suppress(OSError):
+            write_text(record, json.dumps({"state": before, "sha256": found}))
+    return found
+
+
+def forget() -> None:
+    """Remove all hashes that are kept."""
+    with suppress(OSError):
+        for path in _folder().iterdir():
+            if RECORD.fullmatch(path.name):
+                path.unlink()
+        _folder().rmdir()  # where nothing else is in it
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """A JSON value as bytes, whatever the order of its keys."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True).encode()
+
+
+def _folder() -> Path:
+    return cache_root() / "digests"
+
+
+def _state(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _name(path: str) -> str:
+    return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:32]

@@ -1,0 +1,70 @@
+"""What a task's data is, in words: for `prepare`, and in one line for `train`."""
+
+from __future__ import annotations
+
+from xlmgen.data.batches import padding
+from xlmgen.data.examples import Examples
+from xlmgen.tasks.task import SPLITS, Task
+
+LEFT_OUT = {
+    "filtered": "by the filter",
+    "unknown": "that the tokenizer cannot write",
+    "dropped": "too long for the block",
+}
+
+
+def line(task: Task) -> str:
+    """`data: 20,000 train, 100 validation, 1,000 test examples; …`."""
+    found = {split: task.summary(split) for split in SPLITS}
+    what = "blocks" if task.packing == "packed" else "examples"
+    counts = ", ".join(f"{found[split].examples:,} {split}" for split in SPLITS)
+    said = [f"data: {counts} {what}"]
+    for count, words in LEFT_OUT.items():
+        if number := sum(getattr(summary, count) for summary in found.values()):
+            said.append(f"{number:,} left out {words}")
+    if cut := sum(summary.truncated for summary in found.values()):
+        said.append(f"{cut:,} cut to the block")
+    return "; ".join(said)
+
+
+def table(task: Task) -> str:
+    """Every split's counts in aligned columns, and where its ids are."""
+    what = "blocks" if task.packing == "packed" else "examples"
+    heads = (
+        *("split", "documents", "tokens", what),
+        *("filtered", "unknown", "dropped", "truncated"),
+    )
+    rows: list[tuple[str, ...]] = [heads]
+    for split in SPLITS:
+        found = task.summary(split)
+        counts = (
+            *(found.documents, found.tokens, found.examples),
+            *(found.filtered, found.unknown, found.dropped, found.truncated),
+        )
+        rows.append((split, *(f"{count:,}" for count in counts)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join([*lines, f"in {task.prepared.folder}"])
+
+
+def padding_shares(task: Task, batch_size: int) -> str:
+    """How much of a training batch is padding, by either way to make batches.
+
+    Empty for packed blocks, which have none.
+    """
+    examples = task.examples("train")
+    if not isinstance(examples, Examples):
+        return ""
+    lengths = examples.lengths
+    shuffled, alike = (padding(lengths, batch_size, by_length=b) for b in (False, True))
+    return (
+        f"pads in batches of {batch_size} rows: {100 * shuffled:.1f} % shuffled, "
+        f"{100 * alike:.1f} % by_length (training.batching), where a row is as long as "
+        "the longest of its batch"
+    )
