@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xlmgen.data import cache, hub, readers, row_filter
+from xlmgen.data import cache, detokenize, hub, readers, row_filter
 from xlmgen.data.digests import canonical, file_digest
 from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.errors import UserError
@@ -86,7 +86,10 @@ class Corpus:
             modules = generators.modules(source["generator"])
             return {"source": dict(source), "code": list(map(code_digest, modules))}
         settings = {k: v for k, v in source.items() if k not in ("files", "hub")}
-        code = [code_digest(part) for part in (readers, hub, row_filter, template)]
+        code = [
+            code_digest(part)
+            for part in (readers, hub, row_filter, template, detokenize)
+        ]
         found = {"source": settings, "columns": self.columns, "code": code}
         if "hub" in source:
             return {**found, "hub": hub.fingerprint(source["hub"], self.folder)}
@@ -235,7 +238,11 @@ class Corpus:
                     f"text{'' if plain else ' or a number'}",
                     fix,
                 )
-        return made.fill({name: written(cells[name]) for name in made.columns})
+        text = made.fill({name: written(cells[name]) for name in made.columns})
+        style = self.source.get("detokenizer", "none")
+        if style == "none" or key == "given":
+            return text
+        return detokenize.detokenize(text, style)
 
     def _refuse_missing(self, cells: Mapping[str, Any], place: str) -> None:
         listed = ", ".join(str(name) for name in cells)
