@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from xlmgen.errors import UserError
-from xlmgen.evaluation.scores import METRICS, is_correct, score, score_rows
+from xlmgen.evaluation.scores import METRICS, SHARES, is_correct, score, score_rows
 from xlmgen.spec import generators as rules
-from xlmgen.tasks import generators, load_task
+from xlmgen.tasks import load_task
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,13 @@ def test_another_answer_than_the_target_can_be_right():
     assert not is_correct(plain, example, encode(other))
 
 
+def test_metrics_of_texts_see_the_decoded_answers(task):
+    task = replace(task, metrics=("numeric_match", "exact_match"))
+    examples = [pair([8, 7]), pair([8, 7]), pair([9, 7])]  # "3 2", "3 2", "4 2"
+    rows = score_rows(task, examples, [[9, 7], [7, 8], []])  # the last number counts
+    assert rows == {"numeric_match": [1, 0, 0], "exact_match": [0, 0, 0]}
+
+
 def test_answers_and_examples_must_be_as_many(task):
     with pytest.raises(ValueError, match="shorter"):
         score(task, [pair([1]), pair([2])], [[1]])
@@ -96,8 +103,9 @@ def test_the_schema_and_the_metrics_agree():
     from xlmgen import resources
 
     schema = json.loads((resources.root() / "schemas/task.schema.json").read_text())
-    known = schema["properties"]["metrics"]["items"]["enum"]
-    assert known == [*METRICS, *rules.metrics()]
-    for name in rules.generators():
-        listed = [m.name for m in rules.metrics().values() if m.generator == name]
-        assert listed == list(generators.module(name).METRICS)
+    assert schema["properties"]["metrics"]["items"]["enum"] == list(METRICS)
+    by_rules, of_samples = rules.metrics(), set(METRICS) - set(SHARES)
+    kinds = schema["$defs"]
+    assert set(kinds["sample_metric"]["enum"]) == of_samples
+    assert kinds["answer_metric"]["enum"] == [m for m in SHARES if m not in by_rules]
+    assert all(callable(metric.load()) for metric in METRICS.values())

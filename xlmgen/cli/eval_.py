@@ -56,6 +56,17 @@ def eval_(
             help="Also mask every token alone and score it given all others.",
         ),
     ] = False,
+    evaluator: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a language model of the transformers library: also report "
+            "its perplexity of what is generated."
+        ),
+    ] = None,
+    mauve: Annotated[
+        bool,
+        typer.Option("--mauve", help="Also compare samples and data by its states."),
+    ] = False,
 ) -> int:
     """Measure a run: its loss or bound, and its answers to a whole split.
 
@@ -88,6 +99,8 @@ def eval_(
         overrides=overrides or (),
         seed=seed,
         pseudo_likelihood=pseudo_likelihood,
+        evaluator=evaluator,
+        with_mauve=mauve,
     )
     show_results(results, console)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import stdev
 from typing import Any
 
@@ -14,18 +15,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from xlmgen import processes
 from xlmgen.assembly import assemble
 from xlmgen.data.datamodule import TRAINING_USES
-from xlmgen.evaluation.generate import generate_answers
+from xlmgen.errors import UserError
+from xlmgen.evaluation.data_tokens import per_data_token
+from xlmgen.evaluation.evaluator import Evaluator, check_evaluator, check_mauve, mauve
+from xlmgen.evaluation.generate import Answers, generate_answers
 from xlmgen.evaluation.likelihood import Likelihood, measure_split
 from xlmgen.evaluation.predictions import prediction_rows, write_jsonl
 from xlmgen.evaluation.pseudo_likelihood import (
     measure_pseudo_likelihood,
     require_masked_tokens,
 )
-from xlmgen.evaluation.scores import score, score_rows
+from xlmgen.evaluation.samples import data_ids, describe, samples_of
+from xlmgen.evaluation.scores import (
+    require_metrics,
+    sample_metrics,
+    score_rows,
+    score_set,
+)
 from xlmgen.evaluation.variant import predictor_options, with_predictor
 from xlmgen.registry import SPEC
 from xlmgen.run import Run
 from xlmgen.spec.family import read_family
+from xlmgen.tasks import Task
 from xlmgen.training.checkpoint_folder import Weights
 
 
@@ -40,11 +51,13 @@ def evaluate(
     overrides: Sequence[str] = (),
     seed: int = 0,
     pseudo_likelihood: bool = False,
+    evaluator: Path | None = None,
+    with_mauve: bool = False,
 ) -> dict[str, Any]:
     """Measure the loss of a split, answer it, score the answers, and write it all down.
 
-    Several processes share the batches; the results are those of one, and are written
-    by the first.
+    Several processes share the batches; the results are those of one. The first scores
+    all answers, and writes.
 
     Args:
         split: `validation` or `test` (or `train`).
@@ -53,9 +66,11 @@ def evaluate(
         overrides: `predictor.key=value`.
         seed: of the sampling.
         pseudo_likelihood: whether to mask every token alone, too.
+        evaluator: folder of a language model to judge what is generated.
+        with_mauve: whether to compare its states for samples and data, too.
 
     Returns:
-        What `results/NAME.json` holds.
+        What `results/NAME.json` holds; the scores on the first process only.
 
     Raises:
         UserError: no such checkpoint, split or option, or a pseudo-likelihood of a
@@ -63,11 +78,16 @@ def evaluate(
     """
     if pseudo_likelihood:
         require_masked_tokens(read_family(run.family_folder / SPEC))
+    task = run.load_task()
+    require_samples(task, evaluator, with_mauve)
+    require_metrics(task.metrics)
     stored = run.weights(checkpoint, weights)
     options = predictor_options(overrides)
     family, numbers = with_predictor(run, options)
     parts = assemble(run, family=family, predictor=numbers)
     device = parts.load(stored.folder, stored.weights)
+    scores_here = processes.rank() == 0
+    judge = Evaluator.load(evaluator, device) if evaluator and scores_here else None
     examples = parts.task.examples(split)
     rows = len(examples) if limit is None else min(limit, len(examples))
     own = -(-rows // processes.count())  # about so many are this process's
@@ -95,7 +115,8 @@ def evaluate(
             "weights": str(stored.weights),
             "predictor": {**run.experiment.predictor, **options},
             "seed": seed,
-            "loss": loss_record(likelihood),
+            "loss": loss_record(likelihood)
+            | per_data_token(likelihood, examples, rows, parts.task.layout),
         }
         if pseudo_likelihood:
             work = bar.add_task("masked", total=own)
@@ -113,10 +134,19 @@ def evaluate(
                 **pseudo.metrics,
                 "standard_error": pseudo.standard_error,
             }
+        if evaluator:
+            results["evaluator"] = str(evaluator.resolve())
         name = result_name(
-            split, checkpoint, weights, limit, options, seed, pseudo_likelihood
+            split,
+            checkpoint,
+            weights,
+            limit,
+            options,
+            seed,
+            pseudo_likelihood,
+            evaluator,
         )
-        if parts.task.metrics:
+        if parts.task.metrics or evaluator:
             work = bar.add_task("answers", total=own)
             answers = generate_answers(
                 parts.harness.model,
@@ -127,21 +157,41 @@ def evaluate(
                 seed=seed,
                 after_batch=lambda done: bar.advance(work, done),
             )
-            asked = [examples[row] for row in answers.rows]
-            by_row = score_rows(parts.task, asked, answers.ids)
-            results["scores"] = score(parts.task, asked, answers.ids)
-            # what is one number of all rows has no error
-            results["scores_error"] = {
-                name: error(by_row.get(name, ())) for name in results["scores"]
-            }
             results["forward_passes"] = answers.forward_passes
-            predictions = run.path / "predictions" / f"{name}.jsonl"
-            if processes.rank() == 0:
-                lines = prediction_rows(parts.task, asked, answers.ids)
+            if scores_here:
+                asked = [examples[row] for row in answers.rows]
+                by_row = score_rows(parts.task, asked, answers.ids)
+                results |= score_record(parts.task, asked, answers, by_row)
+                if sample_metrics(parts.task) or judge:
+                    results |= sample_record(
+                        parts.task, split, answers, judge, with_mauve
+                    )
+                predictions = run.path / "predictions" / f"{name}.jsonl"
+                lines = prediction_rows(parts.task, asked, answers.ids, by_row)
                 write_jsonl(predictions, lines)
-    if processes.rank() == 0:
+    if scores_here:
         run.write_results(name, results)
     return results
+
+
+def require_samples(task: Task, evaluator: Path | None, with_mauve: bool) -> None:
+    """Refuse an evaluator that there is nothing for, or that cannot be."""
+    if with_mauve and not evaluator:
+        raise UserError(
+            "--mauve compares states of a language model",
+            "name the folder of one with --evaluator, such as a copy of gpt2-large",
+        )
+    if not evaluator:
+        return
+    if task.layout != "lm":
+        raise UserError(
+            f"--evaluator judges whole texts, and task {task.name} has the layout "
+            f"{task.layout}",
+            "leave it off",
+        )
+    check_evaluator(evaluator)
+    if with_mauve:
+        check_mauve()
 
 
 def progress(console: Console) -> Progress:
@@ -166,6 +216,41 @@ def loss_record(likelihood: Likelihood) -> dict[str, Any]:
     }
 
 
+def score_record(
+    task: Task,
+    asked: Sequence[Mapping[str, Any]],
+    answers: Answers,
+    by_row: Mapping[str, Sequence[float]],
+) -> dict[str, Any]:
+    """The part of the results that says what the answers are worth, with its errors."""
+    scores = score_set(task, asked, answers.ids, by_row)
+    if not scores:
+        return {}
+    # what is one number of all rows has no error
+    errors = {name: error(by_row.get(name, ())) for name in scores}
+    return {"scores": scores, "scores_error": errors}
+
+
+def sample_record(
+    task: Task,
+    split: str,
+    answers: Answers,
+    evaluator: Evaluator | None = None,
+    with_mauve: bool = False,
+) -> dict[str, Any]:
+    """The part of the results that describes all samples, and as many rows of data."""
+    samples = samples_of(task, answers.ids)
+    data = samples_of(task, data_ids(task, split, len(answers.ids)))
+    metrics = sample_metrics(task)
+    found = {"samples": describe(samples, metrics), "data": describe(data, metrics)}
+    if evaluator:
+        found["samples"] |= evaluator.perplexity(samples.texts)
+        found["data"] |= evaluator.perplexity(data.texts)
+        if with_mauve:
+            found["samples"]["mauve"] = mauve(evaluator, samples.texts, data.texts)
+    return found
+
+
 def error(values: Sequence[float]) -> float:
     """The standard error of the mean of some rows' scores."""
     return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
@@ -179,6 +264,7 @@ def result_name(
     options: Mapping[str, Any],
     seed: int,
     pseudo_likelihood: bool,
+    evaluator: Path | None,
 ) -> str:
     """Name of the files of an evaluation: what differs from the default is in it."""
     changed = {
@@ -187,6 +273,7 @@ def result_name(
         "limit": limit,
         **options,
         "seed": seed or None,
+        "evaluator": evaluator and evaluator.resolve().name,
     }
     parts = [f"{key}={value}" for key, value in changed.items() if value is not None]
     parts += ["pseudo_likelihood"] if pseudo_likelihood else []

@@ -20,12 +20,14 @@ class Number:
         value: NaN where it has none.
         error: one standard error, NaN where it has none.
         is_share: whether a person reads it as a percentage.
+        of_data: what the same metric says of the data, NaN where it says nothing.
     """
 
     metric: str
     value: float
     error: float
     is_share: bool
+    of_data: float = math.nan
 
     @property
     def name(self) -> str:
@@ -39,6 +41,11 @@ class Number:
     def error_shown(self) -> str:
         """Empty where it has none."""
         return "" if math.isnan(self.error) else self._text(self.error)
+
+    @property
+    def of_data_shown(self) -> str:
+        """Empty where there is none."""
+        return "" if math.isnan(self.of_data) else self._text(self.of_data)
 
     def _text(self, number: float) -> str:
         return f"{100 * number:.1f} %" if self.is_share else f"{number:.4f}"
@@ -55,6 +62,11 @@ def numbers(results: Mapping[str, Any]) -> Iterator[Number]:
     errors = results.get("scores_error", {})
     for metric, value in results.get("scores", {}).items():
         yield Number(metric, _number(value), _number(errors.get(metric)), True)
+    # lengths, entropies, perplexities: few of them are shares
+    data = results.get("data", {})
+    for metric, value in results.get("samples", {}).items():
+        of_data = _number(data.get(metric))
+        yield Number(metric, _number(value), math.nan, False, of_data)
 
 
 def _number(value: float | None) -> float:

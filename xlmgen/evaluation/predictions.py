@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlmgen.evaluation.scores import has_target, is_correct, score_rows, target
+from xlmgen.evaluation.scores import has_target, is_correct, target
 from xlmgen.files import write_text
 from xlmgen.tasks import Task
 
@@ -15,13 +15,18 @@ Example = Mapping[str, Any]
 
 
 def prediction_rows(
-    task: Task, examples: Sequence[Example], answers: Sequence[Sequence[int]]
+    task: Task,
+    examples: Sequence[Example],
+    answers: Sequence[Sequence[int]],
+    scores: Mapping[str, Sequence[float]],
 ) -> Iterator[dict[str, Any]]:
     """For every example its prompt, prediction, target, correctness and scores.
 
     Target and correctness are left out for whole sequences, which have none.
+
+    Args:
+        scores: what `score_rows` made of the same answers.
     """
-    scores = score_rows(task, examples, answers)
     for row, (example, answer) in enumerate(zip(examples, answers, strict=True)):
         truth: dict[str, Any] = {}
         if has_target(example):

@@ -1,23 +1,104 @@
 """What generated answers are worth: one function for every family."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
 
 from xlmgen.errors import UserError
-from xlmgen.spec import generators as rules
-from xlmgen.tasks import generators
+from xlmgen.spec import generators
 from xlmgen.tasks.answered import Answered, Words
+from xlmgen.tasks.generators import PACKAGE
 from xlmgen.tasks.task import Task
 
 Example = Mapping[str, Any]
 Ids = Sequence[int]
-Metric = Callable[[Example, Ids], float]
+
+
+class Metric(NamedTuple):
+    """Where a metric's function is, and what it looks at.
+
+    Its module is imported when the metric is asked for. All but those on `samples` are
+    shares: numbers from 0 to 1.
+
+    Args:
+        function: `package.module:function`.
+        on: `ids`: `function(example, answer)` is a number for one answer.
+            `texts`: `function(answers, targets)` is a list of numbers, for all answers
+            and true answers as texts.
+            `words`: `function(answered)` is a number for one answer by the rules of a
+            generator (see `xlmgen.tasks.answered`).
+            `all words`: `function(rows)` is one such number for all answers together.
+            `samples`: `function(samples)` is a mapping of numbers about a whole set
+            (see `xlmgen.evaluation.samples`), for the layout lm, which has no true
+            answers.
+    """
+
+    function: str
+    on: Literal["ids", "texts", "words", "all words", "samples"] = "ids"
+
+    def load(self) -> Any:
+        """The function."""
+        return getattr(self.module, self.function.partition(":")[2])
+
+    @property
+    def module(self) -> ModuleType:
+        """Where the function is. It may have a `require` for `require_metrics`."""
+        return import_module(self.function.partition(":")[0])
+
+
+def _by_rules(metric: generators.GeneratorMetric) -> Metric:
+    """The metric of a generator: the function of its name beside what makes rows."""
+    on: Literal["words", "all words"] = "all words" if metric.whole else "words"
+    return Metric(f"{PACKAGE}.{metric.generator}:{metric.name}", on)
+
+
+METRICS: Mapping[str, Metric] = {
+    "exact_match": Metric("xlmgen.evaluation.scores:exact_match"),
+    "token_accuracy": Metric("xlmgen.evaluation.scores:token_accuracy"),
+    "numeric_match": Metric("xlmgen.evaluation.final_number:numeric_match", "texts"),
+    "program_result": Metric("xlmgen.evaluation.programs:program_result", "texts"),
+    "math_match": Metric("xlmgen.evaluation.mathematics:math_match", "texts"),
+    "distinct_n": Metric("xlmgen.evaluation.samples:distinct_n", "samples"),
+    "unigram_entropy": Metric("xlmgen.evaluation.samples:unigram_entropy", "samples"),
+    "length": Metric("xlmgen.evaluation.samples:length", "samples"),
+    "repetition": Metric("xlmgen.evaluation.samples:repetition", "samples"),
+    "novelty": Metric("xlmgen.evaluation.samples:novelty", "samples"),
+    "molecules": Metric("xlmgen.evaluation.molecules:molecules", "samples"),
+    "proteins": Metric("xlmgen.evaluation.proteins:proteins", "samples"),
+    **{name: _by_rules(metric) for name, metric in generators.metrics().items()},
+}
+"""Every metric: those that know no rules, then those that generators' schemas list."""
+
+SHARES = tuple(name for name, metric in METRICS.items() if metric.on != "samples")
+"""The metrics that are a number from 0 to 1."""
+
+
+def answer_metrics(task: Task) -> list[str]:
+    """The metrics of a task that score answers, each a share."""
+    return [name for name in task.metrics if name in SHARES]
+
+
+def sample_metrics(task: Task) -> list[str]:
+    """The metrics of a task that describe all samples together."""
+    return [name for name in task.metrics if name not in SHARES]
+
+
+def require_metrics(metrics: Sequence[str]) -> None:
+    """Raise what metrics would raise for want of a package or a system.
+
+    To be called before hours of work that they are to be the end of.
+    """
+    for name in metrics:
+        module = METRICS[name].module
+        if hasattr(module, "require"):
+            module.require()
 
 
 def score(
     task: Task, examples: Sequence[Example], answers: Sequence[Ids]
 ) -> dict[str, float]:
-    """Every metric of a task over all rows; empty where the task has none.
+    """Every metric of answers over all rows; empty where the task has none.
 
     Args:
         task: names the metrics.
@@ -27,40 +108,48 @@ def score(
     Raises:
         UserError: there is nothing to score.
     """
-    if not len(examples):
-        raise UserError(
-            f"task {task.name}: no examples to score", "ask for one or more"
-        )
-    rows = score_rows(task, examples, answers)
-    means = {name: sum(values) / len(values) for name, values in rows.items()}
-    found = means | score_set(task, examples, answers)
-    return {name: found[name] for name in task.metrics}
+    return score_set(task, examples, answers, score_rows(task, examples, answers))
 
 
 def score_rows(
     task: Task, examples: Sequence[Example], answers: Sequence[Ids]
 ) -> dict[str, list[float]]:
     """The metrics of a task that every row has one of. Arguments as for `score`."""
-    scorers = {name: metric(task, name) for name in task.metrics if not _whole(name)}
-    return {
-        name: [
-            of_row(example, answer)
-            for example, answer in zip(examples, answers, strict=True)
-        ]
-        for name, of_row in scorers.items()
-    }
+    pairs = list(zip(examples, answers, strict=True))
+    rows: dict[str, list[float]] = {}
+    for name in task.metrics:
+        match METRICS[name].on:
+            case "ids":
+                of_ids: Callable[[Example, Ids], float] = METRICS[name].load()
+                rows[name] = [of_ids(*pair) for pair in pairs]
+            case "words":
+                of_words: Callable[[Answered], float] = METRICS[name].load()
+                rows[name] = [of_words(in_words(task, *pair)) for pair in pairs]
+            case "texts":
+                texts = [task.decode(answer) for answer in answers]
+                targets = [task.decode(target(example)) for example in examples]
+                rows[name] = METRICS[name].load()(texts, targets)
+    return rows
 
 
 def score_set(
-    task: Task, examples: Sequence[Example], answers: Sequence[Ids]
+    task: Task,
+    examples: Sequence[Example],
+    answers: Sequence[Ids],
+    rows: Mapping[str, Sequence[float]],
 ) -> dict[str, float]:
-    """The metrics of a task of all rows together. Arguments as for `score`."""
-    names = [name for name in task.metrics if _whole(name)]
-    if not names:
-        return {}
-    pairs = zip(examples, answers, strict=True)
-    rows = [in_words(task, example, answer) for example, answer in pairs]
-    return {name: float(_by_rules(name)(rows)) for name in names}
+    """What `score` gives, where `score_rows` made `rows` of the same answers."""
+    if not len(examples):
+        raise UserError(
+            f"task {task.name}: no examples to score", "ask for one or more"
+        )
+    found = {name: sum(values) / len(values) for name, values in rows.items()}
+    whole = [name for name in task.metrics if METRICS[name].on == "all words"]
+    if whole:
+        pairs = zip(examples, answers, strict=True)
+        together = [in_words(task, example, answer) for example, answer in pairs]
+        found |= {name: float(METRICS[name].load()(together)) for name in whole}
+    return {name: found[name] for name in answer_metrics(task)}
 
 
 def has_target(example: Example) -> bool:
@@ -92,26 +181,14 @@ def token_accuracy(example: Example, answer: Ids) -> float:
     return agree / longer if longer else 1.0
 
 
-METRICS: Mapping[str, Metric] = {
-    "exact_match": exact_match,
-    "token_accuracy": token_accuracy,
-}
-"""Those that know no rules."""
-
-
-def metric(task: Task, name: str) -> Metric:
-    """A metric of a row: one of `METRICS`, or of a generator's rules."""
-    if name in METRICS:
-        return METRICS[name]
-    by_rules = _by_rules(name)
-    return lambda example, answer: float(by_rules(in_words(task, example, answer)))
-
-
 def is_correct(task: Task, example: Example, answer: Ids) -> bool:
     """Whether an answer is right: by the first metric of the task that knows its rules,
     so that another answer than the target may be; else whether it is the target."""
-    by_rules = (n for n in task.metrics if n not in METRICS and not _whole(n))
-    return metric(task, next(by_rules, "exact_match"))(example, answer) == 1
+    for name in task.metrics:
+        if METRICS[name].on == "words":
+            by_rules: Callable[[Answered], float] = METRICS[name].load()
+            return by_rules(in_words(task, example, answer)) == 1
+    return exact_match(example, answer) == 1
 
 
 def in_words(task: Task, example: Example, answer: Ids) -> Answered:
@@ -134,15 +211,3 @@ def in_words(task: Task, example: Example, answer: Ids) -> Answered:
         if "given" in example
         else (),
     )
-
-
-def _whole(name: str) -> bool:
-    """Whether a metric is one number of all rows together."""
-    return name in rules.metrics() and rules.metrics()[name].whole
-
-
-def _by_rules(name: str) -> Callable[[Any], float]:
-    """The function of a metric that knows a generator's rules."""
-    of_module: Mapping[str, Callable[[Any], float]]
-    of_module = generators.module(rules.metrics()[name].generator).METRICS
-    return of_module[name]

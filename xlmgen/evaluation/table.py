@@ -13,12 +13,13 @@ from xlmgen.evaluation.numbers import numbers
 
 
 def show_results(results: Mapping[str, Any], console: Console) -> None:
-    """A table of losses and scores, and exact match as the last line."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column, justify in (("metric", "left"), ("value", "right"), ("±", "right")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    """A table of losses, scores and samples, and exact match as the last line."""
+    table = Table("metric", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("value", "±", *(["data"] if "data" in results else [])):
+        table.add_column(column, justify="right")
     for number in numbers(results):
-        table.add_row(number.name, number.shown, number.error_shown)
+        cells = (number.name, number.shown, number.error_shown, number.of_data_shown)
+        table.add_row(*cells[: len(table.columns)])
     console.print(table)
     averaged = ", ema weights" if results["weights"] == "ema" else ""
     where = f"{results['split']}, {results['rows']} rows, step {results['step']}"

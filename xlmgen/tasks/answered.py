@@ -1,6 +1,6 @@
 """An example and the answer to it, in words: what a generator's metrics look at."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,3 @@ class Answered:
             return None
         answer = iter(self.answer)
         return tuple(next(answer) if word is None else word for word in self.board)
-
-
-Score = Callable[[Answered], float]
-"""Of one answer, from 0 to 1."""
-
-SetScore = Callable[[Sequence[Answered]], float]
-"""Of all answers together, from 0 to 1; there is one at least."""

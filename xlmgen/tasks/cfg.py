@@ -12,7 +12,7 @@ import numpy as np
 
 from xlmgen.spec.generators.cfg import Grammar, Symbols
 from xlmgen.tasks import draws
-from xlmgen.tasks.answered import Answered, Score, SetScore
+from xlmgen.tasks.answered import Answered
 
 CHUNK = 1024  # sentences drawn at once: part of what a seed means
 
@@ -122,13 +122,6 @@ def distinct_templates(rows: Sequence[Answered]) -> float:
     none."""
     grammar = Grammar.of(rows[0].source)
     return len({template(grammar, tree) for tree in _trees(rows)}) / len(rows)
-
-
-METRICS: Mapping[str, Score | SetScore] = {
-    "parses": parses,
-    "rule_coverage": rule_coverage,
-    "distinct_templates": distinct_templates,
-}
 
 
 def parse(row: Answered) -> Tree | None:

@@ -1,7 +1,9 @@
 """The modules that generate examples: `xlmgen/tasks/<name>.py`, by their names.
 
 Such a module has `records(source)`, which gives every split as texts (split → column →
-one text per row), and `METRICS`, the scores that its schema lists.
+one text per row), and a function for each metric that its schema lists, of the metric's
+name: of one `Answered`, or of all of them where it is `whole`, of which there is one at
+least. It gives a number from 0 to 1.
 """
 
 import importlib

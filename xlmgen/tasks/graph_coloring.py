@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xlmgen.tasks import draws
-from xlmgen.tasks.answered import Answered, Score
+from xlmgen.tasks.answered import Answered
 
 CHUNK = 4096  # graphs drawn at once: part of what a seed means
 
@@ -51,9 +51,6 @@ def is_valid(
 def valid_coloring(row: Answered) -> float:
     vertices, colors = row.source["vertices"], row.source["colors"]
     return float(is_valid(row.prompt, row.answer, vertices, colors))
-
-
-METRICS: Mapping[str, Score] = {"valid_coloring": valid_coloring}
 
 
 def _draw(

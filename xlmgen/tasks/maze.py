@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlmgen.tasks import draws
-from xlmgen.tasks.answered import Answered, Score
+from xlmgen.tasks.answered import Answered
 
 CHUNK_CELLS = 2**16  # cells of the mazes drawn at once: part of what a seed means
 
@@ -99,12 +99,6 @@ def shortest_route(row: Answered) -> float:
     return float(
         is_route(row.prompt, row.answer) and len(row.answer) == len(row.target)
     )
-
-
-METRICS: Mapping[str, Score] = {
-    "valid_route": valid_route,
-    "shortest_route": shortest_route,
-}
 
 
 def _draw(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xlmgen.tasks import draws
-from xlmgen.tasks.answered import Answered, Score
+from xlmgen.tasks.answered import Answered
 
 QUEEN, EMPTY = "Q", "."
 CHUNK = 512  # boards drawn at once: part of what a seed means
@@ -97,9 +97,6 @@ def is_valid(board: Sequence[str]) -> bool:
 
 def valid_queens(row: Answered) -> float:
     return float(row.filled is not None and is_valid(row.filled))
-
-
-METRICS: Mapping[str, Score] = {"valid_queens": valid_queens}
 
 
 def _row(size: int, given: Cells, whole: set[int]) -> draws.Row:

@@ -12,7 +12,7 @@ import numpy as np
 
 from xlmgen.errors import UserError
 from xlmgen.tasks import draws
-from xlmgen.tasks.answered import Answered, Score
+from xlmgen.tasks.answered import Answered
 
 Ints = draws.Ints
 
@@ -194,9 +194,6 @@ def is_path(prompt: Sequence[object], answer: Sequence[object]) -> bool:
 
 def valid_path(row: Answered) -> float:
     return float(is_path(row.prompt, row.answer))
-
-
-METRICS: Mapping[str, Score] = {"valid_path": valid_path}
 
 
 def _draw(star: Star, count: int, stream: draws.Draws) -> Graphs:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xlmgen.tasks import draws, search
-from xlmgen.tasks.answered import Answered, Score
+from xlmgen.tasks.answered import Answered
 
 CHUNKS = (256, 4096)  # grids drawn at once, first and at most: part of a seed's meaning
 
@@ -156,9 +156,6 @@ def is_solved(grid: Sequence[str]) -> bool:
 
 def solved(row: Answered) -> float:
     return float(row.filled is not None and is_solved(row.filled))
-
-
-METRICS: Mapping[str, Score] = {"solved": solved}
 
 
 def _keys(rules: Rules, grids: draws.Ints, kept: search.Flags) -> Iterator[bytes]:

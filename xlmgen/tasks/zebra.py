@@ -15,7 +15,7 @@ import numpy as np
 
 from xlmgen.spec.generators.zebra import KINDS, value_names
 from xlmgen.tasks import draws, search
-from xlmgen.tasks.answered import Answered, Score
+from xlmgen.tasks.answered import Answered
 
 CHUNKS = (256, 2048)  # puzzles drawn at once, first and at most, and
 TRIES = 48  # random clues of each kind to begin with: part of what a seed means
@@ -179,9 +179,6 @@ def solved_zebra(row: Answered) -> float:
     return float(
         is_solution(row.prompt, row.answer, source["houses"], source["attributes"])
     )
-
-
-METRICS: Mapping[str, Score] = {"solved_zebra": solved_zebra}
 
 
 def _draw(

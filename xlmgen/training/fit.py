@@ -9,11 +9,12 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 
+from xlmgen import processes
 from xlmgen.assembly import Assembly, assemble, device_for
 from xlmgen.data import summary
 from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
-from xlmgen.evaluation.scores import score
+from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.harness import Harness
 from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
@@ -148,8 +149,10 @@ class Fit:
 
 def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
     """Answers the first `limit` validation rows and scores them with the task."""
-    if not limit or not parts.task.metrics:
+    metrics = answer_metrics(parts.task)
+    if not limit or not metrics:
         return None
+    require_metrics(metrics)
 
     def scorer(trainer: Trainer, harness: Harness) -> dict[str, float]:
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
@@ -165,7 +168,9 @@ def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
         )
         examples = parts.task.examples("validation")
         rows = [examples[row] for row in answers.rows]
-        return score(parts.task, rows, answers.ids)
+        scores = score(parts.task, rows, answers.ids)
+        # a program may end in time on one process and not on another
+        return processes.gather(scores)[0]
 
     return scorer
 

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from xlmgen.spec import generators
+from xlmgen.evaluation.scores import SHARES
 from xlmgen.training.recorder import Recorder, ends_step
 from xlmgen.training.throughput import Throughput
 
-SHARES = ("exact_match", "accuracy", *generators.metrics())
+PER_CENT = ("accuracy", *SHARES)
 """Metrics whose names end so are shown in per cent."""
 
 NARROWEST = 8 * "━"
@@ -134,7 +134,7 @@ def summary(metrics: Mapping[str, float]) -> str:
 
 def show(name: str, value: float) -> str:
     """A number as a person reads it: shares of 1 in per cent."""
-    return f"{100 * value:.1f} %" if name.endswith(SHARES) else f"{value:.4f}"
+    return f"{100 * value:.1f} %" if name.endswith(PER_CENT) else f"{value:.4f}"
 
 
 def short(number: float) -> str:

@@ -1,0 +1,42 @@
+"""Nats per token of the data: one number for every family, whatever it pads."""
+
+import json
+import math
+
+import pytest
+
+from xlmgen.cli import main
+from xlmgen.evaluation.data_tokens import count_tokens
+
+
+@pytest.mark.parametrize(
+    ("layout", "example", "tokens"),
+    [
+        ("seq2seq", {"prompt": [5, 6, 7], "target": [8, 9]}, 3),  # and its EOS
+        ("lm", {"tokens": [5, 6, 7]}, 4),
+        ("lm", {"tokens": [1, 6, 2, 7], "packed": True}, 3),  # without its BOS
+        ("infill", {"tokens": [5, 6, 7], "given": [1, 0, 0]}, 2),
+    ],
+)
+def test_tokens_to_be_predicted(layout, example, tokens):
+    assert count_tokens(example, layout) == tokens
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "kind", "own_tokens"),
+    [("arlm", "nll", (4.5 + 1) * 120), ("mdlm", "nll_bound", 12 * 120)],
+)
+def test_eval_reports_it_beside_the_family_s_own(
+    text_project, family, kind, own_tokens
+):
+    """120 rows of 4.5 words; the masked model predicts every pad of 12 positions."""
+    assert main(["train", "run.yaml", f"family={family}", "--run-dir", "run"]) == 0
+    assert main(["eval", "run"]) == 0
+    loss = json.loads((text_project / "run/results/test.json").read_text())["loss"]
+    total = loss[f"sequence_{kind}"] * 120
+    assert loss[kind] == pytest.approx(total / own_tokens, rel=1e-4)
+    assert loss[f"data_{kind}"] == pytest.approx(total / (5.5 * 120), rel=1e-4)
+    assert math.log(loss[f"data_{kind.replace('nll', 'perplexity')}"]) == pytest.approx(
+        loss[f"data_{kind}"]
+    )

@@ -1,0 +1,43 @@
+"""What a split costs per token of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from xlmgen import processes
+from xlmgen.evaluation.likelihood import Likelihood
+
+
+def per_data_token(
+    likelihood: Likelihood, examples: Any, rows: int, layout: str
+) -> dict[str, float]:
+    """Nats and perplexity per token of the data, the same tokens for every family.
+
+    What a family's own mean is over differs: pads that a network predicts are among it,
+    or decisions. Here a row has its tokens and its EOS (`count_tokens`). Empty for a
+    family whose loss is no likelihood.
+    """
+    own = range(processes.rank(), rows, processes.count())
+    counts = processes.gather(sum(count_tokens(examples[row], layout) for row in own))
+    tokens = sum(counts)
+    found: dict[str, float] = {}
+    for name, value in likelihood.metrics.items():
+        kind = name.removeprefix("sequence_")
+        if kind in ("nll", "nll_bound") and kind != name and tokens:
+            nats = value * rows / tokens
+            found[f"data_{kind}"] = nats
+            found[f"data_{kind.replace('nll', 'perplexity')}"] = float(
+                torch.tensor(nats).double().exp()
+            )
+    return found
+
+
+def count_tokens(example: Mapping[str, Any], layout: str) -> int:
+    """Tokens to be predicted: with the EOS behind them, without a BOS; or the holes."""
+    if layout == "infill":
+        return len(example["given"]) - int(sum(example["given"]))
+    ids = example["target" if layout == "seq2seq" else "tokens"]
+    return len(ids) - 1 if example.get("packed") else len(ids) + 1
