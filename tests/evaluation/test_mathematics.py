@@ -52,6 +52,7 @@ def test_what_is_missing_is_said_before_the_work(project, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 def test_answers_are_compared_by_mathematics(monkeypatch):
     pytest.importorskip("math_verify")
     monkeypatch.setattr(mathematics, "SECONDS", 1)

@@ -202,6 +202,22 @@ def test_the_card_says_what_the_run_is(run, hub, capsys):
         assert f"xlmgen {command}" in text
 
 
+def test_a_card_shows_samples_beside_the_data(run, hub, capsys):
+    header = "| evaluation | rows | metric | value | ± |"
+    _, out, _ = said(capsys, "run", "me/star", "--dry-run")
+    assert f"{header}\n" in out
+    file = run / "results" / "test-checkpoint=4.json"
+    results = json.loads(file.read_text())
+    results |= {"samples": {"length_mean": 7.5}, "data": {"length_mean": 8}}
+    file.write_text(json.dumps(results))
+    _, out, _ = said(capsys, "run", "me/star", "--dry-run")
+    assert f"{header} data |\n|---|---|---|---|---|---|\n" in out
+    assert "| 13 | length_mean | 7.5000 |  | 8.0000 |\n" in out
+    card = ModelCard(out[out.index("---") :])
+    values = {r.metric_type: r.metric_value for r in card.data.eval_results}
+    assert values["length_mean"] == 7.5
+
+
 def test_a_card_without_results_and_options(run, hub, capsys):
     for file in (run / "results").iterdir():
         file.unlink()

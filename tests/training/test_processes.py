@@ -26,13 +26,29 @@ block: {prompt: 4, answer: 10}
 source:
   files: {train: train.jsonl, validation: validation.jsonl, test: test.jsonl}
 tokenizer: {kind: character}
-metrics: [exact_match, token_accuracy]
+metrics: [exact_match, token_accuracy, numeric_match]
+"""
+# Metrics of every answer, of all answers together, and of samples.
+GRAMMAR = """\
+spec: xlmgen/task/v1
+name: grammar
+layout: lm
+block: {length: 7}
+source:
+  generator: cfg
+  start: sum
+  rules: {sum: [number, number + sum], number: ["1", "2", "3"]}
+  length: {min: 1, max: 5}
+  sizes: {train: 20, validation: 5, test: 9}
+tokenizer: {kind: vocabulary, tokens: ["1", "2", "3", +]}
+metrics: [parses, rule_coverage, distinct_templates, length, unigram_entropy, novelty]
 """
 HALF = ("training.devices=2", "training.batch_size=4")
 FSDP = (*HALF, "training.strategy=fsdp")
 EXACT = ("model.dropout=0",)
 # Weights do not move, so that validations compare whatever was trained on.
 STILL = ("training.max_steps=1", "training.learning_rate=1e-30")
+AVERAGED = ("training.ema_decay=0.9", "evaluation.batch_size=4")
 SIX = ("training.max_steps=6",)
 PROGRAM = """\
 import json, os, signal, sys
@@ -65,10 +81,11 @@ def write_task():
         for _ in range(rows):
             length = draw.randint(1, 8)
             prompt = "".join(draw.choices("abc", k=3))
-            target = "".join(draw.choices("abcdef", k=length))
+            target = "".join(draw.choices("123456", k=length))
             lines.append(json.dumps({"prompt": prompt, "target": target}))
         Path(f"{split}.jsonl").write_text("\n".join(lines))
     Path("toy_task.yaml").write_text(TASK)
+    Path("grammar.yaml").write_text(GRAMMAR)
     # The clip bites in every step, and every checkpoint stays.
     text = Path("toy.yaml").read_text()
     Path("toy.yaml").write_text(
@@ -190,6 +207,7 @@ EVALUATIONS = (
     ["eval", "one", "--limit", "1", "--split", "train"],  # fewer rows than processes
     ["eval", "noisy-one", "--limit", "20"],
     ["eval", "mlm-one", "--pseudo-likelihood", "--limit", "20"],
+    ["eval", "grammar-one"],  # of averaged weights, and three batches for two
     ["generate", "one", "--num", "20", "--trace", "--out", "answers.jsonl"],
 )
 
@@ -205,7 +223,7 @@ def taken_away():
     found = {str(file): file.read_text() for file in files}
     for file in files:
         file.unlink()
-    assert len(found) == 9
+    assert len(found) == 11
     return found
 
 
@@ -241,6 +259,7 @@ def test_two_processes_do_what_one_does(project, capsys):
         run("noisy-one", *STILL, "family=noisy"),
         run("mdlm-one", *STILL, "family=mdlm"),
         run("mlm-one", *STILL, "family=mlm"),
+        run("grammar-one", *AVERAGED, "family=arlm", "task=./grammar.yaml"),
     )
     capsys.readouterr()
     alone(*EVALUATIONS)
