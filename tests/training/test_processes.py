@@ -49,7 +49,15 @@ EXACT = ("model.dropout=0",)
 # Weights do not move, so that validations compare whatever was trained on.
 STILL = ("training.max_steps=1", "training.learning_rate=1e-30")
 AVERAGED = ("training.ema_decay=0.9", "evaluation.batch_size=4")
+IMPATIENT = (
+    "training.max_steps=9",
+    "training.validate_every=1",
+    "training.patience=1",
+    "evaluation.batch_size=64",
+    "evaluation.generate=1",
+)
 SIX = ("training.max_steps=6",)
+SKIP = ("family=sick", "training.on_nan=skip")
 PROGRAM = """\
 import json, os, signal, sys
 from pathlib import Path
@@ -71,6 +79,14 @@ for command in json.loads(sys.argv[1]):
     goal = 128 + signal.SIGUSR1 if "signalled" in command else 0
     assert main(command) == goal, command
 """
+SICK = """\
+        from xlmgen import processes
+
+        self.calls = getattr(self, "calls", 0) + model.training
+        last = processes.rank() == processes.count() - 1
+        if model.training and self.calls == 3 and last:
+            loss = loss * torch.nan
+        return {"loss": loss,"""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -89,16 +105,25 @@ def write_task():
     # The clip bites in every step, and every checkpoint stays.
     text = Path("toy.yaml").read_text()
     Path("toy.yaml").write_text(
-        text.replace("training:\n", "training:\n  gradient_clip: 0.05\n  keep: null\n")
+        text.replace(
+            "training:\n",
+            "training:\n  gradient_clip: 0.05\n  keep: null\n  ema_decay: 0.4\n",
+        )
     )
 
 
-def write_noisy_family():
-    """The stand-in with a loss that draws noise of its own."""
-    shutil.copytree("families/toy", "families/noisy")
-    for file in Path("families/noisy").iterdir():
-        text = file.read_text().replace("toy", "noisy")
-        file.write_text(text.replace("noise = 0.0", "noise = 0.3"))
+def write_family(name, old, new):
+    """The stand-in with another loss."""
+    shutil.copytree("families/toy", f"families/{name}")
+    for file in Path(f"families/{name}").iterdir():
+        file.write_text(file.read_text().replace("toy", name).replace(old, new))
+
+
+def write_families():
+    # It draws noise of its own.
+    write_family("noisy", "noise = 0.0", "noise = 0.3")
+    # On the last of the ranks the third batch is spoilt.
+    write_family("sick", '        return {"loss": loss,', SICK)
 
 
 def start_and_kill(folder):
@@ -157,8 +182,11 @@ def in_two_processes(*commands):
 
 
 def weights(folder, step=12):
-    path = Run.open(folder).checkpoints / f"step={step:06d}" / "model.safetensors"
-    return load_file(path)
+    """Those that are trained, and their average."""
+    path = Run.open(folder).checkpoints / f"step={step:06d}"
+    average = load_file(path / "ema.safetensors")
+    raw = load_file(path / "model.safetensors")
+    return raw | {f"average of {name}": value for name, value in average.items()}
 
 
 def assert_same(one, other, step=12):
@@ -248,7 +276,7 @@ def flat(values, at=""):
 @pytest.mark.slow
 def test_two_processes_do_what_one_does(project, capsys):
     write_task()
-    write_noisy_family()
+    write_families()
     last = start_and_kill("killed")
     # A row of metrics begins before that checkpoint and ends after it.
     goal = (f"training.max_steps={last + 5}", "training.log_every=5")
@@ -256,6 +284,7 @@ def test_two_processes_do_what_one_does(project, capsys):
     alone(
         run("one", *EXACT),
         run("one-to-fsdp", *EXACT, *SIX),
+        run("sick-one", *EXACT, *SKIP),
         run("noisy-one", *STILL, "family=noisy"),
         run("mdlm-one", *STILL, "family=mdlm"),
         run("mlm-one", *STILL, "family=mlm"),
@@ -271,10 +300,12 @@ def test_two_processes_do_what_one_does(project, capsys):
         run("fsdp", *FSDP, *EXACT),
         run("ddp-small", *HALF, *EXACT, *small),
         run("fsdp-small", *FSDP, *EXACT, *small),
+        run("sick-ddp", *HALF, *EXACT, *SKIP),
+        run("sick-fsdp", *FSDP, *EXACT, *SKIP),
         run("noisy-ddp", *HALF, *STILL, "family=noisy"),
         run("mdlm-ddp", *HALF, *STILL, "family=mdlm"),
         # One batch for two: 37 rows of the loss, and one to answer.
-        run("idle", *FSDP, *STILL, "evaluation.batch_size=64", "evaluation.generate=1"),
+        run("idle", *FSDP, *STILL, *IMPATIENT),
         # Only the second of the two hears the signal.
         run("signalled", *FSDP, "training.max_steps=100000"),
         run("killed", *HALF, *goal),
@@ -290,17 +321,20 @@ def test_two_processes_do_what_one_does(project, capsys):
     assert "Warning" not in said.stderr
     assert_same_evaluations(evaluated, taken_away())
     assert shown == said.stdout[: len(shown)]
-    assert said.stdout.count("step 12/12") == 8  # one of the two speaks
+    assert said.stdout.count("step 12/12") == 10  # one of the two speaks
 
     assert_close("one", "ddp")
     assert_close("one", "fsdp")
     assert_close("ddp-small", "fsdp-small")
+    assert_close("sick-one", "sick-ddp")
+    assert_close("sick-one", "sick-fsdp")
+    assert rows_of("sick-one")[0]["train/skipped"] == "1.0"
     for one, other in (("noisy-one", "noisy-ddp"), ("mdlm-one", "mdlm-ddp")):
         compare_rows(rows_of(one), rows_of(other), "val/")
         assert rows_of(one)[0]["train/loss"] != rows_of(other)[0]["train/loss"]
     stopped, _ = Run.open("signalled").checkpoint("last")
     assert f"stopped at step {stopped} and saved" in said.stdout
-    assert int(rows_of("idle")[-1]["step"]) == 1
+    assert int(rows_of("idle")[-1]["step"]) == 2  # nothing moves, and both see it
     assert_same("killed", "whole", last + 5)
     assert_same("fsdp-whole", "fsdp-parts")
     assert_close("one", "fsdp-to-ddp")

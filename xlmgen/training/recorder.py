@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.trainer.call import _call_callback_hooks
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -147,7 +148,8 @@ class Recorder(Callback):
         loop.run()
         if loop.skip:
             # Fewer batches than ranks: this one has none, and joins the others here.
-            self.on_validation_epoch_end(trainer, harness)
+            for hook in ("on_validation_epoch_end", "on_validation_end"):
+                _call_callback_hooks(trainer, hook)
         trainer.training = True
         connector._first_loop_iter = first_batch
         harness.end_validation()
