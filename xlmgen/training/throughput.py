@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.strategies import FSDPStrategy
 from torch.utils.flop_counter import FlopCounterMode
 
 from xlmgen.harness import Harness
@@ -20,6 +19,7 @@ from xlmgen.training import rng
 from xlmgen.training.metrics_file import MetricsFile
 from xlmgen.training.peaks import peak_flops
 from xlmgen.training.recorder import Recorder, ends_step, log
+from xlmgen.training.sharding import FullyShardedStrategy
 
 FILE = "throughput.csv"
 GIB = 2**30
@@ -62,7 +62,8 @@ class Throughput(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         precision = str(trainer.precision_plugin.precision)
-        if not isinstance(trainer.strategy, FSDPStrategy):  # it cannot run a part alone
+        # To run a model in shards takes all ranks, and one may fail at it alone.
+        if not isinstance(trainer.strategy, FullyShardedStrategy):
             self._peak = peak_flops(pl_module.device, precision)
         self._begin()
 

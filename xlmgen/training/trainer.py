@@ -164,4 +164,6 @@ EXPECTED_WARNINGS = (
     # Fewer validation batches than processes: some have none to measure.
     r"Total length of `DataLoader` across ranks is zero, but",
     NOTHING_MEASURED,
+    # Its successor does not say whether buffers are sent once at the start.
+    r"`broadcast_buffers` is deprecated",
 )
