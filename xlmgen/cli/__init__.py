@@ -128,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USAGE_ERROR as error:
         print(f"error: {_usage(error)}", file=sys.stderr)
         return 2
+    except SystemExit as stop:  # which has said why
+        return int(stop.code or 0)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:

@@ -65,4 +65,6 @@ def train(
     resolved = resolve(experiment, given)
     folder = run_dir or RUNS / resolved.name
     command = ["xlmgen", *sys.argv[1:]]
-    return run_training(resolved, folder, console, command)
+    if code := run_training(resolved, folder, console, command):
+        raise SystemExit(code)  # it has said why
+    return 0
