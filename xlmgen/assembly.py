@@ -11,7 +11,7 @@ import torch
 
 from xlmgen.data.datamodule import DataModule
 from xlmgen.evaluation.predictor import build_predictor
-from xlmgen.experiment.settings import Training
+from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.family import Family
 from xlmgen.harness import Harness
 from xlmgen.run import Run
@@ -60,6 +60,21 @@ def device_for(settings: Training) -> torch.device:
     return torch.device("cuda" if gpu else "cpu")
 
 
+def data_module(experiment: Experiment, task: Task, family: Family) -> DataModule:
+    """The batches of a task as an experiment asks for them."""
+    settings = experiment.training
+    return DataModule(
+        task,
+        family,
+        batch_size=settings.batch_size,
+        eval_batch_size=experiment.evaluation.batch_size,
+        seed=settings.seed,
+        num_workers=settings.num_workers,
+        by_length=settings.batching == "by_length",
+        pin_memory=device_for(settings).type == "cuda",
+    )
+
+
 def assemble(
     run: Run,
     *,
@@ -79,16 +94,7 @@ def assemble(
     experiment, settings = run.experiment, run.experiment.training
     family, task = family or run.load_family(), run.load_task()
     tokens = task.tokenizer.special
-    data = DataModule(
-        task,
-        family,
-        batch_size=settings.batch_size,
-        eval_batch_size=experiment.evaluation.batch_size,
-        seed=settings.seed,
-        num_workers=settings.num_workers,
-        by_length=settings.batching == "by_length",
-        pin_memory=device_for(settings).type == "cuda",
-    )
+    data = data_module(experiment, task, family)
     numbers = experiment.predictor if predictor is None else predictor
     rng.seed(settings.seed)  # of the weights
     return Assembly(

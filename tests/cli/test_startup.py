@@ -17,6 +17,7 @@ COMMANDS = (
     ["check", "families"],
     ["list"],
     ["explain", "predictor.order"],
+    ["data", "--help"],
     ["review", "--against", "HEAD", "families/mdlm"],
     ["new", "families/mdlm/family.yaml", "--dry-run"],
     ["update", "families/mdlm", "--dry-run"],

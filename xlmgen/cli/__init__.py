@@ -19,6 +19,7 @@ from xlmgen import __version__
 from xlmgen.cli import (
     cache,
     check,
+    data,
     eval_,
     explain,
     export,
@@ -66,6 +67,7 @@ app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
 app.command("tokenizer")(tokenizer.tokenizer)
 app.command("prepare")(prepare.prepare)
+app.command("data")(data.data)
 app.command("train")(train.train)
 app.command("eval")(eval_.eval_)
 app.command("generate")(generate.generate)

@@ -1,6 +1,6 @@
 """The data loaders of a task for a family."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
@@ -87,6 +87,16 @@ class DataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches without end, from `start_batch` on."""
+        return self._loader(*self.training_batches())
+
+    def training_batches(
+        self, ranks: Mapping[str, int] | None = None
+    ) -> tuple[Batches, TrainingSampler]:
+        """What training reads: its batches, and the requests for them one by one.
+
+        Args:
+            ranks: `rank` and `world_size`, instead of those of the processes there are.
+        """
         examples = self.task.examples("train")
         sampler = TrainingSampler(
             len(examples),
@@ -94,18 +104,27 @@ class DataModule(LightningDataModule):
             seed=self.seed,
             start=self.start_batch,
             lengths=self._lengths(examples),
-            **self._ranks(),
+            **(ranks or self._ranks()),
         )
         collator = self.collator(TRAINING_USES[self.task.layout])
-        return self._loader(Batches(examples, collator), sampler)
+        return Batches(examples, collator), sampler
+
+    def evaluation_batches(self, split: str) -> tuple[Batches, EvaluationSampler]:
+        """What the loss of a split is measured on, as `training_batches` gives it."""
+        examples = self.task.examples(split)
+        sampler = EvaluationSampler(
+            len(examples), self.eval_batch_size, stream=split, **self._ranks()
+        )
+        collator = self.collator(TRAINING_USES[self.task.layout], evaluation=True)
+        return Batches(examples, collator), sampler
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation split, for the loss."""
-        return self._evaluation_loader("validation")
+        return self._loader(*self.evaluation_batches("validation"))
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The test split, for the loss."""
-        return self._evaluation_loader("test")
+        return self._loader(*self.evaluation_batches("test"))
 
     def predict_dataloader(
         self, split: str = "test", limit: int | None = None
@@ -160,14 +179,6 @@ class DataModule(LightningDataModule):
         if self.by_length and isinstance(examples, Examples):
             return examples.lengths
         return None
-
-    def _evaluation_loader(self, split: str) -> DataLoader[Any]:
-        examples = self.task.examples(split)
-        sampler = EvaluationSampler(
-            len(examples), self.eval_batch_size, stream=split, **self._ranks()
-        )
-        collator = self.collator(TRAINING_USES[self.task.layout], evaluation=True)
-        return self._loader(Batches(examples, collator), sampler)
 
     def _ranks(self) -> dict[str, int]:
         return {"rank": processes.rank(), "world_size": processes.count()}

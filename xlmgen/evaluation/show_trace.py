@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
+from xlmgen.evaluation.grid import print_grid
 from xlmgen.sampling import Generation
 
 PALETTE = (
@@ -63,24 +64,25 @@ def written_tokens(
 
 def visible(text: str) -> str:
     """A token's text on one line, its spaces and control characters to be seen."""
-    shown = text.replace(" ", "␣").replace("\n", "⏎")
+    return one_line(text.replace(" ", "␣"))
+
+
+def one_line(text: str) -> str:
+    """A text on one line, its control characters to be seen."""
+    shown = text.replace("\n", "⏎")
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
 
 
 def show_order(console: Console, tokens: Sequence[Written], label: str) -> None:
     """Tokens coloured by step, with the step of each below it."""
     ranks = {step: i for i, step in enumerate(sorted({t.step for t in tokens}))}
-    indent = " " * len(label)
-    for number, line in enumerate(_lines(tokens, console.width - len(indent))):
-        above = Text.assemble((indent if number else label, "dim"))
-        below = Text(indent)
-        for token in line:
-            width = max(len(token.text), len(str(token.step))) + 1
-            style = _style(ranks[token.step], len(ranks))
-            above.append(f"{token.text:<{width}}", f"bold {style}")
-            below.append(f"{token.step:<{width}}", f"dim {style}")
-        console.print(above, no_wrap=True, soft_wrap=True)
-        console.print(below, no_wrap=True, soft_wrap=True)
+    columns = []
+    for token in tokens:
+        style = _style(ranks[token.step], len(ranks))
+        columns.append(
+            ((token.text, f"bold {style}"), (str(token.step), f"dim {style}"))
+        )
+    print_grid(console, columns, (label, " " * len(label)))
 
 
 def legend() -> Text:
@@ -89,20 +91,6 @@ def legend() -> Text:
     for colour in PALETTE:
         text.append("■", colour)
     return text.append(" last; the number under a token is its step")
-
-
-def _lines(tokens: Sequence[Written], width: int) -> Iterator[list[Written]]:
-    line: list[Written] = []
-    used = 0
-    for token in tokens:
-        needs = max(len(token.text), len(str(token.step))) + 1
-        if line and used + needs > width:
-            yield line
-            line, used = [], 0
-        line.append(token)
-        used += needs
-    if line:
-        yield line
 
 
 def _style(rank: int, ranks: int) -> str:

@@ -1,0 +1,71 @@
+"""`xlmgen data`: what the model will see."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from xlmgen.cli.eval_ import Split
+from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
+
+def data(
+    experiment: EXPERIMENT,
+    overrides: OVERRIDES = None,
+    split: Annotated[
+        Split, typer.Option(help="Whose lengths, examples and batch.")
+    ] = Split.train,
+    num: Annotated[
+        int, typer.Option(min=1, help="How many examples, and rows of the batch.")
+    ] = 3,
+    row: Annotated[
+        int, typer.Option(min=0, help="The first example to show, from 0.")
+    ] = 0,
+    batch: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Which batch, from 0. Batch i of train is what training gets in step "
+            "i + 1, or, with training.accumulate, in step i / accumulate + 1.",
+        ),
+    ] = 0,
+    rank: Annotated[
+        int, typer.Option(min=0, help="Whose batch, where several devices train.")
+    ] = 0,
+    format: Annotated[
+        Format, typer.Option(help="How to print it; json has all numbers and ids.")
+    ] = Format.text,
+) -> int:
+    """Show what the model will see: lengths, examples, one batch of the training.
+
+    Nothing is trained, and nothing is written but the cache of data.
+
+    Example: xlmgen data families/mdlm/experiments/star_tiny.yaml training.seed=1
+    """
+    from rich.console import Console
+
+    from xlmgen.experiment import resolve
+    from xlmgen.launch import check_alone
+
+    check_alone("xlmgen data")
+    resolved = resolve(experiment, overrides or ())
+
+    from xlmgen.preview.preview import preview, to_data
+    from xlmgen.preview.show import show
+
+    found = preview(
+        resolved, split=split.value, num=num, row=row, batch=batch, rank=rank
+    )
+    if format is Format.json:
+        print(json.dumps(to_data(found), ensure_ascii=False, indent=2))
+    else:
+        show(found, Console(highlight=False))
+    return 0

@@ -1,0 +1,70 @@
+"""How long the examples of a split are, and what the block makes of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from xlmgen.data.examples import Examples, Ints
+from xlmgen.data.packing import PackedExamples
+from xlmgen.data.prepare import room
+from xlmgen.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The lengths of a split, special tokens not counted.
+
+    Args:
+        parts: for each part of an example the length of every row, as it was before
+            the block was applied.
+        limits: the most ids of each part that the block has room for; where documents
+            are packed, those of the stream in one block.
+        examples: how many there are to train or to evaluate on.
+        tokens: ids in them.
+        dropped: rows that are left out because they are too long.
+        truncated: rows that lose their end.
+    """
+
+    parts: Mapping[str, Ints]
+    limits: Mapping[str, int]
+    examples: int
+    tokens: int
+    dropped: int = 0
+    truncated: int = 0
+
+
+def measure(task: Task, split: str) -> Lengths:
+    """The lengths of `train`, `validation` or `test`.
+
+    Raises:
+        UserError: as `Task.examples` does.
+    """
+    examples = task.examples(split)
+    if isinstance(examples, PackedExamples):
+        documents = examples.documents.lengths
+        return Lengths(
+            {"tokens": documents},
+            {"tokens": examples.step},
+            len(examples),
+            int(documents.sum()),
+        )
+    assert isinstance(examples, Examples)
+    limits = room(task.block, task.layout)
+    parts = {key: examples.columns[key].lengths for key in limits}
+    kept = list(parts.values())
+    if examples.rows is not None:
+        kept = [lengths[examples.rows] for lengths in kept]
+    cut = kept
+    if (longest := examples.longest) is not None:
+        cut = [np.minimum(lengths, longest) for lengths in kept]
+    return Lengths(
+        parts,
+        limits,
+        len(examples),
+        sum(int(lengths.sum()) for lengths in cut),
+        dropped=len(next(iter(parts.values()))) - len(examples),
+        truncated=sum(
+            int((long > short).sum()) for long, short in zip(kept, cut, strict=True)
+        ),
+    )
