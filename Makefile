@@ -9,7 +9,7 @@ SERVER := .node/.installed
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test fast lint regen editors clean
+.PHONY: demo test fast lint regen editors bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,6 +36,9 @@ regen: $(INSTALLED)  ## rewrite all that is generated: schema indexes, renders, 
 	$(BIN)/python -m xlmgen.spec.schemas
 	for family in families/*/family.yaml; do $(BIN)/xlmgen new $$family || exit 1; done
 	$(BIN)/python docs/tables.py
+
+bench: $(INSTALLED)  ## how fast the small shapes are, beside xlm-core
+	$(BIN)/python benchmarks/run.py --shapes small --against xlm-core --limit
 
 editors: $(SERVER)  ## the YAML language server, with which tests play an editor
 
