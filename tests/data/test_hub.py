@@ -123,6 +123,13 @@ def test_what_is_not_in_a_data_set(folder, datasets, hub, more, message, streami
     assert message in str(error.value)
 
 
+def test_a_data_set_that_cannot_be_read_says_why(folder, datasets):
+    (folder / "set" / "train.jsonl").write_text('{"body": "whole"}\n{"body": no\n')
+    task = load(folder)
+    with pytest.raises(UserError, match=r"data set \./set: .*(JSON|json).*; check"):
+        task.examples("train")
+
+
 def test_a_data_set_that_is_nowhere(folder, datasets):
     task = load(folder)
     (folder / "set").rename(folder / "gone")

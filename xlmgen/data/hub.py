@@ -109,6 +109,8 @@ class _Explained:
         # The library has errors of many kinds, those of its network libraries too.
         if not isinstance(error, Exception) or isinstance(error, UserError):
             return
+        if type(error).__name__ == "DatasetGenerationError" and error.__cause__:
+            error = error.__cause__  # of the two, the one that says what is wrong
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"source.hub: cannot read the data set {self._hub['path']}: {said}",
