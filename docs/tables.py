@@ -15,6 +15,7 @@ between the two is replaced. `tests/test_docs.py` fails where a page is not curr
     fields BLOCK.KIND KEYWORD   what stands under x-batch, x-prompt or x-output
     contracts                   what every kind provides and requires
     stars                       the star-graph tasks
+    hub                         the tasks that ship whose examples are on the Hub
     planted                     the mistakes that the test kit is tested with
 """
 
@@ -190,6 +191,43 @@ def stars(_: str) -> str:
     return markdown(heads, rows)
 
 
+def hub(_: str) -> str:
+    rows = []
+    for path in sorted(BUILT_IN.glob("*.yaml")):
+        task = fill_defaults(load_yaml(path).data, "task")
+        source, block, tokenizer = task["source"], task["block"], task["tokenizer"]
+        if "hub" not in source:
+            continue
+        of = source["hub"]
+        splits = [
+            f"`{of['splits'][split]}`"
+            if split in of["splits"]
+            else f"{100 * source['shares'][split]:g} % of train"
+            for split in ("validation", "test")
+        ]
+        keys = {
+            "lm": ("tokens",),
+            "seq2seq": ("prompt", "target"),
+            "infill": ("tokens", "given"),
+        }[task["layout"]]
+        which = [value for value in (of["name"], of["revision"]) if value]
+        rows.append(
+            (
+                f"`{task['name']}`",
+                ", ".join(f"`{value}`" for value in (of["path"], *which)),
+                ", ".join(f"`{source['columns'][key]}`" for key in keys),
+                " / ".join(splits),
+                f"{task['layout']}, {' + '.join(map(str, block.values()))}"
+                + (", packed" if task["packing"] == "packed" else ""),
+                f"{tokenizer['kind']} {tokenizer.get('size', '')}".strip(),
+                ", ".join(f"`{name}`" for name in task["metrics"]),
+            )
+        )
+    heads = ("task", "data set, configuration or revision", "columns")
+    more = ("validation / test", "layout, block", "tokenizer", "metrics")
+    return markdown((*heads, *more), rows)
+
+
 def planted(_: str) -> str:
     folder = DOCS.parent / "tests" / "testing" / "planted"
     rows = [
@@ -264,6 +302,7 @@ MAKERS = {
     "fields": fields,
     "contracts": contracts,
     "stars": stars,
+    "hub": hub,
     "planted": planted,
 }
 

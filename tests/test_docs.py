@@ -23,7 +23,11 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-RUN = [ROOT / "README.md", ROOT / "docs" / "your-own-family.md"]
+RUN = [
+    ROOT / "README.md",
+    ROOT / "docs" / "your-own-family.md",
+    ROOT / "docs" / "your-own-data.md",
+]
 COMMANDS = typer.main.get_command(app).commands
 
 FENCE = re.compile(
@@ -137,7 +141,7 @@ def commands(text):
 
 
 # What a page says that a person does is done, in its order, in one scratch folder:
-#   ```yaml       after `<!-- file: NAME -->` is written to that file
+#   ```yaml       after `<!-- file: NAME -->` is written to that file, ```jsonl too
 #   ```diff       after the same comment is a line that is edited
 #   ```sh         is run; every command must end with 0, or as `<!-- exit: N -->` says.
 #                 `<!-- long -->` marks a training, which two steps stand for here.
@@ -158,7 +162,7 @@ def test_a_page_does_what_it_says(page, tmp_path, monkeypatch, capfd):
     for fence in FENCE.finditer(page.read_text("utf-8")):
         note = (fence["note"] or "").removeprefix("<!--").removesuffix("-->\n").strip()
         what, _, of = note.partition(": ")
-        if what == "file" and fence["kind"] == "yaml":
+        if what == "file" and fence["kind"] in ("yaml", "jsonl"):
             Path(of).write_text(fence["text"], "utf-8")
         elif what == "file" and fence["kind"] == "diff":
             edit(Path(of), fence["text"])

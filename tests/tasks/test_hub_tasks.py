@@ -1,8 +1,10 @@
 """The tasks of the Hub, each on a small data set of the same columns and files."""
 
 import json
+import re
 import sys
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -262,6 +264,29 @@ def test_its_answers_are_scored(name, small):
     assert all(score[0] == 1 for score in scores.values())
     assert scores.pop("token_accuracy", [1, 0])[1] < 1
     assert all(score[1] == 0 for score in scores.values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
+def test_a_model_of_tinygsm_is_tested_on_gsm8k(tmp_path):
+    """By the task that the documentation shows."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pa = pytest.importorskip("pyarrow")
+    page = (Path(__file__).parents[2] / "docs/tasks/hub.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```yaml\n(spec: .*?)^```$", page, re.M | re.S)
+    path = tmp_path / "both.yaml"
+    path.write_text(shown.replace("size: 8192", "size: 300"), "utf-8")
+    rows = [ROWS["tinygsm"](i)[0] for i in range(20)]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "tinygsm.parquet")
+    asked = pa.Table.from_pylist([ROWS["gsm8k"](i)[0] for i in (3, 4)])
+    asked = asked.rename_columns(["question", "code"])
+    parquet.write_table(asked, tmp_path / "gsm8k.parquet")
+
+    task = load_task(path)
+    questions = task.examples("test")
+    assert [task.decode(q["target"])[-6:] for q in questions] == ["#### 5", "#### 6"]
+    answer = task.tokenizer.encode(PROGRAM.format(3))
+    assert score_rows(task, questions, [answer] * 2) == {"program_result": [1, 0]}
 
 
 SHORT = (
