@@ -202,8 +202,17 @@ def test_a_file_that_arrives_damaged_is_found(path, run, pushed, hub, capsys):
 
 
 @pytest.mark.slow
+HEARS_CTRL_C = """\
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from xlmgen.cli import main
+sys.exit(main())
+"""
+"""A command, also where the tests themselves run in the background and ignore it."""
+
+
 def test_a_download_that_is_stopped_leaves_nothing(run, pushed, hub, capsys):
-    command = [sys.executable, "-m", "xlmgen", "pull", "me/star"]
+    command = [sys.executable, "-c", HEARS_CTRL_C, "pull", "me/star"]
     before = sorted(Path().rglob("*"))
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         hub.stalled.add("model.safetensors")
