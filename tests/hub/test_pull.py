@@ -201,7 +201,6 @@ def test_a_file_that_arrives_damaged_is_found(path, run, pushed, hub, capsys):
     assert said(capsys, "me/star")[0] == 0
 
 
-@pytest.mark.slow
 HEARS_CTRL_C = """\
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -211,6 +210,7 @@ sys.exit(main())
 """A command, also where the tests themselves run in the background and ignore it."""
 
 
+@pytest.mark.slow
 def test_a_download_that_is_stopped_leaves_nothing(run, pushed, hub, capsys):
     command = [sys.executable, "-c", HEARS_CTRL_C, "pull", "me/star"]
     before = sorted(Path().rglob("*"))
