@@ -26,30 +26,17 @@ PAIRS = [
     *((task, "mdlm") for task in TASKS),
     *((TINY[i % len(TINY)], family) for i, family in enumerate(OTHERS)),
 ]
-SMALL = (
-    "size=tiny",
-    "model.d_model=16",
-    "model.layers=1",
-    "model.heads=2",
-    "model.kv_heads=1",
-    "training.max_steps=2",
-    "training.batch_size=4",
-    "training.warmup_steps=0",
-    "training.accelerator=cpu",
-    "evaluation.generate=2",
-    "loggers=[]",
-)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "family"), PAIRS, ids=map("-".join, PAIRS))
-def test_it_trains_and_answers(name, family, project, capsys):
+def test_it_trains_and_answers(name, family, project, two_steps, capsys):
     document = dict(load_task(name).document)
     sizes = {"train": 8, "validation": 3, "test": 3}
     document["source"] = {**document["source"], "sizes": sizes}
     (project / "small.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     shipped = resources.root() / "families" / family / "experiments" / "star_tiny.yaml"
-    words = ["train", str(shipped), "task=./small.yaml", *SMALL, "--run-dir", "run"]
+    words = ["train", str(shipped), "task=./small.yaml", *two_steps, "--run-dir", "run"]
     if document["layout"] not in load_family(family).collators:
         assert main(words) == 2  # a causal model cannot see behind a hole
         assert "no collator 'infill'" in capsys.readouterr().err

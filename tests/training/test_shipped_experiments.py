@@ -21,19 +21,6 @@ SHIPPED = [
     for folder in FAMILIES
     for task in EXPERIMENTS
 ]
-SMALL = (
-    "size=tiny",
-    "model.d_model=16",
-    "model.layers=1",
-    "model.heads=2",
-    "model.kv_heads=1",
-    "training.max_steps=2",
-    "training.batch_size=4",
-    "training.warmup_steps=0",
-    "training.accelerator=cpu",
-    "evaluation.generate=2",
-    "loggers=[]",
-)
 BLOCKS = {"star_easy": (28, 14), "star_medium": (36, 16), "star_hard": (116, 28)}
 """Prompt and answer in the field's setting."""
 
@@ -60,11 +47,11 @@ def test_the_tiny_size_is_one_override_away(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=label)
-def test_two_steps_validation_and_answers(path: Path, project, capsys):
+def test_two_steps_validation_and_answers(path: Path, project, two_steps, capsys):
     (project / "data").mkdir()
     words = "\n\n".join(f"{n} is a number, and so is {n * n}" for n in range(800))
     (project / "data" / "numbers.txt").write_text(words, encoding="utf-8")
-    assert main(["train", str(path), *SMALL, "--run-dir", "run"]) == 0
+    assert main(["train", str(path), *two_steps, "--run-dir", "run"]) == 0
     assert Run.open("run").checkpoint("last")[0] == 2
     assert "val/loss" in capsys.readouterr().out
 
