@@ -10,8 +10,6 @@ taken to give the weights values, not to add any.
 from __future__ import annotations
 
 import ast
-import math
-import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,6 +22,7 @@ from xlmgen.review.layers import (
     parameter,
     saved,
 )
+from xlmgen.review.operations import COMPARISONS, FUNCTIONS, calculate, plain
 from xlmgen.review.source import (
     Class,
     External,
@@ -38,44 +37,6 @@ Find = Callable[[str], str | None]  # a module's dotted name to its source
 
 MAX_STEPS = 1_000_000  # expressions and statements; a thousand blocks take a seventh
 MAX_ITEMS = 10_000  # of one loop
-
-BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv,
-    ast.Div: operator.truediv,
-    ast.Mod: operator.mod,
-}
-COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
-    ast.In: lambda item, items: item in items,
-    ast.NotIn: lambda item, items: item not in items,
-}
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "bool": bool,
-    "enumerate": lambda items: list(enumerate(items)),
-    "float": float,
-    "int": int,
-    "len": len,
-    "max": max,
-    "min": min,
-    "range": range,
-    "round": round,
-    "sum": sum,
-    "math.ceil": math.ceil,
-    "math.floor": math.floor,
-    "math.log": math.log,
-    "math.log2": math.log2,
-    "math.sqrt": math.sqrt,
-}
 
 FILLED = frozenset(("empty", "ones", "rand", "randn", "zeros"))
 
@@ -258,7 +219,7 @@ class Interpreter:
                 self.assign(target, self.value(value, frame), frame)
             case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
                 right = self.value(value, frame)
-                frame.names[name] = self.binary(op, frame.names[name], right)
+                frame.names[name] = calculate(op, frame.names[name], right)
             case ast.Expr(value=ast.Call() as call):
                 self.effect(call, frame)
             case ast.If(test=test, body=body, orelse=orelse):
@@ -345,17 +306,15 @@ class Interpreter:
                 args, kwargs = self.arguments(node, frame)
                 return self.call(self.value(node.func, frame), args, kwargs)
             case ast.BinOp(left=left, op=op, right=right):
-                return self.binary(
-                    op, self.value(left, frame), self.value(right, frame)
-                )
+                return calculate(op, self.value(left, frame), self.value(right, frame))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self.binary(ast.Sub(), 0, self.value(operand, frame))
+                return calculate(ast.Sub(), 0, self.value(operand, frame))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return not self.truth(operand, frame)
             case ast.BoolOp(op=op, values=values):
                 wanted = isinstance(op, ast.Or)
                 for part in values[:-1]:
-                    found = _plain(self.value(part, frame))
+                    found = plain(self.value(part, frame))
                     if bool(found) is wanted:
                         return found
                 return self.value(values[-1], frame)
@@ -382,7 +341,7 @@ class Interpreter:
             case ast.Subscript(value=owner, slice=key):
                 return self.value(owner, frame)[self.value(key, frame)]
             case ast.JoinedStr(values=parts):
-                return "".join(str(_plain(self.value(part, frame))) for part in parts)
+                return "".join(str(plain(self.value(part, frame))) for part in parts)
             case ast.FormattedValue(value=inner, format_spec=None):
                 return self.value(inner, frame)
             case _:
@@ -421,15 +380,7 @@ class Interpreter:
         return list(found)
 
     def truth(self, node: ast.expr, frame: Frame) -> bool:
-        return bool(_plain(self.value(node, frame)))
-
-    def binary(self, op: ast.operator, left: Any, right: Any) -> Any:
-        if isinstance(left, Tensor | Computed) or isinstance(right, Tensor | Computed):
-            return Computed()
-        numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if type(op) not in BINARY or not numbers:
-            raise TypeError("such a calculation is not understood")
-        return BINARY[type(op)](left, right)
+        return bool(plain(self.value(node, frame)))
 
     def count(self) -> None:
         self.steps += 1
@@ -455,10 +406,3 @@ def _attribute(owner: Any, name: str) -> Any:
     if isinstance(owner, Layer):
         return owner.attributes[name]
     raise AttributeError(f"the attribute {name} is not known")
-
-
-def _plain(value: Any) -> Any:
-    """A value that a condition may depend on."""
-    if isinstance(value, Tensor | Computed | External):
-        raise TypeError("a condition on something that is not known")
-    return value
