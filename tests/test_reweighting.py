@@ -26,6 +26,15 @@ def test_pads_do_not_count():
     assert padded[:, :2].equal(context_weight(visible[:, :2], p=0.8))
 
 
+def test_other_documents_do_not_count():
+    visible = torch.tensor([[True, False, True, False, True]])
+    documents = torch.tensor([[1, 1, 2, 2, 2]])
+    apart = context_weight(visible, documents, p=0.8)
+    first = context_weight(visible[:, :2], p=0.8)
+    second = context_weight(visible[:, 2:], p=0.8)
+    torch.testing.assert_close(apart, torch.cat((first, second), dim=1))
+
+
 def test_p_of_one_sees_the_neighbours_only():
     visible = torch.tensor([[True, False, True, False, False]])
     assert context_weight(visible, p=1.0)[0, [1, 3, 4]].tolist() == [1.0, 0.5, 0.0]

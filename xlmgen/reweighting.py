@@ -12,20 +12,26 @@ def context_weight(
     The context-adaptive reweighting of Dream (Ye et al. 2025, arXiv:2508.15487): a
     mixture of geometric distributions of the distance, in both directions. A token next
     to a visible one weighs p/2 at least, one in a row without any weighs nothing. One
-    product of (B, L) with (L, L).
+    product of (B, L) with (L, L), and of (B, L) with (B, L, L) where there are
+    documents.
 
     Args:
         visible: (B, L) bool, tokens that are not masked; those of the prompt count.
-        attention_mask: (B, L) bool, False on pads, which do not count; None has none.
+        attention_mask: (B, L) bool, False on pads, which do not count; or int, the
+            document of each token, where only those of its own count; None has none.
         p: of the geometric distributions, in (0, 1).
 
     Returns:
         (B, L) float32, also where a token is visible itself.
     """
-    if attention_mask is not None:
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
         visible = visible & attention_mask
     place = torch.arange(visible.shape[1], device=visible.device)
     distance = (place[:, None] - place).abs()
     kernel = 0.5 * p * (1 - p) ** (distance - 1).clamp(min=0).double()
+    kernel = kernel.masked_fill(distance == 0, 0)
     # In float64, since autocast would round a float32 product to half precision.
-    return (visible.double() @ kernel.masked_fill(distance == 0, 0)).float()
+    if attention_mask is None or attention_mask.dtype == torch.bool:
+        return (visible.double() @ kernel).float()
+    near = kernel * (attention_mask[:, :, None] == attention_mask[:, None, :])
+    return (near @ visible.double()[:, :, None]).squeeze(2).float()

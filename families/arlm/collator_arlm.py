@@ -49,6 +49,7 @@ class ArlmLmCollator:
             "input_ids": clean.ids[:, :-1],
             "target_ids": clean.ids[:, 1:].masked_fill(~scored, -100),
             "scored_at": scored.flatten().nonzero().squeeze(1),
+            "documents": clean.columns(slice(-1)).documents,
         }
 
 

@@ -22,7 +22,7 @@ class ArlmLoss:
     def __call__(self, model: nn.Module, batch: ArlmBatch) -> ArlmLossOutput:
         # 1. The head runs on the scored positions only.
         at = batch["scored_at"]  # (N,)
-        logits = model(batch["input_ids"], at=at)  # (N, V)
+        logits = model(batch["input_ids"], batch["documents"], at=at)  # (N, V)
         targets = batch["target_ids"].flatten()[at]
 
         # 2. −log p(x_i | x_<i), added up over every row.

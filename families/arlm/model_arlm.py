@@ -96,7 +96,8 @@ class ArlmModel(nn.Module):
 
         Args:
             input_ids: (B, L).
-            attention_mask: (B, L) bool, with a cache (B, cached + L); None attends all.
+            attention_mask: (B, L) bool, or int, the document of each token, which sees
+                no other; with a cache (B, cached + L); None attends all.
             at: (N,) flat positions, row · L + column: run the head on these only.
             cache: keys and values of the tokens before these; it takes in these too.
 

@@ -24,6 +24,10 @@ class ArlmBatch(TypedDict):
     scored_at: Int[Tensor, " N"]
     """Flat positions (row · L + column) of the scored targets."""
 
+    documents: Int[Tensor, "B L"] | None
+    """Of packed documents that are apart, the number of each token's, 0 on pads; else
+    None."""
+
 
 class ArlmPrompt(TypedDict):
     """What the collators make for generation."""

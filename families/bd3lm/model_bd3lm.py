@@ -100,8 +100,9 @@ class Bd3lmModel(nn.Module):
 
         Args:
             input_ids: (B, L), one block of tokens; with `clean_ids` all blocks.
-            attention_mask: (B, L) bool, with a cache (B, cached + L), with `clean_ids`
-                like those; None attends all.
+            attention_mask: (B, L) bool, or int, the document of each token, which sees
+                no other; with a cache (B, cached + L), with `clean_ids` like those;
+                None attends all.
             at: (N,) flat positions, row · L + column: run the head on these only.
             clean_ids: (B, context + L), in training: the context and the same blocks
                 without noise. A block then sees itself and the clean blocks before it.

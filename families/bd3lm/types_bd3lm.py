@@ -21,8 +21,9 @@ class Bd3lmBatch(TypedDict):
     clean_ids: Int[Tensor, "B L"]
     """The context, padded on the left, and the answer without noise."""
 
-    attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads outside the blocks; None when there are none."""
+    attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
+    """False on pads outside the blocks; or, of packed documents that are apart, the
+    number of each token's; None when all is attended."""
 
     maskable: Bool[Tensor, "B A"]
     """What may be masked: the blocks that a row has."""

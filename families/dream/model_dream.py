@@ -120,7 +120,8 @@ class DreamModel(nn.Module):
 
         Args:
             input_ids: (B, L).
-            attention_mask: (B, L) bool; None attends all.
+            attention_mask: (B, L) bool, or int, the document of each token, which sees
+                no other; None attends all.
             at: (N,) flat positions, row · L + column: run the head on these only.
 
         Returns:

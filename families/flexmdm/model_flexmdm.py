@@ -105,7 +105,8 @@ class FlexmdmModel(nn.Module):
 
         Args:
             input_ids: (B, L).
-            attention_mask: (B, L) bool; None attends all.
+            attention_mask: (B, L) bool, or int, the document of each token, which sees
+                no other; None attends all.
             t: (B,) in [0, 1]; 0 is nothing, 1 is the data.
             at: (N,) flat positions, row · L + column: run the head on these only.
 

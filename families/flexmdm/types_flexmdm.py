@@ -18,8 +18,9 @@ class FlexmdmBatch(TypedDict):
     input_ids: Int[Tensor, "B L"]
     """What is left of each row, some of it hidden behind MASK."""
 
-    attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None when there are none."""
+    attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
+    """False on pads; or, of packed documents that are apart, the number of each
+    token's; None when all is attended."""
 
     target_ids: Int[Tensor, "B L"]
     """The same tokens, none hidden."""

@@ -103,7 +103,8 @@ class MdlmModel(nn.Module):
 
         Args:
             input_ids: (B, L).
-            attention_mask: (B, L) bool; None attends all.
+            attention_mask: (B, L) bool, or int, the document of each token, which sees
+                no other; None attends all.
             t: (B,) in [0, 1]; 1 is all noise.
             at: (N,) flat positions, row · L + column: run the head on these only.
 

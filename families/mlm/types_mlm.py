@@ -18,8 +18,9 @@ class MlmBatch(TypedDict):
     input_ids: Int[Tensor, "B L"]
     """Tokens, some of them hidden behind MASK."""
 
-    attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads that are no tokens; None when there are none."""
+    attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
+    """False on pads that are no tokens; or, of packed documents that are apart, the
+    number of each token's; None when all is attended."""
 
     target_ids: Int[Tensor, "B L"]
     """The clean tokens."""

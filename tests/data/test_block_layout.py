@@ -33,6 +33,23 @@ def test_last_blocks_of_sequences_are_filled_up():
     )
 
 
+def test_what_fills_up_belongs_to_the_last_document():
+    rows = [
+        {"tokens": [B, 5, E, B, 6], "packed": True, "documents": [1, 1, 1, 2, 2]},
+        {"tokens": [B, 5], "packed": True, "documents": [1, 1]},
+    ]
+    layout = lm_block_layout(rows, T, Block(9), size=3)
+    check(
+        layout,
+        1,
+        [[B, 5, E, B, 6, P, P], [B, 5, P, P, P, P, P]],
+        [[1] * 7, [1, 1, 1, 1, 0, 0, 0]],
+        [[0, 1, 1, 0, 1, 1, 1], [0, 1, 1, 1, 0, 0, 0]],
+    )
+    documents = [[1, 1, 1, 2, 2, 2, 2], [1, 1, 1, 1, 0, 0, 0]]
+    assert layout.attention_mask.tolist() == documents
+
+
 def test_prompts_end_in_one_column():
     examples = [{"prompt": [5, 6], "target": [7]}, {"prompt": [], "target": [8, 9]}]
     check(

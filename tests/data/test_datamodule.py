@@ -177,6 +177,14 @@ def test_packed_documents_reach_the_collator_whole(text):
     assert stream == expected
 
 
+def test_documents_that_are_apart_reach_the_collator_with_their_numbers(text):
+    examples = text(packing="documents").examples("train")
+    assert {len(e["tokens"]) for e in examples[:-1]} == {len(examples[0]["tokens"])}
+    for example in examples:
+        begins = example["tokens"] == 1
+        assert example["documents"].tolist() == begins.cumsum().tolist()
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_the_number_of_workers_changes_nothing():
     one = content(islice(module().train_dataloader(), 6))

@@ -18,9 +18,10 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("packing")
 
 
-def packed(folder, documents, length):
+def packed(folder, documents, length, *, apart=False):
     Ragged.write(folder / "documents", documents)
-    return PackedExamples(Ragged(folder / "documents"), length, bos=BOS, eos=EOS)
+    ids = Ragged(folder / "documents")
+    return PackedExamples(ids, length, bos=BOS, eos=EOS, apart=apart)
 
 
 def test_blocks(folder):
@@ -54,6 +55,45 @@ def test_nothing_is_lost_and_only_the_last_block_is_short(folder, documents, len
     assert 2 <= len(rows[-1]) <= length
 
 
+def test_blocks_of_documents_that_are_apart(folder):
+    blocks = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5, apart=True)
+    assert [
+        (block["tokens"].tolist(), block["documents"].tolist()) for block in blocks
+    ] == [
+        ([BOS, 10, 11, 12, EOS], [1, 1, 1, 1, 1]),
+        ([BOS, BOS, 20, EOS, BOS], [1, 2, 2, 2, 3]),
+        ([BOS, EOS, BOS, 30, 31], [1, 1, 2, 2, 2]),
+        ([BOS, EOS], [1, 1]),
+    ]
+    assert "documents" not in packed(folder, [[10]], 5)[0]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    documents=st.lists(
+        st.lists(st.integers(5, 99), max_size=12), min_size=1, max_size=12
+    ),
+    length=st.integers(2, 20),
+)
+def test_documents_that_are_apart_are_those_that_came_in(folder, documents, length):
+    """Cut where a block ends, and each with a BOS of its own."""
+    blocks = packed(folder, documents, length, apart=True)
+    assert all(len(block["tokens"]) == length for block in blocks[:-1])
+    stream = []
+    for block in blocks:
+        tokens, numbers = block["tokens"].tolist(), block["documents"].tolist()
+        assert numbers == sorted(numbers)
+        assert set(numbers) == set(range(1, numbers[-1] + 1))
+        for number in set(numbers):
+            piece = [t for t, n in zip(tokens, numbers, strict=True) if n == number]
+            assert piece[0] == BOS
+            assert BOS not in piece[1:]
+            assert EOS not in piece[:-1]
+        stream += tokens[1:]
+    whole = [id_ for document in documents for id_ in (BOS, *document, EOS)]
+    assert stream == whole[1:]
+
+
 def test_blocks_go_to_another_process_as_a_path(folder):
     blocks = packed(folder, [list(range(5, 5000))], 100)
     blocks[3]
@@ -72,3 +112,22 @@ def test_the_layout_takes_a_block_as_it_is(folder):
         blocks[:2], SpecialTokens(), Block(5), bos=True, eos=True, pad_to_block=True
     )
     assert layout.ids.tolist() == [block["tokens"].tolist() for block in blocks[:2]]
+
+
+def test_documents_that_are_apart_are_laid_out(folder):
+    from xlmgen.data.layout import lm_layout
+    from xlmgen.tokens import Block, SpecialTokens
+
+    blocks = packed(folder, [[10, 11], [20, 21]], 5, apart=True)
+    rows = [
+        lm_layout(blocks[:], SpecialTokens(), Block(5), bos=b, eos=b, pad_to_block=pad)
+        for b, pad in ((True, False), (False, True))
+    ]
+    for whole in rows:
+        assert whole.ids.tolist() == [[BOS, 10, 11, EOS, BOS], [BOS, 20, 21, EOS, 0]]
+        assert whole.answer[0].tolist() == [False, True, True, True, False]
+    assert rows[0].attention_mask.tolist() == [[1, 1, 1, 1, 2], [1, 1, 1, 1, 0]]
+    assert rows[0].answer[1].tolist() == [False, True, True, True, False]
+    # A pad that is a token is one of the last document.
+    assert rows[1].attention_mask.tolist() == [[1, 1, 1, 1, 2], [1, 1, 1, 1, 1]]
+    assert rows[1].answer[1].tolist() == [False, True, True, True, True]

@@ -137,7 +137,7 @@ def test_the_settings_of_a_generator_are_offered(name, editor):
         ("family", "spec: |", {"xlmgen/family/v1"}),
         ("task", "spec: |", {"xlmgen/task/v1"}),
         ("task", "layout: |", {"lm", "seq2seq", "infill"}),
-        ("task", "packing: |", {"none", "packed"}),
+        ("task", "packing: |", {"none", "packed", "documents"}),
         ("experiment", "spec: |", {"xlmgen/experiment/v1"}),
         ("experiment", "training: {compile: |}", {"true", "false"}),
         ("experiment", "training: {accelerator: |}", {"auto", "cpu", "gpu"}),

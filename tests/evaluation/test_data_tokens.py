@@ -15,6 +15,11 @@ from xlmgen.evaluation.data_tokens import count_tokens
         ("seq2seq", {"prompt": [5, 6, 7], "target": [8, 9]}, 3),  # and its EOS
         ("lm", {"tokens": [5, 6, 7]}, 4),
         ("lm", {"tokens": [1, 6, 2, 7], "packed": True}, 3),  # without its BOS
+        (
+            "lm",
+            {"tokens": [1, 6, 2, 1, 7], "packed": True, "documents": [1, 1, 1, 2, 2]},
+            3,
+        ),
         ("infill", {"tokens": [5, 6, 7], "given": [1, 0, 0]}, 2),
     ],
 )

@@ -71,13 +71,14 @@ def test_the_data_is_cut_as_samples_are(text_project):
     whole = data_ids(task, "test")
     assert len(whole) == 120
     assert [task.decode(ids) for ids in whole[:2]] == ["the cat sat", "sea the cat sat"]
-    packed = (text_project / "words.yaml").read_text() + "packing: packed\n"
-    (text_project / "packed.yaml").write_text(packed)
-    blocks = data_ids(load_task("packed.yaml"), "test", 3)
-    assert task.decode(blocks[0]) == "the cat sat"
-    assert all(
-        eos not in ids and task.tokenizer.special.bos not in ids for ids in blocks
-    )
+    words = (text_project / "words.yaml").read_text()
+    for packing in ("packed", "documents"):
+        (text_project / "packed.yaml").write_text(words + f"packing: {packing}\n")
+        blocks = data_ids(load_task("packed.yaml"), "test", 3)
+        assert task.decode(blocks[0]) == "the cat sat"
+        assert all(
+            eos not in ids and task.tokenizer.special.bos not in ids for ids in blocks
+        )
 
 
 def test_eval_describes_as_many_samples_as_the_split_has_rows(text_project, capsys):

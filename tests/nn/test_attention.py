@@ -89,6 +89,33 @@ def test_causal_mask_is_the_definition(past, length, padded):
                 assert mask[row, 0, query, key] == (seen or own)
 
 
+DOCUMENTS = torch.tensor([[1, 1, 2, 2, 2], [1, 2, 3, 0, 0], [1, 1, 1, 1, 1]])
+
+
+@pytest.mark.parametrize("past", [0, 2])
+def test_masks_of_documents_are_the_definition(past):
+    """A query sees the tokens of its document, and, if causal, those before it."""
+    length = DOCUMENTS.shape[1] - past
+    causal = causal_mask(torch.zeros(3, length), DOCUMENTS, past)
+    assert causal.shape == (3, 1, length, past + length)
+    both = key_mask(DOCUMENTS)
+    for row, documents in enumerate(DOCUMENTS.tolist()):
+        for query, document in enumerate(documents):
+            same = [other == document for other in documents]
+            assert both[row, 0, query].tolist() == same
+            if query >= past:
+                seen = [yes and key <= query for key, yes in enumerate(same)]
+                assert causal[row, 0, query - past].tolist() == seen
+
+
+def test_positions_begin_again_with_every_document():
+    ids = torch.zeros(3, 5)
+    expected = [[0, 1, 0, 1, 2], [0, 0, 0, 0, 1], [0, 1, 2, 3, 4]]
+    assert token_positions(ids, DOCUMENTS).tolist() == expected
+    after = token_positions(ids[:, 2:], DOCUMENTS, past=2)
+    assert after.tolist() == [row[2:] for row in expected]
+
+
 def test_positions_count_attended_tokens_on_either_side():
     ids = torch.zeros(3, 4)
     attended = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]]) > 0

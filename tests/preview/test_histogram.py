@@ -78,6 +78,7 @@ packing: {packing}
         ("drop", "none", (3, 10, 2, 0)),  # 1 + 3 + 6
         ("truncate", "none", (5, 22, 0, 2)),  # 1 + 3 + 6 + 6 + 6
         ("error", "packed", (5, 29, 0, 0)),  # 29 letters and 5 EOS, 7 to a block
+        ("error", "documents", (6, 29, 0, 0)),  # and 4 BOS
     ],
 )
 def test_what_the_block_makes_of_a_split(tmp_path, overflow, packing, expected):
@@ -90,4 +91,4 @@ def test_what_the_block_makes_of_a_split(tmp_path, overflow, packing, expected):
     said = (found.examples, found.tokens, found.dropped, found.truncated)
     assert said == expected
     assert found.parts["tokens"].tolist() == [1, 3, 6, 7, 12]
-    assert found.limits["tokens"] == (7 if packing == "packed" else 6)
+    assert found.limits["tokens"] == (6 if packing == "none" else 7)

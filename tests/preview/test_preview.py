@@ -233,9 +233,10 @@ def test_what_stands_in_front_of_a_hole_is_said_to_be_either(words):
     assert "or given in front of a hole" not in shown(previewed("mdlm", "sudoku_tiny"))
 
 
-def test_packed_examples_show_where_documents_end(words):
+@pytest.mark.parametrize("packing", ["packed", "documents"])
+def test_packed_examples_show_where_documents_end(words, packing):
     packed = (words / "words.yaml").read_text("utf-8").replace("drop", "error")
-    (words / "packed.yaml").write_text(packed + "packing: packed\n", "utf-8")
+    (words / "packed.yaml").write_text(packed + f"packing: {packing}\n", "utf-8")
     found = previewed("arlm", "./packed.yaml")
     ids = found.task.examples("train")[0]["tokens"].tolist()
     names = Names(WORDS)
@@ -244,6 +245,7 @@ def test_packed_examples_show_where_documents_end(words):
         text = text.replace(name, f" {name} ")
     assert text.split() == [names[id_] for id_ in ids]
     assert "[EOS]" in text
+    assert all(key["drawn"] for key in found.keys)
 
 
 PAGE = resources.root() / "docs" / "tasks.md"

@@ -1,7 +1,7 @@
 """A run that is killed again and again ends as the one that never was.
 
 Both are `xlmgen train` in processes of their own, with all that has a state of its own:
-workers, accumulation, dropout, a schedule, an average, packed text.
+workers, accumulation, dropout, a schedule, an average, packed documents.
 """
 
 import json
@@ -30,7 +30,7 @@ layout: lm
 block: {length: 24}
 source: {files: {train: numbers.txt}, unit: line}
 tokenizer: {kind: character}
-packing: packed
+packing: documents
 """
 
 EXPERIMENT = """\

@@ -15,6 +15,7 @@ from torch import Tensor
 from xlmgen.data.layout import (
     Example,
     Layout,
+    attention_mask,
     lm_layout,
     masked_prompt_layout,
     prompt_layout,
@@ -33,11 +34,12 @@ class BlockLayout(NamedTuple):
     attended: Tensor  # (B, L) bool, False on pads that are not part of the sequence
     answer: Tensor  # (B, L) bool, what the model is to produce; never given
     context: int  # columns before the first block
+    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
 
     @property
     def attention_mask(self) -> Tensor | None:
-        """(B, L) bool, or None when every position is attended."""
-        return None if bool(self.attended.all()) else self.attended
+        """(B, L) bool, or None when every position is attended; else `documents`."""
+        return attention_mask(self.attended, self.documents)
 
 
 def lm_block_layout(
@@ -50,9 +52,17 @@ def lm_block_layout(
     end of the room that the task gives is there a shorter block, and in every row.
     """
     whole = lm_layout(examples, tokens, block, bos=True, eos=True, pad_to_block=False)
-    before = Layout(*(part[:, :1] for part in whole))
-    answer = Layout(*(part[:, 1:] for part in whole))
-    return _joined(before, answer, tokens, size, block.answer - 1)
+    before, answer = whole.columns(slice(1)), whole.columns(slice(1, None))
+    rows = _joined(before, answer, tokens, size, block.answer - 1)
+    if whole.documents is None:
+        return rows
+    filled = rows.ids.shape[1] - whole.ids.shape[1]
+    documents = (
+        F.pad(whole.documents, (0, filled)).cummax(1).values
+    )  # PAD is the last's
+    documents = documents.masked_fill(~rows.attended, 0)
+    rows.answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
+    return rows._replace(documents=documents)
 
 
 def seq2seq_block_layout(
@@ -81,7 +91,7 @@ def block_prompt_layout(
     """
     if not block.prompt:
         whole = masked_prompt_layout(examples, tokens, block, bos=True)
-        return BlockLayout(*whole, context=1)
+        return BlockLayout(whole.ids, whole.attended, whole.answer, context=1)
     before = prompt_layout(examples, tokens, block, bos=True)
     room = (0, block.answer)
     return BlockLayout(

@@ -42,7 +42,17 @@ def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
     There is a slot behind every kept token of the answer, and behind a given token that
     the answer, or a part of it, begins behind. A dropped token belongs to the slot of
     the nearest kept token on its left.
+
+    Raises:
+        UserError: a row has several documents; what is missing, and whether anything
+            is, is one question of the whole row.
     """
+    if whole.documents is not None:
+        raise UserError(
+            "packed documents that are apart would each need an answer to what is "
+            "missing, and this family gives one for a row",
+            "set packing: packed, or packing: none, in the task",
+        )
     kept = whole.attended & ~dropped
     opens = whole.answer.clone()
     opens[:, :-1] |= whole.answer[:, 1:]

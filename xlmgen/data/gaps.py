@@ -11,7 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xlmgen.data.layout import Example, Layout, infill_layout, lm_layout, seq2seq_layout
+from xlmgen.data.layout import (
+    Example,
+    Layout,
+    attention_mask,
+    infill_layout,
+    lm_layout,
+    seq2seq_layout,
+)
 from xlmgen.errors import UserError
 from xlmgen.tokens import Block, SpecialTokens
 
@@ -26,6 +33,7 @@ class GapLayout(NamedTuple):
     attended: Tensor  # (B, L) bool, False on pads
     answer: Tensor  # (B, L) bool, what may be missing; never prompt, BOS or EOS
     free: Tensor  # (B, L) bool, behind which tokens others may be missing
+    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
 
 
 class ClosedRows(NamedTuple):
@@ -39,11 +47,12 @@ class ClosedRows(NamedTuple):
     columns: Tensor  # (B, L) int64, where each token stood
     free: Tensor  # (B, L) bool, behind which tokens others may be missing
     gaps: Tensor  # (B, L) int64, how many tokens are missing behind each
+    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
 
     @property
     def attention_mask(self) -> Tensor | None:
-        """(B, L) bool, or None when every position is attended."""
-        return None if bool(self.attended.all()) else self.attended
+        """(B, L) bool, or None when every position is attended; else `documents`."""
+        return attention_mask(self.attended, self.documents)
 
 
 def lm_gaps(
@@ -106,12 +115,16 @@ def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
     width = int(kept.sum(1).max())
     columns = (~kept).long().argsort(dim=1, stable=True)[:, :width]
     attended = kept.gather(1, columns)
+    documents = clean.documents
+    if documents is not None:
+        documents = documents.gather(1, columns).masked_fill(~attended, 0)
     return ClosedRows(
         ids=clean.ids.gather(1, columns).masked_fill(~attended, pad),
         attended=attended,
         columns=columns,
         free=clean.free.gather(1, columns) & attended,
         gaps=_count(kept, missing & clean.attended)[:, :width],
+        documents=documents,
     )
 
 
@@ -148,7 +161,7 @@ def _opened(clean: Layout, *, ended: bool) -> GapLayout:
     if ended:
         answer = answer.scatter(1, last + 1, False)
     free = (answer | _before(answer)).scatter(1, last, True)
-    return GapLayout(clean.ids, clean.attended, answer, free)
+    return GapLayout(clean.ids, clean.attended, answer, free, clean.documents)
 
 
 def _last(attended: Tensor, *, ended: bool) -> Tensor:

@@ -29,11 +29,25 @@ class Layout(NamedTuple):
     ids: Tensor  # (B, L) int64
     attended: Tensor  # (B, L) bool, False on pads that are not part of the sequence
     answer: Tensor  # (B, L) bool, what the model is to produce; never prompt or given
+    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
 
     @property
     def attention_mask(self) -> Tensor | None:
-        """(B, L) bool, or None when every position is attended."""
-        return None if bool(self.attended.all()) else self.attended
+        """(B, L) bool, or None when every position is attended; else `documents`."""
+        return attention_mask(self.attended, self.documents)
+
+    def columns(self, which: slice) -> "Layout":
+        """The same rows with these columns only."""
+        documents = None if self.documents is None else self.documents[:, which]
+        ids, attended, answer = (part[:, which] for part in self[:3])
+        return Layout(ids, attended, answer, documents)
+
+
+def attention_mask(attended: Tensor, documents: Tensor | None) -> Tensor | None:
+    """What a network is told of its rows; see `xlmgen.nn.attention.key_mask`."""
+    if documents is not None:
+        return documents
+    return None if bool(attended.all()) else attended
 
 
 def lm_layout(
@@ -52,7 +66,8 @@ def lm_layout(
     long as the longest and pads are neither attended nor part of the answer.
 
     Rows of a packed stream (`packed: True`) hold their BOS and EOS already. The BOS
-    that each begins with is given: every family is scored on the same tokens.
+    that each begins with is given: every family is scored on the same tokens. Where
+    they say which `documents` they hold, so is the BOS of each.
     """
     packed = bool(examples) and bool(examples[0].get("packed", False))
     bos, eos = bos and not packed, eos and not packed
@@ -68,8 +83,16 @@ def lm_layout(
         ids[np.arange(len(ids)), stop - 1] = tokens.eos
     if pad_to_block:
         stop = np.full_like(stop, width)
-    answer_start = np.full_like(lengths, int(bos or packed))
-    return _layout(ids, stop, _span(width, answer_start, stop))
+    answer = _span(width, np.full_like(lengths, int(bos or packed)), stop)
+    if not packed or "documents" not in examples[0]:
+        return _layout(ids, stop, answer)
+    documents = np.zeros_like(ids)
+    _place(documents, _flatten(examples, "documents")[0], origin, lengths)
+    if pad_to_block:  # pads are tokens of the last document
+        documents = np.maximum.accumulate(documents, axis=1)
+    answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
+    whole = _layout(ids, stop, answer)
+    return whole._replace(documents=torch.from_numpy(documents))
 
 
 def seq2seq_layout(

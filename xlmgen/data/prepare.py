@@ -105,10 +105,14 @@ class Prepared:
         check_split(split)
         task = self.task
         columns = self._columns(split)
-        if task.packing == "packed":
+        if task.packed:
             special = task.tokenizer.special
             return PackedExamples(
-                columns["tokens"], task.block.length, bos=special.bos, eos=special.eos
+                columns["tokens"],
+                task.block.length,
+                bos=special.bos,
+                eos=special.eos,
+                apart=task.packing == "documents",
             )
         limits = room(task.block, task.layout)
         if task.overflow == "truncate":
@@ -129,7 +133,7 @@ class Prepared:
         """What became of the rows of a split."""
         examples = self.examples(split)
         counts = self.report[split]
-        too_long = None if self.task.packing == "packed" else self._too_long(split)
+        too_long = None if self.task.packed else self._too_long(split)
         number = 0 if too_long is None else int(too_long.sum())
         cut = self.task.overflow == "truncate"
         return Summary(
@@ -221,7 +225,7 @@ def room(block: Block, layout: str) -> dict[str, int]:
 
 def opening(task: Task) -> Example:
     """See `Task.opening`."""
-    return {"packed": np.array(True)} if task.packing == "packed" else {}
+    return {"packed": np.array(True)} if task.packed else {}
 
 
 def encode_prompt(task: Task, text: str) -> Example:

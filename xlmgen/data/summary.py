@@ -16,7 +16,7 @@ LEFT_OUT = {
 def line(task: Task) -> str:
     """`data: 20,000 train, 100 validation, 1,000 test examples; …`."""
     found = {split: task.summary(split) for split in SPLITS}
-    what = "blocks" if task.packing == "packed" else "examples"
+    what = "blocks" if task.packed else "examples"
     counts = ", ".join(f"{found[split].examples:,} {split}" for split in SPLITS)
     said = [f"data: {counts} {what}"]
     for count, words in LEFT_OUT.items():
@@ -29,7 +29,7 @@ def line(task: Task) -> str:
 
 def table(task: Task) -> str:
     """Every split's counts in aligned columns, and where its ids are."""
-    what = "blocks" if task.packing == "packed" else "examples"
+    what = "blocks" if task.packed else "examples"
     heads = (
         *("split", "documents", "tokens", what),
         *("filtered", "unknown", "dropped", "truncated"),

@@ -40,4 +40,6 @@ def count_tokens(example: Mapping[str, Any], layout: str) -> int:
     if layout == "infill":
         return len(example["given"]) - int(sum(example["given"]))
     ids = example["target" if layout == "seq2seq" else "tokens"]
-    return len(ids) - 1 if example.get("packed") else len(ids) + 1
+    if not example.get("packed"):
+        return len(ids) + 1
+    return len(ids) - int(example["documents"][-1] if "documents" in example else 1)

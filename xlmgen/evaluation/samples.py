@@ -58,7 +58,7 @@ def data_ids(task: Task, split: str, rows: int | None = None) -> list[Ids]:
     for row in range(len(examples) if rows is None else min(rows, len(examples))):
         ids = examples[row]["tokens"].tolist()
         if examples[row].get("packed"):  # its special tokens are in it already
-            ids = ids[1:]
+            ids = [id_ for id_ in ids if id_ != special.bos]
         found.append(ids[: ids.index(special.eos)] if special.eos in ids else ids)
     return found
 

@@ -12,8 +12,28 @@ from xlmgen.nn.rotary import rotate
 
 
 def key_mask(attention_mask: Tensor | None) -> Tensor | None:
-    """Mask for bidirectional attention: (B, L) → (B, 1, 1, L); None stays None."""
-    return None if attention_mask is None else attention_mask[:, None, None, :]
+    """Mask for bidirectional attention.
+
+    Args:
+        attention_mask: (B, L) bool, False on pads; or int, the document of each token,
+            which then sees its own document only; or None.
+
+    Returns:
+        (B, 1, 1, L) bool; (B, 1, L, L) where there are documents; None stays None.
+    """
+    if attention_mask is None:
+        return None
+    if attention_mask.dtype == torch.bool:
+        return attention_mask[:, None, None, :]
+    return same_document(attention_mask, attention_mask)
+
+
+def same_document(queries: Tensor, keys: Tensor) -> Tensor:
+    """(B, Q) and (B, K) int, the document of each token → (B, 1, Q, K) bool.
+
+    Pads are a document of their own, so that no row of the softmax is empty.
+    """
+    return (queries[:, :, None] == keys[:, None, :])[:, None]
 
 
 def causal_mask(
@@ -23,7 +43,8 @@ def causal_mask(
 
     Args:
         input_ids: (B, L), the new tokens.
-        attention_mask: (B, past + L) bool over all keys, or None.
+        attention_mask: (B, past + L) over all keys: bool, False on pads; or int, the
+            document of each token, which then sees its own document only; or None.
 
     Returns:
         (B or 1, 1, L, past + L) bool, or None where `Attention` needs no mask: one new
@@ -32,17 +53,18 @@ def causal_mask(
     length, device = input_ids.shape[1], input_ids.device
     if attention_mask is None and (length == 1 or past == 0):
         return None
-    if length == 1:
-        return key_mask(attention_mask)
-    own = torch.eye(length, past + length, dtype=torch.bool, device=device)
-    own = own.roll(past, dims=1)
     before = torch.ones(length, past + length, dtype=torch.bool, device=device)
     before = before.tril(past)
     if attention_mask is None:
         return before[None, None]
+    if attention_mask.dtype != torch.bool:
+        return before & same_document(attention_mask[:, past:], attention_mask)
+    if length == 1:
+        return key_mask(attention_mask)
     # A pad on the left has nothing to attend to: it sees itself, so that no row of the
     # softmax is empty, which would be NaN.
-    return (before & attention_mask[:, None, None, :]) | own
+    own = torch.eye(length, past + length, dtype=torch.bool, device=device)
+    return (before & attention_mask[:, None, None, :]) | own.roll(past, dims=1)
 
 
 def attend(

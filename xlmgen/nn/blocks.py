@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from xlmgen.nn.attention import same_document
+
 
 def block_diffusion_mask(
     noisy: int, clean_ids: Tensor, block_size: int, attention_mask: Tensor | None
@@ -17,7 +19,8 @@ def block_diffusion_mask(
         noisy: A, the number of noisy positions.
         clean_ids: (B, L), the context and the same A positions without noise.
         block_size: tokens per block; the last may have fewer.
-        attention_mask: (B, L) bool, False on pads; None attends all.
+        attention_mask: (B, L) bool, False on pads; or int, the document of each token,
+            which then sees its own document only; None attends all.
 
     Returns:
         (B or 1, 1, A + L, A + L) bool, True is seen.
@@ -34,4 +37,6 @@ def block_diffusion_mask(
     if attention_mask is None:
         return seen[None, None]
     keys = torch.cat((attention_mask[:, context:], attention_mask), dim=1)
+    if attention_mask.dtype != torch.bool:
+        return seen & same_document(keys, keys)
     return seen & keys[:, None, None, :]

@@ -1,6 +1,7 @@
 """Rotary position embeddings (Su et al. 2021, arXiv:2104.09864)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -11,16 +12,28 @@ def token_positions(
 
     Args:
         input_ids: (B, L), the tokens of this forward pass.
-        attention_mask: (B, past + L) over all keys; None when all are attended.
+        attention_mask: (B, past + L) over all keys: bool, False on pads; or int, the
+            document of each token, where positions begin again with every document;
+            None when all are attended.
         past: number of cached tokens before these.
 
     Returns:
         (B, L), or (1, L) when there is no mask.
     """
-    length = input_ids.shape[1]
+    length, device = input_ids.shape[1], input_ids.device
     if attention_mask is None:
-        return torch.arange(past, past + length, device=input_ids.device)[None]
-    return (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -length:]
+        return torch.arange(past, past + length, device=device)[None]
+    if attention_mask.dtype == torch.bool:
+        return (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -length:]
+    column = torch.arange(attention_mask.shape[1], device=device)
+    begin = column.masked_fill(~document_starts(attention_mask), 0).cummax(1).values
+    return (column - begin)[:, -length:]
+
+
+def document_starts(documents: Tensor) -> Tensor:
+    """(B, L) int, the document of each token → (B, L) bool, True on its first."""
+    changes = documents[:, 1:] != documents[:, :-1]
+    return F.pad(changes, (1, 0), value=True)
 
 
 class Rotary(nn.Module):

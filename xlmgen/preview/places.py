@@ -131,13 +131,12 @@ def read(batch: Any, tokens: SpecialTokens) -> Reading | None:
 
     if "attention_mask" in keys.batch:
         wide = input_ids if clean_ids is None else clean_ids
-        attended = keys.grid("attention_mask", wide.shape)
+        attended = keys.mask("attention_mask", wide.shape)
         padding = torch.zeros_like(wide, dtype=torch.bool)
         if attended is not None:
             padding = ~attended.bool()
-        elif batch["attention_mask"] is None:
-            keys.used.add("attention_mask")
     else:  # a causal model does not look at what is on the right
+        keys.mask("documents", shape)
         idle = (input_ids == tokens.pad) & ~predicted & ~answer
         padding = idle.flip(1).long().cumprod(1).flip(1).bool()
     times = keys.grid("t", shape)
@@ -251,6 +250,12 @@ class _Keys:
         """A tensor of just this shape."""
         value = self.batch.get(key)
         return self.tensor(key, 2) if getattr(value, "shape", None) == shape else None
+
+    def mask(self, key: str, shape: torch.Size) -> Tensor | None:
+        """A tensor of just this shape, or None, which says something too."""
+        if key in self.batch and self.batch[key] is None:
+            self.used.add(key)
+        return self.grid(key, shape)
 
     def clean(self, shape: torch.Size) -> Tensor | None:
         """The clean copy of rows that end where those of `input_ids` do."""

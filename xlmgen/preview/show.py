@@ -48,7 +48,7 @@ def show(preview: Preview, console: Console) -> None:
     _splits(preview, console)
     _heading(console, f"lengths in {preview.split}, special tokens not counted")
     end = "the block has room for so many"
-    if preview.task.packing == "packed":
+    if preview.task.packed:
         end = "a block takes so many of the stream"
     for name, found in preview.histograms.items():
         show_histogram(console, name, found, end)

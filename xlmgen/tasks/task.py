@@ -34,7 +34,7 @@ class Task:
         block: the longest that examples may be, special tokens included.
         source: the mapping under `source:`, defaults filled in.
         tokenizer_options: the mapping under `tokenizer:`, defaults filled in.
-        packing: `none` or `packed`.
+        packing: `none`, `packed` or `documents`.
         overflow: `error`, `drop` or `truncate`.
         unknown: `error` or `drop`.
         metrics: keys of `xlmgen.evaluation.scores.METRICS`.
@@ -56,6 +56,11 @@ class Task:
     document: Mapping[str, Any] = field(repr=False)
     folder: Path = Path()
     saved_tokenizer: Path | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether examples are blocks of a stream of documents."""
+        return self.packing != "none"
 
     @property
     def columns(self) -> tuple[str, ...]:

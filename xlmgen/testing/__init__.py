@@ -24,6 +24,7 @@ from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
 from xlmgen.testing.suites.confidence_order import ConfidenceOrderTests  # noqa: E402
 from xlmgen.testing.suites.context_weight import ContextWeightTests  # noqa: E402
 from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
+from xlmgen.testing.suites.documents import DocumentsTests  # noqa: E402
 from xlmgen.testing.suites.dropping_collator import DroppingCollatorTests  # noqa: E402
 from xlmgen.testing.suites.insertion import InsertionPredictorTests  # noqa: E402
 from xlmgen.testing.suites.insertion_loss import InsertionLossTests  # noqa: E402
@@ -65,6 +66,7 @@ __all__ = [
     "ConfidenceOrderTests",
     "ContextWeightTests",
     "DiffusionBoundTests",
+    "DocumentsTests",
     "DroppingCollatorTests",
     "GapHeadTests",
     "GuidanceTests",

@@ -14,8 +14,8 @@ def check_fields(values: Mapping[str, Any], declared: type) -> dict[str, int]:
 
     Args:
         values: a batch or an output.
-        declared: a TypedDict whose fields are jaxtyping annotations, `… | None` or
-            plain types.
+        declared: a TypedDict whose fields are jaxtyping annotations, unions of them,
+            `… | None` or plain types.
 
     Returns:
         the size of every letter.
@@ -28,7 +28,10 @@ def check_fields(values: Mapping[str, Any], declared: type) -> dict[str, int]:
         if values[name] is None:
             assert type(None) in options, f"{name} is None"
             continue
-        (wanted,) = (option for option in options if option is not type(None))
+        *others, wanted = (option for option in options if option is not type(None))
+        for option in others:
+            if isinstance(values[name], option):
+                wanted = option
         _check_field(name, values[name], wanted, sizes)
     return sizes
 

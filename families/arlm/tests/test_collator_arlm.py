@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import CausalCollatorTests, CollatorTests
+from xlmgen.testing import CausalCollatorTests, CollatorTests, DocumentsTests
 
 
-class TestArlmCollator(CollatorTests, CausalCollatorTests):
+class TestArlmCollator(CollatorTests, CausalCollatorTests, DocumentsTests):
     folder = Path(__file__).parents[1]

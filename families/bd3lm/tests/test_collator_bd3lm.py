@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import BlockMaskingCollatorTests, CollatorTests
+from xlmgen.testing import BlockMaskingCollatorTests, CollatorTests, DocumentsTests
 
 
-class TestBd3lmCollator(CollatorTests, BlockMaskingCollatorTests):
+class TestBd3lmCollator(CollatorTests, BlockMaskingCollatorTests, DocumentsTests):
     folder = Path(__file__).parents[1]

@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import CollatorTests, MaskAndDeleteTests
+from xlmgen.testing import CollatorTests, DocumentsTests, MaskAndDeleteTests
 
 
-class TestFlexmdmCollator(CollatorTests, MaskAndDeleteTests):
+class TestFlexmdmCollator(CollatorTests, MaskAndDeleteTests, DocumentsTests):
     folder = Path(__file__).parents[1]

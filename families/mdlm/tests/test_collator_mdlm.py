@@ -4,8 +4,18 @@
 
 from pathlib import Path
 
-from xlmgen.testing import CollatorTests, MaskingCollatorTests, ScheduledMaskingTests
+from xlmgen.testing import (
+    CollatorTests,
+    DocumentsTests,
+    MaskingCollatorTests,
+    ScheduledMaskingTests,
+)
 
 
-class TestMdlmCollator(CollatorTests, MaskingCollatorTests, ScheduledMaskingTests):
+class TestMdlmCollator(
+    CollatorTests,
+    MaskingCollatorTests,
+    DocumentsTests,
+    ScheduledMaskingTests,
+):
     folder = Path(__file__).parents[1]

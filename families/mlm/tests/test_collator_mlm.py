@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import CollatorTests, MaskingCollatorTests
+from xlmgen.testing import CollatorTests, DocumentsTests, MaskingCollatorTests
 
 
-class TestMlmCollator(CollatorTests, MaskingCollatorTests):
+class TestMlmCollator(CollatorTests, MaskingCollatorTests, DocumentsTests):
     folder = Path(__file__).parents[1]

@@ -76,6 +76,25 @@ class BlockModelTests(BlockSubject):
         padded = at_once(model, NOISY, wide, size, attended)[:, :2]
         assert close(padded, alone)
 
+    @pytest.mark.parametrize("size", SIZES)
+    def test_only_tokens_of_its_own_document_reach_a_token(self, size: int) -> None:
+        """Wherever a document begins within a block or a context."""
+        model = self.network()
+        for begin in range(1, CONTEXT + ANSWER):
+            documents = (
+                1 + (torch.arange(CONTEXT + ANSWER) >= begin).expand(ROWS, -1).int()
+            )
+            before = at_once(model, NOISY, CLEAN, size, documents)
+            for column in range(CONTEXT + ANSWER):
+                clean = changed(CLEAN, column)
+                noisy = NOISY
+                if column >= CONTEXT:
+                    noisy = changed(NOISY, column - CONTEXT)
+                after = at_once(model, noisy, clean, size, documents)
+                moved = (after - before).abs().amax((0, 2)) > 1e-6
+                other = documents[0, CONTEXT:] != documents[0, column]
+                assert not (moved & other).any(), (begin, column)
+
     def test_head_on_chosen_positions_is_the_full_head_gathered(self) -> None:
         model = self.network()
         at = torch.tensor([1, ANSWER - 1, ANSWER, 2 * ANSWER + 3])

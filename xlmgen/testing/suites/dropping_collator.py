@@ -126,6 +126,13 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         assert opening["input_ids"].tolist() == [[self.tokens.cls, bos]]
         assert opening["room"].tolist() == [WHOLE.answer - 1]
 
+    def test_documents_that_are_apart_are_refused(self) -> None:
+        """A row has one answer to what is missing, and whether anything is."""
+        bos = self.tokens.bos
+        row = {"tokens": [bos, 5, bos, 6], "packed": True, "documents": [1, 1, 2, 2]}
+        with pytest.raises(UserError, match="packed"):
+            self.collate("lm", [row])
+
     def test_prompts_have_one_slot_behind_bos(self) -> None:
         cls, bos, pad = self.tokens.cls, self.tokens.bos, self.tokens.pad
         end = [self.tokens.eos] * self.eos

@@ -78,6 +78,7 @@ class LikelihoodTests(FamilyTests):
             "input_ids": toy.rows[:, :-1],
             "target_ids": toy.rows[:, 1:].masked_fill(~scored, -100),
             "scored_at": scored.flatten().nonzero().squeeze(1),
+            "documents": None,
         }
 
     def row_nll(self, toy: Toy, batch: Batch) -> Tensor:

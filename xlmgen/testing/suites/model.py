@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
@@ -79,6 +80,22 @@ class ModelTests(FamilyTests):
         ]
         together = call(model, ids, t=t)
         torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+
+    def test_documents_of_one_row_are_as_if_alone(self) -> None:
+        """But for the logits at the first token of each, which is given."""
+        model, ids = self.network(), torch.cat((IDS, IDS.flip(1)), dim=1)
+        documents = torch.ones_like(ids)
+        documents[:, LENGTH:] = 2
+        together = outputs(model, ids, documents)
+        alone = [outputs(model, part) for part in (IDS, IDS.flip(1))]
+        for both, first, second in zip(together, *alone, strict=True):
+            if both.shape[1] != 2 * LENGTH:
+                continue  # of the whole row
+            torch.testing.assert_close(both[:, 1:LENGTH], first[:, 1:])
+            torch.testing.assert_close(both[:, LENGTH + 1 :], second[:, 1:])
+        padded = F.pad(ids, (0, 2), value=self.tokens.pad)
+        after = call(model, padded, F.pad(documents, (0, 2)))[:, : 2 * LENGTH]
+        torch.testing.assert_close(after, together[0])
 
     def test_saved_and_loaded_gives_the_same_outputs(self, tmp_path: Path) -> None:
         model, other, ids = self.network(0), self.network(1), IDS

@@ -1,0 +1,104 @@
+"""Rows of several documents that are apart: each is as it would be alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlmgen.testing.suites.collator import CollatorSubject
+
+FIRST, SECOND = 5, 7
+"""The tokens of the first document and of the second one."""
+
+
+class DocumentsTests(CollatorSubject):
+    """`packing: documents`, from the collator through the network to the loss."""
+
+    def test_every_token_is_told_its_document(self) -> None:
+        for seed in range(10):
+            batch = self.apart(seed)
+            documents, tokens = documents_of(batch), tokens_of(batch)
+            assert (documents[tokens == FIRST] == 1).all()
+            assert (documents[tokens == SECOND] == 2).all()
+            assert (documents[tokens == self.tokens.pad] == 0).all()
+            assert documents.equal(documents.to(torch.int64))
+
+    def test_every_token_is_asked_for_and_no_bos(self) -> None:
+        """The BOS of a later document is given as the first one is."""
+        asked = set()
+        for seed in range(10):
+            batch = self.apart(seed)
+            targets = tokens_of(batch, asked=True).flatten()[places_of(batch)]
+            asked |= set(targets.tolist())
+            assert ((tokens_of(batch) == self.tokens.bos).sum(1) == 2).all()
+        assert asked == {FIRST, SECOND, self.tokens.eos}
+
+    def test_no_document_bears_on_another(self) -> None:
+        """Neither the later nor the earlier one; its own tokens do."""
+        model, loss = self.network(), self.family.loss(self.tokens)
+        batch = self.apart(0)
+        asked = tokens_of(batch, asked=True).flatten()[places_of(batch)]
+        in_second = asked == SECOND  # the first one alone has an EOS
+        for token, own in ((FIRST, ~in_second), (SECOND, in_second)):
+            before, after = Recorder(model), Recorder(model)
+            loss(before, batch)
+            loss(after, {k: swapped(v, token) for k, v in batch.items()})
+            moved = (after.logits - before.logits).abs().amax(1) > 1e-6
+            assert not moved[~own].any()
+            assert moved[own].any()
+
+    def apart(self, seed: int) -> dict[str, Any]:
+        """A batch of rows of two documents, the second without an end."""
+        bos, eos = self.tokens.bos, self.tokens.eos
+        row = [bos, FIRST, eos, bos, SECOND], [bos, FIRST, bos, SECOND, SECOND]
+        numbers = [1, 1, 1, 2, 2], [1, 1, 2, 2, 2]
+        examples = [
+            {"tokens": tokens, "packed": True, "documents": documents}
+            for tokens, documents in zip(row, numbers, strict=True)
+        ]
+        return self.collate("lm", examples * 32, seed=seed)
+
+
+class Recorder(nn.Module):
+    """A network that keeps the logits that it has given."""
+
+    logits: Tensor
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        outputs = self.inner(*inputs, **options)
+        logits = outputs if isinstance(outputs, Tensor) else outputs[0]
+        self.logits = logits.detach().clone()
+        return outputs
+
+
+def documents_of(batch: dict[str, Any]) -> Tensor:
+    """The document of every token."""
+    documents = batch.get("documents", batch.get("attention_mask"))
+    assert documents is not None
+    return documents
+
+
+def tokens_of(batch: dict[str, Any], *, asked: bool = False) -> Tensor:
+    """The tokens without noise; with `asked` those that the places asked for count."""
+    if "clean_ids" in batch:
+        clean = batch["clean_ids"]
+        return clean[:, -batch["input_ids"].shape[1] :] if asked else clean
+    return batch["input_ids" if "documents" in batch and not asked else "target_ids"]
+
+
+def places_of(batch: dict[str, Any]) -> Tensor:
+    """Where tokens are asked for."""
+    return batch["masked_at"] if "masked_at" in batch else batch["scored_at"]
+
+
+def swapped(value: Any, token: int) -> Any:
+    """Another token in the place of one, wherever the network sees it."""
+    if isinstance(value, Tensor) and value.dtype == torch.int64 and value.ndim == 2:
+        return torch.where(value == token, 6, value)
+    return value
