@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlmgen.errors import UserError
+from xlmgen.progress import Waiting
 
 Ints = npt.NDArray[np.int64]
 Row = Mapping[str, str]
@@ -83,18 +84,22 @@ def splits(
     """
     fresh = _fresh(draw)
     found: dict[str, list[Row]] = {}
-    for split in ("test", "validation", "train"):
-        rows = found.setdefault(split, [])
-        while len(rows) < sizes[split]:
-            group = next(fresh, None)
-            if group is None:
-                turned_up = sum(map(len, found.values()))
-                raise UserError(
-                    f"source.sizes: asks for {sum(sizes.values()):,} different {what}, "
-                    f"and only {turned_up:,} turned up",
-                    fix,
-                )
-            rows.extend(group[: sizes[split] - len(rows)])
+    number, total = 0, sum(sizes.values())
+    with Waiting(f"generating {what}", total) as waiting:
+        for split in ("test", "validation", "train"):
+            rows = found.setdefault(split, [])
+            while len(rows) < sizes[split]:
+                group = next(fresh, None)
+                if group is None:
+                    raise UserError(
+                        f"source.sizes: asks for {total:,} different {what}, "
+                        f"and only {number:,} turned up",
+                        fix,
+                    )
+                group = group[: sizes[split] - len(rows)]
+                rows.extend(group)
+                number += len(group)
+                waiting.update(number, f"{number:,} of {total:,}")
     return {
         split: {column: [row[column] for row in rows] for column in rows[0]}
         for split, rows in found.items()
