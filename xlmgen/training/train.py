@@ -151,8 +151,11 @@ def require_packages(names: Iterable[str]) -> None:
             )
 
 
-def wait_for_run(path: Path, experiment: Experiment, seconds: float = 300) -> Run:
+def wait_for_run(path: Path, experiment: Experiment, seconds: float = 3600) -> Run:
     """The run folder that the first process prepares, with the same experiment.
+
+    That may take long, where a tokenizer is learned for it. Where it fails, launchers
+    end the processes that wait.
 
     Raises:
         UserError: it did not.
