@@ -37,6 +37,18 @@ def test_alpha_is_the_formula(schedule):
 
 
 @schedules
+def test_noise_is_what_is_not_clean_and_keeps_its_precision(schedule):
+    torch.testing.assert_close(schedule.noise(TIMES), 1 - schedule.alpha(TIMES))
+    early = torch.tensor([1e-7, 1e-5, 1e-3, 0.5], dtype=torch.float64)
+    torch.testing.assert_close(
+        schedule.noise(early.float()).double(),
+        schedule.noise(early.float().double()),
+        rtol=1e-5,
+        atol=0,
+    )
+
+
+@schedules
 def test_alpha_prime_is_the_derivative(schedule):
     t = TIMES.clone().requires_grad_()
     (slope,) = torch.autograd.grad(schedule.alpha(t).sum(), t)

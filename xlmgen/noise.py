@@ -1,8 +1,8 @@
 """Noise schedules: how likely a token is still clean at time t, and drawing times.
 
 α(t) falls from 1 (clean) at t = 0 to 0 (all noise) at t = 1. Every schedule gives α,
-its derivative α′, the weight w(t) = −α′/(1−α) of the masked-diffusion bound (Sahoo et
-al. 2024, arXiv:2406.07524, eq. 10) and the inverse α⁻¹.
+1 − α, its derivative α′, the weight w(t) = −α′/(1−α) of the masked-diffusion bound
+(Sahoo et al. 2024, arXiv:2406.07524, eq. 10) and the inverse α⁻¹.
 """
 
 import math
@@ -19,6 +19,9 @@ class Schedule(Protocol):
 
     def alpha(self, t: Tensor) -> Tensor:
         """Probability of still being clean at time t."""
+
+    def noise(self, t: Tensor) -> Tensor:
+        """1 − α(t), in closed form: it keeps its precision where it is small."""
 
     def alpha_prime(self, t: Tensor) -> Tensor:
         """dα/dt, never positive."""
@@ -37,6 +40,9 @@ class LinearSchedule:
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - t
 
+    def noise(self, t: Tensor) -> Tensor:
+        return t
+
     def alpha_prime(self, t: Tensor) -> Tensor:
         return -torch.ones_like(t)
 
@@ -53,6 +59,9 @@ class CosineSchedule:
 
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - torch.cos(math.pi / 2 * (1 - t))
+
+    def noise(self, t: Tensor) -> Tensor:
+        return torch.sin(math.pi / 2 * t)
 
     def alpha_prime(self, t: Tensor) -> Tensor:
         return -math.pi / 2 * torch.sin(math.pi / 2 * (1 - t))
@@ -73,6 +82,9 @@ class PolynomialSchedule:
 
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - t**self.exponent
+
+    def noise(self, t: Tensor) -> Tensor:
+        return t**self.exponent
 
     def alpha_prime(self, t: Tensor) -> Tensor:
         return -self.exponent * t ** (self.exponent - 1)
@@ -100,6 +112,9 @@ class GeometricSchedule:
 
     def alpha(self, t: Tensor) -> Tensor:
         return torch.exp(-self._sigma(t))
+
+    def noise(self, t: Tensor) -> Tensor:
+        return -torch.expm1(-self._sigma(t))
 
     def alpha_prime(self, t: Tensor) -> Tensor:
         sigma = self._sigma(t)
@@ -142,10 +157,9 @@ class Rising:
     def chance(self, t: Tensor, s: Tensor) -> Tensor:
         """Probability that what has not happened by time t < 1 has happened by s.
 
-        Float64: a level near 1 may round to 1 in float32, and what is left to nothing.
+        Of what is left, and not of the level, which may round to 1 near the end.
         """
-        now = self.level(t.double())
-        return (self.level(s.double()) - now) / (1 - now)
+        return 1 - self.schedule.noise(1 - s) / self.schedule.noise(1 - t)
 
     def chances(self, times: Tensor) -> list[float]:
         """`chance` from each of the times (T,) to the next; to the last it is 1."""

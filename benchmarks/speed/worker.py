@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.speed.shapes import SHAPES
 from benchmarks.speed.side import Side, step
 
-COLLATIONS = 5
-"""Batches of one measurement: a single one is too short for the clock."""
+LEAST = 0.05
+"""Seconds that batches are collated for: a single one is too short for the clock."""
 
 
 @cache
@@ -55,12 +55,12 @@ def operations(side: str, family: str, shape: str) -> int:
 class Clock:
     """Seconds of a block: as they pass, and of the processor.
 
-    Args:
-        per: how many times the block does the same.
+    Attributes:
+        per: how many times the block did the same.
     """
 
-    def __init__(self, per: int = 1) -> None:
-        self.per = per
+    def __init__(self) -> None:
+        self.per = 1
         self.times: dict[str, Any] = {}
 
     def __enter__(self) -> "Clock":
@@ -83,9 +83,11 @@ def run(side: str, family: str, shape: str, cell: str) -> dict[str, Any]:
     if what == "collate":
         parts = built(side, family, shape)
         examples = parts.examples(SHAPES[shape].batch)
-        with Clock(per=COLLATIONS) as clock:
-            for _ in range(COLLATIONS):
+        with Clock() as clock:
+            parts.collate(examples)
+            while time.perf_counter() - clock.begin[0] < LEAST:
                 parts.collate(examples)
+                clock.per += 1
         return clock.times
     if what == "generate":
         parts = built(side, family, shape)

@@ -9,7 +9,13 @@ from collections.abc import Sequence
 
 import torch
 
-from xlmgen.data.layout import Example, lm_layout, prompt_layout, seq2seq_layout
+from xlmgen.data.layout import (
+    Example,
+    flat_positions,
+    lm_layout,
+    prompt_layout,
+    seq2seq_layout,
+)
 from xlmgen.tokens import Block, SpecialTokens
 
 from .types_arlm import ArlmBatch, ArlmPrompt
@@ -48,7 +54,7 @@ class ArlmLmCollator:
         return {
             "input_ids": clean.ids[:, :-1],
             "target_ids": clean.ids[:, 1:].masked_fill(~scored, -100),
-            "scored_at": scored.flatten().nonzero().squeeze(1),
+            "scored_at": flat_positions(scored),
             "documents": clean.columns(slice(-1)).documents,
         }
 

@@ -14,7 +14,7 @@ from xlmgen.data.block_layout import (
     lm_block_layout,
     seq2seq_block_layout,
 )
-from xlmgen.data.layout import Example
+from xlmgen.data.layout import Example, flat_positions
 from xlmgen.noise import LinearSchedule, draw_block_times
 from xlmgen.tokens import Block, SpecialTokens
 
@@ -63,7 +63,7 @@ class Bd3lmLmCollator:
             "clean_ids": clean.ids,
             "attention_mask": clean.attention_mask,
             "maskable": maskable,
-            "masked_at": masked.flatten().nonzero().squeeze(1),
+            "masked_at": flat_positions(masked),
             "t": t,
             "span": self.high - self.low,
             "block_size": self.block_size,

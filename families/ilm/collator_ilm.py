@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from xlmgen.data.dropping import close_gaps, random_subset
+from xlmgen.data.dropping import close_gaps
 from xlmgen.data.layout import (
     Example,
     Layout,
+    flat_positions,
     infill_layout,
     lm_layout,
     masked_prompt_layout,
@@ -52,22 +53,22 @@ class IlmLmCollator:
             eos=False,
             pad_to_block=False,
         )
-        # 1. Of n tokens N ~ U{0, …, n} are dropped, every subset of that size alike.
-        length = clean.answer.sum(1)  # (B,)
-        draws = torch.rand(len(examples), dtype=torch.float64, generator=generator)
-        number = (draws * (length + 1)).long()
-        dropped = random_subset(clean.answer, number, generator)  # (B, L)
+        # 1. Every token is dropped with a probability that its row draws from U(0, 1):
+        # of n tokens then N ~ U{0, …, n}, and every subset of that size is alike.
+        rate = torch.rand(len(examples), 1, dtype=torch.float64, generator=generator)
+        draws = torch.rand(clean.ids.shape, generator=generator)
+        dropped = clean.answer & (draws < rate)  # (B, L)
 
         # 2. The gaps are closed; each dropped token belongs to the slot on its left.
         kept = close_gaps(clean, dropped, self.tokens)
         return {
             "input_ids": kept.ids,
             "attention_mask": kept.attention_mask,
-            "slot_at": kept.slots.flatten().nonzero().squeeze(1),
+            "slot_at": flat_positions(kept.slots),
             "target_slot": kept.slot_of_dropped,
-            "target_ids": clean.ids[dropped],
-            "num_dropped": number,
-            "answer_length": length,
+            "target_ids": clean.ids.take(flat_positions(dropped)),
+            "num_dropped": dropped.sum(1),
+            "answer_length": clean.answer.sum(1),
         }
 
 

@@ -12,6 +12,7 @@ import torch
 from xlmgen.data.layout import (
     Example,
     Layout,
+    flat_positions,
     infill_layout,
     lm_layout,
     masked_prompt_layout,
@@ -72,7 +73,7 @@ class MdlmLmCollator:
             "attention_mask": clean.attention_mask,
             "target_ids": clean.ids,
             "maskable": clean.answer,
-            "masked_at": masked.flatten().nonzero().squeeze(1),
+            "masked_at": flat_positions(masked),
             "t": t,
             "span": span,
         }

@@ -1,13 +1,12 @@
 """Rows that lose tokens, by hand."""
 
-from itertools import combinations
+from math import comb
 
 import pytest
 import torch
 
 from xlmgen.data.dropping import (
     close_gaps,
-    random_subset,
     refuse_packed,
     with_given_end,
 )
@@ -18,6 +17,7 @@ from xlmgen.data.layout import (
     seq2seq_layout,
 )
 from xlmgen.errors import UserError
+from xlmgen.registry import load_family
 from xlmgen.testing.statistics import p_value
 from xlmgen.tokens import Block, SpecialTokens
 
@@ -43,40 +43,25 @@ def laid_out(function, examples, block, *, eos=False):
     return function(examples, TOKENS, block, bos=True, eos=eos, pad_to_block=False)
 
 
-def test_a_subset_has_its_size_and_stays_among_its_places():
-    among = torch.tensor([[0, 1, 1, 0, 1]] * 4 + [[0] * 5]).bool()
-    number = torch.tensor([0, 1, 2, 3, 0])
-    for seed in range(50):
-        generator = torch.Generator().manual_seed(seed)
-        chosen = random_subset(among, number, generator)
-        assert chosen.sum(1).equal(number)
-        assert not (chosen & ~among).any()
-
-
-def test_every_subset_is_as_likely():
-    places = (0, 2, 3, 5)
-    among = torch.zeros(6, dtype=torch.bool)
-    among[list(places)] = True
-    rows = 6000
-    chosen = random_subset(
-        among.expand(rows, -1),
-        torch.full((rows,), 2),
-        torch.Generator().manual_seed(0),
-    )
-    subsets = [list(pair) for pair in combinations(places, 2)]
-    counts = torch.zeros(6)
-    for columns in bits(chosen):
-        counts[subsets.index(columns)] += 1
-    assert p_value(counts, torch.full((6,), 1 / 6)) > LEAST
-
-
-def test_rows_are_drawn_apart():
-    among = torch.ones(4000, 2, dtype=torch.bool)
-    number = torch.ones(4000, dtype=torch.int64)
-    chosen = random_subset(among, number, torch.Generator().manual_seed(0))
-    pairs = chosen[:, 0].long().view(-1, 2)
-    counts = (2 * pairs[:, 0] + pairs[:, 1]).bincount(minlength=4)
-    assert p_value(counts, torch.full((4,), 0.25)) > LEAST
+@pytest.mark.parametrize("length", [1, 4])
+def test_every_subset_of_a_number_drawn_from_all_is_as_likely(length):
+    """N ~ U{0, …, n}, the subsets of N tokens alike, and rows drawn apart."""
+    collator = load_family("ilm").collators["lm"](TOKENS, WHOLE)
+    rows, ids = 6000, list(range(5, 5 + length))
+    batch = collator([{"tokens": ids}] * rows, torch.Generator().manual_seed(0))
+    assert (batch["answer_length"] == length).all()
+    dropped = torch.zeros(rows, length, dtype=torch.int64)
+    row = torch.arange(rows).repeat_interleave(batch["num_dropped"])
+    dropped[row, batch["target_ids"] - 5] = 1
+    which = (dropped << torch.arange(length)).sum(1)
+    subsets = [f"{code:b}".count("1") for code in range(2**length)]
+    expected = [1 / (length + 1) / comb(length, number) for number in subsets]
+    counts = which.bincount(minlength=2**length)
+    assert p_value(counts, torch.tensor(expected)) > LEAST
+    pairs = (which[::2] > 0) * 2 + (which[1::2] > 0)
+    some = length / (length + 1)
+    apart = [(1 - some) ** 2, some * (1 - some), some * (1 - some), some**2]
+    assert p_value(pairs.bincount(minlength=4), torch.tensor(apart)) > LEAST
 
 
 def test_gaps_close_behind_cls_and_pads_stay_on_the_right():

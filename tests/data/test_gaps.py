@@ -65,7 +65,7 @@ def test_what_is_missing_is_counted_behind_the_token_before_it():
     left = close_up(clean, missing, PAD)
     assert left.ids.tolist() == [[BOS, 6, 9], [BOS, PAD, PAD]]
     assert left.gaps.tolist() == [[1, 2, 0], [1, 0, 0]]
-    assert left.columns[0].tolist() == [0, 2, 5]
+    assert left.closing.stood_at.tolist() == [0, 2, 5, 6]
     assert bits(left.free) == [[0, 1, 2], [0]]
     assert bits(left.attention_mask) == [[0, 1, 2], [0]]
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from xlmgen.data.layout import Example, Layout
+from xlmgen.data.closing import Closing
+from xlmgen.data.layout import Example, Layout, flat_positions
 from xlmgen.errors import UserError
-from xlmgen.sampling import ranks
 from xlmgen.tokens import SpecialTokens
 
 
@@ -22,18 +22,6 @@ class Kept(NamedTuple):
     attention_mask: Tensor | None  # (B, W) bool; None when there are no pads
     slots: Tensor  # (B, W) bool, tokens behind which the answer has a place
     slot_of_dropped: Tensor  # (D,) int64, which of the slots, all rows counted through
-
-
-def random_subset(
-    among: Tensor, number: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
-    """Choose `number` (B,) true places of `among` (B, L), every subset alike.
-
-    Returns:
-        (B, L) bool
-    """
-    draws = torch.rand(among.shape, dtype=torch.float64, generator=generator)
-    return among & (ranks(draws.masked_fill(~among, -1)) < number[:, None])
 
 
 def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
@@ -56,25 +44,13 @@ def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
     kept = whole.attended & ~dropped
     opens = whole.answer.clone()
     opens[:, :-1] |= whole.answer[:, 1:]
-    row, column = kept.nonzero(as_tuple=True)
-    place = kept.cumsum(1)[row, column]  # CLS is at 0
-    length = kept.sum(1) + 1
-    width = int(length.max())
-
-    ids = torch.full((len(length), width), tokens.pad)
+    closing = Closing(kept, front=1)
+    ids = closing.move(whole.ids, fill=tokens.pad)
     ids[:, 0] = tokens.cls
-    ids[row, place] = whole.ids[row, column]
-    slots = torch.zeros(ids.shape, dtype=torch.bool)
-    slots[row, place] = opens[row, column]
-    attended = torch.arange(width) < length[:, None]
+    slots = closing.move(opens)
     # Counting slots from left to right, a dropped token's is the last one so far.
     so_far = (kept & opens).flatten().cumsum(0) - 1
-    return Kept(
-        ids,
-        None if bool(attended.all()) else attended,
-        slots,
-        so_far[dropped.flatten()],
-    )
+    return Kept(ids, closing.attention_mask, slots, so_far[flat_positions(dropped)])
 
 
 def with_given_end(layout: Layout, eos: int) -> Layout:

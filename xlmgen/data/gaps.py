@@ -7,10 +7,12 @@ every gap has one.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xlmgen.data.closing import Closing
 from xlmgen.data.layout import (
     Example,
     Layout,
@@ -43,11 +45,15 @@ class ClosedRows(NamedTuple):
     """
 
     ids: Tensor  # (B, L) int64
-    attended: Tensor  # (B, L) bool, False on pads
-    columns: Tensor  # (B, L) int64, where each token stood
     free: Tensor  # (B, L) bool, behind which tokens others may be missing
     gaps: Tensor  # (B, L) int64, how many tokens are missing behind each
+    closing: Closing  # moves what else belongs to the tokens
     documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
+
+    @property
+    def attended(self) -> Tensor:
+        """(B, L) bool, False on pads."""
+        return self.closing.attended
 
     @property
     def attention_mask(self) -> Tensor | None:
@@ -111,20 +117,18 @@ def prompt_gaps(
 
 def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
     """Take the missing tokens (B, L) out and count them in the gaps that they leave."""
-    kept = clean.attended & ~missing
-    width = int(kept.sum(1).max())
-    columns = (~kept).long().argsort(dim=1, stable=True)[:, :width]
-    attended = kept.gather(1, columns)
+    closing = Closing(clean.attended & ~missing)
+    rows, length = missing.shape
+    ends = np.arange(0, rows * length, length) + clean.attended.sum(1).numpy()
+    follows = np.append(closing.stood_at[1:], 0)  # what stood behind what stays
+    follows[closing.lengths.cumsum() - 1] = ends
     documents = clean.documents
-    if documents is not None:
-        documents = documents.gather(1, columns).masked_fill(~attended, 0)
     return ClosedRows(
-        ids=clean.ids.gather(1, columns).masked_fill(~attended, pad),
-        attended=attended,
-        columns=columns,
-        free=clean.free.gather(1, columns) & attended,
-        gaps=_count(kept, missing & clean.attended)[:, :width],
-        documents=documents,
+        ids=closing.move(clean.ids, fill=pad),
+        free=closing.move(clean.free),
+        gaps=closing.place(follows - closing.stood_at - 1),
+        closing=closing,
+        documents=None if documents is None else closing.move(documents),
     )
 
 
@@ -156,12 +160,21 @@ def _count(kept: Tensor, missing: Tensor) -> Tensor:
 
 def _opened(clean: Layout, *, ended: bool) -> GapLayout:
     """An answer between the token that opens it and an EOS that is given."""
-    last = _last(clean.attended, ended=ended)
-    answer = clean.answer
+    row = np.arange(len(clean.ids))
+    last = _last(clean.attended, ended=ended).squeeze(1).numpy()
+    answer = clean.answer.numpy().copy()
     if ended:
-        answer = answer.scatter(1, last + 1, False)
-    free = (answer | _before(answer)).scatter(1, last, True)
-    return GapLayout(clean.ids, clean.attended, answer, free, clean.documents)
+        answer[row, last + 1] = False
+    free = answer.copy()
+    free[:, :-1] |= answer[:, 1:]
+    free[row, last] = True
+    return GapLayout(
+        clean.ids,
+        clean.attended,
+        torch.from_numpy(answer),
+        torch.from_numpy(free),
+        clean.documents,
+    )
 
 
 def _last(attended: Tensor, *, ended: bool) -> Tensor:

@@ -17,10 +17,11 @@ def decide(family: FamilySpec) -> Dropping:
     given_end = ("refuse_packed", "with_given_end") if eos else ()
     return Dropping(
         end=" EOS" if eos else "",
-        imports=("close_gaps", "random_subset", *given_end),
+        imports=("close_gaps", *given_end),
         layouts=(
             "Example",
             "Layout",
+            "flat_positions",
             "infill_layout",
             "lm_layout",
             "masked_prompt_layout",

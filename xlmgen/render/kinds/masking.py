@@ -60,6 +60,7 @@ def decide(family: FamilySpec) -> Masking:
         layouts=(
             "Example",
             "Layout",
+            "flat_positions",
             "infill_layout",
             "lm_layout",
             "masked_prompt_layout",
