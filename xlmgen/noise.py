@@ -186,11 +186,11 @@ def draw_times(
         (B,) float32, never 0, where the weights are infinite.
     """
     if antithetic:
-        offsets = torch.arange(batch_size) / batch_size
-        u = (torch.rand(1, generator=generator) + offsets) % 1
+        offsets = torch.linspace(0, 1, batch_size + 1)[:-1]
+        u = (torch.rand(1, generator=generator) + offsets).frac()
     else:
         u = torch.rand(batch_size, generator=generator)
-    return sampling_eps + (1 - sampling_eps) * (1 - u)
+    return 1 - (1 - sampling_eps) * u
 
 
 def draw_block_times(

@@ -30,7 +30,8 @@ class Closing:
         column = np.arange(int(self.lengths.max()) + front)
         attended = column < (self.lengths + front)[:, None]
         self.attended = torch.from_numpy(attended)
-        self._goes_to = attended & (column >= front)
+        self._goes_to = attended.copy()
+        self._goes_to[:, :front] = False
 
     @property
     def attention_mask(self) -> Tensor | None:

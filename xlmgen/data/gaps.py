@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from xlmgen.data.closing import Closing
 from xlmgen.data.layout import (
+    Bools,
     Example,
+    Ints,
     Layout,
     attention_mask,
     infill_layout,
@@ -89,9 +90,8 @@ def infill_gaps(
     clean = infill_layout(
         examples, tokens, block, bos=True, eos=eos, pad_to_block=False
     )
-    return GapLayout(
-        clean.ids, clean.attended, clean.answer, clean.answer | _before(clean.answer)
-    )
+    free = torch.from_numpy(_with_before(clean.answer.numpy()))
+    return GapLayout(clean.ids, clean.attended, clean.answer, free)
 
 
 def prompt_gaps(
@@ -111,16 +111,18 @@ def prompt_gaps(
         rows = [{"tokens": prompt} for prompt in prompts]
         known = lm_gaps(rows, tokens, block, eos=eos and not packed)
     nothing = torch.zeros_like(known.answer)
-    last = _last(known.attended, ended=eos and not packed)
-    return known._replace(answer=nothing, free=nothing.scatter(1, last, True))
+    last = torch.from_numpy(_last(known.attended, ended=eos and not packed))
+    free = nothing.scatter(1, last[:, None], True)
+    return known._replace(answer=nothing, free=free)
 
 
 def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
     """Take the missing tokens (B, L) out and count them in the gaps that they leave."""
     closing = Closing(clean.attended & ~missing)
-    rows, length = missing.shape
-    ends = np.arange(0, rows * length, length) + clean.attended.sum(1).numpy()
-    follows = np.append(closing.stood_at[1:], 0)  # what stood behind what stays
+    rows, width = missing.shape
+    follows = np.empty_like(closing.stood_at)  # what stood behind what stays
+    follows[:-1] = closing.stood_at[1:]
+    ends = np.arange(0, rows * width, width) + clean.attended.numpy().sum(1)
     follows[closing.lengths.cumsum() - 1] = ends
     documents = clean.documents
     return ClosedRows(
@@ -160,13 +162,12 @@ def _count(kept: Tensor, missing: Tensor) -> Tensor:
 
 def _opened(clean: Layout, *, ended: bool) -> GapLayout:
     """An answer between the token that opens it and an EOS that is given."""
-    row = np.arange(len(clean.ids))
-    last = _last(clean.attended, ended=ended).squeeze(1).numpy()
-    answer = clean.answer.numpy().copy()
+    row, last = np.arange(len(clean.ids)), _last(clean.attended, ended=ended)
+    answer = clean.answer.numpy()
     if ended:
+        answer = answer.copy()
         answer[row, last + 1] = False
-    free = answer.copy()
-    free[:, :-1] |= answer[:, 1:]
+    free = _with_before(answer)
     free[row, last] = True
     return GapLayout(
         clean.ids,
@@ -177,14 +178,17 @@ def _opened(clean: Layout, *, ended: bool) -> GapLayout:
     )
 
 
-def _last(attended: Tensor, *, ended: bool) -> Tensor:
-    """(B, 1) the column of each row's last token before its EOS."""
-    return attended.sum(1, keepdim=True) - 1 - int(ended)
+def _last(attended: Tensor, *, ended: bool) -> Ints:
+    """(B,) the column of each row's last token before its EOS."""
+    last: Ints = attended.numpy().sum(1) - 1 - int(ended)
+    return last
 
 
-def _before(answer: Tensor) -> Tensor:
-    """(B, L) bool: the positions right before one of the answer."""
-    return F.pad(answer[:, 1:], (0, 1))
+def _with_before(answer: Bools) -> Bools:
+    """(B, L) bool: the answer, and the positions right before it."""
+    free = answer.copy()
+    free[:, :-1] |= answer[:, 1:]
+    return free
 
 
 def _packed(examples: Sequence[Example]) -> bool:

@@ -88,7 +88,7 @@ def lm_layout(
     if not packed or "documents" not in examples[0]:
         return _layout(ids, stop, answer)
     documents = np.zeros_like(ids)
-    _place(documents, _flatten(examples, "documents")[0], origin, lengths)
+    _place(documents, _flatten(examples, "documents")[0], 0, lengths)
     if pad_to_block:  # pads are tokens of the last document
         documents = np.maximum.accumulate(documents, axis=1)
     answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
@@ -214,7 +214,7 @@ def flat_positions(marks: Tensor) -> Tensor:
 
 
 def _layout(ids: Ints, stop: Ints, answer: Bools) -> Layout:
-    attended = np.arange(ids.shape[1]) < stop[:, None]
+    attended = _span(ids.shape[1], 0, stop)
     return Layout(
         torch.from_numpy(ids), torch.from_numpy(attended), torch.from_numpy(answer)
     )
@@ -246,7 +246,10 @@ def _span(width: int, start: Ints | int, stop: Ints) -> Bools:
     """(B, width) bool, True from `start[i]`, or the same of all, up to `stop[i]`."""
     columns = np.arange(width)
     inside: Bools = columns < stop[:, None]
-    inside &= columns >= np.asarray(start)[..., None]
+    if isinstance(start, int):
+        inside[:, :start] = False
+    else:
+        inside &= columns >= start[:, None]
     return inside
 
 
