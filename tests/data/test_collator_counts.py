@@ -124,4 +124,5 @@ def test_memory_is_linear_in_the_tokens_and_independent_of_the_vocabulary(family
     assert (base > 0).all()
     for rows, length in ((16, 512), (64, 128)):
         assert (allocated(made(family, use, rows, length)) <= 4.4 * base).all()
-    assert (allocated(made(family, use, 16, 128, vocab=10**6)) == base).all()
+    wide = allocated(made(family, use, 16, 128, vocab=10**6))
+    np.testing.assert_allclose(wide, base, rtol=0.01)  # an object more or less
