@@ -14,6 +14,7 @@ from benchmarks.speed.side import Generated, NeverEnds, Side
 from xlmgen.family import Family
 from xlmgen.registry import load_family
 from xlmgen.tokens import SPECIAL_TOKENS, Block, SpecialTokens
+from xlmgen.training.allocator import keep_freed_memory
 from xlmgen.training.optimizer import parameter_groups
 
 WEIGHT_DECAY = 0.01
@@ -24,6 +25,7 @@ ENDLESS = {"stop_threshold": 1.0}
 def build(name: str, shape: Shape) -> Side:
     """A family of ours at a shape."""
     torch.manual_seed(0)
+    keep_freed_memory()
     family = load_family(name)
     tokens = SpecialTokens(vocab_size=shape.vocab)
     model = family.model(

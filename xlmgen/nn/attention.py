@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.nn.cache import KeyValueCache
+from xlmgen.nn.fused_attention import pays, rotated_attention
 from xlmgen.nn.linear import Linear
 from xlmgen.nn.rotary import rotate
 
@@ -68,9 +69,8 @@ def causal_mask(
 
 
 def attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    qkv: Tensor,
+    kv_heads: int,
     rotary: tuple[Tensor, Tensor],
     mask: Tensor | None,
     cache: KeyValueCache | None,
@@ -81,13 +81,16 @@ def attend(
     """Rotate queries and keys, take in the cached ones, and attend.
 
     Args:
-        q: (B, H, L, head_dim).
-        k: (B, kv_heads, L, head_dim), and so is v.
+        qkv: (B, L, H + 2 · kv_heads, head_dim): queries, then keys, then values.
         mask: broadcastable to (B, H, L, keys), True is seen.
 
     Returns:
         (B, L, H · head_dim)
     """
+    if cache is None and pays(qkv, qkv.shape[2] - 2 * kv_heads):
+        return rotated_attention(qkv, kv_heads, rotary, mask, causal=causal)
+    heads = qkv.transpose(1, 2)
+    q, k, v = heads.split((heads.shape[1] - 2 * kv_heads, kv_heads, kv_heads), dim=1)
     q, k = rotate(q, rotary), rotate(k, rotary)
     if cache is not None:
         k, v = cache.append(layer, k, v)
@@ -140,7 +143,6 @@ class Attention(nn.Module):
 
         Returns: (B, L, d_model)
         """
-        batch, length, _ = x.shape
-        heads = self.qkv(x).view(batch, length, -1, self.head_dim).transpose(1, 2)
-        q, k, v = heads.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
-        return self.out(attend(q, k, v, rotary, mask, cache, layer, causal=self.causal))
+        qkv = self.qkv(x).unflatten(-1, (-1, self.head_dim))
+        y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
+        return self.out(y)

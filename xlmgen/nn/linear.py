@@ -49,7 +49,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        with _by_onednn():
+        with by_onednn():
             return F.linear(x, weight)
 
     @staticmethod
@@ -57,7 +57,7 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         of_x = of_weight = None
-        with _by_onednn():
+        with by_onednn():
             if ctx.needs_input_grad[0]:
                 of_x = gradient @ weight
             if ctx.needs_input_grad[1]:
@@ -66,7 +66,8 @@ class _Product(torch.autograd.Function):
 
 
 @contextmanager
-def _by_onednn() -> Iterator[None]:
+def by_onednn() -> Iterator[None]:
+    """Float32 products within it are oneDNN's; see `onednn_is_exact`."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
@@ -81,6 +82,6 @@ def onednn_is_exact() -> bool:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     fine = 1 + torch.arange(64.0) * 2**-20  # all of it 1 in bfloat16
-    with _by_onednn(), torch.no_grad():
+    with by_onednn(), torch.no_grad():
         product = F.linear(fine.expand(64, 64), torch.eye(64))
     return torch.equal(product, fine.expand(64, 64))

@@ -3,6 +3,7 @@
 Unlike `Attention` and `SwiGLU` nothing is fused: every matrix is one of the checkpoint.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -51,11 +52,9 @@ class Qwen2Attention(nn.Module):
         Returns: (B, L, d_model)
         """
         projections = (self.q_proj, self.k_proj, self.v_proj)
-        q, k, v = (
-            project(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-            for project in projections
-        )  # (B, H, L, head_dim)
-        y = attend(q, k, v, rotary, mask, cache, layer, causal=self.causal)
+        qkv = torch.cat([project(x) for project in projections], dim=-1)
+        qkv = qkv.unflatten(-1, (-1, self.head_dim))
+        y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
         return self.o_proj(y)
 
 

@@ -17,6 +17,7 @@ from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.harness import Harness
 from xlmgen.run import ResumePoint, Run
+from xlmgen.training.allocator import keep_freed_memory
 from xlmgen.training.checkpoint import load_into, load_state
 from xlmgen.training.checkpoint_folder import IMPORTED, MONITOR, checkpoints
 from xlmgen.training.guard import NotFinite, StepRange
@@ -52,7 +53,8 @@ class Fit:
                 checkpoint of the run is whole.
         """
         settings = run.experiment.training
-        if settings.precision == "16-mixed" and device_for(settings).type == "cpu":
+        on_cpu = device_for(settings).type == "cpu"
+        if settings.precision == "16-mixed" and on_cpu:
             raise UserError(
                 "training.precision: 16-mixed needs a GPU", "use bf16-mixed or 32-true"
             )
@@ -63,6 +65,8 @@ class Fit:
                 style="yellow",
                 soft_wrap=True,
             )
+        if on_cpu:
+            keep_freed_memory()
         parts = assemble(run)
         generate = run.experiment.evaluation.generate
         rising = parts.task.metrics if generate else ()
