@@ -11,8 +11,8 @@ from xlmgen.nn import (
     Attention,
     Dropout,
     FeedForward,
+    Head,
     KeyValueCache,
-    Linear,
     Rotary,
     causal_mask,
     initialise,
@@ -80,7 +80,7 @@ class ArlmModel(nn.Module):
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(d_model, bias=False)
-        self.head = Linear(d_model, vocab_size, bias=False)
+        self.head = Head(d_model, vocab_size, bias=False)
         self.dropout = Dropout(dropout)
         initialise(self, layers)
 

@@ -41,12 +41,12 @@ class Bd3lmLoss:
         )  # (N, V)
         targets = batch["clean_ids"][:, -length:].flatten()[at]
 
-        # 2. A clean token is never MASK (SUBS: zero masking probability).
-        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
-
-        # 3. Weigh every token by its block's time: w(t) = −α′(t) / (1 − α(t)).
+        # 2. Weigh every token by its block's time: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"].flatten()[at]) * batch["span"]  # (N,)
-        row_nll = nll.new_zeros(rows).index_add(0, at // length, weight * nll)
+
+        # 3. A clean token is never MASK (SUBS: zero masking probability).
+        nll = cross_entropy(logits, targets, weight, never=(self.tokens.mask,))  # (N,)
+        row_nll = nll.new_zeros(rows).index_add(0, at // length, nll)
 
         # 4. Nats per maskable token.
         num_tokens = batch["maskable"].sum(1)

@@ -12,8 +12,8 @@ from xlmgen.nn import (
     Attention,
     Dropout,
     FeedForward,
+    Head,
     KeyValueCache,
-    Linear,
     Rotary,
     block_diffusion_mask,
     initialise,
@@ -82,7 +82,7 @@ class Bd3lmModel(nn.Module):
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(d_model, bias=False)
-        self.head = Linear(d_model, vocab_size, bias=False)
+        self.head = Head(d_model, vocab_size, bias=False)
         self.dropout = Dropout(dropout)
         initialise(self, layers)
 

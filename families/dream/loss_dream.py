@@ -35,18 +35,18 @@ class DreamLoss:
         logits = model(input_ids, attention_mask, at=at)  # (N, V)
         targets = batch["target_ids"].flatten()[at]
 
-        # 2. A clean token is never MASK.
-        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
-
-        # 3. Weigh every token by the visible ones around it.
+        # 2. Weigh every token by the visible ones around it.
         visible = input_ids != self.tokens.mask
         weight = context_weight(visible, attention_mask, p=self.context_p)  # (B, L)
-        nll = weight.flatten()[at] * nll
+        weight = weight.flatten()[at]  # (N,)
 
-        # 4. The mean over the maskable tokens.
+        # 3. A clean token is never MASK.
         rows, length = input_ids.shape
         row = at // length
+        nll = cross_entropy(logits, targets, weight, never=(self.tokens.mask,))  # (N,)
         row_nll = nll.new_zeros(rows).index_add(0, row, nll)
+
+        # 4. The mean over the maskable tokens.
         num_tokens = batch["maskable"].sum(1)
         loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
         return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from xlmgen.nn import (
     Dropout,
-    Linear,
+    Head,
     Qwen2Attention,
     Qwen2MLP,
     Rotary,
@@ -106,7 +106,7 @@ class DreamModel(nn.Module):
         super().__init__()
         kv_heads = kv_heads or heads
         self.model = Decoder(vocab_size, d_model, layers, heads, kv_heads, ffn, dropout)
-        self.lm_head = Linear(d_model, vocab_size, bias=False)
+        self.lm_head = Head(d_model, vocab_size, bias=False)
         initialise(self, layers)
 
     def forward(

@@ -40,21 +40,23 @@ class FlexmdmLoss:
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
         logits, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, V), (B, L)
 
-        # 2. Masked tokens; a token is never MASK.
-        targets = batch["target_ids"].flatten()[at]
-        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
+        # 2. Weigh every row by its time.
+        token_weight = self.unmask.weight(t) * batch["span"]  # (B,)
+        gap_weight = self.insert.weight(t) * batch["span"]
 
-        # 3. Gaps: the divergence of two Poisson rates; 0 · log 0 is 0.
+        # 3. Masked tokens; a token is never MASK.
+        targets = batch["target_ids"].flatten()[at]
+        row = at // input_ids.shape[1]
+        weight = token_weight[row]  # (N,)
+        nll = cross_entropy(logits, targets, weight, never=(self.tokens.mask,))  # (N,)
+
+        # 4. Gaps: the divergence of two Poisson rates; 0 · log 0 is 0.
         y = gap.float().clamp(min=torch.finfo(torch.float32).tiny)
         x = batch["missing"].to(y.dtype)
         divergence = y - x + torch.xlogy(x, x) - x * y.log()  # (B, L)
         missed = torch.where(batch["free"], divergence, 0).sum(1)  # (B,)
 
-        # 4. Weigh every row by its time.
-        token_weight = self.unmask.weight(t) * batch["span"]  # (B,)
-        gap_weight = self.insert.weight(t) * batch["span"]
-        row = at // input_ids.shape[1]
-        row_nll = (gap_weight * missed).index_add(0, row, token_weight[row] * nll)
+        row_nll = (gap_weight * missed).index_add(0, row, nll)
 
         # 5. Nats per token of the answers.
         num_tokens = batch["num_tokens"]

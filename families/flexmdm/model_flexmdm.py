@@ -12,7 +12,7 @@ from xlmgen.nn import (
     Attention,
     Dropout,
     FeedForward,
-    Linear,
+    Head,
     Modulation,
     Rotary,
     TimeEmbedding,
@@ -88,7 +88,7 @@ class FlexmdmModel(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model, elementwise_affine=False)
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=2)
-        self.head = Linear(d_model, vocab_size, bias=False)
+        self.head = Head(d_model, vocab_size, bias=False)
         self.gap = nn.Linear(d_model, 1)
         self.dropout = Dropout(dropout)
         initialise(self, layers)

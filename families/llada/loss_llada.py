@@ -34,14 +34,14 @@ class LladaLoss:
         logits = model(input_ids, attention_mask, at=at)  # (N, V)
         targets = batch["target_ids"].flatten()[at]
 
-        # 2. A clean token is never MASK (SUBS: zero masking probability).
-        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
-
-        # 3. Weigh every row by its time: w(t) = −α′(t) / (1 − α(t)).
+        # 2. Weigh every row by its time: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"]) * batch["span"]  # (B,)
+
+        # 3. A clean token is never MASK (SUBS: zero masking probability).
         rows, length = input_ids.shape
         row = at // length
-        row_nll = nll.new_zeros(rows).index_add(0, row, weight[row] * nll)
+        nll = cross_entropy(logits, targets, weight[row], never=(self.tokens.mask,))
+        row_nll = nll.new_zeros(rows).index_add(0, row, nll)
 
         # 4. Nats per maskable token.
         num_tokens = batch["maskable"].sum(1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from xlmgen.nn import (
     Attention,
     Dropout,
-    Linear,
+    Head,
     Rotary,
     SwiGLU,
     initialise,
@@ -76,7 +76,7 @@ class LladaModel(nn.Module):
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.RMSNorm(d_model)
-        self.head = Linear(d_model, vocab_size, bias=False)
+        self.head = Head(d_model, vocab_size, bias=False)
         self.dropout = Dropout(dropout)
         initialise(self, layers)
 

@@ -11,7 +11,7 @@ from xlmgen.nn import (
     Attention,
     Dropout,
     FeedForward,
-    Linear,
+    Head,
     Modulation,
     Rotary,
     TimeEmbedding,
@@ -87,7 +87,7 @@ class MdlmModel(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model, elementwise_affine=False)
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=2)
-        self.head = Linear(d_model, vocab_size, bias=False)
+        self.head = Head(d_model, vocab_size, bias=False)
         self.dropout = Dropout(dropout)
         initialise(self, layers)
 

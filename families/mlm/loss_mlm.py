@@ -27,12 +27,12 @@ class MlmLoss:
         targets = batch["target_ids"].flatten()[at]
 
         # 2. A clean token is never MASK.
-        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
-
-        # 3. The mean over the selected tokens; none selected is a loss of 0.
         rows, length = input_ids.shape
         row = at // length
+        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
         row_nll = nll.new_zeros(rows).index_add(0, row, nll)
+
+        # 3. The mean over the selected tokens; none selected is a loss of 0.
         num_tokens = row.new_zeros(rows).index_add(0, row, row.new_ones(row.shape))
         loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
         return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}

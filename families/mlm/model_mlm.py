@@ -11,7 +11,7 @@ from xlmgen.nn import (
     Attention,
     Dropout,
     FeedForward,
-    Linear,
+    Head,
     Rotary,
     initialise,
     key_mask,
@@ -76,7 +76,7 @@ class MlmModel(nn.Module):
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(d_model, bias=False)
-        self.head = Linear(d_model, vocab_size, bias=False)
+        self.head = Head(d_model, vocab_size, bias=False)
         self.dropout = Dropout(dropout)
         initialise(self, layers)
 

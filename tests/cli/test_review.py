@@ -197,7 +197,7 @@ def test_an_edit_that_renames_weights_breaks_checkpoints(repository):
 
 def test_weights_that_cannot_be_read_are_not_guessed_at(repository):
     path = SPEC.parent / "model_mdlm.py"
-    edit("self.head = Linear(", "self.head = nn.Bilinear(3, ", path)
+    edit("self.head = Head(", "self.head = nn.Bilinear(3, ", path)
     item = family()
     assert item.classes[0] == "checkpoint"
     assert "cannot be told" in item.reasons[0].text

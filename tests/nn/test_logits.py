@@ -37,7 +37,7 @@ def gradients(loss, *of):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_values_and_gradients(pieces, never, dtype):
     x, weight, targets, upstream = inputs(dtype)
-    nll = cross_entropy(F.linear(x, weight), targets, never)
+    nll = cross_entropy(F.linear(x, weight), targets, never=never)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     assert nll.dtype == wide
     plain = exclude(F.linear(x, weight).to(wide), never)
@@ -66,7 +66,7 @@ def test_scores_of_some_places_twice_or_never(pieces):
 def test_a_target_without_probability_costs_infinitely_much():
     x, weight, targets, _ = inputs()
     targets[2] = NEVER[1]
-    nll = cross_entropy(F.linear(x, weight), targets, NEVER)
+    nll = cross_entropy(F.linear(x, weight), targets, never=NEVER)
     assert nll[2] == math.inf
     assert nll.isfinite().sum() == N - 1
 

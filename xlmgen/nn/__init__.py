@@ -5,6 +5,7 @@ from xlmgen.nn.blocks import block_diffusion_mask
 from xlmgen.nn.cache import KeyValueCache
 from xlmgen.nn.dropout import Dropout
 from xlmgen.nn.feedforward import FeedForward, SwiGLU
+from xlmgen.nn.head import Head
 from xlmgen.nn.initialise import initialise
 from xlmgen.nn.linear import Linear
 from xlmgen.nn.logits import cross_entropy, log_partition_and_scores
@@ -18,6 +19,7 @@ __all__ = [
     "Attention",
     "Dropout",
     "FeedForward",
+    "Head",
     "KeyValueCache",
     "Linear",
     "Modulation",

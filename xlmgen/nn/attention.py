@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.nn.cache import KeyValueCache
-from xlmgen.nn.fused_attention import pays, rotated_attention
+from xlmgen.nn.fused_attention import pays, rotated_attention, split_heads
 from xlmgen.nn.linear import Linear
 from xlmgen.nn.rotary import rotate
 
@@ -89,8 +89,7 @@ def attend(
     """
     if cache is None and pays(qkv, qkv.shape[2] - 2 * kv_heads):
         return rotated_attention(qkv, kv_heads, rotary, mask, causal=causal)
-    heads = qkv.transpose(1, 2)
-    q, k, v = heads.split((heads.shape[1] - 2 * kv_heads, kv_heads, kv_heads), dim=1)
+    q, k, v = split_heads(qkv, kv_heads)
     q, k = rotate(q, rotary), rotate(k, rotary)
     if cache is not None:
         k, v = cache.append(layer, k, v)
@@ -143,6 +142,6 @@ class Attention(nn.Module):
 
         Returns: (B, L, d_model)
         """
-        qkv = self.qkv(x).unflatten(-1, (-1, self.head_dim))
+        qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim)
         y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
         return self.out(y)

@@ -94,7 +94,7 @@ class _RotatedAttention(torch.autograd.Function):
         qkv, cos, sin, mask, y = ctx.saved_tensors
         kv_heads, scale = ctx.kv_heads, qkv.shape[3] ** -0.5
         of_qkv = torch.empty_like(qkv)
-        of_y, y = (x.unflatten(2, (-1, qkv.shape[3])) for x in (of_y, y))
+        of_y, y = (x.reshape(*x.shape[:2], -1, qkv.shape[3]) for x in (of_y, y))
         bias = _bias(qkv, mask, ctx.causal)
         with by_onednn():
             for rows in _pieces(qkv, kv_heads):
@@ -105,7 +105,7 @@ class _RotatedAttention(torch.autograd.Function):
                 drift = _stacked(drift.transpose(1, 2), kv_heads)
                 of_scores = torch.bmm(of_out, v.mT).sub_(drift).mul_(shares)
 
-                at_q, at_k, at_v = _heads(of_qkv[rows], kv_heads)
+                at_q, at_k, at_v = split_heads(of_qkv[rows], kv_heads)
                 back = _of(rows, cos) * scale, _of(rows, sin) * -scale
                 _rotate(torch.bmm(of_scores, k).view(at_q.shape), back, at_q)
                 _rotate(torch.bmm(of_scores.mT, q).view(at_k.shape), back, at_k)
@@ -144,7 +144,7 @@ def _shares(
     R rows, G queries to a key: (R · kv_heads, G · L or L, …).
     """
     turn = _of(rows, cos), _of(rows, sin)
-    q, k, v = _heads(piece, kv_heads)
+    q, k, v = split_heads(piece, kv_heads)
     shape = (q.shape[0], q.shape[1], q.shape[2], q.shape[2])
     q, k = (_rotate(x, turn, torch.empty(x.shape, dtype=x.dtype)) for x in (q, k))
     q, k, v = (_stacked(x, kv_heads) for x in (q, k, v))
@@ -156,10 +156,11 @@ def _shares(
     return q, k, v, torch.softmax(scores, -1)
 
 
-def _heads(piece: Tensor, kv_heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of (R, L, H + 2 · kv_heads, …), as (R, …, L, …) each."""
-    heads = piece.transpose(1, 2)
-    q, k, v = heads.split((heads.shape[1] - 2 * kv_heads, kv_heads, kv_heads), dim=1)
+def split_heads(qkv: Tensor, kv_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of (B, L, H + 2 · kv_heads, …), as (B, …, L, …) each."""
+    heads = qkv.transpose(1, 2)
+    sizes = (heads.shape[1] - 2 * kv_heads, kv_heads, kv_heads)
+    q, k, v = torch.split(heads, sizes, dim=1)
     return q, k, v
 
 

@@ -26,13 +26,22 @@ class Linear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not _faster(x, self.weight):
+        if not faster(x, self.weight):
             return super().forward(x)
-        product: Tensor = _Product.apply(x, self.weight)  # type: ignore[no-untyped-call]
-        return product if self.bias is None else product + self.bias
+        y = product(x, self.weight)
+        return y if self.bias is None else y + self.bias
 
 
-def _faster(x: Tensor, weight: Tensor) -> bool:
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x Wᵀ; x (…, in), W (out, in)."""
+    if not faster(x, weight):
+        return F.linear(x, weight)
+    y: Tensor = _Product.apply(x, weight)  # type: ignore[no-untyped-call]
+    return y
+
+
+def faster(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN should multiply these."""
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
@@ -44,7 +53,7 @@ def _faster(x: Tensor, weight: Tensor) -> bool:
 
 
 class _Product(torch.autograd.Function):
-    """x Wᵀ and its gradients; x (…, in), W (out, in)."""
+    """`product` and its gradients."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -83,5 +92,5 @@ def onednn_is_exact() -> bool:
         return False
     fine = 1 + torch.arange(64.0) * 2**-20  # all of it 1 in bfloat16
     with by_onednn(), torch.no_grad():
-        product = F.linear(fine.expand(64, 64), torch.eye(64))
-    return torch.equal(product, fine.expand(64, 64))
+        y = F.linear(fine.expand(64, 64), torch.eye(64))
+    return torch.equal(y, fine.expand(64, 64))

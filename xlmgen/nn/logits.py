@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from xlmgen.nn.head import Logits
+from xlmgen.nn.piecewise import piecewise_cross_entropy
 from xlmgen.sampling import exclude
 
 CACHED, LAUNCHED = 2**19, 2**26
@@ -21,23 +23,32 @@ CACHED, LAUNCHED = 2**19, 2**26
 Ids = tuple[int, ...]
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, never: Ids = ()) -> Tensor:
-    """−log softmax(logits) at the targets.
+def cross_entropy(
+    logits: Tensor, targets: Tensor, weight: Tensor | None = None, never: Ids = ()
+) -> Tensor:
+    """−log softmax(logits) at the targets, each times its weight.
 
     The backward pass puts the gradient where the logits are: they can be used for
-    nothing else after it, and there is only one.
+    nothing else after it, and there is only one. Logits of a `Head` in training that
+    nobody has looked at are never made all at once; what weighs their rows unequally
+    should be given as `weight`, since they are made a second time if it is not.
 
     Args:
         logits: (N, V) in any precision.
         targets: (N,) int64.
+        weight: (N,), of which no gradient is taken; None is 1.
         never: ids without probability.
 
     Returns:
         (N,) in nats, at least float32
     """
+    if isinstance(logits, Logits) and not logits.is_made:
+        x, head = logits.x, logits.weight
+        return piecewise_cross_entropy(x, head, targets, weight, never)
     rows = torch.arange(len(targets), device=targets.device)
     log_partition, scores = log_partition_and_scores(logits, rows, targets, never)
-    return log_partition - scores
+    nll = log_partition - scores
+    return nll if weight is None else weight.detach() * nll
 
 
 def log_partition_and_scores(
@@ -57,6 +68,8 @@ def log_partition_and_scores(
     if torch.compiler.is_compiling():  # which fuses the plain version by itself
         logits = exclude(_wide(logits), never)
         return logits.logsumexp(-1), logits[rows, ids]
+    if isinstance(logits, Logits):
+        logits = logits.made()
     pair: tuple[Tensor, Tensor] = _InPlace.apply(logits, rows, ids, never)  # type: ignore[no-untyped-call]
     return pair
 

@@ -53,7 +53,7 @@ class Qwen2Attention(nn.Module):
         """
         projections = (self.q_proj, self.k_proj, self.v_proj)
         qkv = torch.cat([project(x) for project in projections], dim=-1)
-        qkv = qkv.unflatten(-1, (-1, self.head_dim))
+        qkv = qkv.view(*x.shape[:2], -1, self.head_dim)
         y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
         return self.o_proj(y)
 

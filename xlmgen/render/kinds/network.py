@@ -57,7 +57,7 @@ def decide(family: FamilySpec) -> Network:
     time = options["time"] == "adaln"
     swiglu = options["activation"] == "swiglu"
     gap = options["gap_head"] if "gap" in options["heads"] else None
-    imports = {"Attention", "Dropout", "Linear", "Rotary"}
+    imports = {"Attention", "Dropout", "Head", "Rotary"}
     imports |= {"initialise", "token_positions"}
     imports |= {"causal_mask"} if causal else {"key_mask"}
     imports |= {"KeyValueCache"} if causal or blocks else set()

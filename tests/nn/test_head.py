@@ -1,0 +1,222 @@
+"""Logits that are made a piece at a time give the loss and gradients of all at once."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from xlmgen.nn import Head, cross_entropy
+from xlmgen.nn import piecewise as module
+from xlmgen.nn.head import Logits
+from xlmgen.registry import load_family
+from xlmgen.sampling import exclude
+from xlmgen.tokens import Block, SpecialTokens
+
+N, D, V = 23, 8, 17
+NEVER = (3, 5)
+
+
+class Products(TorchDispatchMode):
+    """How many matrix products are made within it."""
+
+    number = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.number += "mm" in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers of any tensor that is made within it."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(tensor, torch.Tensor):
+                self.numbers = max(self.numbers, tensor.numel())
+        return made
+
+
+@pytest.fixture(params=[(1, 1), (2 * V, 7 * V), (2**20, 2**20)])
+def pieces(request, monkeypatch):
+    monkeypatch.setattr(module, "CACHED", request.param[0])
+    monkeypatch.setattr(module, "MULTIPLIED", request.param[1])
+
+
+def inputs(dtype=torch.float32):
+    torch.manual_seed(0)
+    head = Head(D, V, bias=False, dtype=dtype)
+    x = torch.randn(N, D, dtype=dtype, requires_grad=True)
+    allowed = torch.tensor([i for i in range(V) if i not in NEVER])
+    targets = allowed[torch.randint(len(allowed), (N,))]
+    weight, upstream = torch.rand(N) + 0.5, torch.randn(N)
+    weight[4] = 0
+    return head, x, targets, weight, upstream
+
+
+def plain(head, x, targets, weight=None, never=()):
+    logits = F.linear(x, head.weight)
+    wide = logits.double() if logits.dtype == torch.float64 else logits.float()
+    nll = F.cross_entropy(exclude(wide, never), targets, reduction="none")
+    return nll if weight is None else weight * nll
+
+
+@pytest.mark.parametrize("alike", [True, False], ids=["one factor", "many"])
+@pytest.mark.parametrize("weighed", [True, False])
+@pytest.mark.parametrize("never", [(), NEVER])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_values_and_gradients(pieces, dtype, never, weighed, alike):
+    head, x, targets, weight, upstream = inputs(dtype)
+    weight = weight if weighed else None
+    upstream = upstream.new_full((N,), -0.3) if alike else upstream
+    logits = head(x)
+    loss = cross_entropy(logits, targets, weight, never)
+    assert not logits.is_made
+    assert loss.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    expected = plain(head, x, targets, weight, never)
+    torch.testing.assert_close(loss, expected)
+    of = (x, head.weight)
+    ours = torch.autograd.grad((loss * upstream).sum(), of)
+    theirs = torch.autograd.grad((expected * upstream).sum(), of)
+    coarse = {"rtol": 0.02, "atol": 0.05} if dtype == torch.bfloat16 else {}
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, **coarse)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_products_are_made_once_where_the_weights_were_given(alike):
+    head, x, targets, weight, upstream = inputs()
+    with Products() as products:
+        loss = cross_entropy(head(x), targets, weight)
+        (loss.sum() if alike else (loss * upstream).sum()).backward()
+    assert products.number == (3 if alike else 6)
+
+
+def test_a_second_backward_gives_the_same_again():
+    head, x, targets, weight, _ = inputs()
+    loss = cross_entropy(head(x), targets, weight).sum()
+    loss.backward(retain_graph=True)
+    once = x.grad.clone(), head.weight.grad.clone()
+    loss.backward()
+    torch.testing.assert_close(x.grad, 2 * once[0])
+    torch.testing.assert_close(head.weight.grad, 2 * once[1])
+
+
+def test_losses_far_below_the_smallest_number_keep_their_size():
+    head = Head(1, 3, bias=False)
+    head.weight.data = torch.tensor([[0.0], [-200.0], [-1.0]])
+    x = torch.ones(1, 1, requires_grad=True)
+    loss = cross_entropy(head(x), torch.tensor([1]))
+    assert loss.item() == pytest.approx(200 + math.log(1 + math.exp(-1)), rel=1e-6)
+
+
+def test_a_target_without_probability_costs_infinitely_much():
+    head, x, targets, *_ = inputs()
+    targets[2] = NEVER[1]
+    loss = cross_entropy(head(x), targets, never=NEVER)
+    assert loss[2] == math.inf
+    assert loss.isfinite().sum() == N - 1
+
+
+def test_no_rows():
+    head, x, targets, weight, _ = inputs()
+    cross_entropy(head(x[:0]), targets[:0], weight[:0]).sum().backward()
+    assert not x.grad.any()
+    assert not head.weight.grad.any()
+
+
+def test_under_autocast_products_are_narrow_and_gradients_wide():
+    head, x, targets, weight, _ = inputs()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = head(x)
+        assert logits.dtype == torch.bfloat16
+        loss = cross_entropy(logits, targets, weight)
+        expected = weight * F.cross_entropy(
+            F.linear(x, head.weight).float(), targets, reduction="none"
+        )
+    torch.testing.assert_close(loss, expected)
+    ours = torch.autograd.grad(loss.sum(), (x, head.weight))
+    theirs = torch.autograd.grad(expected.sum(), (x, head.weight))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=0.02, atol=0.05)
+
+
+def test_a_head_shares_its_matrix():
+    head, x, targets, *_ = inputs()
+    table = torch.nn.Embedding(V, D)
+    head.weight = table.weight
+    (cross_entropy(head(x), targets).sum() + table(targets).sum()).backward()
+    (expected,) = torch.autograd.grad(
+        plain(head, x, targets).sum() + table(targets).sum(), table.weight
+    )
+    torch.testing.assert_close(table.weight.grad, expected)
+
+
+def test_what_looks_at_logits_makes_them():
+    head, x, targets, *_ = inputs()
+    looks = {
+        "arithmetic": lambda y: y / 2 + 1,
+        "a method": lambda y: y.float().log_softmax(-1),
+        "a place": lambda y: y[2:5, 1],
+        "a list": lambda y: torch.cat([y, y]),
+        "a keyword": lambda y: torch.sum(input=y),
+        "a loss": lambda y: F.cross_entropy(y, targets),
+    }
+    for name, look in looks.items():
+        logits, exact = head(x), F.linear(x, head.weight)
+        assert isinstance(logits, Logits)
+        assert (logits.shape, logits.dtype, logits.requires_grad) == (
+            (N, V),
+            torch.float32,
+            True,
+        )
+        assert len(logits) == N
+        assert not logits.is_made
+        ours, theirs = look(logits), look(exact)
+        assert logits.is_made
+        torch.testing.assert_close(ours, theirs, msg=name)
+        ours = torch.autograd.grad(ours.sum(), (x, head.weight))
+        theirs = torch.autograd.grad(theirs.sum(), (x, head.weight))
+        torch.testing.assert_close(ours, theirs, msg=name)
+
+
+def test_what_is_written_into_logits_counts():
+    head, x, targets, weight, _ = inputs()
+    logits = head(x)
+    logits[:, list(NEVER)] = -torch.inf
+    loss = cross_entropy(logits, targets, weight)
+    expected = plain(head, x, targets, weight, NEVER)
+    torch.testing.assert_close(loss, expected)
+    ours = torch.autograd.grad(loss.sum(), (x, head.weight))
+    theirs = torch.autograd.grad(expected.sum(), (x, head.weight))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_elsewhere_a_head_gives_plain_logits():
+    head, x, *_ = inputs()
+    with torch.no_grad():
+        assert type(head(x)) is torch.Tensor
+    assert type(head(x[None])) is torch.Tensor
+    assert type(Head(D, V)(x)) is torch.Tensor  # it has a bias
+    head.requires_grad_(False)
+    assert type(head(x.detach())) is torch.Tensor
+
+
+@pytest.mark.parametrize("name", ["arlm", "mlm", "mdlm", "flexmdm", "bd3lm", "dream"])
+def test_a_step_of_a_family_makes_no_tensor_of_all_its_logits(name, monkeypatch):
+    vocab, length, rows = 6000, 64, 8
+    monkeypatch.setattr(module, "MULTIPLIED", 16 * vocab)
+    tokens, family = SpecialTokens(vocab_size=vocab), load_family(name)
+    model = family.model(vocab, d_model=16, layers=1, heads=2)
+    collate = family.collators["lm"](tokens, Block(length))
+    examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
+    batch = collate(examples, torch.Generator().manual_seed(0))
+    chosen = batch["scored_at" if name == "arlm" else "masked_at"]
+    with Largest() as largest:
+        family.loss(tokens)(model, batch)["loss"].backward()
+    assert 16 * vocab <= largest.numbers < len(chosen) * vocab / 3

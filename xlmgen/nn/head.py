@@ -1,0 +1,110 @@
+"""From the stream to the logits of all tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlmgen.nn.linear import Linear, product
+
+KNOWN: tuple[Callable[..., Any], ...] = (
+    *(
+        getattr(Tensor, name).__get__
+        for name in ("shape", "dtype", "device", "layout", "ndim", "requires_grad")
+    ),
+    Tensor.size,
+    Tensor.dim,
+    Tensor.numel,
+    Tensor.__len__,
+    Tensor.is_floating_point,
+)
+"""What can be said of logits before they are made."""
+
+
+class Head(Linear):
+    """`Linear`, of which chosen positions in training come as `Logits`.
+
+    Where gradients are wanted, x (N, D) gives logits that are not made until somebody
+    looks at them. `cross_entropy` does not: it makes a piece of them at a time.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if (
+            x.dim() == 2
+            and self.bias is None
+            and torch.is_grad_enabled()
+            and (x.requires_grad or self.weight.requires_grad)
+            and not torch.compiler.is_compiling()
+        ):
+            return Logits(x, self.weight)
+        return super().forward(x)
+
+
+class Logits(Tensor):
+    """x Wᵀ (N, V), made when it is first looked at, and then for good.
+
+    Args:
+        x: (N, D).
+        weight: (V, D).
+
+    In every way but this it is the tensor that a linear layer gives.
+    """
+
+    x: Tensor
+    weight: Tensor
+    _made: Tensor | None
+
+    @staticmethod
+    def __new__(cls, x: Tensor, weight: Tensor) -> Logits:
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        logits: Logits = Tensor._make_wrapper_subclass(
+            cls,
+            (len(x), len(weight)),
+            dtype=x.dtype,
+            device=x.device,
+            requires_grad=True,
+        )
+        logits.x, logits.weight, logits._made = x, weight, None
+        return logits
+
+    @property
+    def is_made(self) -> bool:
+        return self._made is not None
+
+    def made(self) -> Tensor:
+        """The tensor itself."""
+        if self._made is None:
+            self._made = product(self.x, self.weight.to(self.x.dtype))
+        return self._made
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in KNOWN:
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **(kwargs or {}))
+        return func(*_made(args), **_made(kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(cls, *_: Any, **__: Any) -> Any:
+        raise AssertionError("logits that are not made reached a kernel")
+
+
+def _made(value: Any) -> Any:
+    """A function's arguments with all logits made."""
+    if isinstance(value, Logits):
+        return value.made()
+    if type(value) in (list, tuple):
+        return type(value)(_made(item) for item in value)
+    if type(value) is dict:
+        return {key: _made(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,129 @@
+"""Cross-entropy of logits that never exist all at once.
+
+The gradient of a piece of the logits is made while they are there, and goes into those
+of stream and head before the next piece takes its memory. For that the weight of every
+row has to be known at once; a common factor may come later, by the chain rule.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from xlmgen.nn.linear import by_onednn, faster
+
+CACHED, MULTIPLIED = 2**18, 2**24
+"""Logits that are passed over together, and multiplied together, on a CPU: what its
+cache holds, and rows enough that a product costs no more than it has to."""
+LAUNCHED = 2**26
+"""Logits of both on other devices: few launches."""
+
+Ids = tuple[int, ...]
+
+
+def piecewise_cross_entropy(
+    x: Tensor, head: Tensor, targets: Tensor, weight: Tensor | None, never: Ids
+) -> Tensor:
+    """`cross_entropy` of the logits x Wᵀ.
+
+    Args:
+        x: (N, D) in any precision, that of the products.
+        head: W (V, D) in any precision, that of its gradient.
+    """
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+    if weight is None:
+        weight = torch.ones((), device=x.device).expand(len(x))
+    weight = weight.to(wide)
+    nll: Tensor = _Piecewise.apply(x, head, targets, weight, never)  # type: ignore[no-untyped-call]
+    return nll
+
+
+class _Piecewise(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        never: Ids,
+    ) -> Tensor:
+        ctx.save_for_backward(x, head, targets, weight)
+        ctx.never = never
+        nll, *ctx.gradients = _pass(x, head, targets, weight, never)
+        return nll * weight
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        x, head, targets, weight = ctx.saved_tensors
+        if ctx.gradients is None or not _alike(of_loss):
+            _, of_x, of_head = _pass(x, head, targets, weight * of_loss, ctx.never)
+        else:
+            of_x, of_head = ctx.gradients
+            of_x *= of_loss[0]
+            of_head *= of_loss[0]
+        ctx.gradients = None  # they belong to who gets them
+        return of_x, of_head, None, None, None
+
+
+def _alike(x: Tensor) -> bool:
+    return len(x) > 0 and bool((x == x[0]).all())
+
+
+def _pass(
+    x: Tensor, head: Tensor, targets: Tensor, weight: Tensor, never: Ids
+) -> tuple[Tensor, Tensor, Tensor]:
+    """−log p of every target, and the gradients of their weighted sum."""
+    narrow = head.to(x.dtype)
+    nll = torch.empty_like(weight)
+    of_x, of_head = torch.empty_like(x), torch.zeros_like(head)
+    pieces = _pieces(x, head, MULTIPLIED)
+    memory = x.new_empty(pieces[0].stop if pieces else 0, len(head))
+    onednn = by_onednn() if faster(x, narrow) else nullcontext()
+    with onednn, torch.autocast(x.device.type, enabled=False):
+        for rows in pieces:
+            logits = torch.mm(x[rows], narrow.T, out=memory[: len(x[rows])])
+            nll[rows] = _differentiate(logits, targets[rows], weight[rows], never)
+            gradient = logits  # now
+            torch.mm(gradient, narrow, out=of_x[rows])
+            if head.dtype == x.dtype:
+                of_head.addmm_(gradient.T, x[rows])
+            else:
+                of_head += gradient.T @ x[rows]
+    return nll, of_x, of_head
+
+
+def _differentiate(
+    logits: Tensor, targets: Tensor, weight: Tensor, never: Ids
+) -> Tensor:
+    """−log p of every target; the logits become the gradient of their weighted sum."""
+    nll = torch.empty_like(weight)
+    for rows in _pieces(logits, logits.T, CACHED):
+        piece, scale, at = logits[rows], weight[rows, None], targets[rows, None]
+        wide = piece.to(weight.dtype)
+        for id_ in never:
+            wide[:, id_] = -torch.inf
+        top, score = wide.amax(-1, keepdim=True), wide.gather(1, at)
+        share = wide.softmax(-1)
+        # The largest share is never so small that its logarithm would suffer.
+        loss = top - share.amax(-1, keepdim=True).log() - score
+        torch.mul(share, scale, out=piece)
+        # A share near 1, less 1, would be lost where numbers are narrow.
+        piece.scatter_(1, at, (torch.expm1(-loss) * scale).to(piece.dtype))
+        for id_ in never:
+            piece[:, id_] = 0
+        nll[rows] = loss[:, 0]
+    return nll
+
+
+def _pieces(x: Tensor, head: Tensor, logits: int) -> list[slice]:
+    """Rows of x (N, …) that have so many logits together, by W (V, …)."""
+    if x.device.type != "cpu":
+        logits = LAUNCHED
+    rows = max(1, logits // max(1, len(head)))
+    return [slice(begin, min(begin + rows, len(x))) for begin in range(0, len(x), rows)]
