@@ -48,3 +48,13 @@ def test_a_seed_decides():
         masks.append(Dropout(0.5)(torch.ones(1000)))
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2])
+
+
+def test_a_byte_for_every_element_is_kept():
+    x = torch.randn(100, 8, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: kept.append(t) or t, lambda t: t
+    ):
+        Dropout(0.5)(x)
+    assert sum(t.numel() * t.element_size() for t in kept if t.dim()) == x.numel()

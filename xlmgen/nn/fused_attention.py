@@ -107,8 +107,8 @@ class _RotatedAttention(torch.autograd.Function):
 
                 at_q, at_k, at_v = split_heads(of_qkv[rows], kv_heads)
                 back = _of(rows, cos) * scale, _of(rows, sin) * -scale
-                _rotate(torch.bmm(of_scores, k).view(at_q.shape), back, at_q)
-                _rotate(torch.bmm(of_scores.mT, q).view(at_k.shape), back, at_k)
+                at_q.copy_(_rotate(torch.bmm(of_scores, k).view(at_q.shape), back))
+                at_k.copy_(_rotate(torch.bmm(of_scores.mT, q).view(at_k.shape), back))
                 at_v.copy_(torch.bmm(shares.mT, of_out).view(at_v.shape))
         return of_qkv, None, None, None, None, None
 
@@ -146,7 +146,7 @@ def _shares(
     turn = _of(rows, cos), _of(rows, sin)
     q, k, v = split_heads(piece, kv_heads)
     shape = (q.shape[0], q.shape[1], q.shape[2], q.shape[2])
-    q, k = (_rotate(x, turn, torch.empty(x.shape, dtype=x.dtype)) for x in (q, k))
+    q, k = _rotate(q, turn), _rotate(k, turn)
     q, k, v = (_stacked(x, kv_heads) for x in (q, k, v))
     scores = q.new_empty(len(q), q.shape[1], k.shape[1])
     scale = q.shape[2] ** -0.5
@@ -159,7 +159,7 @@ def _shares(
 def split_heads(qkv: Tensor, kv_heads: int) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of (B, L, H + 2 · kv_heads, …), as (B, …, L, …) each."""
     heads = qkv.transpose(1, 2)
-    sizes = (heads.shape[1] - 2 * kv_heads, kv_heads, kv_heads)
+    sizes = [heads.shape[1] - 2 * kv_heads, kv_heads, kv_heads]
     q, k, v = torch.split(heads, sizes, dim=1)
     return q, k, v
 
@@ -174,11 +174,11 @@ def _of(rows: slice, x: Tensor) -> Tensor:
     return x if len(x) == 1 else x[rows]
 
 
-def _rotate(x: Tensor, turn: Rotation, into: Tensor) -> Tensor:
-    """`rotate` without a copy."""
+def _rotate(x: Tensor, turn: Rotation) -> Tensor:
+    """`rotate` without copies of halves; what it gives is contiguous."""
     cos, sin = turn
     half = x.shape[-1] // 2
-    torch.mul(x, cos, out=into)
-    into[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)
-    into[..., half:].addcmul_(x[..., :half], sin[..., half:])
-    return into
+    y = torch.mul(x, cos, out=x.new_empty(x.shape))
+    y[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)
+    y[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    return y
