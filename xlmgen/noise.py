@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -186,11 +187,11 @@ def draw_times(
         (B,) float32, never 0, where the weights are infinite.
     """
     if antithetic:
-        offsets = torch.linspace(0, 1, batch_size + 1)[:-1]
-        u = (torch.rand(1, generator=generator) + offsets).frac()
+        offsets = np.arange(batch_size, dtype=np.float32) / batch_size
+        u = (torch.rand(1, generator=generator).numpy() + offsets) % 1
     else:
-        u = torch.rand(batch_size, generator=generator)
-    return 1 - (1 - sampling_eps) * u
+        u = torch.rand(batch_size, generator=generator).numpy()
+    return torch.from_numpy(1 - (1 - sampling_eps) * u)
 
 
 def draw_block_times(

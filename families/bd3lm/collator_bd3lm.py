@@ -14,7 +14,7 @@ from xlmgen.data.block_layout import (
     lm_block_layout,
     seq2seq_block_layout,
 )
-from xlmgen.data.layout import Example, flat_positions
+from xlmgen.data.layout import Example, flat_positions, with_token_at
 from xlmgen.noise import LinearSchedule, draw_block_times
 from xlmgen.tokens import Block, SpecialTokens
 
@@ -58,12 +58,13 @@ class Bd3lmLmCollator:
         # 2. Every token of a block is masked with probability 1 − α(t).
         draws = torch.rand(answer.shape, generator=generator)
         masked = maskable & (draws < 1 - self.schedule.alpha(t))
+        masked_at = flat_positions(masked)
         return {
-            "input_ids": answer.masked_fill(masked, self.tokens.mask),
+            "input_ids": with_token_at(answer, masked_at, self.tokens.mask),
             "clean_ids": clean.ids,
             "attention_mask": clean.attention_mask,
             "maskable": maskable,
-            "masked_at": flat_positions(masked),
+            "masked_at": masked_at,
             "t": t,
             "span": self.high - self.low,
             "block_size": self.block_size,

@@ -18,7 +18,7 @@ from xlmgen.data.gaps import (
     room,
     seq2seq_gaps,
 )
-from xlmgen.data.layout import Example, flat_positions
+from xlmgen.data.layout import Example, flat_positions, with_token_at
 from xlmgen.noise import LinearSchedule, Rising, draw_times
 from xlmgen.tokens import Block, SpecialTokens
 
@@ -70,12 +70,12 @@ class FlexmdmLmCollator:
 
         # 3. What is left closes up, and every gap counts what is missing in it.
         left = close_up(clean, missing, self.tokens.pad)
-        masked = left.closing.move(masked)
+        masked_at = flat_positions(left.closing.move(masked))
         return {
-            "input_ids": left.ids.masked_fill(masked, self.tokens.mask),
+            "input_ids": with_token_at(left.ids, masked_at, self.tokens.mask),
             "attention_mask": left.attention_mask,
             "target_ids": left.ids,
-            "masked_at": flat_positions(masked),
+            "masked_at": masked_at,
             "free": left.free,
             "missing": left.gaps,
             "num_tokens": clean.answer.sum(1),

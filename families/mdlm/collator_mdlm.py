@@ -17,6 +17,7 @@ from xlmgen.data.layout import (
     lm_layout,
     masked_prompt_layout,
     seq2seq_layout,
+    with_token_at,
 )
 from xlmgen.noise import LinearSchedule, draw_times
 from xlmgen.tokens import Block, SpecialTokens
@@ -67,13 +68,14 @@ class MdlmLmCollator:
         rate = 1 - self.schedule.alpha(t)[:, None]
         draws = torch.rand(clean.ids.shape, generator=generator)
         masked = clean.answer & (draws < rate)
-        input_ids = clean.ids.masked_fill(masked, self.tokens.mask)
+        masked_at = flat_positions(masked)
+        input_ids = with_token_at(clean.ids, masked_at, self.tokens.mask)
         return {
             "input_ids": input_ids,
             "attention_mask": clean.attention_mask,
             "target_ids": clean.ids,
             "maskable": clean.answer,
-            "masked_at": flat_positions(masked),
+            "masked_at": masked_at,
             "t": t,
             "span": span,
         }

@@ -65,6 +65,7 @@ def decide(family: FamilySpec) -> Masking:
             "lm_layout",
             "masked_prompt_layout",
             "seq2seq_layout",
+            *(() if replaces else ("with_token_at",)),
         ),
         noise_imports=(
             schedule.class_name,
