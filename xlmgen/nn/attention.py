@@ -104,7 +104,8 @@ def attend(
             k,
             v,
             attn_mask=mask,
-            is_causal=causal and mask is None and q.shape[2] > 1,
+            # The newest token of a cache sees all; a size is no bool to a compiler.
+            is_causal=causal and mask is None and (cache is None or q.shape[2] > 1),
             enable_gqa=k.shape[1] != q.shape[1],
         )  # (B, H, L, head_dim)
     return y.to(dtype).transpose(1, 2).flatten(2)
