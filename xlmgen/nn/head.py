@@ -13,7 +13,15 @@ from xlmgen.nn.linear import Linear, product
 KNOWN: tuple[Callable[..., Any], ...] = (
     *(
         getattr(Tensor, name).__get__
-        for name in ("shape", "dtype", "device", "layout", "ndim", "requires_grad")
+        for name in (
+            "shape",
+            "dtype",
+            "device",
+            "layout",
+            "ndim",
+            "requires_grad",
+            "_base",  # of no other tensor's memory
+        )
     ),
     Tensor.size,
     Tensor.dim,
@@ -50,11 +58,13 @@ class Logits(Tensor):
         x: (N, D).
         weight: (V, D).
 
-    In every way but this it is the tensor that a linear layer gives.
+    In every way but this it is the tensor that a linear layer gives. Hooks of its
+    gradient are such a look, unless they only wait for it: `hooks_wait` puts them on x.
     """
 
     x: Tensor
     weight: Tensor
+    hooks_wait: bool
     _made: Tensor | None
 
     @staticmethod
@@ -68,7 +78,8 @@ class Logits(Tensor):
             device=x.device,
             requires_grad=True,
         )
-        logits.x, logits.weight, logits._made = x, weight, None
+        logits.x, logits.weight = x, weight
+        logits.hooks_wait, logits._made = False, None
         return logits
 
     @property
@@ -92,6 +103,8 @@ class Logits(Tensor):
         if func in KNOWN:
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **(kwargs or {}))
+        if func is Tensor.register_hook and args[0].hooks_wait:
+            return args[0].x.register_hook(*args[1:], **(kwargs or {}))
         return func(*_made(args), **_made(kwargs or {}))
 
     @classmethod
