@@ -24,8 +24,8 @@ class Dropout(nn.Dropout):
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
         words.random_(-(2**63), None)  # all 64 bits
         draws = words.view(torch.int16)[: x.numel()].view(x.shape)
-        # The backward pass needs a byte for every element. Products with bool would
-        # cost three times as much.
+        # A byte for every element is kept for the backward pass. Products with bool are
+        # three times as slow.
         kept = torch.empty(x.shape, dtype=torch.int8)
         torch.ge(draws, level - LEVELS // 2, out=kept)
         return (x * kept).mul_(LEVELS / (LEVELS - level))

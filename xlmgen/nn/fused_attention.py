@@ -83,27 +83,26 @@ class _RotatedAttention(torch.autograd.Function):
                 *_, v, shares = _shares(qkv[rows], kv_heads, cos, sin, bias, rows)
                 out = y[rows].transpose(1, 2)
                 out.copy_(torch.bmm(shares, v).view(out.shape))
-        y = y.flatten(2)
-        ctx.save_for_backward(qkv, cos, sin, mask, y)
+        ctx.save_for_backward(qkv, cos, sin, mask)
         ctx.kv_heads, ctx.causal = kv_heads, causal
-        return y
+        return y.flatten(2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_y: Tensor) -> tuple[Tensor | None, ...]:
-        qkv, cos, sin, mask, y = ctx.saved_tensors
+        qkv, cos, sin, mask = ctx.saved_tensors
         kv_heads, scale = ctx.kv_heads, qkv.shape[3] ** -0.5
         of_qkv = torch.empty_like(qkv)
-        of_y, y = (x.reshape(*x.shape[:2], -1, qkv.shape[3]) for x in (of_y, y))
+        of_y = of_y.reshape(*of_y.shape[:2], -1, qkv.shape[3])
         bias = _bias(qkv, mask, ctx.causal)
         with by_onednn():
             for rows in _pieces(qkv, kv_heads):
                 piece = qkv[rows]
                 q, k, v, shares = _shares(piece, kv_heads, cos, sin, bias, rows)
                 of_out = _stacked(of_y[rows].transpose(1, 2), kv_heads)
-                drift = (of_y[rows] * y[rows]).sum(-1, keepdim=True)
-                drift = _stacked(drift.transpose(1, 2), kv_heads)
-                of_scores = torch.bmm(of_out, v.mT).sub_(drift).mul_(shares)
+                of_scores = torch._softmax_backward_data(
+                    torch.bmm(of_out, v.mT), shares, -1, qkv.dtype
+                )
 
                 at_q, at_k, at_v = split_heads(of_qkv[rows], kv_heads)
                 back = _of(rows, cos) * scale, _of(rows, sin) * -scale

@@ -33,22 +33,16 @@ KNOWN: tuple[Callable[..., Any], ...] = (
 
 
 class Head(Linear):
-    """`Linear`, of which chosen positions in training come as `Logits`.
+    """`Linear`, of which chosen positions come as `Logits`.
 
-    Where gradients are wanted, x (N, D) gives logits that are not made until somebody
-    looks at them. `cross_entropy` does not: it makes a piece of them at a time.
+    x (N, D) gives logits that are not made until somebody looks at them.
+    `cross_entropy` does not: it makes a piece of them at a time.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if (
-            x.dim() == 2
-            and self.bias is None
-            and torch.is_grad_enabled()
-            and (x.requires_grad or self.weight.requires_grad)
-            and not torch.compiler.is_compiling()
-        ):
-            return Logits(x, self.weight)
-        return super().forward(x)
+        if x.dim() != 2 or self.bias is not None or torch.compiler.is_compiling():
+            return super().forward(x)
+        return Logits(x, self.weight)
 
 
 class Logits(Tensor):
@@ -76,7 +70,8 @@ class Logits(Tensor):
             (len(x), len(weight)),
             dtype=x.dtype,
             device=x.device,
-            requires_grad=True,
+            requires_grad=torch.is_grad_enabled()
+            and (x.requires_grad or weight.requires_grad),
         )
         logits.x, logits.weight = x, weight
         logits.hooks_wait, logits._made = False, None

@@ -29,8 +29,8 @@ def cross_entropy(
     """−log softmax(logits) at the targets, each times its weight.
 
     The backward pass puts the gradient where the logits are: they can be used for
-    nothing else after it, and there is only one. Logits of a `Head` in training that
-    nobody has looked at are never made all at once; what weighs their rows unequally
+    nothing else after it, and there is only one. Logits of a `Head` that nobody
+    has looked at are never made all at once; what weighs their rows unequally
     should be given as `weight`, since they are made a second time if it is not.
 
     Args:

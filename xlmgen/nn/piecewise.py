@@ -38,6 +38,8 @@ def piecewise_cross_entropy(
     if weight is None:
         weight = torch.ones((), device=x.device).expand(len(x))
     weight = weight.to(wide)
+    if not (torch.is_grad_enabled() and (x.requires_grad or head.requires_grad)):
+        return _pass(x, head, targets, weight, never, differentiate=False)[0] * weight
     nll: Tensor = _Piecewise.apply(x, head, targets, weight, never)  # type: ignore[no-untyped-call]
     return nll
 
@@ -76,12 +78,19 @@ def _alike(x: Tensor) -> bool:
 
 
 def _pass(
-    x: Tensor, head: Tensor, targets: Tensor, weight: Tensor, never: Ids
+    x: Tensor,
+    head: Tensor,
+    targets: Tensor,
+    weight: Tensor,
+    never: Ids,
+    *,
+    differentiate: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """−log p of every target, and the gradients of their weighted sum."""
     narrow = head.to(x.dtype)
     nll = torch.empty_like(weight)
-    of_x, of_head = torch.empty_like(x), torch.zeros_like(head)
+    of_x = torch.empty_like(x if differentiate else x[:0])
+    of_head = torch.zeros_like(head if differentiate else head[:0])
     pieces = _pieces(x, head, MULTIPLIED)
     memory = x.new_empty(pieces[0].stop if pieces else 0, len(head))
     onednn = by_onednn() if faster(x, narrow) else nullcontext()
@@ -89,6 +98,8 @@ def _pass(
         for rows in pieces:
             logits = torch.mm(x[rows], narrow.T, out=memory[: len(x[rows])])
             nll[rows] = _differentiate(logits, targets[rows], weight[rows], never)
+            if not differentiate:
+                continue
             gradient = logits  # now
             torch.mm(gradient, narrow, out=of_x[rows])
             if head.dtype == x.dtype:
