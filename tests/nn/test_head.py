@@ -185,6 +185,39 @@ def test_what_looks_at_logits_makes_them():
         torch.testing.assert_close(ours, theirs, msg=name)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_look_without_gradients_takes_none_away(mode):
+    head, x, targets, *_ = inputs()
+    logits = head(x)
+    with mode():
+        best = logits.argmax(-1)
+    loss = cross_entropy(logits, targets)
+    expected = plain(head, x, targets)
+    assert torch.equal(best, F.linear(x, head.weight).argmax(-1))
+    ours = torch.autograd.grad(loss.sum(), (x, head.weight))
+    theirs = torch.autograd.grad(expected.sum(), (x, head.weight))
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_a_gradient_that_would_be_lost_is_an_error():
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, y):
+            return 2 * y
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return 2 * gradient
+
+    head, x, *_ = inputs()
+    with pytest.raises(RuntimeError, match=r"logits\.made\(\)"):
+        Double.apply(head(x)).sum().backward()
+    with pytest.raises(RuntimeError, match=r"logits\.made\(\)"):
+        torch.vmap(torch.sum)(head(x))
+    Double.apply(head(x).made()).sum().backward()
+    assert x.grad.any()
+
+
 def test_what_is_written_into_logits_counts():
     head, x, targets, weight, _ = inputs()
     logits = head(x)

@@ -32,6 +32,11 @@ KNOWN: tuple[Callable[..., Any], ...] = (
 """What can be said of logits before they are made."""
 
 
+CURE = (
+    "what bypasses torch's functions (`vmap`, an autograd.Function) needs logits.made()"
+)
+
+
 class Head(Linear):
     """`Linear`, of which chosen positions come as `Logits`.
 
@@ -75,6 +80,9 @@ class Logits(Tensor):
         )
         logits.x, logits.weight = x, weight
         logits.hooks_wait, logits._made = False, None
+        if logits.requires_grad:
+            with torch._C.DisableTorchFunctionSubclass():
+                logits.register_hook(_refuse)
         return logits
 
     @property
@@ -84,7 +92,11 @@ class Logits(Tensor):
     def made(self) -> Tensor:
         """The tensor itself."""
         if self._made is None:
-            self._made = product(self.x, self.weight.to(self.x.dtype))
+            # As it would have been where the head was called: who looks first may not
+            # want gradients, and the next one may.
+            inference, graded = self.x.is_inference(), self.requires_grad
+            with torch.inference_mode(inference), torch.set_grad_enabled(graded):
+                self._made = product(self.x, self.weight.to(self.x.dtype))
         return self._made
 
     @classmethod
@@ -104,7 +116,11 @@ class Logits(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, *_: Any, **__: Any) -> Any:
-        raise AssertionError("logits that are not made reached a kernel")
+        raise RuntimeError(f"logits that are not made are no tensor yet; {CURE}")
+
+
+def _refuse(gradient: Tensor) -> None:
+    raise RuntimeError(f"a gradient of logits that are not made goes nowhere; {CURE}")
 
 
 def _made(value: Any) -> Any:
