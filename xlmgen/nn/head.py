@@ -82,7 +82,7 @@ class Logits(Tensor):
         logits.hooks_wait, logits._made = False, None
         if logits.requires_grad:
             with torch._C.DisableTorchFunctionSubclass():
-                logits.register_hook(_refuse)
+                logits.register_hook(_refuse)  # type: ignore[no-untyped-call]
         return logits
 
     @property
