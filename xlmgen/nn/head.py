@@ -38,16 +38,23 @@ CURE = (
 
 
 class Head(Linear):
-    """`Linear`, of which chosen positions come as `Logits`.
+    """`Linear`, of which chosen positions come as `Logits` in training on a CPU.
 
-    x (N, D) gives logits that are not made until somebody looks at them.
-    `cross_entropy` does not: it makes a piece of them at a time.
+    There x (N, D) gives logits that are not made until somebody looks at them.
+    `cross_entropy` does not: it makes a piece of them at a time. Elsewhere it would
+    have to wait for the device to find out how the pieces are weighed.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() != 2 or self.bias is not None or torch.compiler.is_compiling():
-            return super().forward(x)
-        return Logits(x, self.weight)
+        pays = (
+            x.dim() == 2
+            and x.device.type == "cpu"
+            and self.bias is None
+            and torch.is_grad_enabled()
+            and (x.requires_grad or self.weight.requires_grad)
+            and not torch.compiler.is_compiling()
+        )
+        return Logits(x, self.weight) if pays else super().forward(x)
 
 
 class Logits(Tensor):
@@ -75,14 +82,12 @@ class Logits(Tensor):
             (len(x), len(weight)),
             dtype=x.dtype,
             device=x.device,
-            requires_grad=torch.is_grad_enabled()
-            and (x.requires_grad or weight.requires_grad),
+            requires_grad=True,
         )
         logits.x, logits.weight = x, weight
         logits.hooks_wait, logits._made = False, None
-        if logits.requires_grad:
-            with torch._C.DisableTorchFunctionSubclass():
-                logits.register_hook(_refuse)  # type: ignore[no-untyped-call]
+        with torch._C.DisableTorchFunctionSubclass():
+            logits.register_hook(_refuse)  # type: ignore[no-untyped-call]
         return logits
 
     @property
@@ -92,10 +97,8 @@ class Logits(Tensor):
     def made(self) -> Tensor:
         """The tensor itself."""
         if self._made is None:
-            # As it would have been where the head was called: who looks first may not
-            # want gradients, and the next one may.
-            inference, graded = self.x.is_inference(), self.requires_grad
-            with torch.inference_mode(inference), torch.set_grad_enabled(graded):
+            # Who looks first may not want gradients, and the next one may.
+            with torch.inference_mode(False), torch.enable_grad():
                 self._made = product(self.x, self.weight.to(self.x.dtype))
         return self._made
 

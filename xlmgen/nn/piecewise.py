@@ -17,10 +17,8 @@ from torch.autograd.function import once_differentiable
 from xlmgen.nn.linear import by_onednn, faster
 
 CACHED, MULTIPLIED = 2**18, 2**24
-"""Logits that are passed over together, and multiplied together, on a CPU: what its
-cache holds, and rows enough that a product costs no more than it has to."""
-LAUNCHED = 2**26
-"""Logits of both on other devices: few launches."""
+"""Logits that are passed over together, and multiplied together: what a CPU's cache
+holds, and rows enough that a product costs no more than it has to."""
 
 Ids = tuple[int, ...]
 
@@ -38,8 +36,6 @@ def piecewise_cross_entropy(
     if weight is None:
         weight = torch.ones((), device=x.device).expand(len(x))
     weight = weight.to(wide)
-    if not (torch.is_grad_enabled() and (x.requires_grad or head.requires_grad)):
-        return _pass(x, head, targets, weight, never, differentiate=False)[0] * weight
     nll: Tensor = _Piecewise.apply(x, head, targets, weight, never)  # type: ignore[no-untyped-call]
     return nll
 
@@ -78,19 +74,12 @@ def _alike(x: Tensor) -> bool:
 
 
 def _pass(
-    x: Tensor,
-    head: Tensor,
-    targets: Tensor,
-    weight: Tensor,
-    never: Ids,
-    *,
-    differentiate: bool = True,
+    x: Tensor, head: Tensor, targets: Tensor, weight: Tensor, never: Ids
 ) -> tuple[Tensor, Tensor, Tensor]:
     """−log p of every target, and the gradients of their weighted sum."""
     narrow = head.to(x.dtype)
     nll = torch.empty_like(weight)
-    of_x = torch.empty_like(x if differentiate else x[:0])
-    of_head = torch.zeros_like(head if differentiate else head[:0])
+    of_x, of_head = torch.empty_like(x), torch.zeros_like(head)
     pieces = _pieces(x, head, MULTIPLIED)
     memory = x.new_empty(pieces[0].stop if pieces else 0, len(head))
     onednn = by_onednn() if faster(x, narrow) else nullcontext()
@@ -98,8 +87,6 @@ def _pass(
         for rows in pieces:
             logits = torch.mm(x[rows], narrow.T, out=memory[: len(x[rows])])
             nll[rows] = _differentiate(logits, targets[rows], weight[rows], never)
-            if not differentiate:
-                continue
             gradient = logits  # now
             torch.mm(gradient, narrow, out=of_x[rows])
             if head.dtype == x.dtype:
@@ -134,7 +121,5 @@ def _differentiate(
 
 def _pieces(x: Tensor, head: Tensor, logits: int) -> list[slice]:
     """Rows of x (N, …) that have so many logits together, by W (V, …)."""
-    if x.device.type != "cpu":
-        logits = LAUNCHED
     rows = max(1, logits // max(1, len(head)))
     return [slice(begin, min(begin + rows, len(x))) for begin in range(0, len(x), rows)]
