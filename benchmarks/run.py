@@ -2,16 +2,25 @@
 
     python benchmarks/run.py --shapes small
     python benchmarks/run.py --shapes small base --against xlm-core --limit
+    python benchmarks/run.py --shapes gpu --device cuda
 
-A cell is one thing that a researcher waits for: collating a batch, a training step
-(forward, loss, backward, optimiser), a generation in one mode of the predictor, the
-peak memory of training. Each side runs in a process of its own. The two take turns in
-every cell, one run each, and what is shown are medians and the ratio of the medians:
-whatever else the machine does then falls on both. `--against` installs the peer into
-`benchmarks/.peer` at first.
+A cell is one thing that a researcher waits for: the start of a command, collating a
+batch, a training step (forward, loss, backward, optimiser), a generation in one mode of
+the predictor, the peak memory of training. Each side runs in a process of its own. The
+two take turns in every cell, one run each, and what is shown are medians and the ratio
+of the medians: whatever else the machine does then falls on both. `--against` installs
+the peer into `benchmarks/.peer` at first.
 
-`--limit` measures this machine's rate of matrix products, and shows which share of it
-a training step reaches, counting only the products that the objective needs.
+Starts are processor time whatever the clock, beside a bare import in turn with them:
+of the libraries that reading and rendering need, or of Lightning.
+
+`--limit` measures this machine's rates of matrix products and of copying memory, and
+shows which share of each a training step reaches: counting the products that the step
+computes, and the bytes that it could not do without (`speed/side.py`). A step that
+is near neither spends its time between them: on elementwise work and small pieces.
+
+`--device cuda` measures our compiled step under autocast: its share of the card's peak,
+and whether the compiler broke the graph or the step waited for the device.
 """
 
 import argparse
@@ -29,20 +38,25 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.speed.shapes import SHAPES  # noqa: E402
+from benchmarks.speed.startup import STARTS, commands, spent  # noqa: E402
 
 FAMILIES = sorted(
     path.parent.name for path in HERE.parent.glob("families/*/family.yaml")
 )
 PEER = "xlm-core"
 PEER_FAMILIES = ("arlm", "mlm", "ilm", "mdlm", "flexmdm")
-RUNS = {"collate": 9, "step": 7, "generate": 3, "peak": 1}
+RUNS = {"start": 5, "collate": 9, "step": 7, "generate": 3, "peak": 1}
+ON_DEVICE = ("step", "peak")
+"""Cells of another device than the processor."""
 
 
 class Worker:
     """One side in a process of its own."""
 
-    def __init__(self, side: str, python: str | Path, threads: int) -> None:
-        self.command = [str(python), "-m", "benchmarks.speed.worker", side]
+    def __init__(
+        self, side: str, python: str | Path, threads: int, device: str = "cpu"
+    ) -> None:
+        self.command = [str(python), "-m", "benchmarks.speed.worker", side, device]
         environment = dict(os.environ, PYTHONPATH=str(HERE.parent))
         environment |= {"OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
         self.process = subprocess.Popen(
@@ -67,7 +81,7 @@ class Worker:
         line = self.process.stdout.readline()
         answer: dict[str, Any] = json.loads(line) if line else {"error": "it ended"}
         if "error" in answer:
-            raise RuntimeError(f"{self.command[-1]} {family} {cell}: {answer['error']}")
+            raise RuntimeError(f"{self.command[-2]} {family} {cell}: {answer['error']}")
         return answer
 
     def close(self) -> None:
@@ -105,6 +119,7 @@ def main() -> None:
     parser.add_argument(
         "--cells", nargs="+", default=list(RUNS), choices=RUNS, help="which of them"
     )
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--against", choices=[PEER], help="measure it in turn with us")
     parser.add_argument("--peer", type=Path, default=HERE / ".peer")
     parser.add_argument("--runs", type=int, help="runs of every cell and side")
@@ -113,13 +128,22 @@ def main() -> None:
     parser.add_argument("--limit", action="store_true", help="shares of the machine")
     parser.add_argument("--json", type=Path, help="write every number there")
     arguments = parser.parse_args()
+    if arguments.device == "cuda":
+        if arguments.against or arguments.limit:
+            parser.error("--device cuda goes with neither --against nor --limit")
+        import torch
+
+        if not torch.cuda.is_available():
+            parser.error("--device cuda: PyTorch finds no GPU on this machine")
+        arguments.cells = [cell for cell in arguments.cells if cell in ON_DEVICE]
 
     pythons = {"ours": Path(sys.executable)}
     if arguments.against:
         from benchmarks.speed.venv import python
 
         pythons["peer"] = python(arguments.peer)
-    cells = [
+    cells = starts(arguments, pythons) if "start" in arguments.cells else []
+    cells += [
         cell
         for shape in arguments.shapes
         for family in arguments.families
@@ -132,20 +156,44 @@ def main() -> None:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
 
+def starts(arguments: argparse.Namespace, pythons: dict[str, Path]) -> list[Cell]:
+    """Commands from the shell to their answer, printed as they are done."""
+    cells = []
+    for start in STARTS:
+        values: dict[str, list[float]] = {"ours": [], "peer": [], "bare": []}
+        run = commands(start, pythons.get("peer"))
+        for number in range((arguments.runs or RUNS["start"]) + 1):
+            for side, command in run.items():
+                seconds = spent(command)["processor_seconds"]
+                if number:  # the first finds files that no cache holds yet
+                    values[side].append(seconds)
+        cell = Cell("", "start", start.name, "s", values["ours"], values["peer"])
+        cell.notes["bare"] = {"imports": start.bare, "seconds": values["bare"]}
+        cells.append(cell)
+        print(line(cell), flush=True)
+    return cells
+
+
 def measure(
     arguments: argparse.Namespace, pythons: dict[str, Path], family: str, shape: str
 ) -> list[Cell]:
     """All cells of one family at one shape, printed as they are done."""
     sides = [s for s in pythons if s == "ours" or family in PEER_FAMILIES]
-    workers = {s: Worker(s, pythons[s], arguments.threads) for s in sides}
+
+    def worker(side: str) -> Worker:
+        return Worker(side, pythons[side], arguments.threads, arguments.device)
+
+    workers = {side: worker(side) for side in sides}
     clock = {"wall": "seconds", "processor": "processor_seconds"}[arguments.clock]
     cells = []
     try:
-        modes = {s: w(family, shape, "modes")["modes"] for s, w in workers.items()}
         for kind in arguments.cells:
             names = [kind]
+            if kind == "start":
+                continue
             if kind == "generate":
-                names = [f"generate {mode}" for mode in modes["ours"]]
+                modes = workers["ours"](family, shape, "modes")["modes"]
+                names = [f"generate {mode}" for mode in modes]
             for name in names:
                 cell = Cell(family, shape, name.strip(), "s", [], [])
                 unit = clock
@@ -153,13 +201,13 @@ def measure(
                     cell.unit, unit = "GB", "gigabytes"
                 runs = arguments.runs or RUNS[kind]
                 warm_up = 0 if kind == "peak" else 1
+                if arguments.device != "cpu":  # which warms up and repeats by itself
+                    runs, warm_up, unit = 1, 0, unit.removeprefix("processor_")
                 for number in range(runs + warm_up):
                     for side in sides:
                         if kind == "peak":  # of a process that did nothing else
                             workers[side].close()
-                            workers[side] = Worker(
-                                side, pythons[side], arguments.threads
-                            )
+                            workers[side] = worker(side)
                         answer = workers[side](family, shape, name)
                         if number >= warm_up:
                             values = cell.ours if side == "ours" else cell.peers
@@ -179,7 +227,14 @@ def line(cell: Cell) -> str:
     parts = [cell.shape, cell.family, cell.name, own]
     if cell.ratio is not None:
         parts += [f"{median(cell.peers):.3g} {cell.unit}", f"{cell.ratio:.1f}×"]
+    if bare := cell.notes.get("bare"):
+        share = median(cell.ours) / median(bare["seconds"])
+        parts.append(f"{share:.1f} × `{bare['imports']}`")
     made = cell.notes.get("ours", {})
+    if "mfu" in made:
+        peak = "unknown" if made["mfu"] is None else f"{100 * made['mfu']:.0f} %"
+        counts = [f"{made[key]} {key}" for key in ("graphs", "graph_breaks", "syncs")]
+        parts.append(f"of the peak: {peak}; {', '.join(counts)}")
     if "tokens" in made:
         counts = [f"{made['tokens']} tokens, {made['passes']} passes"]
         if theirs := cell.notes.get("peer"):
@@ -204,11 +259,15 @@ def limits(arguments: argparse.Namespace, cells: list[Cell]) -> dict[str, Any]:
         for cell in cells:
             if cell.shape == shape and cell.name == "step":
                 operations = cell.notes["ours"]["operations"]
-                share = operations / median(cell.ours) / rate
-                found[shape][cell.family] = share
+                moved = cell.notes["ours"]["bytes"]
+                seconds = median(cell.ours)
+                products = operations / seconds / rate
+                memory = moved / seconds / found["copy"]
+                found[shape][cell.family] = {"products": products, "memory": memory}
                 print(
                     f"  {cell.family}: {operations / 1e9:.0f} GFLOP a step, "
-                    f"{100 * share:.0f} % of it"
+                    f"{100 * products:.0f} % of it; {moved / 1e9:.2f} GB to move, "
+                    f"{100 * memory:.0f} % of copying"
                 )
     return found
 

@@ -49,6 +49,30 @@ def step(side: Side, batch: Any, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
+def moved_bytes(side: Side, batch: Any) -> int:
+    """The least bytes that a step's memory must take and give, were the cache small.
+
+    Parameters are read forward and backward, gradients written once; the optimiser
+    reads and writes parameters and its two averages, and reads the gradients. What
+    the backward pass keeps of the forward one is written once and read once. All else,
+    such as what a kernel that is not fused writes for the next one, could be saved.
+    """
+    parameters = {p.untyped_storage().data_ptr(): p for p in side.model.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        place = tensor.untyped_storage().data_ptr()
+        if place not in parameters:
+            kept[place] = tensor  # alive to the end, so that no place is used twice
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        side.loss(batch)
+    weights = sum(p.untyped_storage().nbytes() for p in parameters.values())
+    activations = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    return (2 + 1 + 1 + 3 + 3) * weights + 2 * activations
+
+
 class NeverEnds(nn.Module):
     """A network that gives EOS no probability: every generation has its full length.
 

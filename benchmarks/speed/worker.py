@@ -1,11 +1,13 @@
 """One side of the comparison in a process of its own: runs a cell when it is told to.
 
     python -m benchmarks.speed.worker ours
+    python -m benchmarks.speed.worker ours cuda
 
 A line of JSON comes in, `{"family": …, "shape": …, "cell": …}`, and one goes out, with
 the `seconds` that the cell took and what else it has to say. `cell` is `collate`,
 `step`, `generate MODE`, `modes` (which there are) or `peak`: two training steps, and
-the most memory that this process ever had, for which it should be a new one.
+the most memory that this process ever had, for which it should be a new one. On
+another device than the processor there are `step` and `peak` (`gpu.py`).
 """
 
 import importlib
@@ -21,7 +23,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.shapes import SHAPES
-from benchmarks.speed.side import Side, step
+from benchmarks.speed.side import Side, moved_bytes, step
 
 LEAST = 0.05
 """Seconds that batches are collated for: a single one is too short for the clock."""
@@ -50,6 +52,13 @@ def operations(side: str, family: str, shape: str) -> int:
     with FlopCounterMode(display=False) as counter:
         step(parts, batch, optimizer)
     return counter.get_total_flops()
+
+
+@cache
+def least_bytes(side: str, family: str, shape: str) -> int:
+    """Bytes that a training step must move."""
+    parts, batch, _ = trained(side, family, shape)
+    return moved_bytes(parts, batch)
 
 
 class Clock:
@@ -104,17 +113,32 @@ def run(side: str, family: str, shape: str, cell: str) -> dict[str, Any]:
         return {"gigabytes": kilobytes * 1024 / 1e9}
     with Clock() as clock:
         step(parts, batch, optimizer)
-    return {**clock.times, "operations": operations(side, family, shape)}
+    counts = {"operations": operations, "bytes": least_bytes}
+    return {**clock.times, **{k: f(side, family, shape) for k, f in counts.items()}}
+
+
+def run_on_device(family: str, shape: str, cell: str, name: str) -> dict[str, Any]:
+    """Run a cell of ours on another device than the processor."""
+    from benchmarks.speed.gpu import DeviceStep
+
+    device = torch.device(name)
+    found = DeviceStep(built("ours", family, shape), SHAPES[shape], device).measure()
+    if cell == "peak":
+        return {"gigabytes": torch.cuda.max_memory_allocated(device) / 1e9}
+    return found
 
 
 def main() -> None:
-    side = sys.argv[1]
+    side, device = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "cpu"
     warnings.simplefilter("ignore")
     answers, sys.stdout = sys.stdout, sys.stderr  # the peer prints
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = run(side, **request)
+            if device == "cpu":
+                answer = run(side, **request)
+            else:
+                answer = run_on_device(**request, name=device)
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
