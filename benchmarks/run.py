@@ -45,7 +45,7 @@ FAMILIES = sorted(
 )
 PEER = "xlm-core"
 PEER_FAMILIES = ("arlm", "mlm", "ilm", "mdlm", "flexmdm")
-RUNS = {"start": 5, "collate": 9, "step": 7, "generate": 3, "peak": 1}
+RUNS = {"start": 3, "collate": 9, "step": 7, "generate": 3, "peak": 1}
 ON_DEVICE = ("step", "peak")
 """Cells of another device than the processor."""
 
