@@ -118,8 +118,8 @@ def test_what_belongs_to_a_slot_is_told_apart_by_row():
 def test_finished_rows_leave_and_stay_as_they_are():
     rows = grown()
     insert(rows, [0, 0], [7, 8])
-    rows.forward()
-    rows.finish(torch.tensor([True, False]))
+    logits, _ = rows.forward()
+    assert rows.finish(torch.tensor([True, False]), logits).equal(logits[1:])
     rows.insert(torch.tensor([1]), torch.tensor([9]))
     assert rows.active.tolist() == [1]
     rows.forward()

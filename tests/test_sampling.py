@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from xlmgen import sampling
 from xlmgen.sampling import (
     Generation,
     TokenSampler,
@@ -41,11 +42,43 @@ def test_categorical_follows_the_softmax():
     assert p_value(draws.bincount(minlength=5), logits.double().softmax(0)) > 1e-4
 
 
-def test_categorical_draws_its_noise_in_float64():
-    logits = torch.tensor([[0.0, 1e-4]])
-    noise = torch.empty(1, 2, dtype=torch.float64).exponential_(generator=seeded(7))
-    expected = (logits.double() - noise.log()).argmax(-1)
+@pytest.fixture
+def drawn(monkeypatch):
+    """A function that says which number is drawn next."""
+
+    def say(draw):
+        def drawn(shape, device, generator):
+            return torch.full(shape, draw, dtype=torch.float64)
+
+        monkeypatch.setattr(sampling, "uniform", drawn)
+
+    return say
+
+
+def test_categorical_reaches_the_tokens_that_float32_would_lose(drawn):
+    """Behind a likely token come 2,000 of one in 10⁸ each."""
+    logits = torch.full((1, 2_001), math.log(1e-8))
+    logits[0, 0] = 0
+    for token in (1, 500, 2_000):
+        drawn((1 + (token - 0.5) * 1e-8) / (1 + 2_000 * 1e-8))
+        assert categorical(logits).tolist() == [token]
+
+
+def test_categorical_inverts_the_distribution_function():
+    logits = torch.tensor([[0.0, -torch.inf, 1e-4, 2.0, -torch.inf]]).expand(500, -1)
+    sums = logits.double().softmax(-1).cumsum(-1)
+    draws = uniform((500, 1), logits.device, seeded(7))
+    expected = (sums <= draws).sum(-1)
     assert categorical(logits, seeded(7)).equal(expected)
+    assert set(expected.tolist()) == {0, 2, 3}
+
+
+def test_categorical_takes_no_token_without_probability(drawn):
+    """At both ends of the interval from which it draws."""
+    logits = torch.tensor([[-torch.inf, 0.0, 3.0, -torch.inf]])
+    for draw, token in ((0.0, 1), (1 - 2**-53, 2)):
+        drawn(draw)
+        assert categorical(logits).tolist() == [token]
 
 
 @pytest.mark.parametrize("k", [1, 3, 12, 50])

@@ -20,6 +20,7 @@ from xlmgen import processes
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
 from xlmgen.family import Family
+from xlmgen.memory import keep_freed_memory
 from xlmgen.tokens import SpecialTokens
 from xlmgen.training import guard, rng
 from xlmgen.training.average import Average
@@ -58,6 +59,7 @@ class Harness(LightningModule):
         super().__init__()
         settings = experiment.training
         self.training_settings = settings
+        keep_freed_memory()
         self.model = build_model(family, tokens, experiment)
         self.loss = family.loss(tokens)
         if settings.activation_checkpointing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from xlmgen.nn.logits import log_partition
 from xlmgen.nn.rotary import token_positions
 from xlmgen.sampling import (
     Generation,
@@ -17,6 +18,7 @@ from xlmgen.sampling import (
     exclude,
     keep_top_k,
     keep_top_p,
+    wide,
 )
 
 
@@ -40,20 +42,25 @@ class PairSampler:
         self, logits: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Args: logits (A, K, V), −∞ for a missing slot. Returns: slot, token (A,)"""
-        logits = exclude(logits.double(), self.never)
-        pairs = logits.flatten(1)
         if self.temperature == 0:
-            best = pairs.argmax(-1)
+            best = exclude(logits, self.never).flatten(1).argmax(-1)
             return best // logits.shape[-1], best % logits.shape[-1]
-        pairs = pairs / self.temperature
+        if self.temperature != 1:
+            logits = wide(logits) / self.temperature
+        if self.top_k is not None or self.top_p is not None:
+            logits = self._kept(logits)
+        # Drawing the slot, then the token in it, is the same as drawing their pair.
+        slot = categorical(log_partition(logits, self.never), generator)
+        return slot, categorical(exclude(at_slot(logits, slot), self.never), generator)
+
+    def _kept(self, logits: Tensor) -> Tensor:
+        """Set all but the best pairs to −∞. (A, K, V) → (A, K, V)"""
+        pairs = exclude(logits, self.never).flatten(1)
         if self.top_k is not None:
             pairs = keep_top_k(pairs, self.top_k)
         if self.top_p is not None:
             pairs = keep_top_p(pairs, self.top_p)
-        # Drawing the slot, then the token in it, is the same as drawing their pair.
-        logits = pairs.view_as(logits)
-        slot = categorical(logits.logsumexp(-1), generator)
-        return slot, categorical(at_slot(logits, slot), generator)
+        return pairs.view_as(logits)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class SlotFirstSampler:
         self, logits: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Args: logits (A, K, V), −∞ for a missing slot. Returns: slot, token (A,)"""
-        mass = exclude(logits.double(), self.tokens.never).logsumexp(-1)  # (A, K)
+        mass = log_partition(logits, self.tokens.never)  # (A, K)
         slot = self.slots(mass, generator)
         return slot, self.tokens(at_slot(logits, slot), generator)
 
@@ -159,11 +166,19 @@ class InsertionRows:
         self.forward_passes += 1
         logits = logits.view(len(rows), slots, -1)
         missing = self.missing_slot[rows, :slots, None]
-        return logits.masked_fill(missing, -torch.inf), stop
+        if missing.any():
+            logits = logits.masked_fill(missing, -torch.inf)
+        return logits, stop
 
-    def finish(self, complete: Tensor) -> None:
-        """Take the rows that are complete (A,) out of the batch."""
-        self.active = self.active[~complete]
+    def finish(self, complete: Tensor, logits: Tensor) -> Tensor:
+        """Take the rows that are complete (A,) out of the batch.
+
+        Returns:
+            the logits of the others.
+        """
+        if complete.any():
+            self.active, logits = self.active[~complete], logits[~complete]
+        return logits
 
     def insert(self, slot: Tensor, token: Tensor) -> None:
         """Write a token (A,) behind a slot (A,); rows that are full leave the batch."""

@@ -19,10 +19,12 @@ def uniform(
 
 
 def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """One draw per row by the Gumbel-max trick, in float64.
+    """One draw per row, by inverting its distribution function.
 
-    In float32 the tails of the noise are cut off, which lowers the entropy of the
-    samples (Zheng et al. 2024, arXiv:2409.02908).
+    The sums over the vocabulary and the draws are in float64: in float32 the tokens
+    that are rarer than one in 10⁷ would be lost, which lowers the entropy of the
+    samples, as Gumbel noise in float32 does (Zheng et al. 2024, arXiv:2409.02908).
+    The probabilities themselves are as exact as the logits are.
 
     Args:
         log_probs: (…, V), normalised or not.
@@ -30,17 +32,25 @@ def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> 
     Returns:
         (…,) int64
     """
-    log_probs = log_probs.double()
-    noise = torch.empty_like(log_probs).exponential_(generator=generator)
-    return (log_probs - noise.log()).argmax(-1)
+    log_probs = wide(log_probs)
+    weights = (log_probs - log_probs.amax(-1, keepdim=True)).exp_()
+    sums = weights.cumsum(-1, dtype=torch.float64)
+    total = sums[..., -1:]
+    draws = total * uniform(total.shape, total.device, generator)  # below the total
+    return torch.searchsorted(sums, draws, right=True).squeeze(-1)
+
+
+def wide(x: Tensor) -> Tensor:
+    """Numbers of 16 bits in float32, others as they are."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def exclude(logits: Tensor, ids: Iterable[int]) -> Tensor:
     """Set the logits of these ids to −∞. (…, V) → (…, V)"""
-    excluded = torch.zeros(logits.shape[-1], dtype=torch.bool, device=logits.device)
+    logits = logits.clone()
     for token in ids:  # one by one: a list of them would wait for the device
-        excluded[token] = True
-    return logits.masked_fill(excluded, -torch.inf)
+        logits[..., token] = -torch.inf
+    return logits
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -55,7 +65,7 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     The token that crosses p stays in. (N, V) → (N, V)
     """
     sorted_logits, order = logits.sort(dim=-1, descending=True, stable=True)
-    probs = sorted_logits.softmax(-1)
+    probs = sorted_logits.softmax(-1, dtype=torch.float64)
     mass_before = probs.cumsum(-1) - probs
     dropped = torch.empty_like(mass_before, dtype=torch.bool)
     dropped.scatter_(-1, order, mass_before >= p)
@@ -86,15 +96,15 @@ class TokenSampler:
         self, logits: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """Args: logits (N, V). Returns: (N,) int64"""
-        log_probs = self.allowed(logits)
+        logits = exclude(wide(logits), self.never)
         if self.temperature == 0:
-            return log_probs.argmax(-1)
-        log_probs = log_probs / self.temperature
+            return logits.argmax(-1)
+        logits /= self.temperature
         if self.top_k is not None:
-            log_probs = keep_top_k(log_probs, self.top_k)
+            logits = keep_top_k(logits, self.top_k)
         if self.top_p is not None:
-            log_probs = keep_top_p(log_probs, self.top_p)
-        return categorical(log_probs, generator)
+            logits = keep_top_p(logits, self.top_p)
+        return categorical(logits, generator)
 
 
 def entropy(log_probs: Tensor) -> Tensor:

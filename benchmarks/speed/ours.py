@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from benchmarks.speed.shapes import Shape
-from benchmarks.speed.side import Generated, NeverEnds, Side
+from benchmarks.speed.side import Generated, Grows, NeverEnds, Side
 from xlmgen.family import Family
+from xlmgen.memory import keep_freed_memory
 from xlmgen.registry import load_family
 from xlmgen.tokens import SPECIAL_TOKENS, Block, SpecialTokens
-from xlmgen.training.allocator import keep_freed_memory
 from xlmgen.training.optimizer import parameter_groups
 
 WEIGHT_DECAY = 0.01
@@ -25,7 +25,7 @@ ENDLESS = {"stop_threshold": 1.0}
 def build(name: str, shape: Shape) -> Side:
     """A family of ours at a shape."""
     torch.manual_seed(0)
-    keep_freed_memory()
+    keep_freed_memory()  # as the harness does
     family = load_family(name)
     tokens = SpecialTokens(vocab_size=shape.vocab)
     model = family.model(
@@ -85,7 +85,10 @@ def _generators(
         for row in _examples(shape.prompt - 1, shape.vocab, shape.rows)
     ]
     batch = family.collators["predict"](tokens, block)(prompts, None)
-    network = NeverEnds(model, tokens.eos)
+    network: nn.Module = NeverEnds(model, tokens.eos)
+    if "free" in batch:
+        given = batch["input_ids"].shape[1]
+        network = Grows(network, given + shape.new, tokens.pad, closed=given - 1)
 
     def generate(predictor: Any) -> Generated:
         made = predictor.generate(network, batch)

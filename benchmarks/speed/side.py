@@ -94,3 +94,31 @@ class NeverEnds(nn.Module):
 
     def new_cache(self, *args: Any, **kwargs: Any) -> Any:
         return self.model.new_cache(*args, **kwargs)  # type: ignore[operator]
+
+
+class Grows(nn.Module):
+    """A network that expects in the gaps of a row as much as the row still lacks.
+
+    What an untrained one expects is anything: the two sides would not make as many
+    tokens.
+
+    Args:
+        model: gives logits, and what it expects behind every position.
+        length: tokens of a whole row.
+        pad: id of PAD.
+        closed: positions at the beginning behind which nothing is inserted.
+    """
+
+    def __init__(self, model: nn.Module, length: int, pad: int, closed: int) -> None:
+        super().__init__()
+        self.model = model
+        self.length, self.pad, self.closed = length, pad, closed
+
+    def forward(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
+        logits, expected = self.model(input_ids, *args, **kwargs)
+        there = input_ids != self.pad
+        lacking = (self.length - there.sum(1)).clamp(min=0)
+        grows = there.clone()
+        grows[:, : self.closed] = False
+        share = lacking / grows.sum(1).clamp(min=1)  # (B,)
+        return logits, (grows * share[:, None]).to(expected.dtype)

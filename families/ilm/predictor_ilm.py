@@ -70,9 +70,9 @@ class IlmPredictor:
 
             # 1. Rows that are complete with enough certainty leave the batch.
             complete = stop.softmax(-1)[:, 1] >= self.stop_threshold  # (A,)
-            rows.finish(complete)
+            logits = rows.finish(complete, logits)
 
             # 2. A slot and a token for every other, drawn as one pair.
-            slot, token = self.sample(logits[~complete], generator)  # (A,), (A,)
+            slot, token = self.sample(logits, generator)  # (A,), (A,)
             rows.insert(slot, token)
         return rows.generation()

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-FEWEST_ROWS = 128
-"""Below it the longer way into oneDNN costs more than its products gain."""
+FEWEST_ROWS, FEWEST_PRODUCTS = 4, 2**21
+"""Below them the longer way into oneDNN costs more than its products gain."""
 
 
 class Linear(nn.Linear):
@@ -28,6 +28,9 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         if not faster(x, self.weight):
             return super().forward(x)
+        if not torch.is_grad_enabled():
+            with by_onednn():
+                return super().forward(x)
         y = product(x, self.weight)
         return y if self.bias is None else y + self.bias
 
@@ -43,9 +46,18 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
 def faster(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN should multiply these."""
     return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
+        weight.dtype == torch.float32
         and x.numel() >= FEWEST_ROWS * x.shape[-1]
+        and x.numel() * len(weight) >= FEWEST_PRODUCTS
+        and onednn_can(x)
+    )
+
+
+def onednn_can(x: Tensor) -> bool:
+    """Whether products of this are float32's on a CPU, and oneDNN's are as exact."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
         and onednn_is_exact()
@@ -76,7 +88,7 @@ class _Product(torch.autograd.Function):
 
 @contextmanager
 def by_onednn() -> Iterator[None]:
-    """Float32 products within it are oneDNN's; see `onednn_is_exact`."""
+    """Float32 products within it are oneDNN's; ask `onednn_can` before."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:

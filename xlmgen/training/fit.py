@@ -17,7 +17,6 @@ from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.harness import Harness
 from xlmgen.run import ResumePoint, Run
-from xlmgen.training.allocator import keep_freed_memory
 from xlmgen.training.checkpoint import load_into, load_state
 from xlmgen.training.checkpoint_folder import IMPORTED, MONITOR, checkpoints
 from xlmgen.training.guard import NotFinite, StepRange
@@ -65,8 +64,6 @@ class Fit:
                 style="yellow",
                 soft_wrap=True,
             )
-        if on_cpu:
-            keep_freed_memory()
         parts = assemble(run)
         generate = run.experiment.evaluation.generate
         rising = parts.task.metrics if generate else ()
