@@ -15,9 +15,11 @@ from xlmgen.nn import (
     Modulation,
     Rotary,
     TimeEmbedding,
+    columns_of,
     initialise,
     key_mask,
     modulate,
+    take,
     token_positions,
 )
 
@@ -44,11 +46,13 @@ class Block(nn.Module):
         rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
         condition: Tensor,
+        columns: Tensor | None = None,
     ) -> Tensor:
-        """Args: x (B, L, D). Returns: (B, L, D)"""
+        """Args: x (B, L, D). Returns: (B, L, D), or (B, M, D) with columns (B, M)."""
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = self.modulation(condition)
         y = modulate(self.attention_norm(x), shift, scale)
-        x = x + gate * self.dropout(self.attention(y, rotary, mask))
+        y = self.attention(y, rotary, mask, columns=columns)
+        x = take(x, columns) + gate * self.dropout(y)
         y = modulate(self.feedforward_norm(x), ffn_shift, ffn_scale)
         return x + ffn_gate * self.dropout(self.feedforward(y))
 
@@ -115,8 +119,11 @@ class MdlmModel(nn.Module):
         mask = key_mask(attention_mask)
         condition = self.time(t)  # (B, TIME_WIDTH)
         x = self.dropout(self.embedding(input_ids))  # (B, L, D)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, rotary, mask, condition)
+        # The last one is asked only for what is looked at, M positions of a row.
+        columns, at = columns_of(at, input_ids)
+        x = self.blocks[-1](x, rotary, mask, condition, columns)
         x = modulate(self.norm(x), *self.modulation(condition))
         x = x if at is None else x.flatten(0, 1)[at]
         return self.head(x)

@@ -13,8 +13,10 @@ from xlmgen.nn import (
     FeedForward,
     Head,
     Rotary,
+    columns_of,
     initialise,
     key_mask,
+    take,
     token_positions,
 )
 
@@ -37,10 +39,11 @@ class Block(nn.Module):
         x: Tensor,
         rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
+        columns: Tensor | None = None,
     ) -> Tensor:
-        """Args: x (B, L, D). Returns: (B, L, D)"""
-        y = self.attention(self.attention_norm(x), rotary, mask)
-        x = x + self.dropout(y)
+        """Args: x (B, L, D). Returns: (B, L, D), or (B, M, D) with columns (B, M)."""
+        y = self.attention(self.attention_norm(x), rotary, mask, columns=columns)
+        x = take(x, columns) + self.dropout(y)
         return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
 
 
@@ -101,7 +104,10 @@ class MlmModel(nn.Module):
         rotary = self.rotary(token_positions(input_ids, attention_mask))
         mask = key_mask(attention_mask)
         x = self.dropout(self.embedding(input_ids))  # (B, L, D)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x, rotary, mask)
+        # The last one is asked only for what is looked at, M positions of a row.
+        columns, at = columns_of(at, input_ids)
+        x = self.blocks[-1](x, rotary, mask, columns)
         x = x if at is None else x.flatten(0, 1)[at]
         return self.head(self.norm(x))

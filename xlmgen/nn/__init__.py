@@ -3,6 +3,7 @@
 from xlmgen.nn.attention import Attention, causal_mask, key_mask
 from xlmgen.nn.blocks import block_diffusion_mask
 from xlmgen.nn.cache import KeyValueCache
+from xlmgen.nn.chosen import columns_of, take
 from xlmgen.nn.dropout import Dropout
 from xlmgen.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.nn.head import Head
@@ -30,6 +31,7 @@ __all__ = [
     "TimeEmbedding",
     "block_diffusion_mask",
     "causal_mask",
+    "columns_of",
     "cross_entropy",
     "initialise",
     "key_mask",
@@ -38,5 +40,6 @@ __all__ = [
     "previous",
     "segment_logsumexp",
     "segment_sum",
+    "take",
     "token_positions",
 ]

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.nn.cache import KeyValueCache
+from xlmgen.nn.chosen import take
 from xlmgen.nn.fused_attention import pays, rotated_attention, split_heads
-from xlmgen.nn.linear import Linear
+from xlmgen.nn.linear import Linear, product
 from xlmgen.nn.rotary import rotate
 
 
@@ -93,6 +94,22 @@ def attend(
     q, k = rotate(q, rotary), rotate(k, rotary)
     if cache is not None:
         k, v = cache.append(layer, k, v)
+    # The newest token of a cache sees all; a size is no bool to a compiler.
+    causal = causal and mask is None and (cache is None or q.shape[2] > 1)
+    return scaled_dot_product(q, k, v, mask, causal=causal)
+
+
+def scaled_dot_product(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool = False
+) -> Tensor:
+    """Attention of queries (B, H, L, head_dim) to keys (B, kv_heads, K, head_dim).
+
+    Args:
+        mask: broadcastable to (B, H, L, K), True is seen.
+
+    Returns:
+        (B, L, H · head_dim)
+    """
     dtype, narrow = q.dtype, q.device.type == "cpu" and q.dtype == torch.bfloat16
     if narrow:
         # On a CPU the backward pass of attention costs up to four times as much in
@@ -104,8 +121,7 @@ def attend(
             k,
             v,
             attn_mask=mask,
-            # The newest token of a cache sees all; a size is no bool to a compiler.
-            is_causal=causal and mask is None and (cache is None or q.shape[2] > 1),
+            is_causal=causal,
             enable_gqa=k.shape[1] != q.shape[1],
         )  # (B, H, L, head_dim)
     return y.to(dtype).transpose(1, 2).flatten(2)
@@ -138,11 +154,40 @@ class Attention(nn.Module):
         mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
+        columns: Tensor | None = None,
     ) -> Tensor:
-        """Args: x (B, L, d_model); mask broadcastable to (B, H, L, keys), True is seen.
+        """Attend from all positions, or only from some columns of every row.
 
-        Returns: (B, L, d_model)
+        Args:
+            x: (B, L, d_model).
+            mask: broadcastable to (B, H, L, keys), True is seen.
+            columns: (B, M), where nothing is causal or cached.
+
+        Returns:
+            (B, L, d_model), with `columns` (B, M, d_model)
         """
+        if columns is not None:
+            return self.out(self._from(columns, x, rotary, mask))
         qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim)
         y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
         return self.out(y)
+
+    def _from(
+        self,
+        columns: Tensor,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+    ) -> Tensor:
+        """What the queries of these columns attend to. (B, M, H · head_dim)"""
+        queries = self.heads * self.head_dim
+        q = self._heads(product(take(x, columns), self.qkv.weight[:queries]))
+        k, v = self._heads(product(x, self.qkv.weight[queries:])).chunk(2, dim=1)
+        cos, sin = (take(part[:, 0], columns)[:, None] for part in rotary)
+        if mask is not None and mask.shape[2] > 1:  # every query sees something else
+            mask = take(mask[:, 0], columns)[:, None]
+        return scaled_dot_product(rotate(q, (cos, sin)), rotate(k, rotary), v, mask)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(B, L, n · head_dim) → (B, n, L, head_dim)"""
+        return x.view(*x.shape[:-1], -1, self.head_dim).transpose(1, 2)

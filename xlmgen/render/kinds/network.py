@@ -16,6 +16,7 @@ class Network:
     causal: bool
     blocks: bool  # sees its own block and those before it
     cached: bool  # has keys and values of what it has seen
+    narrow: bool  # its last block needs no more positions than the head
     time: bool
     time_ends: str  # what the ends of time are
     stop: bool  # has a head for the decision to stop
@@ -56,6 +57,7 @@ def decide(family: FamilySpec) -> Network:
     blocks = options["attention"] == "block_causal"
     time = options["time"] == "adaln"
     swiglu = options["activation"] == "swiglu"
+    stop = "stop" in options["heads"]
     gap = options["gap_head"] if "gap" in options["heads"] else None
     imports = {"Attention", "Dropout", "Head", "Rotary"}
     imports |= {"initialise", "token_positions"}
@@ -70,9 +72,10 @@ def decide(family: FamilySpec) -> Network:
         affine = ", elementwise_affine=False"
     else:
         affine = ", bias=False" if options["norm"] == "layer" else ""
+    narrow = not (causal or blocks or stop or gap or options["shift"])
+    imports |= {"columns_of", "take"} if narrow else set()
     schedule = family.noise_schedule
     from_nothing = schedule is not None and schedule.kind == "insert_and_unmask"
-    stop = "stop" in options["heads"]
     schemas = family.project.schemas
     beside, beside_shape = BESIDE["stop" if stop else gap or ""]
     activation = ACTIVATION_WORDS[options["activation"]]
@@ -81,6 +84,7 @@ def decide(family: FamilySpec) -> Network:
         causal=causal,
         blocks=blocks,
         cached=causal or blocks,
+        narrow=narrow,
         time=time,
         time_ends="0 is nothing, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,

@@ -32,8 +32,10 @@ class ModelTests(FamilyTests):
     def test_head_on_chosen_positions_is_the_full_head_gathered(self) -> None:
         model, ids = self.network(), IDS
         at = torch.tensor([1, LENGTH - 1, LENGTH, 2 * LENGTH + 3])
-        chosen = call(model, ids, at=at)
-        torch.testing.assert_close(chosen, call(model, ids).flatten(0, 1)[at])
+        every = call(model, ids).flatten(0, 1)
+        torch.testing.assert_close(call(model, ids, at=at), every[at])
+        with torch.inference_mode():  # a last block may be run there only
+            torch.testing.assert_close(call(model, ids, at=at), every[at])
 
     def test_head_on_no_position_gives_no_row(self) -> None:
         none = torch.empty(0, dtype=torch.int64)
