@@ -123,6 +123,9 @@ def main() -> None:
     parser.add_argument("--against", choices=[PEER], help="measure it in turn with us")
     parser.add_argument("--peer", type=Path, default=HERE / ".peer")
     parser.add_argument("--runs", type=int, help="runs of every cell and side")
+    parser.add_argument(
+        "--cold", action="store_true", help="no run before those that count"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--clock", choices=["wall", "processor"], default="wall")
     parser.add_argument("--limit", action="store_true", help="shares of the machine")
@@ -200,7 +203,7 @@ def measure(
                 if kind == "peak":
                     cell.unit, unit = "GB", "gigabytes"
                 runs = arguments.runs or RUNS[kind]
-                warm_up = 0 if kind == "peak" else 1
+                warm_up = 0 if kind == "peak" or arguments.cold else 1
                 if arguments.device != "cpu":  # which warms up and repeats by itself
                     runs, warm_up, unit = 1, 0, unit.removeprefix("processor_")
                 for number in range(runs + warm_up):
