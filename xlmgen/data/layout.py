@@ -38,6 +38,15 @@ class Layout(NamedTuple):
         """(B, L) bool, or None when every position is attended; else `documents`."""
         return attention_mask(self.attended, self.documents)
 
+    @property
+    def starts(self) -> Tensor:
+        """(B, L) bool, the tokens that begin a row or one of its documents."""
+        starts = torch.zeros_like(self.attended)
+        starts[:, 0] = True
+        if self.documents is not None:
+            starts[:, 1:] = self.documents[:, 1:] != self.documents[:, :-1]
+        return starts
+
     def columns(self, which: slice) -> "Layout":
         """The same rows with these columns only."""
         documents = None if self.documents is None else self.documents[:, which]
