@@ -37,7 +37,8 @@ def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> 
     sums = weights.cumsum(-1, dtype=torch.float64)
     total = sums[..., -1:]
     draws = total * uniform(total.shape, total.device, generator)  # below the total
-    return torch.searchsorted(sums, draws, right=True).squeeze(-1)
+    token = torch.searchsorted(sums, draws, right=True).squeeze(-1)
+    return token.clamp(max=log_probs.shape[-1] - 1)  # of a row that is NaN: no id
 
 
 def wide(x: Tensor) -> Tensor:
