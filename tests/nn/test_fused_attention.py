@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from xlmgen.nn import Rotary, attention
+from xlmgen.nn import Rotary, attention, linear
 from xlmgen.nn import fused_attention as module
 from xlmgen.nn.fused_attention import pays, rotated_attention
 
@@ -48,7 +48,7 @@ def test_values_and_gradients_are_those_of_plain_attention(kv_heads, seen, monke
     x.requires_grad_()
     weights = torch.randn(BATCH, LENGTH, HEADS * SIZE)
 
-    monkeypatch.setattr(module, "onednn_is_exact", lambda: True)
+    monkeypatch.setattr(linear, "onednn_is_exact", lambda: True)
     y = attended(x, kv_heads, rotary, mask, seen == "causal")
     assert len(used) == 1
     wide = tuple(turn.double() for turn in rotary)
@@ -98,7 +98,7 @@ def test_only_what_came_in_is_kept():
 
 def test_where_it_does_not_pay():
     x = torch.zeros(2, 64, 12, 8)
-    assert pays(x, 4) == module.onednn_is_exact()
+    assert pays(x, 4) == linear.onednn_is_exact()
     assert not pays(x.double(), 4)
     assert not pays(x[:, :8], 4)
     assert not pays(x.expand(2, 64, 12, 8).repeat(1, 32, 1, 1), 4)

@@ -182,7 +182,8 @@ def test_a_run_that_is_killed_at_random_moments_equals_one_that_is_not(place):
         output = kill(start("parts"), "parts", steps, saving, chance)
         assert "next:" not in output, output
         # A worker that was handing over a batch just then may say that nobody is there.
-        assert "Traceback" not in output or "resource_sharer.py" in output, output
+        orphaned = output.count("resource_sharer.py")
+        assert output.count("Traceback") <= orphaned, output
         began.append(parts.add(output))
     process = start("parts")
     output = process.communicate(timeout=300)[0]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from xlmgen.nn.linear import by_onednn, onednn_is_exact
+from xlmgen.nn.linear import by_onednn, onednn_can
 
 CACHED = 2**19
 """Scores of one piece, which a CPU's cache holds."""
@@ -32,13 +32,9 @@ def pays(x: Tensor, heads: int) -> bool:
     """Whether attention from x (B, L, …) to itself gains from being made here."""
     length = x.shape[1]
     return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
+        onednn_can(x)  # first: a compiler is not to be asked about lengths
         and length >= FEWEST_POSITIONS
         and heads * length**2 <= LARGEST
-        and not torch.compiler.is_compiling()
-        and not torch.is_autocast_enabled("cpu")
-        and onednn_is_exact()
     )
 
 

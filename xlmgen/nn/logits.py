@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from xlmgen.nn.head import Logits
 from xlmgen.nn.piecewise import piecewise_cross_entropy
-from xlmgen.sampling import exclude
+from xlmgen.sampling import exclude, wide
 
 CACHED, LAUNCHED = 2**19, 2**26
 """Logits of one piece: what a CPU's cache holds, and few launches on other devices."""
@@ -66,7 +66,7 @@ def log_partition_and_scores(
         (N,) and (D,), at least float32
     """
     if torch.compiler.is_compiling():  # which fuses the plain version by itself
-        logits = exclude(_wide(logits), never)
+        logits = exclude(wide(logits), never)
         return logits.logsumexp(-1), logits[rows, ids]
     if isinstance(logits, Logits):
         logits = logits.made()
@@ -81,9 +81,9 @@ class _InPlace(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         pieces = torch.split(logits, _rows_of_a_piece(logits))
         log_partition = torch.cat(
-            [exclude(_wide(piece), never).logsumexp(-1) for piece in pieces]
+            [exclude(wide(piece), never).logsumexp(-1) for piece in pieces]
         )
-        scores = _wide(logits[rows, ids])
+        scores = wide(logits[rows, ids])
         for id_ in never:
             scores = scores.masked_fill(ids == id_, -torch.inf)
         ctx.save_for_backward(logits, rows, ids, log_partition)
@@ -102,7 +102,7 @@ class _InPlace(torch.autograd.Function):
             raise RuntimeError("the logits were overwritten by an earlier backward")
         ctx.spent = True
         logits, rows, ids, log_partition = ctx.saved_tensors
-        at_scores = _wide(logits[rows, ids]).sub_(log_partition[rows]).exp_()
+        at_scores = wide(logits[rows, ids]).sub_(log_partition[rows]).exp_()
         at_scores *= of_partition[rows]
         for id_ in ctx.never:
             at_scores = at_scores.masked_fill(ids == id_, 0)
@@ -114,7 +114,7 @@ class _InPlace(torch.autograd.Function):
         several = (gradient, log_partition, of_partition)
         size = _rows_of_a_piece(logits)
         for piece, log_z, of_z in zip(*(x.split(size) for x in several), strict=True):
-            share = _wide(piece).sub_(log_z[:, None]).exp_().mul_(of_z[:, None])
+            share = wide(piece).sub_(log_z[:, None]).exp_().mul_(of_z[:, None])
             for id_ in ctx.never:
                 share[:, id_] = 0
             if share is not piece:
@@ -142,7 +142,7 @@ def log_partition(logits: Tensor, never: Ids = ()) -> Tensor:
     flat = logits.flatten(0, -2)
     pieces = []
     for piece in torch.split(flat, _rows_of_a_piece(flat)):
-        piece = exclude(_wide(piece), never)
+        piece = exclude(wide(piece), never)
         top = piece.amax(-1)
         # PyTorch's log-softmax is twice as fast as its logsumexp on a CPU.
         log_top = piece.log_softmax(-1).amax(-1)
@@ -153,7 +153,3 @@ def log_partition(logits: Tensor, never: Ids = ()) -> Tensor:
 def _rows_of_a_piece(logits: Tensor) -> int:
     number = CACHED if logits.device.type == "cpu" else LAUNCHED
     return max(1, number // max(1, logits.shape[-1]))
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
