@@ -67,3 +67,22 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "toy_task.yaml").write_text(TASK, encoding="utf-8")
     (tmp_path / "toy.yaml").write_text(EXPERIMENT, encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def largest():
+    """Within it: the most numbers of any tensor that is made."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Largest(TorchDispatchMode):
+        numbers = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            made = func(*args, **(kwargs or {}))
+            for tensor in made if isinstance(made, tuple | list) else [made]:
+                if isinstance(tensor, torch.Tensor):
+                    self.numbers = max(self.numbers, tensor.numel())
+            return made
+
+    return Largest()

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from xlmgen.insertion import InsertionRows, PairSampler, SlotFirstSampler
+from xlmgen.nn import head, piecewise
 from xlmgen.sampling import TokenSampler
 from xlmgen.testing.statistics import p_value
 
@@ -271,3 +272,24 @@ def test_missing_slots_are_never_drawn_and_rows_are_drawn_apart(sampler):
     for start, probs in ((0, [1 / 3, 1 / 3, 1 / 3]), (1, [0.5, 0.25, 0.25])):
         counts = token[start::2].bincount(minlength=3)
         assert p_value(counts, torch.tensor(probs)) > LEAST
+
+
+def test_of_a_large_vocabulary_only_the_logits_of_the_drawn_slots_are_made(
+    monkeypatch, largest
+):
+    """A pass over every slot costs the memory of one piece, not of all logits."""
+    vocab, rows, slots = 5000, 8, 64
+    monkeypatch.setattr(piecewise, "CACHED", 2**14)
+    monkeypatch.setattr(head, "LARGE", 1)
+    torch.manual_seed(0)
+    layer, streams = head.Head(16, vocab, bias=False), torch.randn(rows * slots, 16)
+    with torch.inference_mode(), largest:
+        given = layer(streams).unflatten(0, (rows, slots))
+        some = given[torch.arange(rows) != 3]
+        slot, token = PairSampler((0, 1))(some, torch.Generator().manual_seed(0))
+    assert largest.numbers < rows * slots * vocab / 20
+    exact = (streams @ layer.weight.T).view(rows, slots, vocab)
+    exact = exact[torch.arange(rows) != 3].detach()
+    with torch.inference_mode():
+        again = PairSampler((0, 1))(exact, torch.Generator().manual_seed(0))
+    assert [slot.tolist(), token.tolist()] == [again[0].tolist(), again[1].tolist()]

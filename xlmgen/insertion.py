@@ -164,7 +164,7 @@ class InsertionRows:
             at=(start + self.slot_place[rows, :slots]).flatten(),
         )
         self.forward_passes += 1
-        logits = logits.view(len(rows), slots, -1)
+        logits = logits.unflatten(0, (len(rows), slots))
         missing = self.missing_slot[rows, :slots, None]
         if missing.any():
             logits = logits.masked_fill(missing, -torch.inf)

@@ -3,6 +3,7 @@
 import inspect
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.speed.shapes import Shape
-from benchmarks.speed.side import Generated, Grows, NeverEnds, Side
+from benchmarks.speed.side import Generated, Grows, Side
 from xlmgen.family import Family
 from xlmgen.memory import keep_freed_memory
 from xlmgen.registry import load_family
@@ -85,12 +86,14 @@ def _generators(
         for row in _examples(shape.prompt - 1, shape.vocab, shape.rows)
     ]
     batch = family.collators["predict"](tokens, block)(prompts, None)
-    network: nn.Module = NeverEnds(model, tokens.eos)
+    network: nn.Module = model
     if "free" in batch:
         given = batch["input_ids"].shape[1]
         network = Grows(network, given + shape.new, tokens.pad, closed=given - 1)
 
     def generate(predictor: Any) -> Generated:
+        sample = predictor.sample  # gives EOS no probability, as `NeverEnds` does
+        predictor.sample = replace(sample, never=tuple({*sample.never, tokens.eos}))
         made = predictor.generate(network, batch)
         return Generated(int(made.generated.sum()), made.forward_passes)
 

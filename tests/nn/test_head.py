@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from xlmgen.nn import Head, cross_entropy
 from xlmgen.nn import piecewise as module
 from xlmgen.nn.head import Logits
+from xlmgen.nn.logits import log_partition
 from xlmgen.registry import load_family
 from xlmgen.sampling import exclude
 from xlmgen.tokens import Block, SpecialTokens
@@ -26,19 +27,6 @@ class Products(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.number += "mm" in str(func)
         return func(*args, **(kwargs or {}))
-
-
-class Largest(TorchDispatchMode):
-    """The most numbers of any tensor that is made within it."""
-
-    numbers = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        made = func(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, tuple | list) else [made]:
-            if isinstance(tensor, torch.Tensor):
-                self.numbers = max(self.numbers, tensor.numel())
-        return made
 
 
 @pytest.fixture(params=[(1, 1), (2 * V, 7 * V), (2**20, 2**20)])
@@ -239,8 +227,98 @@ def test_elsewhere_a_head_gives_plain_logits():
             assert type(head(x)) is torch.Tensor
 
 
+@pytest.fixture
+def large(monkeypatch):
+    """Any logits are so many that they wait where nothing is learnt."""
+    monkeypatch.setattr("xlmgen.nn.head.LARGE", 1)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_where_nothing_is_learnt_many_logits_wait_too(large, mode):
+    head, x, targets, weight, _ = inputs()
+    exact = F.linear(x, head.weight).detach()
+    with mode():
+        logits = head(x)
+        assert (type(logits), logits.requires_grad) == (Logits, False)
+        loss = cross_entropy(logits, targets, weight)
+    torch.testing.assert_close(loss, plain(head, x, targets, weight).detach())
+    torch.testing.assert_close(logits.made(), exact)
+    assert (head(x).requires_grad, logits.made().requires_grad) == (True, False)
+
+
+@pytest.mark.parametrize("learnt", [True, False])
+def test_chosen_rows_wait_as_well(large, learnt):
+    head, x, *_ = inputs()
+    exact = F.linear(x, head.weight)
+    row, first, even = (
+        torch.tensor([2, 0]),
+        torch.tensor([0, 0]),
+        torch.arange(N) % 2 < 1,
+    )
+    looks = {
+        "rows": lambda y: y[row],
+        "marked rows": lambda y: y[even],
+        "in groups": lambda y: y.unflatten(0, (N, 1)),
+        "rows of groups": lambda y: y.unflatten(0, (N, 1))[even[:, None]],
+        "one of each group": lambda y: y.unflatten(0, (N, 1))[row, first],
+    }
+    for name, look in looks.items():
+        with torch.set_grad_enabled(learnt):
+            logits = head(x)
+            some = look(logits)
+        assert isinstance(some, Logits), name
+        assert not some.is_made, name
+        assert not logits.is_made, name
+        assert some.requires_grad == learnt
+        torch.testing.assert_close(some.made(), look(exact), msg=name)
+        if learnt:
+            ours = torch.autograd.grad(some.sum(), (x, head.weight))
+            theirs = torch.autograd.grad(
+                look(exact).sum(), (x, head.weight), retain_graph=True
+            )
+            torch.testing.assert_close(ours, theirs, msg=name)
+
+
+def test_a_choice_of_columns_makes_logits(large):
+    head, x, *_ = inputs()
+    exact = F.linear(x, head.weight)
+    few, column = torch.arange(3), torch.tensor([5, 1, 2])
+    looks = [
+        lambda y: y[few, column],
+        lambda y: y[exact > 0],
+        lambda y: y[..., column],
+        lambda y: y.unflatten(1, (V, 1)),
+    ]
+    for look in looks:
+        logits = head(x)
+        torch.testing.assert_close(look(logits), look(exact))
+        assert logits.is_made
+
+
+@pytest.mark.parametrize("columns", [1, 5, 2**10])
+@pytest.mark.parametrize("never", [(), NEVER, tuple(range(V))])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_sums_are_taken_piece_by_piece(
+    pieces, large, monkeypatch, dtype, never, columns
+):
+    monkeypatch.setattr(module, "COLUMNS", columns)
+    head, x, *_ = inputs(dtype)
+    with torch.inference_mode():
+        logits = head(20 * x[:22]).unflatten(0, (11, 2))
+        ours = log_partition(logits, never)
+    assert not logits.is_made
+    wide = dtype if dtype == torch.float64 else torch.float32
+    assert (ours.shape, ours.dtype) == ((11, 2), wide)
+    exact = F.linear(20 * x[:22], head.weight).detach().to(wide)
+    coarse = {"rtol": 0.01, "atol": 0.1} if dtype == torch.bfloat16 else {}
+    expected = exclude(exact, never).logsumexp(-1).view(11, 2)
+    torch.testing.assert_close(ours, expected, **coarse)
+
+
 @pytest.mark.parametrize("name", ["arlm", "mlm", "mdlm", "flexmdm", "bd3lm", "dream"])
-def test_a_step_of_a_family_makes_no_tensor_of_all_its_logits(name, monkeypatch):
+def test_a_step_of_a_family_makes_no_tensor_of_all_its_logits(
+    name, monkeypatch, largest
+):
     vocab, length, rows = 6000, 64, 8
     monkeypatch.setattr(module, "MULTIPLIED", 16 * vocab)
     tokens, family = SpecialTokens(vocab_size=vocab), load_family(name)
@@ -249,6 +327,6 @@ def test_a_step_of_a_family_makes_no_tensor_of_all_its_logits(name, monkeypatch)
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))
     chosen = batch["scored_at" if name == "arlm" else "masked_at"]
-    with Largest() as largest:
+    with largest:
         family.loss(tokens)(model, batch)["loss"].backward()
     assert 16 * vocab <= largest.numbers < len(chosen) * vocab / 3

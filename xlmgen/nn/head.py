@@ -36,13 +36,17 @@ CURE = (
     "what bypasses torch's functions (`vmap`, an autograd.Function) needs logits.made()"
 )
 
+LARGE = 2**20
+"""So many logits are worth waiting for where nothing is learnt from them."""
+
 
 class Head(Linear):
-    """`Linear`, of which chosen positions come as `Logits` in training on a CPU.
+    """`Linear`, of which chosen positions come as `Logits` on a CPU.
 
     There x (N, D) gives logits that are not made until somebody looks at them.
-    `cross_entropy` does not: it makes a piece of them at a time. Elsewhere it would
-    have to wait for the device to find out how the pieces are weighed.
+    `cross_entropy` and `log_partition` do not: they make a piece of them at a time.
+    Elsewhere a loss would have to wait for the device to find out how the pieces are
+    weighed.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,22 +54,27 @@ class Head(Linear):
             x.dim() == 2
             and x.device.type == "cpu"
             and self.bias is None
-            and torch.is_grad_enabled()
-            and (x.requires_grad or self.weight.requires_grad)
+            and (learns(x, self.weight) or len(x) * len(self.weight) >= LARGE)
             and not torch.compiler.is_compiling()
         )
         return Logits(x, self.weight) if pays else super().forward(x)
 
 
+def learns(x: Tensor, weight: Tensor) -> bool:
+    """Whether a gradient of their product is kept."""
+    return torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+
+
 class Logits(Tensor):
-    """x Wᵀ (N, V), made when it is first looked at, and then for good.
+    """x Wᵀ (…, V), made when it is first looked at, and then for good.
 
     Args:
-        x: (N, D).
+        x: (…, D).
         weight: (V, D).
 
-    In every way but this it is the tensor that a linear layer gives. Hooks of its
-    gradient are such a look, unless they only wait for it: `hooks_wait` puts them on x.
+    In every way but this it is the tensor that a linear layer gives. Choosing some rows
+    is no such look: it gives the logits of these rows, which are not made either.
+    A hook of the gradient is, unless it only waits for it: `hooks_wait` puts it on x.
     """
 
     x: Tensor
@@ -79,15 +88,16 @@ class Logits(Tensor):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         logits: Logits = Tensor._make_wrapper_subclass(
             cls,
-            (len(x), len(weight)),
+            (*x.shape[:-1], len(weight)),
             dtype=x.dtype,
             device=x.device,
-            requires_grad=True,
+            requires_grad=learns(x, weight),
         )
         logits.x, logits.weight = x, weight
         logits.hooks_wait, logits._made = False, None
         with torch._C.DisableTorchFunctionSubclass():
-            logits.register_hook(_refuse)  # type: ignore[no-untyped-call]
+            if logits.requires_grad:
+                logits.register_hook(_refuse)  # type: ignore[no-untyped-call]
         return logits
 
     @property
@@ -98,7 +108,8 @@ class Logits(Tensor):
         """The tensor itself."""
         if self._made is None:
             # Who looks first may not want gradients, and the next one may.
-            with torch.inference_mode(False), torch.enable_grad():
+            learnt = self.requires_grad
+            with torch.inference_mode(False), torch.set_grad_enabled(learnt):
                 self._made = product(self.x, self.weight.to(self.x.dtype))
         return self._made
 
@@ -115,11 +126,28 @@ class Logits(Tensor):
                 return func(*args, **(kwargs or {}))
         if func is Tensor.register_hook and args[0].hooks_wait:
             return args[0].x.register_hook(*args[1:], **(kwargs or {}))
+        if _chooses_rows(func, args):
+            logits = args[0]
+            return Logits(func(logits.x, *args[1:]), logits.weight)
         return func(*_made(args), **_made(kwargs or {}))
 
     @classmethod
     def __torch_dispatch__(cls, *_: Any, **__: Any) -> Any:
         raise RuntimeError(f"logits that are not made are no tensor yet; {CURE}")
+
+
+def _chooses_rows(func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+    """Whether this is done to rows of logits that are not made, and to nothing else."""
+    logits = args[0] if args else None
+    if not isinstance(logits, Logits) or logits.is_made or len(args) < 2:
+        return False
+    if func is Tensor.unflatten:
+        return len(args) == 3 and args[1] == 0 and logits.dim() > 1
+    keys = args[1] if type(args[1]) is tuple else (args[1],)
+    if func is not Tensor.__getitem__ or not all(type(key) is Tensor for key in keys):
+        return False
+    dims = sum(key.dim() if key.dtype == torch.bool else 1 for key in keys)
+    return dims < logits.dim()
 
 
 def _refuse(gradient: Tensor) -> None:

@@ -14,7 +14,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from xlmgen.nn.head import Logits
-from xlmgen.nn.piecewise import piecewise_cross_entropy
+from xlmgen.nn.piecewise import (
+    log_sum_exp,
+    piecewise_cross_entropy,
+    piecewise_log_partition,
+)
 from xlmgen.sampling import exclude, wide
 
 CACHED, LAUNCHED = 2**19, 2**26
@@ -42,7 +46,7 @@ def cross_entropy(
     Returns:
         (N,) in nats, at least float32
     """
-    if isinstance(logits, Logits) and not logits.is_made:
+    if isinstance(logits, Logits) and not logits.is_made and logits.requires_grad:
         x, head = logits.x, logits.weight
         return piecewise_cross_entropy(x, head, targets, weight, never)
     rows = torch.arange(len(targets), device=targets.device)
@@ -139,15 +143,14 @@ def log_partition(logits: Tensor, never: Ids = ()) -> Tensor:
     Returns:
         (…), at least float32; −∞ for a row without any probability
     """
+    shape = logits.shape[:-1]
+    if isinstance(logits, Logits) and not logits.is_made:
+        x = logits.x.flatten(0, -2)
+        return piecewise_log_partition(x, logits.weight, never).view(shape)
     flat = logits.flatten(0, -2)
-    pieces = []
-    for piece in torch.split(flat, _rows_of_a_piece(flat)):
-        piece = exclude(wide(piece), never)
-        top = piece.amax(-1)
-        # PyTorch's log-softmax is twice as fast as its logsumexp on a CPU.
-        log_top = piece.log_softmax(-1).amax(-1)
-        pieces.append(torch.where(top.isneginf(), top, top - log_top))
-    return torch.cat(pieces).view(logits.shape[:-1])
+    pieces = torch.split(flat, _rows_of_a_piece(flat))
+    sums = [log_sum_exp(exclude(wide(piece), never)) for piece in pieces]
+    return torch.cat(sums).view(shape)
 
 
 def _rows_of_a_piece(logits: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""Cross-entropy of logits that never exist all at once.
+"""Cross-entropy and log Σ exp of logits that never exist all at once.
 
 The gradient of a piece of the logits is made while they are there, and goes into those
 of stream and head before the next piece takes its memory. For that the weight of every
@@ -19,6 +19,8 @@ from xlmgen.nn.linear import by_onednn, faster
 CACHED, MULTIPLIED = 2**18, 2**24
 """Logits that are passed over together, and multiplied together: what a CPU's cache
 holds, and rows enough that a product costs no more than it has to."""
+COLUMNS = 2**10
+"""The fewest tokens of a piece that is multiplied and passed over in the cache."""
 
 Ids = tuple[int, ...]
 
@@ -38,6 +40,46 @@ def piecewise_cross_entropy(
     weight = weight.to(wide)
     nll: Tensor = _Piecewise.apply(x, head, targets, weight, never)  # type: ignore[no-untyped-call]
     return nll
+
+
+def piecewise_log_partition(x: Tensor, head: Tensor, never: Ids) -> Tensor:
+    """log Σ exp of every row of the logits x Wᵀ; nothing is learnt from it.
+
+    Args:
+        x: (N, D) in any precision, that of the products.
+        head: W (V, D).
+
+    Returns:
+        (N,), at least float32; −∞ where nothing has a probability
+    """
+    narrow = head.to(x.dtype)
+    wide = x.dtype if x.dtype == torch.float64 else torch.float32
+    columns = _pieces(narrow, x[: CACHED // COLUMNS], CACHED)
+    pieces = _pieces(x, narrow[:COLUMNS], CACHED)
+    memory = x.new_empty(max(CACHED, COLUMNS))
+    log_sums = x.new_empty(len(x), len(columns), dtype=wide)
+    onednn = by_onednn() if faster(x, narrow) else nullcontext()
+    with torch.no_grad(), onednn, torch.autocast(x.device.type, enabled=False):
+        for part, tokens in enumerate(columns):
+            w = narrow[tokens]
+            within = range(tokens.start, tokens.stop)
+            without = [within.index(id_) for id_ in never if id_ in within]
+            for rows in pieces:
+                shape = rows.stop - rows.start, len(w)
+                logits = memory[: shape[0] * shape[1]].view(shape)
+                logits = torch.mm(x[rows], w.T, out=logits).to(wide)
+                for id_ in without:
+                    logits[:, id_] = -torch.inf
+                log_sums[rows, part] = log_sum_exp(logits)
+    return log_sum_exp(log_sums)
+
+
+def log_sum_exp(logits: Tensor) -> Tensor:
+    """Of every row (N, V), at least float32: (N,); −∞ if all of it is."""
+    top = logits.amax(-1)
+    # PyTorch's log-softmax is twice as fast as its logsumexp on a CPU.
+    log_top = logits.log_softmax(-1).amax(-1)
+    return torch.where(top.isneginf(), top, top - log_top)
 
 
 class _Piecewise(torch.autograd.Function):
