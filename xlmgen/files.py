@@ -19,6 +19,23 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a used-up quota, a file as large as the system allows."""
 
 
+def require_new(out: Path) -> None:
+    """Refuse a file of `--out` that is there, before any work is done for it.
+
+    Raises:
+        UserError: it is, or a file is where its folder would be.
+    """
+    if os.path.lexists(out):
+        raise UserError(
+            f"{out} is there already", "give another file with --out, or remove it"
+        )
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UserError(f"--out: {above} is a file, not a folder", "give another path")
+    if not os.access(above, os.W_OK):
+        raise UserError(f"--out: cannot write to {above}", "give another path")
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Let an error of the system name what was to be written."""

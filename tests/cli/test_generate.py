@@ -77,11 +77,17 @@ def test_a_seed_repeats(run, capsys):
         (["run", "--checkpoint", "3"], "no checkpoint '3'"),
         (["run", "predictor.stepz=3"], "stepz"),
         (["run", "stepz"], "not an override"),
+        (["run", "--out", "toy.yaml"], "toy.yaml is there already"),
+        (["run", "--out", "."], ". is there already"),
+        (["run", "--out", "toy.yaml/answers.jsonl"], "toy.yaml is a file"),
     ],
 )
 def test_a_mistake_is_one_clear_line(run, capsys, arguments, message):
+    before = Path("toy.yaml").read_text()
     code, out, err = said(capsys, *arguments)
     assert code in (1, 2)
+    assert Path("toy.yaml").read_text() == before
+    assert not out  # said before anything is generated
     assert message in err
     assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in out + err

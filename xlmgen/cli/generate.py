@@ -9,6 +9,7 @@ import typer
 
 from xlmgen.cli.eval_ import CHECKPOINT, OVERRIDES, RUN, SEED, WEIGHTS
 from xlmgen.errors import UserError
+from xlmgen.files import require_new
 
 
 def generate(
@@ -30,7 +31,8 @@ def generate(
         bool, typer.Option("--trace", help="Show in what order the tokens appeared.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Also write the answers to a JSONL file.")
+        Path | None,
+        typer.Option(help="Also write the answers to a JSONL file; must not exist."),
     ] = None,
     checkpoint: CHECKPOINT = None,
     weights: WEIGHTS = None,
@@ -46,6 +48,8 @@ def generate(
 
     if prompt and num is not None:
         raise UserError("--prompt and --num do not go together", "give one of them")
+    if out is not None:
+        require_new(out)
     opened = Run.open(run)
     opened.checkpoint(checkpoint)  # a missing one is said before torch is imported
 

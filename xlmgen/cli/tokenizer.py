@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from xlmgen.errors import UserError
+from xlmgen.files import require_new
 
 
 class Action(StrEnum):
@@ -55,10 +56,7 @@ def tokenizer(
     from xlmgen.tasks import load_task
 
     loaded = load_task(task)
-    if out.exists():
-        raise UserError(
-            f"{out} is there already", "give another file with --out, or remove it"
-        )
+    require_new(out)
     options = _options(loaded.tokenizer_options, kind, size)
     built = tokenizer_kinds.build(options, loaded.folder, train_texts(loaded))
     out.parent.mkdir(parents=True, exist_ok=True)
