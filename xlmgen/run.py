@@ -104,6 +104,12 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is anything to continue or to look at."""
+        metrics = self.path / "metrics.csv"
+        return bool(checkpoints(self.checkpoints)) or metrics.exists()
+
+    @property
     def family_folder(self) -> Path:
         """The run's own copy of its family."""
         found = sorted((self.path / "families").glob(f"*/{SPEC}"))
@@ -379,6 +385,15 @@ def same_family(one: Path, other: Path) -> bool:
         return {file.name: file.read_bytes() for file in folder.glob("*.py")}
 
     return code(one) == code(other)
+
+
+def same_task(source: str, copy: Path) -> bool:
+    """Whether a task says what a run's copy of it does; true of one that is gone."""
+    try:
+        task = load_task(source)
+    except UserError:
+        return True
+    return task.settings == load_task(copy).settings
 
 
 def is_behind_its_spec(family: Path) -> bool:

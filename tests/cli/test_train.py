@@ -128,6 +128,21 @@ def test_an_answer_longer_than_the_block(project, capsys):
     assert "Traceback" not in err
 
 
+def test_what_the_first_data_teach_helps_the_same_command(project, capsys):
+    words = ["one", "two", "three", "four"]
+    rows = [f'{{"prompt": "{a}", "target": "{b}"}}' for a in words for b in words]
+    (project / "rows.jsonl").write_text("\n".join(rows))
+    task = """{spec: xlmgen/task/v1, name: words, layout: seq2seq, block: {prompt: 7,
+        answer: 4}, source: {files: {train: rows.jsonl}, shares: {validation: 0.2,
+        test: 0.2}}, tokenizer: {kind: character}}"""
+    (project / "words.yaml").write_text(task)
+    code, _, err = said(capsys, "toy.yaml", "task=./words.yaml")
+    assert (code, "raise block.answer to 6" in err) == (2, True)
+    (project / "words.yaml").write_text(task.replace("answer: 4", "answer: 6"))
+    code, out, _ = said(capsys, "toy.yaml", "task=./words.yaml")
+    assert (code, "note" in out) == (0, False)
+
+
 def test_an_unrendered_family_says_what_to_do(project, capsys):
     (project / "families" / "toy" / "__init__.py").unlink()
     code, _, err = said(capsys, "toy.yaml")

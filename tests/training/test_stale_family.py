@@ -1,4 +1,4 @@
-"""A YAML that its code does not follow yet is told apart from the code that runs."""
+"""Code or a task that moved on is told apart from what a run goes on with."""
 
 from pathlib import Path
 
@@ -24,3 +24,17 @@ def test_a_note_says_that_the_yaml_has_moved_on(project, edited):
     prepare(experiment, project / "run", console, ())
     noted = "renders it anew" in console.export_text()
     assert noted == (edited == "family.yaml")
+
+
+@pytest.mark.parametrize("edited", ["", "title", "gone"])
+def test_a_note_says_that_the_task_has_moved_on(project, edited):
+    task = project / "toy_task.yaml"
+    for number in range(2):
+        console = Console(record=True, quiet=False, width=300)
+        prepare(resolve("toy.yaml"), project / "run", console, ())
+        noted = "its own copy in" in console.export_text()
+        assert noted == (number == 1 and edited == "title")
+        if edited == "title":
+            task.write_text(task.read_text() + "title: More\n")
+        elif edited == "gone":
+            task.unlink(missing_ok=True)

@@ -130,6 +130,14 @@ class Task:
         """The text of some ids, special tokens left out."""
         return self.tokenizer.decode(ids)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the YAML says, the same wherever it lies; paths are written in full."""
+        settings = _absolute(self.document, self.folder.absolute())
+        tokenizer = dict(settings["tokenizer"])
+        tokenizer.pop("special", None)  # which a copy names, and its source may not
+        return {**settings, "tokenizer": tokenizer}
+
     def save(self, folder: Path) -> None:
         """Write `task.yaml` and `tokenizer.json`, from which a run can be evaluated.
 

@@ -17,6 +17,7 @@ from xlmgen.files import no_room
 from xlmgen.launch import check_processes, is_first
 from xlmgen.registry import SPEC
 from xlmgen.run import (
+    TASK,
     Run,
     create,
     is_behind_its_spec,
@@ -24,6 +25,7 @@ from xlmgen.run import (
     is_run,
     reopen,
     same_family,
+    same_task,
 )
 from xlmgen.tasks import load_task
 from xlmgen.training.checkpoint_folder import checkpoints
@@ -87,12 +89,11 @@ def _train(
     from xlmgen.training.fit import Fit  # imports torch and Lightning
 
     try:
-        fit = Fit.prepare(run, console)
+        Fit.prepare(run, console).go(console)
     except UserError:
-        if new:
-            shutil.rmtree(run.path)  # it is ours, and nothing began
+        if new and not run.has_begun:
+            shutil.rmtree(run.path)  # else the mended task would meet the old copy
         raise
-    fit.go(console)
 
 
 def _where_it_stopped(path: Path, *, saved: bool) -> str:
@@ -131,6 +132,13 @@ def prepare(
         console.print(
             f"note: {source} has changed since; the run goes on with its own copy in "
             f"{run.family_folder}",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if not same_task(experiment.task, run.path / TASK):
+        console.print(
+            f"note: the task {experiment.task} has changed since; the run goes on with "
+            f"its own copy in {run.path / TASK}",
             style="yellow",
             soft_wrap=True,
         )
