@@ -262,6 +262,10 @@ def test_no_bad_spec_writes_or_raises(path, here, capsys):
         ({"family": "mdml"}, "2:9  XG202  family: there is no family 'mdml'"),
         ({"task": "star_tinny"}, "3:7  XG202  task: there is no task 'star_tinny'"),
         ({"size": "tinny"}, "4:7  XG202  size: the family mdlm has no size 'tinny'"),
+        ({"family": "./mdlm"}, "2:9  XG202  family: there is no family.yaml in"),
+        ({"task": "./star.yaml"}, "3:7  XG202  task: there is no task file"),
+        ({"predictor": "{step: 3}"}, "5:19  XG202  predictor.step: unknown key 'step'"),
+        ({"model": "{d_model: 7}"}, "5:1  XG202  model.heads: d_model 7 is not"),
     ],
 )
 def test_what_an_experiment_names_must_be_there(

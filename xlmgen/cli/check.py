@@ -240,13 +240,9 @@ def _check_render(path: Path, document: Document, checked: Checked) -> None:
 
 
 def _misfits(document: Document, specs: Specs) -> list[Diagnostic]:
-    """What an experiment names that is not there, or that does not fit it.
-
-    What it names by a path is left alone: that is looked for from where it is trained.
-    """
+    """What an experiment names that is not there, or that does not fit it."""
     from xlmgen.experiment.family_check import check_settings, family_folder
     from xlmgen.experiment.resolve import settle_document
-    from xlmgen.experiment.settings import is_path
     from xlmgen.tasks.find import task_path
 
     experiment = settle_document(document)
@@ -262,14 +258,13 @@ def _misfits(document: Document, specs: Specs) -> list[Diagnostic]:
             find()
         except UserError as error:
             first, _, rest = error.message.partition(": ")
-            place = (first,) if (first,) in document.values else (key,)
-            message = rest if place == (first,) else error.message
-            problems.append(document.diagnostic("XG202", place, message, error.fix))
+            place: tuple[str, ...] = tuple(first.split("."))
+            if place[:1] not in document.values:
+                place, rest = (key,), error.message
+            problems.append(document.diagnostic("XG202", place, rest, error.fix))
 
-    if not is_path(experiment.family):
-        look("family", fits_its_family)
-    if not is_path(experiment.task):
-        look("task", lambda: task_path(experiment.task))
+    look("family", fits_its_family)
+    look("task", lambda: task_path(experiment.task))
     return problems
 
 

@@ -76,8 +76,7 @@ def check_settings(
     sizes[experiment.size] |= numbers
     data["predictor"] |= experiment.predictor
     for problem in errors(validate(replace(document, data=data), "family", schemas)):
+        place = problem.path.replace(f"sizes.{experiment.size}", "model", 1)
         raise UserError(
-            f"the experiment does not suit the family {data['name']}: "
-            f"{problem.path}: {problem.message}",
-            problem.fix,
+            f"{place}: {problem.message}, in the family {data['name']}", problem.fix
         )
