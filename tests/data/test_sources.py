@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from xlmgen.data import readers
 from xlmgen.data.sources import Corpus
 from xlmgen.errors import UserError
 from xlmgen.spec.defaults import fill_defaults
@@ -168,14 +169,18 @@ def test_a_mistake_in_a_file_is_named(tmp_path, name, content, message):
     assert message in str(error.value)
 
 
-def test_bytes_that_are_not_text(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"abc\xff")
-    with pytest.raises(UserError, match=r"a\.txt: byte 3 is not UTF-8"):
+@pytest.mark.parametrize("bad", [b"\xff\nd", b"\xc3\nd", b"\xc3"])
+@pytest.mark.parametrize("chunk", [1, 4, 1 << 20])
+def test_bytes_that_are_not_text(tmp_path, monkeypatch, chunk, bad):
+    monkeypatch.setattr(readers, "BYTES_AT_ONCE", chunk)
+    (tmp_path / "a.txt").write_bytes(b"ab\n\xc3\xa4\nc" + bad)
+    with pytest.raises(UserError, match=r"a\.txt:3: byte 7 of the file is not UTF-8"):
         read(same_for_all("a.txt"), tmp_path)
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match=r"source\.files\.train: there is no file"):
+    said = rf"source\.files\.train: there is no file .*it starts from {tmp_path}"
+    with pytest.raises(UserError, match=said):
         read(same_for_all("a.txt"), tmp_path)
 
 

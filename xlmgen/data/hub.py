@@ -68,7 +68,7 @@ def _arguments(hub: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if is_local(hub["path"]) and not Path(path).is_dir():
         raise UserError(
             f"source.hub.path: there is no folder {path}",
-            "check the path; it starts from the folder of the task's YAML file",
+            f"check the path; it starts from {folder.absolute()}",
         )
     return {"path": path, "name": hub["name"], "revision": hub["revision"]}
 

@@ -28,6 +28,7 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
         UserError: a path does not exist or a pattern matches nothing.
     """
     found: dict[Path, None] = {}
+    start = f"it starts from {folder.absolute()}"
     for text in [paths] if isinstance(paths, str) else paths:
         exact = folder / text
         if exact.is_file():
@@ -36,7 +37,7 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
         if not glob.has_magic(text):
             raise UserError(
                 f"source.files.{split}: there is no file {exact}",
-                "check the path; it starts from the folder of the task's YAML file",
+                f"check the path; {start}",
             )
         pattern = str(Path(glob.escape(str(folder))) / text)
         matches = sorted(glob.glob(pattern, recursive=True))
@@ -44,7 +45,7 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
         if not files:
             raise UserError(
                 f"source.files.{split}: no file matches {exact}",
-                "check the pattern; it starts from the folder of the task's YAML file",
+                f"check the pattern; {start}",
             )
         found.update(dict.fromkeys(files))
     return list(found)
@@ -180,16 +181,17 @@ def _opened(path: Path) -> Iterator[IO[str]]:
             f"cannot read {path}: {error.strerror}", "check the file"
         ) from error
     except UnicodeDecodeError as error:
+        line, byte = _first_bad_byte(path)
         raise UserError(
-            f"{path}: byte {_first_bad_byte(path)} is not UTF-8 text",
+            f"{path}:{line}: byte {byte} of the file is not UTF-8 text",
             "save the file in UTF-8",
         ) from error
 
 
-def _first_bad_byte(path: Path) -> int:
-    """Where a file that is not UTF-8 stops being it."""
+def _first_bad_byte(path: Path) -> tuple[int, int]:
+    """Where a file that is not UTF-8 stops being it: the line, and the byte from 0."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    before = 0  # bytes ahead of those that the decoder looks at
+    line, before = 1, 0  # of the bytes that the decoder looks at
     with path.open("rb") as file:
         while True:
             chunk = file.read(BYTES_AT_ONCE)
@@ -197,7 +199,8 @@ def _first_bad_byte(path: Path) -> int:
             try:
                 decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                return before - held + error.start
+                bad = error.start - held  # below 0 in the bytes of the chunk before
+                return line + chunk[: max(0, bad)].count(b"\n"), before + bad
             if not chunk:
-                return before
-            before += len(chunk)
+                return line, before
+            line, before = line + chunk.count(b"\n"), before + len(chunk)
