@@ -66,6 +66,7 @@ def test_torch_is_not_imported(project):
     [
         ("training.max_step=5", "did you mean 'max_steps'?"),
         ("trainig.max_steps=5", "did you mean 'training'?"),
+        ("seed=5", "did you mean 'training.seed'?"),
         ("training.max_steps=many", "'many' is a string, not an integer"),
         ("training.max_steps=0", "0 is out of range; it must be ≥ 1"),
         ("training.max_steps.a=1", "not an integer"),
@@ -94,6 +95,15 @@ def test_a_wrong_override_is_one_clear_line(project, capsys, override, message):
     assert message in err
     assert "Traceback" not in err
     assert out == ""
+
+
+def test_a_key_that_is_there_is_nearer_than_one_that_is_less_alike(project, capsys):
+    text = (project / "toy.yaml").read_text().replace("  warmup_steps: 2\n", "")
+    (project / "toy.yaml").write_text(text)
+    assert (
+        "did you mean 'max_steps'?"
+        in said(capsys, "toy.yaml", "training.max_step=5")[2]
+    )
 
 
 def test_problems_of_the_file_are_all_shown(project, capsys):

@@ -153,7 +153,9 @@ def _unknown_keys(
         allowed = ", ".join(free) or "nothing more"
         # A key that is there already is meant where the two are almost the same: what
         # an override misspells is often in the file.
-        guess = closest(key, free) or closest(key, known, cutoff=0.8)
+        guess = (
+            closest(key, known, cutoff=0.8) or _inside(key, known) or closest(key, free)
+        )
         head, colon, _ = key.partition(":")
         if guess:
             fix = f"did you mean '{guess}'?"
@@ -167,6 +169,12 @@ def _unknown_keys(
         edit = certain(key, free) if certain(key, known) in free else ""
         place = (*path, key)
         yield document.diagnostic("XG101", place, message, fix, key=True, edit=edit)
+
+
+def _inside(key: str, known: dict[str, Schema]) -> str | None:
+    """Where a key belongs that is written one level too high: `training.seed`."""
+    homes = [name for name, sub in known.items() if key in sub.get("properties", {})]
+    return f"{homes[0]}.{key}" if len(homes) == 1 else None
 
 
 def _missing_key(
