@@ -29,11 +29,20 @@ def require_new(out: Path) -> None:
         raise UserError(
             f"{out} is there already", "give another file with --out, or remove it"
         )
-    above = next(folder for folder in out.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise UserError(f"--out: {above} is a file, not a folder", "give another path")
-    if not os.access(above, os.W_OK):
-        raise UserError(f"--out: cannot write to {above}", "give another path")
+    require_folder(out.absolute().parent)
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse a folder that nothing can be written to, before any work is done for it.
+
+    Raises:
+        UserError: a file is in its place or on the way, or it is not ours to write to.
+    """
+    found = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not found.is_dir():
+        raise UserError(f"{found} is a file, not a folder", "give another path")
+    if not os.access(found, os.W_OK):
+        raise UserError(f"cannot write to {found}", "give another path")
 
 
 @contextmanager

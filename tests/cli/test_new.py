@@ -58,6 +58,14 @@ def test_a_dry_run_lists_exactly_what_a_run_writes(here, capsys):
     assert set(promised.values()) == {"new"}
 
 
+def test_a_dry_run_fails_where_a_run_does(here, capsys):
+    (here / "file").write_text("mine")
+    for words in (["--dry-run"], []):
+        assert main(["new", str(SPEC), "--out", "file/x", *words]) == 2
+        assert capsys.readouterr().out == ""
+    assert (here / "file").read_text() == "mine"
+
+
 def test_a_second_run_says_that_nothing_changed(here, capsys):
     main(["new", str(SPEC)])
     before = files(here)

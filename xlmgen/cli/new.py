@@ -13,7 +13,7 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
-from xlmgen.files import real_path
+from xlmgen.files import real_path, require_folder
 from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.drift import unified
@@ -78,6 +78,7 @@ def new(
         show_diffs(folder, changes(folder, rendered))
         return 0
     if dry_run:
+        require_folder(folder)
         planned = changes(folder, rendered)
         show_files(folder, planned, "would be written to")
         refuse(folder, planned)
