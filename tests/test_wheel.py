@@ -13,10 +13,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 SCRIPT = """
+import sys
 from importlib.metadata import distribution
 (script,) = distribution("xlmgen").entry_points.select(group="console_scripts")
 assert script.name == "xlmgen"
-script.load()(["--version"])
+sys.argv[1:] = ["--version"]
+assert script.load()() == 0
 """
 
 pytestmark = pytest.mark.slow

@@ -1,7 +1,18 @@
-"""`python -m xlmgen`."""
+"""`xlmgen` and `python -m xlmgen`."""
 
 import sys
 
-from xlmgen.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line; Ctrl-C is one line while its modules are imported too."""
+    try:
+        from xlmgen import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

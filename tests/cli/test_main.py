@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from xlmgen import __version__
+import xlmgen
+from xlmgen import __main__, __version__
 from xlmgen.cli import app, main
 from xlmgen.errors import UserError
 
@@ -71,6 +72,19 @@ def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys):
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
+def test_ctrl_c_is_the_same_while_modules_are_imported(monkeypatch, capsys):
+    class Finder:
+        def find_spec(self, name, path, target=None):
+            if name == "xlmgen.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "xlmgen.cli")
+    monkeypatch.delattr(xlmgen, "cli")
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    assert __main__.main() == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_a_reader_that_goes_away_is_no_error():
     process = subprocess.Popen(
         [sys.executable, "-m", "xlmgen", "explain", "experiment"],
@@ -81,6 +95,16 @@ def test_a_reader_that_goes_away_is_no_error():
     assert process.stderr.read() == b""
     process.stderr.close()
     process.wait(30)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_output_is_no_error(closed, tmp_path):
+    (tmp_path / "family.yaml").write_text("spec: xlmgen/family/v1\n")
+    command = f"{sys.executable} -m xlmgen check family.yaml {closed}"
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_overfit_gives_up_where_the_loss_is_no_number(project, capsys):
         (["toy.yaml", "family=toys"], (2,), "did you mean 'toy'?"),
         (["toy.yaml", "--debug", "smok"], (2,), "smoke"),
         (["toy.yaml", "--run-dir", "families"], (2,), "not a run folder"),
+        (["toy.yaml", "--run-dir", "toy.yaml/a"], (2,), "toy.yaml is not a folder"),
         (["toy.yaml", "model.kv_heads=1"], (1, 2), "kv_heads"),
         (["toy.yaml", "task=text"], (1, 2), "no file matches data/*.txt"),
         (["toy.yaml", "training.precision=16-mixed"], (2,), "needs a GPU"),

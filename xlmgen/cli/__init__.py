@@ -111,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A user's mistake is printed as one line (or as its diagnostics), never a traceback.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    report.open_closed()
     report.escape_unprintable()
     try:
         code = app(words, prog_name="xlmgen", standalone_mode=False)
@@ -124,8 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        place = os.fsdecode(error.filename)
-        report.print_error(UserError(f"cannot use {place}: {error.strerror}"))
+        report.print_error(_unusable(os.fsdecode(error.filename), error))
         return 2
     except USAGE_ERROR as error:
         print(f"error: {_usage(error)}", file=sys.stderr)
@@ -137,6 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code == INTERRUPTED:
         print("interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _unusable(place: str, error: OSError) -> UserError:
+    if isinstance(error, FileExistsError | NotADirectoryError) and not os.path.isdir(
+        place
+    ):
+        return UserError(f"{place} is not a folder", "give another path")
+    return UserError(f"cannot use {place}: {error.strerror}")
 
 
 def _usage(error: BaseException) -> str:

@@ -83,7 +83,7 @@ class Fit:
             except (MisconfigurationException, RuntimeError, ValueError) as error:
                 # Lightning's words for a device or precision that this machine lacks.
                 raise UserError(
-                    f"training: {' '.join(str(error).split())}",
+                    f"training: {' '.join(str(error).split()).rstrip('.!')}",
                     "change training.accelerator, devices or precision",
                 ) from error
         return cls(run, parts, trainer, start)
