@@ -24,7 +24,7 @@ from xlmgen.registry import SPEC, load_family, pin
 from xlmgen.render.changes import read, read_lock
 from xlmgen.render.lock import Lock
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.messages import show
+from xlmgen.spec.messages import CHECK_PATH, show, similar_path
 from xlmgen.spec.project import own_files, project_of
 from xlmgen.tasks import Task, load_task
 from xlmgen.training.checkpoint_folder import (
@@ -84,9 +84,9 @@ class Run:
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise UserError(
-                f"there is no run folder {folder}", "start one with `xlmgen train`"
-            )
+            guess = similar_path(folder)
+            fix = "start one with `xlmgen train`" if guess == CHECK_PATH else guess
+            raise UserError(f"there is no run folder {folder}", fix)
         if not is_run(folder):
             raise UserError(
                 f"{folder} is not a run folder: it has no {EXPERIMENT}",

@@ -73,7 +73,8 @@ def test_validation_gives_what_training_reported(run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "there is no run folder nowhere"),
+        (["nowhere"], "there is no run folder nowhere; start one"),
+        (["runn"], "there is no run folder runn; did you mean 'run'?"),
         (["families"], "not a run folder"),
         (["run", "--checkpoint", "99"], "no checkpoint '99'"),
         (["run", "--checkpoint", "newest"], "choose best, last, or a step of 12"),
