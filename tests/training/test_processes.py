@@ -323,7 +323,8 @@ def test_two_processes_do_what_one_does(project, capsys):
         run("fsdp-to-ddp", *HALF, *EXACT),
         run("one-to-fsdp", *FSDP, *EXACT),
     )
-    assert not said.stderr
+    waits = "is preparing the same data; waiting for it"  # if both come at once
+    assert not [line for line in said.stderr.splitlines() if waits not in line]
     assert_same_evaluations(evaluated, taken_away())
     assert shown == said.stdout[: len(shown)]
     assert said.stdout.count("step 12/12") == 10  # one of the two speaks
