@@ -128,6 +128,19 @@ def test_allowed_is_normalised_over_what_is_left():
     torch.testing.assert_close(allowed[:, rest], expected)
 
 
+@pytest.mark.parametrize("rated", [1, 30, 2**20])
+@pytest.mark.parametrize("rows", [0, 1, 7])
+def test_rows_are_rated_some_at_a_time(monkeypatch, rated, rows, largest):
+    monkeypatch.setattr(sampling, "RATED", rated)
+    logits, sampler = random_logits()[:1].expand(rows, -1), TokenSampler((3,))
+    logits = logits * torch.arange(1, rows + 1)[:, None]
+    with largest:
+        ours = sampler.rate(logits, entropy)
+    assert largest.numbers <= max(rated, 12)
+    assert ours.dtype == torch.float64
+    torch.testing.assert_close(ours, entropy(sampler.allowed(logits)))
+
+
 def test_entropy_and_scores_are_the_definitions():
     log_probs = TokenSampler((0,)).allowed(random_logits())
     for row, h, top, margin, negative in zip(

@@ -1,10 +1,13 @@
 """Drawing tokens, choosing positions, and what a generation returns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+RATED = 2**21
+"""Log-probabilities that are rated together."""
 
 
 def uniform(
@@ -92,6 +95,25 @@ class TokenSampler:
     def allowed(self, logits: Tensor) -> Tensor:
         """Float64 log-probabilities of the ids that can be generated. (N, V)"""
         return exclude(logits.double(), self.never).log_softmax(-1)
+
+    def rate(self, logits: Tensor, rating: Callable[[Tensor], Tensor]) -> Tensor:
+        """What a rating says of the ids that can be generated, some rows at a time.
+
+        Float64 log-probabilities of all rows would take several times the memory of
+        the logits, and those of a model with a large vocabulary fill a device.
+
+        Args:
+            logits: (N, V).
+            rating: of normalised log-probabilities (n, V), such as `log_top_prob`.
+
+        Returns:
+            (N,) float64
+        """
+        some = max(1, RATED // logits.shape[-1])
+        begins = range(0, max(1, len(logits)), some)
+        return torch.cat(
+            [rating(self.allowed(logits[begin : begin + some])) for begin in begins]
+        )
 
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None

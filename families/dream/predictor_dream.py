@@ -75,8 +75,7 @@ class DreamPredictor:
 
             # 1. How sure the model is of every masked position.
             logits = canvas.logits(masked)  # (N, V)
-            log_probs = self.sample.allowed(logits)
-            scores = negative_entropy(log_probs)  # (N,)
+            scores = self.sample.rate(logits, negative_entropy)  # (N,)
             scores = spread(scores, masked)  # (B, L)
 
             # 2. The best of them: an even share of what is left.

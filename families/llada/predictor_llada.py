@@ -92,8 +92,7 @@ class LladaPredictor:
 
             # 1. How sure the model is of every masked position.
             logits = canvas.logits(masked)  # (N, V)
-            log_probs = self.sample.allowed(logits)
-            scores = log_top_prob(log_probs)  # (N,)
+            scores = self.sample.rate(logits, log_top_prob)  # (N,)
             scores = spread(scores, masked)  # (B, L)
 
             # 2. The best of them: an even share of what is left.

@@ -258,6 +258,7 @@ def test_chosen_rows_wait_as_well(large, learnt):
     looks = {
         "rows": lambda y: y[row],
         "marked rows": lambda y: y[even],
+        "a slice": lambda y: y[3:9],
         "in groups": lambda y: y.unflatten(0, (N, 1)),
         "rows of groups": lambda y: y.unflatten(0, (N, 1))[even[:, None]],
         "one of each group": lambda y: y.unflatten(0, (N, 1))[row, first],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -144,10 +145,16 @@ def _chooses_rows(func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     if func is Tensor.unflatten:
         return len(args) == 3 and args[1] == 0 and logits.dim() > 1
     keys = args[1] if type(args[1]) is tuple else (args[1],)
-    if func is not Tensor.__getitem__ or not all(type(key) is Tensor for key in keys):
-        return False
-    dims = sum(key.dim() if key.dtype == torch.bool else 1 for key in keys)
-    return dims < logits.dim()
+    return func is Tensor.__getitem__ and sum(map(_indexed, keys)) < logits.dim()
+
+
+def _indexed(key: Any) -> float:
+    """How many dimensions an index is of; ∞ where that cannot be said of it alone."""
+    if type(key) is slice:
+        return 1
+    if type(key) is not Tensor:
+        return math.inf
+    return key.dim() if key.dtype == torch.bool else 1
 
 
 def _refuse(gradient: Tensor) -> None:
