@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from xlmgen import manifest, resources
+from xlmgen import locks, manifest, resources
 from xlmgen.data import cache, digests
 from xlmgen.errors import UserError
 from xlmgen.tasks import load_task
@@ -194,7 +194,7 @@ def test_nobody_waits_for_a_process_that_was_killed(own_cache):
 
 
 def test_without_locks_two_do_the_work_and_one_keeps_it(own_cache, monkeypatch):
-    monkeypatch.setattr(cache, "_acquire", lambda lock, wait: None)
+    monkeypatch.setattr(locks, "acquire", lambda lock, occupied: None)
 
     def build(folder):
         if not (own_cache / "second").exists():

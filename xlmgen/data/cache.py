@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from typing import Any
 from xlmgen.data.digests import LARGE, digest
 from xlmgen.errors import UserError
 from xlmgen.files import write_text
+from xlmgen.locks import hold
 from xlmgen.manifest import MANIFEST, file_digest
 from xlmgen.resources import cache_root
 
@@ -152,57 +153,16 @@ def _found(path: Path, manifest: Mapping[str, Any]) -> Found:
     )
 
 
-@contextmanager
-def _turn(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Wait until no other process is at this entry; whether that is certain.
+def _turn(folder: Path, *, wait: bool = True) -> AbstractContextManager[bool]:
+    """Wait until no other process is at this entry; whether that is certain."""
 
-    The lock is the system's own: it ends with the process that holds it, however that
-    ends. Windows and some network file systems have none.
-    """
-    lock = folder.with_name(f".lock-{folder.name}")
-    handle = _acquire(lock, wait)
-    try:
-        yield handle is not None
-    finally:
-        if handle is not None:
-            lock.unlink(missing_ok=True)  # while it is ours: who waits looks again
-            os.close(handle)
+    def occupied(owner: str) -> bool:
+        if wait:
+            said = f"process {owner} is preparing the same data; waiting for it"
+            print(said, file=sys.stderr)
+        return wait
 
-
-def _acquire(lock: Path, wait: bool) -> int | None:
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    told = False
-    while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    os.close(handle)
-                    return None
-                if not told:
-                    owner = os.read(handle, 20).decode(errors="replace") or "another"
-                    said = f"process {owner} is preparing the same data; waiting for it"
-                    print(said, file=sys.stderr)
-                    told = True
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), os.stat(lock)):
-                    os.truncate(handle, 0)
-                    os.write(handle, str(os.getpid()).encode())
-                    return handle
-        except OSError:  # this file system has no locks
-            lock.unlink(missing_ok=True)
-            os.close(handle)
-            return None
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)  # of a lock whose owner took it away
+    return hold(folder.with_name(f".lock-{folder.name}"), occupied)
 
 
 @contextmanager

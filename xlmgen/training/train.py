@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import no_room
 from xlmgen.launch import check_processes, is_first
+from xlmgen.locks import hold
 from xlmgen.registry import SPEC
 from xlmgen.run import (
     TASK,
@@ -57,7 +59,7 @@ def train(
     if not is_first():
         console = Console(quiet=True)
     try:
-        with stopped_by_signals():
+        with stopped_by_signals(), alone(path) if is_first() else nullcontext():
             _train(experiment, path, console, command)
     except Interrupted as stop:
         console.print(_where_it_stopped(path, saved=stop.saved), soft_wrap=True)
@@ -76,6 +78,32 @@ def train(
         f"\nnext:\n  xlmgen eval {path}\n  xlmgen generate {path} --num 4 --trace"
     )
     return 0
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other trainings away from a run folder, where the system has locks.
+
+    Raises:
+        UserError: one is at it.
+    """
+
+    def occupied(owner: str) -> bool:
+        raise UserError(
+            f"{path}: process {owner} is training this run",
+            "wait until it ends or stop it, or begin another run with --run-dir",
+        )
+
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    with suppress(OSError):  # who writes the run says it better
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with hold(path.absolute().with_name(f".lock-{path.name}"), occupied):
+            yield
+    finally:
+        for folder in made:  # of a run that could not begin
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _train(
