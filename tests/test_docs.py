@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from xlmgen.cli import app, main
+from xlmgen.cli import command_line, main
 from xlmgen.render import render
 from xlmgen.spec.diagnostics import CODES
 from xlmgen.spec.family import read_family
@@ -28,7 +28,7 @@ RUN = [
     ROOT / "docs" / "your-own-family.md",
     ROOT / "docs" / "your-own-data.md",
 ]
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = typer.main.get_command(command_line()).commands
 
 FENCE = re.compile(
     r"(?P<note><!--[^\n]*-->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$",

@@ -69,11 +69,18 @@ def commands(start: Start, peer: Path | None) -> dict[str, list[str]]:
 
 
 def spent(command: list[str]) -> dict[str, float]:
-    """Seconds of one run of a command: as they pass, and of the processor."""
+    """Seconds of one run of a command: as they pass, and of the processor.
+
+    Bytecode is kept, as it is of anything installed, whatever the environment says.
+    """
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         words = [word.replace("{folder}", folder) for word in command]
         wall, before = time.perf_counter(), os.times()
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            words, cwd=ROOT, env=environment, capture_output=True, text=True
+        )
         wall, after = time.perf_counter() - wall, os.times()
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")

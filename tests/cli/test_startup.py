@@ -45,6 +45,19 @@ def test_nothing_heavy_is_imported(command):
     assert code != 2  # it ran; whether the families are in order is not asked here
 
 
+def test_the_modules_of_other_commands_are_not_imported():
+    script = (
+        "import sys; from xlmgen.cli import main; main(['schemas', '--help']); "
+        "print(*(name for name in sys.modules if name.startswith('xlmgen.cli.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    imported = set(done.stdout.splitlines()[-1].split())
+    shared = {"xlmgen.cli.report", "xlmgen.cli.formats"}
+    assert imported == {"xlmgen.cli.schemas", *shared}
+
+
 def test_a_check_reads_every_file_once(monkeypatch):
     """Also a family that all of its experiments are held to."""
     texts, parse = [], yaml.parse

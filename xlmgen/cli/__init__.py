@@ -2,7 +2,8 @@
 
 A command parses, calls a plain function and reports. What is heavy to import (torch,
 lightning) is imported inside the command that needs it, so that the others answer at
-once. A command returns its exit code.
+once; for the same reason the module of a command is imported only where it is that
+command's turn. A command returns its exit code.
 """
 
 from __future__ import annotations
@@ -11,35 +12,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from xlmgen import __version__
-from xlmgen.cli import (
-    cache,
-    check,
-    data,
-    eval_,
-    explain,
-    export,
-    generate,
-    import_,
-    init,
-    list_,
-    migrate,
-    new,
-    prepare,
-    pull,
-    push,
-    report,
-    resolve,
-    review,
-    schemas,
-    tokenizer,
-    train,
-    update,
-)
+from xlmgen.cli import report
 from xlmgen.errors import UserError
 from xlmgen.spec.messages import did_you_mean
 
@@ -48,34 +27,15 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, une
 CHOICE = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>'[^']*'(, '[^']*')*)")
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
-app = typer.Typer(
-    name="xlmgen",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+COMMANDS = (
+    *("init", "check", "new", "update", "migrate", "review", "schemas"),
+    *("list", "explain", "resolve"),
+    *("tokenizer", "prepare", "data", "train", "eval", "generate"),
+    *("import", "export", "push", "pull", "cache"),
 )
-app.command("init")(init.init)
-app.command("check")(check.check)
-app.command("new")(new.new)
-app.command("update")(update.update)
-app.command("migrate")(migrate.migrate)
-app.command("review")(review.review)
-app.command("schemas")(schemas.schemas)
-app.command("list")(list_.list_)
-app.command("explain")(explain.explain)
-app.command("resolve")(resolve.resolve)
-app.command("tokenizer")(tokenizer.tokenizer)
-app.command("prepare")(prepare.prepare)
-app.command("data")(data.data)
-app.command("train")(train.train)
-app.command("eval")(eval_.eval_)
-app.command("generate")(generate.generate)
-app.command("import")(import_.import_)
-app.command("export")(export.export)
-app.command("push")(push.push)
-app.command("pull")(pull.pull)
-app.command("cache")(cache.cache)
+"""In the order of the help; each is a function in a module of its name."""
+NAMES = {"list": "list_", "eval": "eval_", "import": "import_"}
+"""Of the functions and modules whose commands have names that Python has taken."""
 
 
 def _version(wanted: bool) -> None:
@@ -84,7 +44,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool,
@@ -105,6 +64,26 @@ def options(
     """
 
 
+def command_line(words: Sequence[str] = ()) -> typer.Typer:
+    """The command line as far as these words need it.
+
+    Where the first of them names a command, the modules of the others are not imported.
+    """
+    app = typer.Typer(
+        name="xlmgen",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    for command in set(COMMANDS).intersection(words[:1]) or COMMANDS:
+        name = NAMES.get(command, command)
+        module = import_module(f"xlmgen.cli.{name}")
+        app.command(command)(getattr(module, name))
+    return app
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -114,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.open_closed()
     report.escape_unprintable()
     try:
-        code = app(words, prog_name="xlmgen", standalone_mode=False)
+        code = command_line(words)(words, prog_name="xlmgen", standalone_mode=False)
         sys.stdout.flush()
     except UserError as error:
         report.print_error(error)

@@ -119,6 +119,8 @@ class _Reader:
         root: _Node | None = None
         try:
             self._no_inner_mark()
+            # Not libyaml's parser: it takes texts that this one refuses, and the other
+            # way round, and not every machine has it.
             self.events = yaml.parse(self.text, Loader=yaml.SafeLoader)
             root = self._root()
         except _Stop:
