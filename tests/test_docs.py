@@ -141,7 +141,8 @@ def commands(text):
 
 
 # What a page says that a person does is done, in its order, in one scratch folder:
-#   ```yaml       after `<!-- file: NAME -->` is written to that file, ```jsonl too
+#   ```yaml       after `<!-- file: NAME -->` is written to that file, ```jsonl and
+#                 ```python too
 #   ```diff       after the same comment is a line that is edited
 #   ```sh         is run; every command must end with 0, or as `<!-- exit: N -->` says.
 #                 `<!-- long -->` marks a training, which two steps stand for here.
@@ -162,7 +163,8 @@ def test_a_page_does_what_it_says(page, tmp_path, monkeypatch, capfd):
     for fence in FENCE.finditer(page.read_text("utf-8")):
         note = (fence["note"] or "").removeprefix("<!--").removesuffix("-->\n").strip()
         what, _, of = note.partition(": ")
-        if what == "file" and fence["kind"] in ("yaml", "jsonl"):
+        if what == "file" and fence["kind"] in ("yaml", "jsonl", "python"):
+            Path(of).parent.mkdir(parents=True, exist_ok=True)
             Path(of).write_text(fence["text"], "utf-8")
         elif what == "file" and fence["kind"] == "diff":
             edit(Path(of), fence["text"])

@@ -279,6 +279,8 @@ def create(
         task.save(draft)
         write_text(draft / EXPERIMENT, to_yaml(experiment))
         record = {"id": secrets.token_hex(8), **versions(experiment, command)}
+        if task.code:
+            record["code"] = task.code
         write_json(draft / VERSIONS, record)
         for folder in ("checkpoints", "predictions", "results"):
             (draft / folder).mkdir()
@@ -394,6 +396,19 @@ def same_task(source: str, copy: Path) -> bool:
     except UserError:
         return True
     return task.settings == load_task(copy).settings
+
+
+def changed_code(run: Run) -> str:
+    """A note where functions of the user's own are not as when the run began."""
+    known = _record(run.path).get("code", {})
+    code = run.load_task().code
+    changed = [target for target in code if code[target] != known.get(target)]
+    if not changed:
+        return ""
+    return (
+        f"note: the code of {', '.join(changed)} has changed since the run "
+        f"{run.path} began: examples and scores are by the code as it is now"
+    )
 
 
 def is_behind_its_spec(family: Path) -> bool:

@@ -110,6 +110,7 @@ def test_a_block_is_explained_by_its_kind(block, editor):
         ("experiment", "evaluation:\n  |", "properties evaluation"),
         ("task", "source:\n  files: {train: a.txt}\n  |", "$defs files"),
         ("task", "source:\n  files:\n    |", "$defs files properties files"),
+        ("task", "source:\n  python: a:b\n  |", "$defs python"),
         ("task", "tokenizer:\n  kind: vocabulary\n  |", "$defs vocabulary"),
         ("task", "tokenizer:\n  kind: bpe\n  |", "$defs bpe"),
         ("task", "tokenizer:\n  kind: file\n  |", "$defs file"),

@@ -141,6 +141,40 @@ def test_code_that_is_missing_is_refused(run, pushed, hub, capsys):
     assert "renders to: loss_mdlm.py differs" in refused(capsys, "me/star")
 
 
+@pytest.fixture
+def with_metric(run, pushed, hub):
+    """The repository with a metric of the owner's own, whose code nobody pushed."""
+
+    def name(text):
+        named = b"- token_accuracy\n- python: my_metrics:is_short\n"
+        return text.replace(b"- token_accuracy\n", named)
+
+    hub.edit("me/star", "task.yaml", name)
+
+
+def test_python_that_a_task_names_is_refused_and_named(with_metric, capsys):
+    Path("my_metrics.py").write_text("import pathlib; pathlib.Path('mark').touch()\n")
+    err = refused(capsys, "me/star")
+    assert "its task runs Python that only you can have: my_metrics:is_short" in err
+    assert "--trust-code" in err
+    assert not Path("mark").exists()
+
+
+def test_python_that_a_task_names_must_be_the_puller_s_own(with_metric, capsys):
+    assert said(capsys, "me/star", "--trust-code")[0] == 0
+    evaluate = ["eval", "runs/star", "--limit", "2"]
+    assert main(evaluate) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "task.yaml:" in err
+    assert "metrics[2].python: there is no module my_metrics.py" in err
+    code = "def is_short(prompt, answer, target):\n    return len(answer) < 9\n"
+    Path("my_metrics.py").write_text(code)
+    assert main(evaluate) == 0
+    results = json.loads(Path("runs/star/results/test-limit=2.json").read_text())
+    assert "is_short" in results["scores"]
+
+
 def test_kinds_of_their_own_are_refused_and_named(hub, tmp_path, monkeypatch, capsys):
     """What their templates render to is their code, even if it is what was pushed."""
     shutil.copytree(EXAMPLE, tmp_path / "theirs")

@@ -300,6 +300,20 @@ def test_another_run_takes_the_place_of_the_last(pushed, hub, capsys):
     assert json.loads(pushed.files()["xlmgen.json"].content)["step"] == 2
 
 
+def test_of_python_that_the_task_names_the_name_travels(run, hub, capsys):
+    Path("my_metrics.py").write_text("def is_short(*row):\n    return True\n")
+    text = (run / "task.yaml").read_text("utf-8")
+    named = "- token_accuracy\n- python: my_metrics:is_short\n"
+    (run / "task.yaml").write_text(text.replace("- token_accuracy\n", named), "utf-8")
+    assert main(["push", "run", "me/star"]) == 0
+    texts = hub.repos["me/star"].texts()
+    assert (
+        "not in this repository (`my_metrics:is_short`)" in texts["README.md"].decode()
+    )
+    assert b"python: my_metrics:is_short" in texts["task.yaml"]
+    assert not any("my_metrics" in path for path in texts)
+
+
 def test_a_card_that_was_edited_on_the_hub_stays(pushed, hub, capsys):
     hub.edit("me/star", "README.md", lambda text: text + b"\nMine.\n")
     for step in ("2", "4"):  # also by the second push after the edit

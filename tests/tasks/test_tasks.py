@@ -198,7 +198,7 @@ def test_a_mistake_in_the_yaml_is_named(tmp_path, change_of, place, message):
             "≥ 1",
         ),
         ({"seed": -1}, "source.seed", "out of range"),
-        ({"files": {"train": "a.txt"}}, "source.files", "unknown key"),
+        ({"files": {"train": "a.txt"}}, "source", "choose one of generator, python"),
     ],
 )
 def test_a_mistake_in_a_star_source_is_named(tmp_path, change_of, place, message):

@@ -19,6 +19,7 @@ from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
 from xlmgen.spec.discover import discover, guess_kind
 from xlmgen.spec.document import Document
 from xlmgen.spec.fixes import Fix, add_modeline, mend
+from xlmgen.spec.hooks import find_module, function_name, hooks, module_file
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.own_kinds import shown
 from xlmgen.spec.project import project_of
@@ -110,7 +111,8 @@ def check(
 
     Families, tasks and experiments are checked against their schemas, the blocks of a
     family against each other, and a rendered family against its spec. Blocks of kinds
-    that are the project's own are noted, which fails nothing.
+    that are the project's own are noted, and so are functions that a task runs, which
+    fails nothing.
 
     Exit code 0: no problems; 1: problems found; 2: the check could not run.
 
@@ -152,6 +154,10 @@ def check_paths(paths: Iterable[Path]) -> Checked:
         if not problems and file_kind(document) == "family":
             checked.notes += _own_kinds(document)
             _check_render(path, document, checked)
+        if not problems and file_kind(document) == "task":
+            for found in _own_python(document):
+                warns = found.severity == "warning"
+                (checked.problems if warns else checked.notes).append(found)
         if not problems and file_kind(document) == "experiment":
             experiments.append(document)
     for document in experiments:
@@ -217,6 +223,18 @@ def _own_kinds(document: Document) -> Iterator[Diagnostic]:
         files = f"{shown(own.schema)} and {shown(own.template)}"
         message = f"'{own.name}' is a kind of the project's own: {files}"
         yield document.diagnostic("XG404", (own.block, "kind"), message)
+
+
+def _own_python(document: Document) -> Iterator[Diagnostic]:
+    """What a valid task runs that is the project's own. None of it is imported."""
+    for place, target in hooks(document.data):
+        found = find_module(target, Path(document.file).parent)
+        if found is None:
+            message = f"there is no module {module_file(target)} in this project"
+            yield document.diagnostic("XG406", place, message)
+        else:
+            message = f"runs {function_name(target)} of {shown(found[1])}"
+            yield document.diagnostic("XG405", place, message)
 
 
 def _check_render(path: Path, document: Document, checked: Checked) -> None:

@@ -27,7 +27,8 @@ def pull(
         typer.Option(
             "--trust-code",
             help="Take the family's code as it was pushed, also where it is not what "
-            "its YAML renders to. eval, generate and train run it.",
+            "its YAML renders to, and functions of yours that the task names. eval, "
+            "generate and train run them.",
         ),
     ] = False,
 ) -> int:

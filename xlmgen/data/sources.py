@@ -20,7 +20,8 @@ from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.errors import UserError
 from xlmgen.spec import template
 from xlmgen.spec.template import Template
-from xlmgen.tasks import generators
+from xlmgen.tasks import draws, generators, own
+from xlmgen.tasks.hook import Hook
 from xlmgen.tasks.task import SPLITS
 
 
@@ -65,12 +66,18 @@ class Corpus:
         source: the mapping under `source:`, defaults filled in.
         columns: the keys of an example.
         folder: what relative paths start from.
+        hook: the user's own function that draws examples, where there is one.
     """
 
     def __init__(
-        self, source: Mapping[str, Any], columns: Sequence[str], folder: Path
+        self,
+        source: Mapping[str, Any],
+        columns: Sequence[str],
+        folder: Path,
+        hook: Hook | None = None,
     ) -> None:
         self.source = source
+        self.hook = hook
         self.columns = tuple(columns)
         self.folder = folder
         self._filter = RowFilter(source.get("filter", ()))
@@ -85,6 +92,9 @@ class Corpus:
         if "generator" in source:
             modules = generators.modules(source["generator"])
             return {"source": dict(source), "code": list(map(code_digest, modules))}
+        if self.hook is not None:
+            code = [self.hook.digest, code_digest(own), code_digest(draws)]
+            return {"source": dict(source), "columns": self.columns, "code": code}
         settings = {k: v for k, v in source.items() if k not in ("files", "hub")}
         code = [
             code_digest(part)
@@ -103,8 +113,11 @@ class Corpus:
     def pieces(self) -> list[Piece]:
         """All that there is to read, in the order of the splits."""
         source = self.source
+        if self.hook is not None:
+            return self._generated(own.records(self.hook, source, self.columns))
         if "generator" in source:
-            return self._generated()
+            made = generators.module(source["generator"]).records(source)
+            return self._generated(made)
         if "hub" in source:
             return [
                 Piece(
@@ -310,9 +323,9 @@ class Corpus:
 
     # Kinds of sources
 
-    def _generated(self) -> list[Piece]:
-        splits = generators.module(self.source["generator"]).records(self.source)
-
+    def _generated(
+        self, splits: Mapping[str, Mapping[str, Sequence[str]]]
+    ) -> list[Piece]:
         def read(split: str) -> Iterator[readers.Row]:
             columns = splits[split]
             names = [self._templates[key].columns[0] for key in self.columns]

@@ -34,7 +34,7 @@ from xlmgen.evaluation.scores import (
 )
 from xlmgen.evaluation.variant import predictor_options, with_predictor
 from xlmgen.registry import SPEC
-from xlmgen.run import Run
+from xlmgen.run import Run, changed_code
 from xlmgen.spec.family import read_family
 from xlmgen.tasks import Task
 from xlmgen.training.checkpoint_folder import Weights
@@ -80,7 +80,9 @@ def evaluate(
         require_masked_tokens(read_family(run.family_folder / SPEC))
     task = run.load_task()
     require_samples(task, evaluator, with_mauve)
-    require_metrics(task.metrics)
+    require_metrics(task, task.metrics)
+    if note := changed_code(run):
+        console.print(note, style="yellow", soft_wrap=True)
     stored = run.weights(checkpoint, weights)
     options = predictor_options(overrides)
     family, numbers = with_predictor(run, options)

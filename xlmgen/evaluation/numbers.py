@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xlmgen.evaluation.scores import SHARES
+
 NOT_METRICS = ("draws", "standard_error", "monte_carlo_error")
 LOSSES = {"loss": "loss", "pseudo_likelihood": "pseudo_nll"}
 """The parts of results that are losses, and which of their metrics has the error."""
@@ -61,7 +63,8 @@ def numbers(results: Mapping[str, Any]) -> Iterator[Number]:
                 yield Number(metric, _number(value), _number(errors.get(metric)), False)
     errors = results.get("scores_error", {})
     for metric, value in results.get("scores", {}).items():
-        yield Number(metric, _number(value), _number(errors.get(metric)), True)
+        is_share = metric in SHARES  # one of the user's own is any number
+        yield Number(metric, _number(value), _number(errors.get(metric)), is_share)
     # lengths, entropies, perplexities: few of them are shares
     data = results.get("data", {})
     for metric, value in results.get("samples", {}).items():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlmgen.evaluation.scores import has_target, is_correct, target
+from xlmgen.evaluation.scores import has_target, is_correct, prompt_text, target
 from xlmgen.files import write_text
 from xlmgen.tasks import Task
 
@@ -39,24 +39,6 @@ def prediction_rows(
             **truth,
             **{name: values[row] for name, values in scores.items()},
         }
-
-
-def prompt_text(task: Task, example: Example) -> str:
-    """What an example gives, in the form that `--prompt` takes; holes as [MASK]."""
-    if "prompt" in example:
-        return task.decode(example["prompt"])
-    if "given" not in example:
-        return ""
-    parts: list[str] = []
-    run: list[int] = []
-    for token, given in zip(example["tokens"], example["given"], strict=True):
-        if given:
-            run.append(int(token))
-            continue
-        parts += [task.decode(run)] * bool(run) + ["[MASK]"]
-        run = []
-    parts += [task.decode(run)] * bool(run)
-    return "".join(parts)
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -15,8 +15,8 @@ from xlmgen.assembly import assemble
 from xlmgen.data.batches import batch_seed
 from xlmgen.data.datamodule import GENERATION_USES
 from xlmgen.evaluation.generate import generate
-from xlmgen.evaluation.predictions import prompt_text, write_jsonl
-from xlmgen.evaluation.scores import is_correct, target
+from xlmgen.evaluation.predictions import write_jsonl
+from xlmgen.evaluation.scores import is_correct, prompt_text, target
 from xlmgen.evaluation.show_trace import legend, show_order, written_tokens
 from xlmgen.evaluation.variant import predictor_options, with_predictor
 from xlmgen.run import Run

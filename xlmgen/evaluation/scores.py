@@ -1,12 +1,14 @@
 """What generated answers are worth: one function for every family."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 from xlmgen.errors import UserError
 from xlmgen.spec import generators
+from xlmgen.tasks import own
 from xlmgen.tasks.answered import Answered, Words
 from xlmgen.tasks.generators import PACKAGE
 from xlmgen.tasks.task import Task
@@ -75,24 +77,43 @@ SHARES = tuple(name for name, metric in METRICS.items() if metric.on != "samples
 
 
 def answer_metrics(task: Task) -> list[str]:
-    """The metrics of a task that score answers, each a share."""
-    return [name for name in task.metrics if name in SHARES]
+    """The metrics of a task that score answers: shares, and any numbers of its own."""
+    samples = sample_metrics(task)
+    return [name for name in task.metrics if name not in samples]
 
 
 def sample_metrics(task: Task) -> list[str]:
     """The metrics of a task that describe all samples together."""
-    return [name for name in task.metrics if name not in SHARES]
+    return [name for name in task.metrics if _on(task, name) == "samples"]
 
 
-def require_metrics(metrics: Sequence[str]) -> None:
-    """Raise what metrics would raise for want of a package or a system.
+def require_metrics(task: Task, metrics: Iterable[str]) -> None:
+    """Raise what metrics would raise for want of a package, a system or a function.
 
     To be called before hours of work that they are to be the end of.
     """
     for name in metrics:
-        module = METRICS[name].module
-        if hasattr(module, "require"):
+        if name in task.own_metrics:
+            _ = task.own_metrics[name].function
+        elif hasattr(module := METRICS[name].module, "require"):
             module.require()
+
+
+def try_own(task: Task) -> None:
+    """Run the user's own functions of a task, its metrics on one true answer.
+
+    To be called before a run has a copy of the task: a mistake is then said with its
+    place in the user's own YAML.
+
+    Raises:
+        UserError: one is not there, fails, or gives something else than it should.
+    """
+    require_metrics(task, task.own_metrics)
+    if task.own_metrics or task.own_source:
+        example = task.examples("validation")[0]
+        whole = not has_target(example)
+        answer = example["tokens"].tolist() if whole else target(example)
+        score_rows(replace(task, metrics=tuple(task.own_metrics)), [example], [answer])
 
 
 def score(
@@ -118,7 +139,10 @@ def score_rows(
     pairs = list(zip(examples, answers, strict=True))
     rows: dict[str, list[float]] = {}
     for name in task.metrics:
-        match METRICS[name].on:
+        match _on(task, name):
+            case "own":
+                hook = task.own_metrics[name]
+                rows[name] = own.scores(hook, [in_texts(task, *pair) for pair in pairs])
             case "ids":
                 of_ids: Callable[[Example, Ids], float] = METRICS[name].load()
                 rows[name] = [of_ids(*pair) for pair in pairs]
@@ -144,12 +168,17 @@ def score_set(
             f"task {task.name}: no examples to score", "ask for one or more"
         )
     found = {name: sum(values) / len(values) for name, values in rows.items()}
-    whole = [name for name in task.metrics if METRICS[name].on == "all words"]
+    whole = [name for name in task.metrics if _on(task, name) == "all words"]
     if whole:
         pairs = zip(examples, answers, strict=True)
         together = [in_words(task, example, answer) for example, answer in pairs]
         found |= {name: float(METRICS[name].load()(together)) for name in whole}
     return {name: found[name] for name in answer_metrics(task)}
+
+
+def _on(task: Task, name: str) -> str:
+    """What a metric of a task looks at: see `Metric`; `own` is one of the user's."""
+    return "own" if name in task.own_metrics else METRICS[name].on
 
 
 def has_target(example: Example) -> bool:
@@ -185,10 +214,34 @@ def is_correct(task: Task, example: Example, answer: Ids) -> bool:
     """Whether an answer is right: by the first metric of the task that knows its rules,
     so that another answer than the target may be; else whether it is the target."""
     for name in task.metrics:
-        if METRICS[name].on == "words":
+        if _on(task, name) == "words":
             by_rules: Callable[[Answered], float] = METRICS[name].load()
             return by_rules(in_words(task, example, answer)) == 1
     return exact_match(example, answer) == 1
+
+
+def in_texts(task: Task, example: Example, answer: Ids) -> tuple[str, str, str]:
+    """Prompt, answer and target; empty where there is none."""
+    truth = task.decode(target(example)) if has_target(example) else ""
+    return prompt_text(task, example), task.decode(answer), truth
+
+
+def prompt_text(task: Task, example: Example) -> str:
+    """What an example gives, in the form that `--prompt` takes; holes as [MASK]."""
+    if "prompt" in example:
+        return task.decode(example["prompt"])
+    if "given" not in example:
+        return ""
+    parts: list[str] = []
+    run: list[int] = []
+    for token, given in zip(example["tokens"], example["given"], strict=True):
+        if given:
+            run.append(int(token))
+            continue
+        parts += [task.decode(run)] * bool(run) + ["[MASK]"]
+        run = []
+    parts += [task.decode(run)] * bool(run)
+    return "".join(parts)
 
 
 def in_words(task: Task, example: Example, answer: Ids) -> Answered:

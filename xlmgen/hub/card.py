@@ -18,6 +18,7 @@ from xlmgen.render.environment import environment
 from xlmgen.run import VERSIONS, Run
 from xlmgen.shards import read_header
 from xlmgen.spec.family import FamilySpec, read_family
+from xlmgen.spec.hooks import hooks
 from xlmgen.spec.project import BUILT_IN
 
 TEMPLATE = "hub/card.md.jinja"
@@ -82,6 +83,7 @@ def render_card(
             folder=f"runs/{repo_id.partition('/')[2]}",
             data=local_files(portable_task(task.document)),
             own_kinds=[f"`{kind.block}: {kind.name}`" for kind in spec.own_kinds],
+            own_python=[f"`{target}`" for _, target in hooks(task.document)],
             training=_training(run, published, ran_with.get("torch", "?")),
             evaluations=evaluations,
         )

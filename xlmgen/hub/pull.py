@@ -19,7 +19,7 @@ from xlmgen.files import real_path, write_json, write_text
 from xlmgen.hub.client import Repository, Snapshot, bars
 from xlmgen.hub.contents import MANIFEST, Manifest, is_ours, is_weights
 from xlmgen.hub.published import local_files
-from xlmgen.hub.trust import rendered_anew
+from xlmgen.hub.trust import refuse_hooks, rendered_anew
 from xlmgen.manifest import seal
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
@@ -78,6 +78,7 @@ def pull(
         _refuse_existing(folder)  # somebody was first
         texts = _texts(repository, snapshot, manifest, draft / "hub")
         if not trust_code:
+            refuse_hooks(texts[TASK], repository.page)
             texts |= rendered_anew(
                 texts, manifest.family, repository.page, manifest.xlmgen
             )

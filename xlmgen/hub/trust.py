@@ -12,10 +12,32 @@ from xlmgen.errors import UserError
 from xlmgen.hub.contents import is_own_kind
 from xlmgen.registry import SPEC
 from xlmgen.render import render
+from xlmgen.run import TASK
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.family import family_spec
+from xlmgen.spec.hooks import hooks
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.project import BUILT_IN
+
+
+def refuse_hooks(task: str, page: str) -> None:
+    """Refuse a pushed task that names Python of the puller's own, to be run.
+
+    Only the name was pushed; but which of your functions runs is somebody else's word.
+
+    Args:
+        task: its YAML.
+        page: the address of the repository, for errors.
+
+    Raises:
+        UserError: it does.
+    """
+    named = [target for _, target in hooks(load_yaml(TASK, task).data)]
+    if named:
+        raise UserError(
+            f"{page}: its task runs Python that only you can have: {', '.join(named)}",
+            "when you have read yours and want it run, pull with --trust-code",
+        )
 
 
 def rendered_anew(

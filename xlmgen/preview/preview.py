@@ -13,7 +13,7 @@ from xlmgen.assembly import data_module
 from xlmgen.data.datamodule import DataModule
 from xlmgen.data.lengths import Lengths, measure
 from xlmgen.errors import UserError
-from xlmgen.evaluation.predictions import prompt_text
+from xlmgen.evaluation.scores import prompt_text
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.preview.histogram import Histogram, histogram

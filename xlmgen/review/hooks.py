@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from xlmgen.review.side import Spec
+from xlmgen.spec import hooks as spec_hooks
 from xlmgen.spec.document import Path, dotted
 from xlmgen.spec.schemas import BLOCKS
-
-HOOK = "python"  # the key under which YAML names code
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def hooks(before: Mapping[str, Spec], after: Mapping[str, Spec]) -> Iterator[Hoo
 
 
 def _all(spec: Spec) -> Iterator[tuple[Path, str, str]]:
-    for key, target in _targets(spec.data):
+    for key, target in spec_hooks.hooks(spec.data):
         yield key, target, "runs"
     if spec.kind == "family" and spec.project.root is not None:
         blocks = {block: spec.data.get(block) for block in BLOCKS}
@@ -48,14 +46,3 @@ def _all(spec: Spec) -> Iterator[tuple[Path, str, str]]:
         for own in spec.project.used(names):
             template = own.template.relative_to(spec.project.root).as_posix()
             yield (own.block, "kind"), template, "is rendered by the project's own"
-
-
-def _targets(data: Any, at: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every `python:` in a spec, with what it names."""
-    if not isinstance(data, dict | list):
-        return
-    for key, value in data.items() if isinstance(data, dict) else enumerate(data):
-        if key == HOOK and isinstance(value, str):
-            yield (*at, key), value
-        else:
-            yield from _targets(value, (*at, key))

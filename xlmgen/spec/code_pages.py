@@ -228,4 +228,17 @@ PAGES: dict[str, Page] = {
         "block renders to is printed by a template of the project.",
         "Read the schema and the template that are named.",
     ),
+    "XG405": Page(
+        "No problem, but worth a look where somebody else's change is read: this "
+        "function is run, with your rights, by all that makes or scores the task's "
+        "examples: prepare, data, train, eval. The check itself imports nothing.",
+        "Read the file that is named, and what it imports.",
+    ),
+    "XG406": Page(
+        '`python: "my_tasks.sorting:example"` is the function `example` of the file '
+        "my_tasks/sorting.py, in the folder of the YAML file, one above it, or the "
+        "current one. Installed packages are not looked at.",
+        "Write the file, or mend the name. A run without it can be looked at, and "
+        "neither trained nor evaluated.",
+    ),
 }

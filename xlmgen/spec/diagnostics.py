@@ -57,6 +57,8 @@ CODES: dict[str, Code] = {
     "XG402": Code("the template of a project's own kind is missing or fails"),
     "XG403": Code("a project's own kind has the name of one that ships"),
     "XG404": Code("a block is of a kind of the project's own", "note"),
+    "XG405": Code("a task runs a Python function of the project's own", "note"),
+    "XG406": Code("the Python module that a task names is not there", "warning"),
 }
 
 

@@ -10,18 +10,23 @@ from xlmgen.spec import generators
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
+from xlmgen.spec.hooks import HOOK, function_name
 from xlmgen.spec.keywords import is_number
-from xlmgen.spec.schemas import satisfies
+from xlmgen.spec.schemas import built_in, satisfies
 from xlmgen.spec.template import Template
 
+SOURCES = ("generator", HOOK, "files", "hub")
+ALREADY = ("row", "prompt", "prediction", "target", "correct", "loss")
+"""What stands beside the metrics where they are written: no metric is called so."""
 ONE_TOKEN_PER_WORD = ("vocabulary", "whitespace")
 
 
 def check(document: Document) -> Iterator[Diagnostic]:
     """Problems of a task's document; values of the wrong type are passed over."""
     data = document.data or {}
+    yield from _own_metrics(document, data.get("metrics"))
     source = data.get("source")
-    if not isinstance(source, dict):
+    if not isinstance(source, dict) or sum(key in source for key in SOURCES) > 1:
         return
     layout, name = data.get("layout"), source.get("generator")
     if name is None or name in generators.generators():
@@ -157,6 +162,27 @@ def _metrics(document: Document, names: Any, generator: Any) -> Iterator[Diagnos
         yield document.diagnostic(
             "XG108", ("metrics", number), f"'{name}' goes with {title} only"
         )
+
+
+def _own_metrics(document: Document, metrics: Any) -> Iterator[Diagnostic]:
+    """Functions of the user's own by whose names something else goes already."""
+    items = built_in().schema("task")["properties"]["metrics"]["items"]
+    taken = dict.fromkeys(items["oneOf"][0]["enum"], "a metric of xlmgen")
+    taken |= dict.fromkeys(ALREADY, "what stands beside the metrics in a file")
+    for number, entry in enumerate(metrics if isinstance(metrics, list) else ()):
+        target = entry.get(HOOK) if isinstance(entry, dict) else None
+        if not isinstance(target, str):
+            continue
+        name = function_name(target)
+        if name in taken:
+            yield document.diagnostic(
+                "XG108",
+                ("metrics", number, HOOK),
+                f"a metric is called as its function is, and '{name}' is the name of "
+                f"{taken[name]}",
+                "rename the function",
+            )
+        taken[name] = "another metric of this task"
 
 
 def _generator(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlmgen.errors import UserError
 from xlmgen.tasks.find import BUILT_IN, task_path
+from xlmgen.tasks.hook import Hook
 from xlmgen.tokens import Block
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ class Task:
         packing: `none`, `packed` or `documents`.
         overflow: `error`, `drop` or `truncate`.
         unknown: `error` or `drop`.
-        metrics: keys of `xlmgen.evaluation.scores.METRICS`.
+        metrics: keys of `xlmgen.evaluation.scores.METRICS`, or of `own_metrics`.
         document: the whole YAML file as data, defaults filled in.
         folder: what relative paths start from.
         saved_tokenizer: a tokenizer.json to use instead of building one.
+        own_source: the user's own function that draws examples, where there is one.
+        own_metrics: those that score answers, by the names of their metrics.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Task:
     document: Mapping[str, Any] = field(repr=False)
     folder: Path = Path()
     saved_tokenizer: Path | None = None
+    own_source: Hook | None = None
+    own_metrics: Mapping[str, Hook] = field(default_factory=dict)
 
     @property
     def packed(self) -> bool:
@@ -99,7 +104,17 @@ class Task:
         """The texts of the task's examples."""
         from xlmgen.data.sources import Corpus
 
-        return Corpus(self.source, self.columns, self.folder)
+        return Corpus(self.source, self.columns, self.folder, self.own_source)
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The functions of the user's own that it names, with digests of their code.
+
+        Raises:
+            UserError: one is not there.
+        """
+        own = [self.own_source] if self.own_source else []
+        return {h.target: h.digest for h in (*own, *self.own_metrics.values())}
 
     @cached_property
     def prepared(self) -> "Prepared":
@@ -178,7 +193,10 @@ def load_task(
     """
     from xlmgen.spec.defaults import fill_defaults
     from xlmgen.spec.diagnostics import SpecError, errors
+    from xlmgen.spec.document import dotted
+    from xlmgen.spec.hooks import hooks
     from xlmgen.spec.load import load_yaml
+    from xlmgen.spec.own_kinds import shown
     from xlmgen.spec.validate import validate
 
     path = task_path(name_or_path)
@@ -187,6 +205,18 @@ def load_task(
         raise SpecError(problems)
     data = fill_defaults(document.data, "task")
     block = data["block"]
+    own = {
+        key[:-1]: Hook(
+            target,
+            f"{shown(path)}:{document.span(key).line}: {dotted(key)}",
+            path.parent,
+        )
+        for key, target in hooks(data)
+    }
+    metrics = {
+        hook.name if (hook := own.get(("metrics", number))) else name: hook
+        for number, name in enumerate(data["metrics"])
+    }
     return Task(
         name=data["name"],
         title=data["title"],
@@ -197,10 +227,12 @@ def load_task(
         packing=data["packing"],
         overflow=data["overflow"],
         unknown=data["unknown"],
-        metrics=tuple(data["metrics"]),
+        metrics=tuple(metrics),
         document=data,
         folder=Path() if path.parent.resolve() == BUILT_IN else path.parent,
         saved_tokenizer=tokenizer,
+        own_source=own.get(("source",)),
+        own_metrics={name: hook for name, hook in metrics.items() if hook},
     )
 
 

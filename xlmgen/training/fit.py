@@ -153,7 +153,7 @@ def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
     metrics = answer_metrics(parts.task)
     if not limit or not metrics:
         return None
-    require_metrics(metrics)
+    require_metrics(parts.task, metrics)
 
     def scorer(trainer: Trainer, harness: Harness) -> dict[str, float]:
         callbacks = trainer.callbacks  # type: ignore[attr-defined]

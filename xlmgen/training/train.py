@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from xlmgen.errors import UserError
+from xlmgen.evaluation.scores import try_own
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import no_room
@@ -21,6 +22,7 @@ from xlmgen.registry import SPEC
 from xlmgen.run import (
     TASK,
     Run,
+    changed_code,
     create,
     is_behind_its_spec,
     is_new,
@@ -148,6 +150,7 @@ def prepare(
                 soft_wrap=True,
             )
         task = load_task(experiment.task)
+        try_own(task)
         return create(path, experiment, source, task, command), True
     earlier = Run.open(path).experiment.training
     run = reopen(path, experiment, command)
@@ -170,6 +173,8 @@ def prepare(
             style="yellow",
             soft_wrap=True,
         )
+    if note := changed_code(run):
+        console.print(note, style="yellow", soft_wrap=True)
     return run, False
 
 

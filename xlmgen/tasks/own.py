@@ -1,0 +1,84 @@
+"""Examples and scores by functions of the user's own."""
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from xlmgen.tasks import draws
+from xlmgen.tasks.hook import Hook
+
+CHUNK = 1024  # examples of which one must be new, 20 times, or there are no more
+
+
+def records(
+    hook: Hook, source: Mapping[str, Any], columns: Sequence[str]
+) -> dict[str, dict[str, list[str]]]:
+    """Every split of a task's `source:` as texts: split → column → one text per row.
+
+    No two examples have the same prompt, or without prompts the same sequence.
+
+    Args:
+        hook: draws an example: `function(random, **settings)` gives a mapping with a
+            text for each column.
+        source: the mapping under `source:`, defaults filled in.
+        columns: the keys of an example.
+
+    Raises:
+        UserError: there is no such function, it fails, or it gives something else.
+    """
+    stream = random.Random(source["seed"])
+    settings = deepcopy(source["settings"])  # the function may shuffle a list of them
+
+    def draw() -> Iterator[tuple[str, list[draws.Row]]]:
+        for _ in range(CHUNK):
+            row = hook.call(stream, **settings)
+            if not _is_example(row, columns):
+                raise hook.error(
+                    f"{hook.target} returned {_short(row)}, which is no example",
+                    "return {" + ", ".join(f'"{key}": a text' for key in columns) + "}",
+                )
+            yield row[columns[0]], [dict(row)]
+
+    fix = "ask for fewer, or let the function choose among more"
+    return draws.splits(draw, source["sizes"], "examples", fix)
+
+
+def scores(hook: Hook, rows: Sequence[tuple[str, str, str]]) -> list[float]:
+    """A metric of every row.
+
+    Args:
+        hook: scores an answer: `function(prompt, answer, target)` gives a number, or
+            whether it is right.
+        rows: prompt, answer and target as texts; empty where there is none.
+
+    Raises:
+        UserError: there is no such function, it fails, or it gives something else.
+    """
+    found = []
+    for row in rows:
+        value = hook.call(*row)
+        if not isinstance(value, Real | np.bool_) or not math.isfinite(value):
+            raise hook.error(
+                f"{hook.target} returned {_short(value)}, which is no number",
+                "return a finite number, or true or false",
+            )
+        found.append(float(value))
+    return found
+
+
+def _is_example(row: Any, columns: Sequence[str]) -> bool:
+    return (
+        isinstance(row, Mapping)
+        and row.keys() == set(columns)
+        and all(isinstance(text, str) for text in row.values())
+    )
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:80]}…"
