@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -337,6 +338,14 @@ def test_a_mistake_in_a_metric_is_one_line(old, new, said, sorting, capsys):
     assert said in line
 
 
+def test_a_module_in_no_package(sorting):
+    Path("sorting.py").write_text(CODE, "utf-8")
+    edit("sorting.yaml", "my_tasks.sorting:example", "sorting:example")
+    task = load_task("sorting.yaml")
+    assert len(prompts(task, "test")) == 13
+    assert task.own_source.files == [(sorting / "sorting.py").resolve()]
+
+
 def test_a_mistake_before_training_leaves_no_run(sorting, capsys):
     edit(MODULE, "def is_sorted(", "def is_srted(")
     failed(capsys, *TRAIN, "--run-dir", "run")
@@ -355,9 +364,13 @@ def test_a_mistake_before_training_leaves_no_run(sorting, capsys):
 def test_only_modules_of_the_project_are_reached(target, said, sorting, capsys):
     Path("json.py").write_text(CODE, "utf-8")
     edit("sorting.yaml", "my_tasks.sorting:example", target)
+    ours = {name: module for name, module in sys.modules.items() if "my_" not in name}
     line = failed(capsys, "prepare", *TRAIN[1:3])
     assert line.startswith(f"error: {SOURCE}")
     assert said in line
+    edit("json.py", "DIGITS, k", "DIGITS[:9], k")
+    assert failed(capsys, "prepare", *TRAIN[1:3]) == line
+    assert all(sys.modules[name] is module for name, module in ours.items())
 
 
 @pytest.mark.parametrize(

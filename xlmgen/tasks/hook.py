@@ -7,7 +7,7 @@ user's own code it happened, and what.
 from __future__ import annotations
 
 import hashlib
-import importlib
+import importlib.util
 import os
 import sys
 import traceback
@@ -51,9 +51,8 @@ class Hook:
 
         Of a module that is in no package, itself.
         """
-        root, file = self._found
-        package = root / self._package
-        return sorted(package.rglob("*.py")) if package.is_dir() else [file]
+        place = self._top
+        return sorted(place.rglob("*.py")) if place.is_dir() else [place]
 
     @cached_property
     def digest(self) -> str:
@@ -105,6 +104,12 @@ class Hook:
     def _package(self) -> str:
         return self.target.partition(":")[0].partition(".")[0]
 
+    @property
+    def _top(self) -> Path:
+        """The folder of the package, or the file of a module that is in none."""
+        root, file = self._found
+        return file if file.parent == root else root / self._package
+
     @cached_property
     def _found(self) -> tuple[Path, Path]:
         found = find_module(self.target, self.folder)
@@ -117,7 +122,7 @@ class Hook:
         return found
 
     def _import(self) -> Any:
-        root, file = self._found
+        root = self._found[0]
         state = (root, self.digest)
         earlier = _imported.get(self._package, state)
         if earlier != state:  # edited since, or of another project
@@ -126,25 +131,25 @@ class Hook:
                     del sys.modules[name]
             if earlier[0] != root and str(earlier[0]) in sys.path:
                 sys.path.remove(str(earlier[0]))
-        _imported[self._package] = state
         if str(root) not in sys.path:
             # last: a file of the project takes no other package's place
             sys.path.append(str(root))
         importlib.invalidate_caches()
+        if os.path.realpath(other := _place(self._package)) != os.path.realpath(
+            self._top
+        ):
+            raise self.error(
+                f"{self._package} is the name of another module, too: {other}",
+                f"rename {shown(self._top)}",
+            )
+        _imported[self._package] = state
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:  # bytecode is taken for current after an edit within the same second
-            module = importlib.import_module(self.target.partition(":")[0])
+            return importlib.import_module(self.target.partition(":")[0])
         except (Exception, SystemExit) as error:
             raise self._raised(error) from error
         finally:
             sys.dont_write_bytecode = before
-        if os.path.realpath(module.__file__ or "") != os.path.realpath(file):
-            raise self.error(
-                f"{module.__name__} is the name of another module, too: "
-                f"{module.__file__ or 'one of Python itself'}",
-                f"rename {shown(file)}",
-            )
-        return module
 
     def _raised(
         self, error: BaseException, function: Callable[..., Any] | None = None
@@ -166,3 +171,14 @@ class Hook:
         code = getattr(function, "__code__", None)  # it could not even be called
         first = f":{code.co_firstlineno}" if code else ""
         return f"{shown(self._found[1])}{first}"
+
+
+def _place(package: str) -> str:
+    """Where Python would import a package from, or has: a folder, or a file."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # such as __main__
+        spec = None
+    if spec is None:
+        return "one of Python itself"
+    return next(iter(spec.submodule_search_locations or ()), spec.origin or "")
