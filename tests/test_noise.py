@@ -198,7 +198,7 @@ def test_chances_of_steps_multiply_to_the_chance_of_all_of_them(schedule):
     assert chances[-1] == 1
     left = math.prod(1 - chance for chance in chances[:6])
     assert left == pytest.approx(1 - float(schedule.level(times[6])))
-    assert chances[3] == pytest.approx(float(schedule.chance(times[3], times[4])))
+    assert chances[3] == pytest.approx(1 - float(schedule.remains(times[3], times[4])))
 
 
 def test_a_level_that_rounds_to_1_has_a_chance_of_1():
@@ -208,10 +208,10 @@ def test_a_level_that_rounds_to_1_has_a_chance_of_1():
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0, 3.0])
-def test_chance_keeps_its_precision_in_float32(exponent):
+def test_what_remains_keeps_its_precision_in_float32(exponent):
     """Close to the end, where the level itself rounds to 1."""
     steep = Rising(PolynomialSchedule(exponent))
     left = 2.0 ** -torch.arange(2, 14)  # 1 − t, exact in float32
-    chance = steep.chance(1 - left, 1 - left / 2)
-    expected = torch.full_like(chance, 1 - 0.5**exponent)
-    torch.testing.assert_close(chance, expected, rtol=1e-3, atol=0)
+    remains = steep.remains(1 - left, 1 - left / 2)
+    expected = torch.full_like(remains, 0.5**exponent)
+    torch.testing.assert_close(remains, expected, rtol=1e-3, atol=0)

@@ -155,15 +155,15 @@ class Rising:
         """The time at which the level has the given value."""
         return 1 - self.schedule.inverse(level)
 
-    def chance(self, t: Tensor, s: Tensor) -> Tensor:
-        """Probability that what has not happened by time t < 1 has happened by s.
+    def remains(self, t: Tensor, s: Tensor) -> Tensor:
+        """Probability that what has not happened by time t < 1 has not by s either.
 
         Of what is left, and not of the level, which may round to 1 near the end.
         """
-        return 1 - self.schedule.noise(1 - s) / self.schedule.noise(1 - t)
+        return self.schedule.noise(1 - s) / self.schedule.noise(1 - t)
 
     def chances(self, times: Tensor) -> list[float]:
-        """`chance` from each of the times (T,) to the next; to the last it is 1."""
+        """1 − `remains` from each time of (T,) to the next; to the last it is 1."""
         levels = [*self.level(times[:-1]).tolist(), 1.0]
         return [
             (then - now) / (1 - now) if now < 1 else 1.0

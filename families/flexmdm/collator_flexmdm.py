@@ -18,7 +18,7 @@ from xlmgen.data.gaps import (
     room,
     seq2seq_gaps,
 )
-from xlmgen.data.layout import Example, flat_positions, with_token_at
+from xlmgen.data.layout import Example, count, flat_positions, with_token_at
 from xlmgen.noise import LinearSchedule, Rising, draw_times
 from xlmgen.tokens import Block, SpecialTokens
 
@@ -65,8 +65,8 @@ class FlexmdmLmCollator:
         draws = torch.rand(2, *clean.ids.shape, generator=generator)
         inserted = self.insert.inverse(draws[0])  # T₁
         missing = clean.answer & (t[:, None] < inserted)
-        visible = draws[1] < self.unmask.chance(inserted, t[:, None])  # T₂ ≤ t
-        masked = clean.answer & ~missing & ~visible
+        hidden = draws[1] < self.unmask.remains(inserted, t[:, None])  # T₂ > t
+        masked = clean.answer & ~missing & hidden
 
         # 3. What is left closes up, and every gap counts what is missing in it.
         left = close_up(clean, missing, self.tokens.pad)
@@ -78,7 +78,7 @@ class FlexmdmLmCollator:
             "masked_at": masked_at,
             "free": left.free,
             "missing": left.gaps,
-            "num_tokens": clean.answer.sum(1),
+            "num_tokens": count(clean.answer),
             "t": t,
             "span": span,
         }

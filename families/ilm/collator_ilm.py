@@ -14,6 +14,7 @@ from xlmgen.data.dropping import close_gaps
 from xlmgen.data.layout import (
     Example,
     Layout,
+    count,
     flat_positions,
     infill_layout,
     lm_layout,
@@ -67,8 +68,8 @@ class IlmLmCollator:
             "slot_at": flat_positions(kept.slots),
             "target_slot": kept.slot_of_dropped,
             "target_ids": clean.ids.take(flat_positions(dropped)),
-            "num_dropped": dropped.sum(1),
-            "answer_length": clean.answer.sum(1),
+            "num_dropped": count(dropped),
+            "answer_length": count(clean.answer),
         }
 
 
@@ -107,7 +108,7 @@ class IlmPredictCollator:
         return masked_prompt_layout(examples, self.tokens, self.block, bos=True)
 
     def room(self, whole: Layout) -> Tensor:
-        return whole.answer.sum(1)
+        return count(whole.answer)
 
 
 class IlmPredictInfillCollator(IlmPredictCollator):
@@ -124,7 +125,7 @@ class IlmPredictInfillCollator(IlmPredictCollator):
         )
 
     def room(self, whole: Layout) -> Tensor:
-        return self.block.answer - (whole.attended & ~whole.answer).sum(1)
+        return self.block.answer - count(whole.attended & ~whole.answer)
 
 
 COLLATORS = {

@@ -18,6 +18,7 @@ from xlmgen.data.layout import (
     Ints,
     Layout,
     attention_mask,
+    count,
     infill_layout,
     lm_layout,
     seq2seq_layout,
@@ -136,7 +137,7 @@ def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
 
 def room(rows: ClosedRows, block: Block, *, eos: bool) -> Tensor:
     """(B,) int64: how many tokens may be inserted into each row."""
-    length = rows.attended.sum(1)
+    length = count(rows.attended)
     if block.prompt:
         return torch.full_like(length, block.answer - int(eos))
     return block.answer - length

@@ -93,15 +93,17 @@ def lm_layout(
         ids[np.arange(len(ids)), stop - 1] = tokens.eos
     if pad_to_block:
         stop = np.full_like(stop, width)
-    answer = _span(width, int(bos or packed), stop)
+    attended = _span(width, 0, stop)
+    answer = attended.copy()
+    answer[:, : int(bos or packed)] = False
     if not packed or "documents" not in examples[0]:
-        return _layout(ids, stop, answer)
+        return _layout(ids, attended, answer)
     documents = np.zeros_like(ids)
     _place(documents, _flatten(examples, "documents")[0], 0, lengths)
     if pad_to_block:  # pads are tokens of the last document
         documents = np.maximum.accumulate(documents, axis=1)
     answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
-    whole = _layout(ids, stop, answer)
+    whole = _layout(ids, attended, answer)
     return whole._replace(documents=torch.from_numpy(documents))
 
 
@@ -134,7 +136,7 @@ def seq2seq_layout(
         ids[rows, start - 1] = tokens.bos
     if eos:
         ids[rows, stop - 1] = tokens.eos
-    return _layout(ids, end, _span(width, start, end))
+    return _layout(ids, _span(width, 0, end), _span(width, start, end))
 
 
 def infill_layout(
@@ -182,11 +184,7 @@ def prompt_layout(
     if bos:
         ids[np.arange(len(ids)), width - end if opened else width - 1] = tokens.bos
     attended = _span(width, width - end, np.full_like(end, width))
-    return Layout(
-        torch.from_numpy(ids),
-        torch.from_numpy(attended),
-        torch.zeros(ids.shape, dtype=torch.bool),
-    )
+    return _layout(ids, attended, np.zeros_like(attended))
 
 
 def masked_prompt_layout(
@@ -214,12 +212,17 @@ def masked_prompt_layout(
         ids[np.arange(len(ids)), 0 if opened else start - 1] = tokens.bos
     answer = _span(width, start, stop)
     ids[answer] = tokens.mask
-    return _layout(ids, stop, answer)
+    return _layout(ids, _span(width, 0, stop), answer)
 
 
 def flat_positions(marks: Tensor) -> Tensor:
     """Where `marks` (B, L) are true: (N,) int64, `row * L + column`, in their order."""
     return torch.from_numpy(np.flatnonzero(marks.numpy()))
+
+
+def count(marks: Tensor) -> Tensor:
+    """How many of `marks` (B, L) are true in each row: (B,) int64."""
+    return torch.from_numpy(marks.numpy().sum(1))
 
 
 def with_token_at(ids: Tensor, at: Tensor, token: int) -> Tensor:
@@ -233,8 +236,7 @@ def with_token_at(ids: Tensor, at: Tensor, token: int) -> Tensor:
     return torch.from_numpy(filled)
 
 
-def _layout(ids: Ints, stop: Ints, answer: Bools) -> Layout:
-    attended = _span(ids.shape[1], 0, stop)
+def _layout(ids: Ints, attended: Bools, answer: Bools) -> Layout:
     return Layout(
         torch.from_numpy(ids), torch.from_numpy(attended), torch.from_numpy(answer)
     )

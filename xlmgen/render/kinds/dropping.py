@@ -21,6 +21,7 @@ def decide(family: FamilySpec) -> Dropping:
         layouts=(
             "Example",
             "Layout",
+            "count",
             "flat_positions",
             "infill_layout",
             "lm_layout",

@@ -110,7 +110,7 @@ class MaskAndInsertTests(GrowingSubject):
         unmask, some = rising(self.spec, "unmask"), 0
         for step in range(1, steps - 1):
             times = double(step / steps), double((step + 1) / steps)
-            expected = float(masked[step - 1] * unmask.chance(*times))
+            expected = float(masked[step - 1] * (1 - unmask.remains(*times)))
             # A row has three masks at most: its number varies by less than 3/4.
             error = (rows * 3 / 4) ** 0.5
             assert abs(float(revealed[step]) - expected) < 5 * error
@@ -208,7 +208,7 @@ class InsertionLawTests(GrowingSubject):
         for t, s in pairwise(times):
             last = s == times[-1]
             reveals, inserts = (
-                1.0 if last else float(each.chance(double(t), double(s)))
+                1.0 if last else 1 - float(each.remains(double(t), double(s)))
                 for each in (unmask, insert)
             )
             plan.append(Step(t, reveals, inserts))
