@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 from xlmgen.spec.keywords import Schema
@@ -27,7 +26,7 @@ def _fill(data: Any, schema: Schema) -> Any:
         known = properties(schema, data)
         keys = [key for key in known if key in data or "default" in known[key]]
         filled = {
-            key: _fill(data.get(key, deepcopy(known[key].get("default"))), known[key])
+            key: _fill(data.get(key, known[key].get("default")), known[key])
             for key in keys
         }
         others = _additional(schema, data)
