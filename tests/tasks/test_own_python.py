@@ -1,6 +1,7 @@
 """Python of a user's own that a task names: run when it must be, and told of before."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -344,6 +345,24 @@ def test_a_module_in_no_package(sorting):
     task = load_task("sorting.yaml")
     assert len(prompts(task, "test")) == 13
     assert task.own_source.files == [(sorting / "sorting.py").resolve()]
+
+
+def test_a_project_comes_before_those_of_earlier_tasks(sorting, tmp_path):
+    """Also where an earlier one has a folder of the same name that nobody imported."""
+    before = [*sys.path]
+    Path("sorting.py").write_text(CODE.replace("my_tasks.words", "words"), "utf-8")
+    Path("words.py").write_text('DIGITS = "01234"\n', "utf-8")
+    edit("sorting.yaml", "my_tasks.sorting:example", "sorting:example")
+    prompts(load_task("sorting.yaml"), "test")
+    later = tmp_path / "later"
+    shutil.copytree("my_tasks", later / "my_tasks")
+    (later / ".git").mkdir()
+    (later / "my_tasks" / "words.py").write_text('DIGITS = "6789"\n', "utf-8")
+    (later / "sorting.yaml").write_text(TASK, "utf-8")
+    found = "".join(prompts(load_task(str(later / "sorting.yaml")), "test"))
+    assert set(found) == set("6789 ")
+    assert [entry for entry in sys.path if entry in before] == before
+    assert sys.path.count(str(later.resolve())) == 1
 
 
 def test_a_mistake_before_training_leaves_no_run(sorting, capsys):

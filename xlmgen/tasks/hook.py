@@ -25,6 +25,9 @@ from xlmgen.spec.own_kinds import shown
 _imported: dict[str, tuple[Path, str]] = {}
 """The packages that were imported here: whose project's, and the digest of the code."""
 
+_roots: list[str] = []
+"""The projects that are on Python's path because of that, the latest first."""
+
 
 @dataclass(frozen=True)
 class Hook:
@@ -129,11 +132,7 @@ class Hook:
             for name in [*sys.modules]:
                 if name.partition(".")[0] == self._package:
                     del sys.modules[name]
-            if earlier[0] != root and str(earlier[0]) in sys.path:
-                sys.path.remove(str(earlier[0]))
-        if str(root) not in sys.path:
-            # last: a file of the project takes no other package's place
-            sys.path.append(str(root))
+        _look_in(str(root))
         importlib.invalidate_caches()
         if os.path.realpath(other := _place(self._package)) != os.path.realpath(
             self._top
@@ -171,6 +170,18 @@ class Hook:
         code = getattr(function, "__code__", None)  # it could not even be called
         first = f":{code.co_firstlineno}" if code else ""
         return f"{shown(self._found[1])}{first}"
+
+
+def _look_in(root: str) -> None:
+    """Let modules be found in a project, and there before those of other projects.
+
+    Behind all else: a file of the project takes no other package's place.
+    """
+    if root in sys.path and root not in _roots:
+        return
+    sys.path[:] = [entry for entry in sys.path if entry not in _roots]
+    _roots[:] = [root, *(other for other in _roots if other != root)]
+    sys.path += _roots
 
 
 def _place(package: str) -> str:
