@@ -5,7 +5,9 @@ import json
 import pytest
 
 from xlmgen.render import render
-from xlmgen.render.drift import drift
+from xlmgen.render.drift import Drift
+from xlmgen.render.drift import drift as drift_of_files
+from xlmgen.render.plan import LOCK
 
 from .conftest import bring, make_family
 
@@ -25,6 +27,10 @@ def folder(tmp_path, files):
     path = tmp_path / "families" / "sample"
     bring(path, files)
     return path
+
+
+def drift(folder, files) -> Drift:
+    return drift_of_files(folder, {p: t for p, t in files.items() if p != LOCK})
 
 
 def found(folder, files):
@@ -103,11 +109,16 @@ def test_another_version_that_renders_the_same_is_no_drift(folder, files):
     assert found(folder, files) == []
 
 
+def test_a_missing_lock_beside_its_files_is_missed(folder, files):
+    (folder / LOCK).unlink()
+    assert found(folder, files) == ["XG303 family.lock:1"]
+
+
 def test_files_brought_up_to_date_without_the_lock(folder, later):
     for path, text in later.items():
         if path != "family.lock":
             (folder / path).write_text(text)
-    assert found(folder, later) == ["XG301 family.lock:4"]
+    assert found(folder, later) == ["XG301 family.lock:1"]
 
 
 def test_a_file_no_longer_rendered_is_stale(folder, files):

@@ -239,7 +239,7 @@ def _own_python(document: Document) -> Iterator[Diagnostic]:
 
 def _check_render(path: Path, document: Document, checked: Checked) -> None:
     """Compare a rendered family; of another see that the project's own kinds render."""
-    from xlmgen.render import render
+    from xlmgen.render import render_files
     from xlmgen.render.drift import drift
     from xlmgen.spec.family import settle_family
 
@@ -247,7 +247,7 @@ def _check_render(path: Path, document: Document, checked: Checked) -> None:
     if not _is_in_place(path) and not family.own_kinds:
         return
     try:
-        rendered = render(family)
+        rendered = render_files(family)
     except SpecError as error:
         checked.problems += error.diagnostics
         return

@@ -24,7 +24,7 @@ from xlmgen.evaluation.predictor import predictor_numbers
 from xlmgen.experiment.overrides import parse_override
 from xlmgen.family import Family
 from xlmgen.registry import SPEC, load_family, pin
-from xlmgen.render import render
+from xlmgen.render import render_files
 from xlmgen.run import Run, copy_family
 from xlmgen.spec.diagnostics import errors
 from xlmgen.spec.document import Document
@@ -91,8 +91,8 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
     """Render the changed predictor beside a copy of the run's other code."""
     source = run.family_folder
     text = yaml.safe_dump(changed.data, sort_keys=False, allow_unicode=True)
-    old = render(family_spec(document))
-    new = render(family_spec(load_yaml(SPEC, text), project_of(source)))
+    old = render_files(family_spec(document))
+    new = render_files(family_spec(load_yaml(SPEC, text), project_of(source)))
     file = f"predictor_{source.name}.py"
     own = source / file
     if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:

@@ -22,6 +22,18 @@ def render(
     Pure: the same spec gives the same bytes on every machine and at every time; the
     disk is read for templates only, ours and those of the family's project.
 
+    Raises:
+        SpecError, UserError: those of `render_files`.
+    """
+    files = render_files(family, search)
+    return files | {LOCK: lock_text(family.source, files)}
+
+
+def render_files(
+    family: FamilySpec, search: tuple[Path, ...] | None = None
+) -> dict[str, str]:
+    """What `render` gives but the lock, whose packing takes as long as the rest.
+
     Args:
         family: the checked spec.
         search: folders of templates, in place of those of the family's project.
@@ -40,7 +52,7 @@ def render(
             raise  # a mistake of ours
         raise SpecError([failure.missing_option(error, family)]) from error
     own = {str(kind.template) for kind in family.own_kinds}
-    files = {}
+    files: dict[str, str] = {}
     for step in plan(family):
         try:
             template = templates.get_template(step.template)
@@ -56,5 +68,4 @@ def render(
                 f"there is no template {error.name}", "add it beside the kind's schema"
             ) from error
     files[SPEC] = family.source
-    files[LOCK] = lock_text(family.source, files)
     return files

@@ -27,7 +27,11 @@ class Drift:
 
 
 def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
-    """Compare a folder with its render; nothing on disk is changed."""
+    """Compare a folder with its render; nothing on disk is changed.
+
+    Args:
+        rendered: every file but the lock, which is judged by what it holds.
+    """
     lock = read_lock(folder)
     command = f"run `xlmgen new {folder / SPEC}`"
     if interrupted(folder):
@@ -50,10 +54,12 @@ def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
     problems: list[Diagnostic] = []
     diffs: list[str] = []
     for change in found:
-        if change.path == LOCK and not _lock_is_stale(change, found):
-            continue
         problems += _judge(folder, change, command, restore)
         diffs += _diff(folder, change)
+    if lock is None:
+        problems.append(_missing(str(folder / LOCK), restore))
+    elif _is_stale(found):
+        problems.append(_old(str(folder / LOCK), command))
     problems += [
         _problem(str(folder / path), "XG304", "not rendered from the spec", "")
         for path in _extra(folder, rendered)
@@ -68,10 +74,9 @@ def _judge(
     path, line = str(folder / change.path), _first_difference(change)
     marked = marked_lines(change.old or "") if change.state.blocks else []
     if change.state is State.NEW:
-        yield _problem(path, "XG303", "the rendered file is missing", restore)
+        yield _missing(path, restore)
     elif change.state is State.STALE:
-        message = "older than the spec or its template"
-        yield _problem(path, "XG301", message, command, line)
+        yield _old(path, command, line)
     elif change.state is State.ORPHAN:
         yield _problem(path, "XG301", "no longer rendered from the spec", command)
     elif change.state is State.LEFT:
@@ -100,19 +105,16 @@ def conflicts(folder: Path, path: str, lines: Iterable[int]) -> Iterator[Diagnos
         yield _problem(str(folder / path), "XG306", message, fix, line)
 
 
-def _lock_is_stale(lock: Change, found: list[Change]) -> bool:
-    """Whether the lock speaks of another render; its own version does not matter."""
-    if lock.state is State.NEW:
-        return True
-    same = all(not change.moved_on for change in found if change.path != LOCK)
-    known = all(c.pristine is not None for c in found if c.path != LOCK)
-    stale_files = any(c.state is State.STALE for c in found if c.path != LOCK)
-    return not stale_files and not (same and known)
+def _is_stale(found: list[Change]) -> bool:
+    """Whether the lock speaks of another render, and no file that is stale says so."""
+    if any(change.state is State.STALE for change in found):
+        return False
+    return any(change.moved_on or change.pristine is None for change in found)
 
 
 def _diff(folder: Path, change: Change) -> list[str]:
     """A unified diff: of an edit, what the user did; else what rendering would do."""
-    if change.state in (State.NEW, State.UNCHANGED) or change.path == LOCK:
+    if change.state in (State.NEW, State.UNCHANGED):
         return []
     name = (folder / change.path).as_posix()
     if change.state.blocks:
@@ -147,6 +149,15 @@ def _extra(folder: Path, rendered: Mapping[str, str]) -> Iterator[str]:
         inside = path.relative_to(folder)
         if not FREE & set(inside.parts[:-1]) and inside.as_posix() not in rendered:
             yield inside.as_posix()
+
+
+def _missing(path: str, restore: str) -> Diagnostic:
+    return _problem(path, "XG303", "the rendered file is missing", restore)
+
+
+def _old(path: str, command: str, line: int = 1) -> Diagnostic:
+    message = "older than the spec or its template"
+    return _problem(path, "XG301", message, command, line)
 
 
 def _problem(path: str, code: str, message: str, fix: str, line: int = 1) -> Diagnostic:

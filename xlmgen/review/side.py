@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from xlmgen.errors import UserError
-from xlmgen.render import render
+from xlmgen.render import render_files
 from xlmgen.render.changes import State, changes
 from xlmgen.render.lock import is_inside
 from xlmgen.render.plan import LOCK
@@ -225,7 +225,7 @@ def _spec(path: str, document: Document, schemas: Schemas, project: Project) -> 
 
 def _render(family: Spec) -> Mapping[str, str] | None:
     try:
-        return render(family_spec(family.document, family.project))
+        return render_files(family_spec(family.document, family.project))
     except (SpecError, UserError):
         return None
 
