@@ -7,6 +7,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = "import typer, yaml, jsonschema, jinja2"
@@ -77,13 +78,13 @@ def spent(command: list[str]) -> dict[str, float]:
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
         words = [word.replace("{folder}", folder) for word in command]
-        wall, before = time.perf_counter(), os.times()
+        wall, before = time.perf_counter(), getrusage(RUSAGE_CHILDREN)
         done = subprocess.run(
             words, cwd=ROOT, env=environment, capture_output=True, text=True
         )
-        wall, after = time.perf_counter() - wall, os.times()
+        wall, after = time.perf_counter() - wall, getrusage(RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
-    user = after.children_user - before.children_user
-    system = after.children_system - before.children_system
+    user = after.ru_utime - before.ru_utime
+    system = after.ru_stime - before.ru_stime
     return {"seconds": wall, "processor_seconds": user + system}
