@@ -100,6 +100,15 @@ class Run:
         return run_id(self.path)
 
     @property
+    def record(self) -> dict[str, Any]:
+        """What it was made with; see `versions`.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        return _record(self.path)
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -400,7 +409,7 @@ def same_task(source: str, copy: Path) -> bool:
 
 def changed_code(run: Run) -> str:
     """A note where functions of the user's own are not as when the run began."""
-    known = _record(run.path).get("code", {})
+    known = run.record.get("code", {})
     code = run.load_task().code
     changed = [target for target in code if code[target] != known.get(target)]
     if not changed:

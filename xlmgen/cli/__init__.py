@@ -30,7 +30,7 @@ INTERRUPTED = 130  # what shells expect after Ctrl-C
 COMMANDS = (
     *("init", "check", "new", "update", "migrate", "review", "schemas"),
     *("list", "explain", "resolve"),
-    *("tokenizer", "prepare", "data", "train", "eval", "generate"),
+    *("tokenizer", "prepare", "data", "train", "eval", "compare", "generate"),
     *("import", "export", "push", "pull", "cache"),
 )
 """In the order of the help; each is a function in a module of its name."""

@@ -1,0 +1,1 @@
+"""Runs side by side: whether they may be compared, and how their results differ."""

@@ -1,0 +1,174 @@
+"""Runs side by side: what they were measured to be, and what they differ in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from xlmgen.comparison.fairness import Difference, Part, differences, settings
+from xlmgen.comparison.measured import Measured, measured
+from xlmgen.comparison.paired import Paired, paired
+from xlmgen.errors import UserError
+from xlmgen.run import Run
+from xlmgen.shards import read_header
+from xlmgen.training.checkpoint_folder import WEIGHTS, folder_name
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Evaluations that are the same but for the seed of their training.
+
+    Args:
+        members: of every seed, in order.
+        means: of every score over the seeds, with the standard error of the mean.
+    """
+
+    members: tuple[Measured, ...]
+    means: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Some runs, measured on one split.
+
+    Args:
+        split: the split.
+        runs: in the order in which they were named.
+        evaluations: of every run, in that order.
+        differences: what the runs should share and do not.
+    """
+
+    split: str
+    runs: tuple[Run, ...]
+    evaluations: tuple[Measured, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def unfair(self) -> list[Part]:
+        """What the runs should share and do not; other seeds are no unfairness."""
+        found = {difference.part for difference in self.differences}
+        return [part for part in Part if part in found and part is not Part.seed]
+
+    @property
+    def unmeasured(self) -> list[Run]:
+        """Runs of which the split was not measured."""
+        known = {one.run.path for one in self.evaluations}
+        return [run for run in self.runs if run.path not in known]
+
+    @property
+    def names(self) -> dict[Path, str]:
+        """What every run is called: its folder's name, its path where two share one."""
+        names = [run.path.resolve().name for run in self.runs]
+        return {
+            run.path: name if names.count(name) == 1 else str(run.path)
+            for run, name in zip(self.runs, names, strict=True)
+        }
+
+    @property
+    def metrics(self) -> list[str]:
+        """Everything that an evaluation has a number of, losses apart."""
+        return list(dict.fromkeys(m for one in self.evaluations for m in one.numbers))
+
+    def label(self, one: Measured) -> str:
+        """An evaluation's run, and what was asked for beside the defaults."""
+        return f"{self.names[one.run.path]} {one.how}".rstrip()
+
+    def less_first(self) -> Iterator[tuple[Measured, dict[str, Paired]]]:
+        """Every other evaluation less the first, where they have rows in common."""
+        first, *others = self.evaluations
+        for other in others:
+            found = {m: paired(other.rows, first.rows, m) for m in self.metrics}
+            if kept := {m: value for m, value in found.items() if value is not None}:
+                yield other, kept
+
+    def seeds(self) -> Iterator[Seeds]:
+        """Evaluations of which there are several seeds, with their means."""
+        groups: dict[str, list[Measured]] = {}
+        for one in self.evaluations:
+            groups.setdefault(_but_its_seed(one), []).append(one)
+        for members in groups.values():
+            if len({one.run.experiment.training.seed for one in members}) > 1:
+                metrics = [
+                    m for m in self.metrics if all(m in o.numbers for o in members)
+                ]
+                values = {m: [o.numbers[m].value for o in members] for m in metrics}
+                yield Seeds(tuple(members), {m: _mean(v) for m, v in values.items()})
+
+
+def compare(runs: Sequence[Run], split: str) -> Comparison:
+    """Compare runs by what `xlmgen eval` has written into their folders.
+
+    Raises:
+        UserError: no run was measured on the split, one is named twice, or a file of
+            one cannot be read.
+    """
+    for number, run in enumerate(runs):
+        if run.path.resolve() in {other.path.resolve() for other in runs[:number]}:
+            raise UserError(f"{run.path} is named twice", "name every run once")
+    evaluations = [one for run in runs for one in measured(run, split)]
+    if not evaluations:
+        raise UserError(
+            f"none of these runs was measured on the split {split}",
+            f"run `xlmgen eval {runs[0].path}` and the same for the others, or name "
+            "another --split",
+        )
+    return Comparison(split, tuple(runs), tuple(evaluations), tuple(differences(runs)))
+
+
+def parameters(one: Measured) -> int | None:
+    """The numbers in the weights that were measured; None where they are gone."""
+    file = one.run.checkpoints / folder_name(one.results["step"]) / WEIGHTS
+    if not file.exists():
+        return None
+    return sum(math.prod(entry.shape) for _, entry in read_header(file))
+
+
+def _but_its_seed(one: Measured) -> str:
+    """What tells an evaluation from others, but for the seed of its training."""
+    code = {p.name: p.read_bytes() for p in sorted(one.run.family_folder.glob("*.py"))}
+    shared = [s for s in settings(one.run) if s[0][0] is not Part.seed]
+    how = [one.results[key] for key in ("rows", "weights", "predictor", "seed")]
+    return repr((code, shared, how))
+
+
+def _mean(values: Sequence[float]) -> tuple[float, float]:
+    return fmean(values), stdev(values) / math.sqrt(len(values))
+
+
+def as_data(found: Comparison) -> dict[str, Any]:
+    """A comparison as JSON has it; what has no value is null."""
+    return {
+        "split": found.split,
+        "runs": [str(run.path) for run in found.runs],
+        "unfair": found.unfair,
+        "differences": [
+            {"part": d.part, "key": d.key, "values": list(d.values)}
+            for d in found.differences
+        ],
+        "evaluations": [
+            {
+                "run": str(one.run.path),
+                "file": str(one.file),
+                "parameters": parameters(one),
+                **one.results,
+            }
+            for one in found.evaluations
+        ],
+        "less_first": [
+            {"file": str(one.file), **{m: vars(v) for m, v in less.items()}}
+            for one, less in found.less_first()
+        ],
+        "seeds": [
+            {
+                "files": [str(one.file) for one in group.members],
+                "means": {
+                    m: {"mean": a, "error": b} for m, (a, b) in group.means.items()
+                },
+            }
+            for group in found.seeds()
+        ],
+    }
