@@ -185,6 +185,19 @@ def test_fewer_rows_are_compared_on_those_of_both(runs, capsys):
     assert "measured on different numbers of rows" in out
 
 
+def test_many_metrics_stand_below_each_other_beside_those_of_the_data(runs, capsys):
+    file = runs / "a" / "results" / "test.json"
+    results = json.loads(file.read_text())
+    results["samples"] = {f"number_{n}": n + 0.25 for n in range(9)}
+    results["data"] = {"number_3": 4.5}
+    file.write_text(json.dumps(results))
+    _, out, _ = said(capsys, "a", "b")
+    assert row(out, "a ") == ["a", "b", "data"]
+    assert row(out, "number 3") == ["number 3", "3.2500", "4.5000"]
+    assert row(out, "number 8") == ["number 8", "8.2500"]
+    assert row(out, "step") == ["step", "12", "12"]
+
+
 def test_markdown_has_the_same_numbers(runs, capsys):
     answered(runs / "a", 10)
     _, out, _ = said(capsys, "a", "b", "--format", "markdown")

@@ -15,6 +15,8 @@ from xlmgen.comparison.comparison import Comparison, parameters
 from xlmgen.comparison.fairness import Part
 from xlmgen.evaluation.scores import SHARES
 
+WIDEST = 12
+"""Columns of a table that is not turned."""
 WHY = {
     Part.task: "their examples differ, so that their scores do not compare",
     Part.backbone: "their networks are not of one size",
@@ -30,10 +32,18 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    @property
+    def turned(self) -> Table:
+        """Columns as rows, where there are too many to stand beside each other."""
+        if len(self.columns) <= WIDEST:
+            return self
+        columns, *rows = zip(self.columns, *self.rows, strict=True)
+        return Table(self.heading, ("", *columns[1:]), rows)
+
 
 def show(found: Comparison, console: Console) -> None:
     """The tables for a person."""
-    for table in tables(found):
+    for table in (table.turned for table in tables(found)):
         console.print(f"[bold]{table.heading}[/]")
         shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
         for number, column in enumerate(table.columns):
@@ -48,7 +58,7 @@ def show(found: Comparison, console: Console) -> None:
 def markdown(found: Comparison) -> str:
     """The same as Markdown."""
     parts = []
-    for table in tables(found):
+    for table in (table.turned for table in tables(found)):
         rules = ["---", *["---:"] * (len(table.columns) - 1)]
         rows = [table.columns, rules, *table.rows]
         lines = (f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
@@ -79,7 +89,8 @@ def tables(found: Comparison) -> Iterator[Table]:
                 str(one.results.get("forward_passes", "")),
             )
             for one in found.evaluations
-        ],
+        ]
+        + _data(found),
     )
     less = list(found.less_first())
     kept = [m for m in metrics if any(m in values for _, values in less)]
@@ -129,6 +140,13 @@ def tables(found: Comparison) -> Iterator[Table]:
                 for d in found.differences
             ],
         )
+
+
+def _data(found: Comparison) -> list[Sequence[str]]:
+    """A row of what metrics of samples say of the data, where there are any."""
+    known = {m: n for one in found.evaluations for m, n in one.numbers.items()}
+    of_data = [known[metric].of_data_shown for metric in found.metrics]
+    return [("data", "", "", "", "", *of_data, "")] if any(of_data) else []
 
 
 def notes(found: Comparison) -> list[str]:
