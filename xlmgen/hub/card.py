@@ -15,7 +15,7 @@ from xlmgen.hub.published import Published, datasets, local_files, portable_task
 from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
 from xlmgen.render.environment import environment
-from xlmgen.run import VERSIONS, Run
+from xlmgen.run import VERSIONS, Run, rows_of_a_step
 from xlmgen.shards import read_header
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.spec.hooks import hooks
@@ -143,12 +143,10 @@ def _metadata(
 
 def _training(run: Run, published: Published, torch: str) -> dict[str, object]:
     settings = run.experiment.training
-    rows = settings.batch_size * settings.accumulate
-    rows *= settings.devices * settings.num_nodes
     return {
         "parameters": f"{count_parameters(published):,}",
         "steps": f"{published.manifest.step:,}",
-        "rows per step": rows,
+        "rows per step": rows_of_a_step(run.experiment),
         "learning rate": f"{settings.learning_rate:g}, {settings.schedule}",
         "precision": settings.precision,
         "seed": settings.seed,
