@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import secrets
-import shutil
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlmgen import __version__, resources
 from xlmgen.errors import UserError
-from xlmgen.experiment.resolve import leaves, resolve
+from xlmgen.experiment.resolve import resolve
 from xlmgen.experiment.settings import Experiment
-from xlmgen.experiment.show import to_yaml
-from xlmgen.files import write_json, write_text
+from xlmgen.files import write_json
 from xlmgen.registry import SPEC, load_family, pin
-from xlmgen.render.changes import read, read_lock
-from xlmgen.render.lock import Lock
-from xlmgen.spec.load import load_yaml
-from xlmgen.spec.messages import CHECK_PATH, show, similar_path
-from xlmgen.spec.project import own_files, project_of
+from xlmgen.spec.messages import CHECK_PATH, similar_path
 from xlmgen.tasks import Task, load_task
 from xlmgen.training.checkpoint_folder import (
     EMA,
@@ -40,27 +28,6 @@ if TYPE_CHECKING:
 
 EXPERIMENT, TASK, TOKENIZER = "experiment.yaml", "task.yaml", "tokenizer.json"
 VERSIONS = "versions.json"
-ROWS = ("batch_size", "accumulate", "devices", "num_nodes")
-"""Keys of `training` whose product is the number of rows of an optimiser step."""
-MAY_CHANGE = {"name", "loggers"} | {
-    f"training.{key}"
-    for key in (
-        "max_steps",
-        "on_nan",
-        "log_every",
-        "validate_every",
-        "patience",
-        "checkpoint_every",
-        "keep",
-        "keep_every",
-        "num_workers",
-        "activation_checkpointing",
-        "accelerator",
-        "strategy",
-        *ROWS,
-    )
-}
-"""What a run may be continued with another value of, if a step keeps its rows."""
 
 
 @dataclass(frozen=True)
@@ -263,185 +230,6 @@ class ResumePoint:
     passed: Mapping[int, str]
 
 
-def create(
-    path: Path,
-    experiment: Experiment,
-    family: Path,
-    task: Task,
-    command: Sequence[str],
-    fill: Callable[[Path], None] = lambda folder: None,
-) -> Run:
-    """Make a run folder, whole or not at all.
-
-    Args:
-        path: where; must not exist, or be an empty folder.
-        family: the folder of the family; its spec and code are copied.
-        command: the command line that started the run.
-        fill: adds files to the folder before it is there.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.mkdir()
-    try:
-        copy_family(family, draft / "families" / family.name)
-        copy_own_kinds(family / SPEC, draft)
-        task.save(draft)
-        write_text(draft / EXPERIMENT, to_yaml(experiment))
-        record = {"id": secrets.token_hex(8), **versions(experiment, command)}
-        if task.code:
-            record["code"] = task.code
-        write_json(draft / VERSIONS, record)
-        for folder in ("checkpoints", "predictions", "results"):
-            (draft / folder).mkdir()
-        fill(draft)
-        draft.rename(path)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    return Run(path, experiment)
-
-
-def is_new(path: Path) -> bool:
-    """Whether a run can be created in a folder; False where there is one already.
-
-    Raises:
-        UserError: there is something else.
-    """
-    if not path.exists():
-        return True
-    if path.is_dir() and not any(path.iterdir()):
-        return True
-    if not path.is_dir() or not is_run(path):
-        raise UserError(
-            f"{path} exists and is not a run folder",
-            "nothing was written; choose another folder with --run-dir",
-        )
-    return False
-
-
-def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
-    """The run in a folder, to be continued with the same experiment.
-
-    Raises:
-        UserError: the experiment differs in more than how long, how often and where.
-    """
-    there = Run.open(path).experiment
-    old, new = dict(leaves(there.data)), dict(leaves(experiment.data))
-    differing = [
-        f"{name} is {show(new.get(keys))} here and {show(old.get(keys))} there"
-        for keys in {**old, **new}
-        if old.get(keys) != new.get(keys) and (name := ".".join(keys)) not in MAY_CHANGE
-    ]
-    if differing:
-        raise UserError(
-            f"{path} holds a run of another experiment: {'; '.join(differing)}",
-            "choose another folder with --run-dir, or give it the same settings",
-        )
-    if rows_of_a_step(experiment) != rows_of_a_step(there):
-        product = " × ".join(f"training.{key}" for key in ROWS)
-        raise UserError(
-            f"{path} holds a run with {rows_of_a_step(there)} rows in a step, not "
-            f"{rows_of_a_step(experiment)}",
-            f"keep the product of {product}, or choose another folder with --run-dir",
-        )
-    for leftover in (path / "checkpoints").glob(".step=*"):
-        shutil.rmtree(leftover)
-    write_text(path / EXPERIMENT, to_yaml(experiment))
-    record = _record(path)
-    continued = [*record.get("continued", []), versions(experiment, command)]
-    write_json(path / VERSIONS, {**record, "continued": continued})
-    return Run(path, experiment)
-
-
-def rows_of_a_step(experiment: Experiment) -> int:
-    """How many rows an optimiser step sees, on all devices."""
-    return math.prod(getattr(experiment.training, key) for key in ROWS)
-
-
-def copy_family(source: Path, target: Path) -> None:
-    """Copy a family's spec and code: what a run needs and a reader wants."""
-    if not (source / "__init__.py").is_file():
-        raise UserError(
-            f"the family in {source} is not rendered",
-            f"run `xlmgen new {source / SPEC} --out {source.parent}`",
-        )
-    target.mkdir(parents=True)
-    for pattern in ("*.py", "*.yaml", "*.lock", "README.md"):
-        for file in sorted(source.glob(pattern)):
-            shutil.copyfile(file, target / file.name)
-
-
-def copy_own_kinds(spec: Path, target: Path) -> None:
-    """Copy the kinds of a family's project, where the family has any of them.
-
-    The run is then a project itself, and can be moved anywhere.
-    """
-    project = project_of(spec)
-    blocks = load_yaml(spec).data or {}
-    names = ((b, o.get("kind")) for b, o in blocks.items() if isinstance(o, dict))
-    if project.root is None or not project.used(names):
-        return
-    for file in own_files(project.root):
-        if (resources.root() / file.relative_to(project.root)).is_file():
-            continue  # a copy of ours
-        copy = target / file.relative_to(project.root)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
-
-
-def same_family(one: Path, other: Path) -> bool:
-    """Whether two family folders hold the same code."""
-
-    def code(folder: Path) -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in folder.glob("*.py")}
-
-    return code(one) == code(other)
-
-
-def same_task(source: str, copy: Path) -> bool:
-    """Whether a task says what a run's copy of it does; true of one that is gone."""
-    try:
-        task = load_task(source)
-    except UserError:
-        return True
-    return task.settings == load_task(copy).settings
-
-
-def changed_code(run: Run) -> str:
-    """A note where functions of the user's own are not as when the run began."""
-    known = run.record.get("code", {})
-    code = run.load_task().code
-    changed = [target for target in code if code[target] != known.get(target)]
-    if not changed:
-        return ""
-    return (
-        f"note: the code of {', '.join(changed)} has changed since the run "
-        f"{run.path} began: examples and scores are by the code as it is now"
-    )
-
-
-def is_behind_its_spec(family: Path) -> bool:
-    """Whether a family's YAML was changed since its code was rendered from it."""
-    lock = read_lock(family)
-    return isinstance(lock, Lock) and lock.pristine.get(SPEC) != read(family / SPEC)
-
-
-def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
-    """What a run was made with, for whoever wants to repeat it."""
-    import platform
-
-    packages = ("torch", "lightning", "torchmetrics", "numpy", "tokenizers")
-    return {
-        "xlmgen": __version__,
-        **{name: metadata.version(name) for name in packages},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "commit": _commit(),
-        "seed": experiment.training.seed,
-        "command": list(command),
-    }
-
-
 def run_id(folder: Path) -> str | None:
     """The id of the run in a folder."""
     return _record(folder).get("id")
@@ -463,14 +251,3 @@ def _record(folder: Path) -> dict[str, Any]:
             f"{path} cannot be read", "it is a run's own record; restore it from a copy"
         )
     return record
-
-
-def _commit() -> str | None:
-    """The git commit of the current folder, or None outside a repository."""
-    try:
-        result = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() if result.returncode == 0 else None

@@ -12,8 +12,7 @@ from safetensors.numpy import load_file
 
 from xlmgen.cli import main
 from xlmgen.comparison.fairness import TRAINING
-from xlmgen.experiment.settings import Training
-from xlmgen.run import ROWS
+from xlmgen.experiment.settings import ROWS, Training
 from xlmgen.training.checkpoint_folder import WEIGHTS
 
 # Settings of training that change how fast it is or what is written, and no weight.

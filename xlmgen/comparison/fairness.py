@@ -10,7 +10,7 @@ from typing import Any
 
 from xlmgen.experiment.resolve import leaves
 from xlmgen.registry import SPEC
-from xlmgen.run import TASK, TOKENIZER, Run, rows_of_a_step
+from xlmgen.run import TASK, TOKENIZER, Run
 from xlmgen.spec.load import load_yaml
 from xlmgen.tasks import load_task
 
@@ -80,7 +80,7 @@ def settings(run: Run) -> Iterator[tuple[tuple[Part, str], Any]]:
     training = run.experiment.data["training"]
     for key in TRAINING:
         yield (Part.training, key), training[key]
-    yield (Part.training, "rows of a step"), rows_of_a_step(run.experiment)
+    yield (Part.training, "rows of a step"), run.experiment.training.rows_of_a_step
     yield (Part.seed, "seed"), training["seed"]
 
 

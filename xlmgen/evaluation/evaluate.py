@@ -33,8 +33,9 @@ from xlmgen.evaluation.scores import (
     score_set,
 )
 from xlmgen.evaluation.variant import predictor_options, with_predictor
+from xlmgen.origins import changed_code
 from xlmgen.registry import SPEC
-from xlmgen.run import Run, changed_code
+from xlmgen.run import Run
 from xlmgen.spec.family import read_family
 from xlmgen.tasks import Task
 from xlmgen.training.checkpoint_folder import Weights

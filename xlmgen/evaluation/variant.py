@@ -25,7 +25,8 @@ from xlmgen.experiment.overrides import parse_override
 from xlmgen.family import Family
 from xlmgen.registry import SPEC, load_family, pin
 from xlmgen.render import render_files
-from xlmgen.run import Run, copy_family
+from xlmgen.run import Run
+from xlmgen.run_folder import copy_family
 from xlmgen.spec.diagnostics import errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.family import family_spec

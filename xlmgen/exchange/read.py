@@ -17,7 +17,8 @@ from xlmgen.experiment.settings import Experiment
 from xlmgen.files import write_json
 from xlmgen.manifest import copy_hashed, seal
 from xlmgen.registry import SPEC, find_families
-from xlmgen.run import Run, create, is_new, run_id
+from xlmgen.run import Run, run_id
+from xlmgen.run_folder import create, is_new
 from xlmgen.shards import INDEX, Shards, compare
 from xlmgen.spec.family import read_family
 from xlmgen.tasks import Task, load_task

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 Number = int | float
+ROWS = ("batch_size", "accumulate", "devices", "num_nodes")
+"""Keys of `training` whose product is the number of rows of an optimiser step."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Training:
     devices: int
     num_nodes: int
     strategy: Literal["auto", "ddp", "fsdp"]
+
+    @property
+    def rows_of_a_step(self) -> int:
+        """How many rows an optimiser step sees, on all devices."""
+        return math.prod(getattr(self, key) for key in ROWS)
 
 
 @dataclass(frozen=True)

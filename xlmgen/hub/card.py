@@ -15,7 +15,7 @@ from xlmgen.hub.published import Published, datasets, local_files, portable_task
 from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
 from xlmgen.render.environment import environment
-from xlmgen.run import VERSIONS, Run, rows_of_a_step
+from xlmgen.run import VERSIONS, Run
 from xlmgen.shards import read_header
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.spec.hooks import hooks
@@ -146,7 +146,7 @@ def _training(run: Run, published: Published, torch: str) -> dict[str, object]:
     return {
         "parameters": f"{count_parameters(published):,}",
         "steps": f"{published.manifest.step:,}",
-        "rows per step": rows_of_a_step(run.experiment),
+        "rows per step": settings.rows_of_a_step,
         "learning rate": f"{settings.learning_rate:g}, {settings.schedule}",
         "precision": settings.precision,
         "seed": settings.seed,

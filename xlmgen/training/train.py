@@ -18,19 +18,15 @@ from xlmgen.experiment.settings import Experiment
 from xlmgen.files import no_room
 from xlmgen.launch import check_processes, is_first
 from xlmgen.locks import hold
-from xlmgen.registry import SPEC
-from xlmgen.run import (
-    TASK,
-    Run,
+from xlmgen.origins import (
     changed_code,
-    create,
     is_behind_its_spec,
-    is_new,
-    is_run,
-    reopen,
     same_family,
     same_task,
 )
+from xlmgen.registry import SPEC
+from xlmgen.run import TASK, Run, is_run
+from xlmgen.run_folder import create, is_new, reopen
 from xlmgen.tasks import load_task
 from xlmgen.training.checkpoint_folder import checkpoints
 from xlmgen.training.schedule import change_after

@@ -1,0 +1,49 @@
+"""What a run was made from, and whether it is still the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xlmgen.errors import UserError
+from xlmgen.registry import SPEC
+from xlmgen.render.changes import read, read_lock
+from xlmgen.render.lock import Lock
+from xlmgen.run import Run
+from xlmgen.tasks import load_task
+
+
+def same_family(one: Path, other: Path) -> bool:
+    """Whether two family folders hold the same code."""
+
+    def code(folder: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in folder.glob("*.py")}
+
+    return code(one) == code(other)
+
+
+def same_task(source: str, copy: Path) -> bool:
+    """Whether a task says what a run's copy of it does; true of one that is gone."""
+    try:
+        task = load_task(source)
+    except UserError:
+        return True
+    return task.settings == load_task(copy).settings
+
+
+def changed_code(run: Run) -> str:
+    """A note where functions of the user's own are not as when the run began."""
+    known = run.record.get("code", {})
+    code = run.load_task().code
+    changed = [target for target in code if code[target] != known.get(target)]
+    if not changed:
+        return ""
+    return (
+        f"note: the code of {', '.join(changed)} has changed since the run "
+        f"{run.path} began: examples and scores are by the code as it is now"
+    )
+
+
+def is_behind_its_spec(family: Path) -> bool:
+    """Whether a family's YAML was changed since its code was rendered from it."""
+    lock = read_lock(family)
+    return isinstance(lock, Lock) and lock.pristine.get(SPEC) != read(family / SPEC)
