@@ -233,15 +233,24 @@ def large(monkeypatch):
     monkeypatch.setattr("xlmgen.nn.head.LARGE", 1)
 
 
+@pytest.mark.parametrize("weighed", [True, False])
+@pytest.mark.parametrize("never", [(), NEVER])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_where_nothing_is_learnt_many_logits_wait_too(large, mode):
-    head, x, targets, weight, _ = inputs()
+def test_where_nothing_is_learnt_many_logits_wait_too(
+    pieces, large, mode, dtype, never, weighed
+):
+    head, x, targets, weight, _ = inputs(dtype)
+    weight = weight if weighed else None
     exact = F.linear(x, head.weight).detach()
     with mode():
         logits = head(x)
         assert (type(logits), logits.requires_grad) == (Logits, False)
-        loss = cross_entropy(logits, targets, weight)
-    torch.testing.assert_close(loss, plain(head, x, targets, weight).detach())
+        loss = cross_entropy(logits, targets, weight, never)
+    assert not logits.is_made
+    expected = plain(head, x, targets, weight, never).detach()
+    coarse = {"rtol": 0.01, "atol": 0.02} if dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(loss, expected, check_dtype=False, **coarse)
     torch.testing.assert_close(logits.made(), exact)
     assert (head(x).requires_grad, logits.made().requires_grad) == (True, False)
 
@@ -318,7 +327,7 @@ def test_sums_are_taken_piece_by_piece(
 
 @pytest.mark.parametrize("name", ["arlm", "mlm", "mdlm", "flexmdm", "bd3lm", "dream"])
 def test_a_step_of_a_family_makes_no_tensor_of_all_its_logits(
-    name, monkeypatch, largest
+    name, monkeypatch, large, largest
 ):
     vocab, length, rows = 6000, 64, 8
     monkeypatch.setattr(module, "MULTIPLIED", 16 * vocab)
@@ -328,6 +337,10 @@ def test_a_step_of_a_family_makes_no_tensor_of_all_its_logits(
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))
     chosen = batch["scored_at" if name == "arlm" else "masked_at"]
-    with largest:
-        family.loss(tokens)(model, batch)["loss"].backward()
-    assert 16 * vocab <= largest.numbers < len(chosen) * vocab / 3
+    for learnt in (True, False):
+        largest.numbers = 0
+        with largest, torch.set_grad_enabled(learnt):
+            loss = family.loss(tokens)(model, batch)["loss"]
+            if learnt:
+                loss.backward()
+        assert 16 * vocab <= largest.numbers < len(chosen) * vocab / 3

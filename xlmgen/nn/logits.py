@@ -18,6 +18,7 @@ from xlmgen.nn.piecewise import (
     log_sum_exp,
     piecewise_cross_entropy,
     piecewise_log_partition,
+    piecewise_nll,
 )
 from xlmgen.sampling import exclude, wide
 
@@ -46,12 +47,15 @@ def cross_entropy(
     Returns:
         (N,) in nats, at least float32
     """
-    if isinstance(logits, Logits) and not logits.is_made and logits.requires_grad:
+    if isinstance(logits, Logits) and not logits.is_made:
         x, head = logits.x, logits.weight
-        return piecewise_cross_entropy(x, head, targets, weight, never)
-    rows = torch.arange(len(targets), device=targets.device)
-    log_partition, scores = log_partition_and_scores(logits, rows, targets, never)
-    nll = log_partition - scores
+        if logits.requires_grad:
+            return piecewise_cross_entropy(x, head, targets, weight, never)
+        nll = piecewise_nll(x, head, targets, never)
+    else:
+        rows = torch.arange(len(targets), device=targets.device)
+        log_partition, scores = log_partition_and_scores(logits, rows, targets, never)
+        nll = log_partition - scores
     return nll if weight is None else weight.detach() * nll
 
 

@@ -74,6 +74,35 @@ def piecewise_log_partition(x: Tensor, head: Tensor, never: Ids) -> Tensor:
     return log_sum_exp(log_sums)
 
 
+def piecewise_nll(x: Tensor, head: Tensor, targets: Tensor, never: Ids) -> Tensor:
+    """−log p of every target by the logits x Wᵀ; nothing is learnt from it.
+
+    Args:
+        x: (N, D) in any precision, that of the products.
+        head: W (V, D).
+
+    Returns:
+        (N,), at least float32
+    """
+    narrow = head.to(x.dtype)
+    wide = x.dtype if x.dtype == torch.float64 else torch.float32
+    nll = x.new_empty(len(x), dtype=wide)
+    pieces = _pieces(x, head, MULTIPLIED)
+    memory = x.new_empty(pieces[0].stop if pieces else 0, len(head))
+    onednn = by_onednn() if faster(x, narrow) else nullcontext()
+    with torch.no_grad(), onednn, torch.autocast(x.device.type, enabled=False):
+        for rows in pieces:
+            logits = torch.mm(x[rows], narrow.T, out=memory[: len(x[rows])])
+            for some in _pieces(logits, logits.T, CACHED):
+                piece = logits[some].to(wide)
+                for id_ in never:
+                    piece[:, id_] = -torch.inf
+                score = piece.gather(1, targets[rows][some, None])[:, 0]
+                log_top = piece.log_softmax(-1).amax(-1)
+                nll[rows][some] = piece.amax(-1) - score - log_top
+    return nll
+
+
 def log_sum_exp(logits: Tensor) -> Tensor:
     """Of every row (N, V), at least float32: (N,); −∞ if all of it is."""
     top = logits.amax(-1)
