@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from xlmgen.nn import Head, cross_entropy
 from xlmgen.nn import piecewise as module
 from xlmgen.nn.head import Logits
-from xlmgen.nn.logits import log_partition
+from xlmgen.nn.logits import log_partition, log_partition_and_scores
 from xlmgen.registry import load_family
 from xlmgen.sampling import exclude
 from xlmgen.tokens import Block, SpecialTokens
@@ -253,6 +253,22 @@ def test_where_nothing_is_learnt_many_logits_wait_too(
     torch.testing.assert_close(loss, expected, check_dtype=False, **coarse)
     torch.testing.assert_close(logits.made(), exact)
     assert (head(x).requires_grad, logits.made().requires_grad) == (True, False)
+
+
+@pytest.mark.parametrize("never", [(), NEVER])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_where_nothing_is_learnt_some_scores_need_no_logits(
+    pieces, large, dtype, never
+):
+    head, x, *_ = inputs(dtype)
+    rows, ids = torch.tensor([4, 0, 4, 9]), torch.tensor([NEVER[0], 1, 16, 2])
+    exact = F.linear(x, head.weight).detach()
+    with torch.inference_mode():
+        logits = head(x)
+        ours = log_partition_and_scores(logits, rows, ids, never)
+        theirs = log_partition_and_scores(exact, rows, ids, never)
+    assert logits.is_made == (dtype == torch.bfloat16)
+    torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("learnt", [True, False])

@@ -54,8 +54,8 @@ def cross_entropy(
         nll = piecewise_nll(x, head, targets, never)
     else:
         rows = torch.arange(len(targets), device=targets.device)
-        log_partition, scores = log_partition_and_scores(logits, rows, targets, never)
-        nll = log_partition - scores
+        partition, scores = log_partition_and_scores(logits, rows, targets, never)
+        nll = partition - scores
     return nll if weight is None else weight.detach() * nll
 
 
@@ -77,6 +77,11 @@ def log_partition_and_scores(
         logits = exclude(wide(logits), never)
         return logits.logsumexp(-1), logits[rows, ids]
     if isinstance(logits, Logits):
+        # A score that no logit was rounded to could be more than a sum of 16 bits.
+        exact = logits.dtype in (torch.float32, torch.float64)
+        if exact and not logits.is_made and not logits.requires_grad:
+            scores = (logits.x[rows] * logits.weight[ids]).sum(-1)
+            return log_partition(logits, never), without(scores, ids, never)
         logits = logits.made()
     pair: tuple[Tensor, Tensor] = _InPlace.apply(logits, rows, ids, never)  # type: ignore[no-untyped-call]
     return pair
@@ -91,9 +96,7 @@ class _InPlace(torch.autograd.Function):
         log_partition = torch.cat(
             [exclude(wide(piece), never).logsumexp(-1) for piece in pieces]
         )
-        scores = wide(logits[rows, ids])
-        for id_ in never:
-            scores = scores.masked_fill(ids == id_, -torch.inf)
+        scores = without(wide(logits[rows, ids]), ids, never)
         ctx.save_for_backward(logits, rows, ids, log_partition)
         ctx.never, ctx.spent = never, False
         # What somebody else still holds is not ours to write to.
@@ -135,6 +138,13 @@ class _InPlace(torch.autograd.Function):
         both = torch.zeros_like(of_scores).index_add(0, same, of_scores)
         gradient[rows, ids] = (at_scores + both[same]).to(gradient.dtype)
         return gradient, None, None, None
+
+
+def without(scores: Tensor, ids: Tensor, never: Ids) -> Tensor:
+    """Scores (D,) of ids (D,), −∞ for those without probability."""
+    for id_ in never:
+        scores = scores.masked_fill(ids == id_, -torch.inf)
+    return scores
 
 
 def log_partition(logits: Tensor, never: Ids = ()) -> Tensor:
