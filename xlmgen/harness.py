@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torchmetrics import MeanMetric
 
 from xlmgen import processes
 from xlmgen.errors import UserError
+from xlmgen.evaluation.metrics import MeanLoss
 from xlmgen.experiment.settings import Experiment
 from xlmgen.family import Family
 from xlmgen.memory import keep_freed_memory
@@ -70,7 +70,7 @@ class Harness(LightningModule):
         elif settings.compile:
             self._train = torch.compile(self.measure)
         self.metrics = family.metrics()
-        self.validation_loss = MeanMetric()
+        self.validation_loss = MeanLoss()
         self.average: Average | None = None
         self._random_state: rng.State | None = None
         self._restored: list[rng.State] = []  # of every rank

@@ -209,3 +209,23 @@ def test_between_two_rows_nobody_waits_for_the_device(project, monkeypatch, clip
     )
     assert sorted(waits) == [5, 9]  # the row; the end, with its validation and all
     assert waits[5] == 1
+
+
+def test_a_validation_with_one_bad_batch_has_no_loss(project, monkeypatch):
+    """Nor is such a step ever the best: 37 rows are three batches."""
+    real = Harness.measure
+
+    def measure(self, batch):
+        output = real(self, batch)
+        step = self.trainer.global_step
+        if not self.training and step == 12 and len(batch["input_ids"]) < 16:
+            output["loss"] = output["loss"] * math.nan
+        return output
+
+    monkeypatch.setattr(Harness, "measure", measure)
+    made = run("run", "training.checkpoint_every=6")
+    seen = {int(row["step"]): row.get("val/loss") for row in rows(made)}
+    losses = {step: float(loss) for step, loss in seen.items() if loss}
+    assert math.isfinite(losses[6])
+    assert math.isnan(losses[12])
+    assert made.checkpoint("best")[0] == 6

@@ -39,3 +39,28 @@ class NllMetric(Metric):
     def per_sequence(self) -> Tensor:
         """Mean nats per row."""
         return self.total_nll / self.total_rows.clamp(min=1)
+
+
+class MeanLoss(Metric):
+    """The mean of batches' losses, each counting as its tokens.
+
+    That of torchmetrics would leave NaN out, as if those batches had not been.
+    """
+
+    full_state_update = False
+    total: Tensor
+    total_tokens: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total", "total_tokens"):
+            zero = torch.zeros((), dtype=torch.float64)
+            self.add_state(name, default=zero, dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, num_tokens: Tensor) -> None:
+        """Args: a batch's mean loss () and the number of its tokens ()."""
+        self.total += loss * num_tokens
+        self.total_tokens += num_tokens
+
+    def compute(self) -> Tensor:
+        return self.total / self.total_tokens
