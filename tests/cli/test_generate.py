@@ -43,6 +43,13 @@ def test_a_prompt_of_ones_own(run, capsys):
     assert "true" not in out
 
 
+@pytest.mark.parametrize("words", [("--prompt", ""), ("--prompt=",)])
+def test_a_prompt_may_be_empty(run, capsys, words):
+    code, out, _ = said(capsys, "run", *words)
+    assert code == 0
+    assert out.count("answer") == 1
+
+
 def test_several_prompts_of_different_lengths(run, capsys):
     code, out, _ = said(capsys, "run", "--prompt", "3 8", "--prompt", "1 2 3 4")
     assert code == 0

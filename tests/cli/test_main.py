@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import xlmgen
-from xlmgen import __main__, __version__
+from xlmgen import __main__, __version__, resources
 from xlmgen.cli import COMMANDS, main
 from xlmgen.errors import UserError
 
@@ -50,6 +51,28 @@ def test_a_wrong_word_is_one_line(words, answer, capsys):
     assert captured.err.startswith("error: ")
     assert captured.err.count("\n") == 1
     assert answer in captured.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["init", ""],
+        ["init", "--dry-run", ""],
+        ["new", "family.yaml", "--out", ""],
+        ["new", "family.yaml", "--out="],
+        ["check", ""],
+    ],
+)
+def test_an_empty_word_is_not_the_current_folder(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    source = resources.root() / "families" / "mdlm" / "family.yaml"
+    Path("family.yaml").write_text(source.read_text("utf-8"), "utf-8")
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: an argument is empty: xlmgen ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["family.yaml"]
 
 
 def test_a_users_mistake_is_its_line_and_its_exit_code(monkeypatch, capsys):

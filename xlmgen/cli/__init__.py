@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -25,6 +26,7 @@ from xlmgen.spec.messages import did_you_mean
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
 # How typer says that an option's value is none of those it takes.
 CHOICE = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>'[^']*'(, '[^']*')*)")
+MAY_BE_EMPTY = ("--prompt", "--fail-on")
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 COMMANDS = (
@@ -93,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.open_closed()
     report.escape_unprintable()
     try:
+        _refuse_empty(words)
         code = command_line(words)(words, prog_name="xlmgen", standalone_mode=False)
         sys.stdout.flush()
     except UserError as error:
@@ -116,6 +119,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code == INTERRUPTED:
         print("interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
+
+
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Refuse an empty word, as of a shell's variable that is not set.
+
+    As a path it would be the current folder.
+
+    Raises:
+        UserError: there is one where a value must be.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, value = word.partition("=")
+        if word.startswith("--") and equals:
+            empty = not value and option not in MAY_BE_EMPTY
+        else:
+            empty = not word and before not in MAY_BE_EMPTY
+        if empty:
+            raise UserError(
+                f"an argument is empty: xlmgen {shlex.join(words)}",
+                "give a value or leave it out; is a variable of the shell not set?",
+            )
 
 
 def _unusable(place: str, error: OSError) -> UserError:
