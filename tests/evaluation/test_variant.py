@@ -78,7 +78,8 @@ def test_numbers_that_the_other_algorithm_lacks_are_left_out(run):
         ({"order": "entrop"}, "did you mean 'entropy'"),
         ({"step": 5}, "did you mean 'steps'"),
         ({"steps": 0}, "predictor.steps"),
-        ({"kind": "left_to_right"}, "predictor"),
+        ({"kind": "left_to_right"}, "predictor.kind: 'left_to_right' is another kind"),
+        ({"kind": "unmask"}, "than this run's, 'unmasking'; only its options"),
         ({"threshold": 0.5}, "predictor"),
     ],
 )

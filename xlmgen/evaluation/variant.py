@@ -81,6 +81,12 @@ def with_predictor(
 def _changed(document: Document, options: Mapping[str, Any]) -> Document:
     """The family's document with other options of the predictor, checked."""
     data: dict[str, Any] = deepcopy(document.data or {})
+    own, other = data["predictor"]["kind"], options.get("kind")
+    if other not in (None, own):
+        raise UserError(
+            f"predictor.kind: '{other}' is another kind than this run's, '{own}'",
+            f"only its options can change; `xlmgen explain predictor.{own}` lists them",
+        )
     data["predictor"] |= options
     changed = replace(document, data=data)
     for problem in errors(validate(changed, "family")):
