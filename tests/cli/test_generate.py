@@ -43,6 +43,15 @@ def test_a_prompt_of_ones_own(run, capsys):
     assert "true" not in out
 
 
+@pytest.mark.parametrize(("num", "answers"), [(40, 40), (41, 41), (42, 41)])
+def test_more_than_there_are_is_said(run, capsys, num, answers):
+    code, out, _ = said(capsys, "run", "--num", str(num))
+    assert code == 0
+    assert out.count("answer  ") == answers
+    note = "note: the test split has 41 rows, and not the 42 asked for; all of them"
+    assert out.startswith(note) is (num > 41)
+
+
 @pytest.mark.parametrize("words", [("--prompt", ""), ("--prompt=",)])
 def test_a_prompt_may_be_empty(run, capsys, words):
     code, out, _ = said(capsys, "run", *words)

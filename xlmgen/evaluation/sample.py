@@ -63,6 +63,13 @@ def sample(
     parts = assemble(run, family=family, predictor=numbers)
     device = parts.load(stored.folder, stored.weights)
     examples = given or _test_examples(task, num)
+    if not given and len(examples) < num and processes.rank() == 0:
+        console.print(
+            f"note: the test split has {len(examples)} rows, and not the {num} asked "
+            "for; all of them are answered",
+            style="yellow",
+            soft_wrap=True,
+        )
     collator = parts.data.collator(GENERATION_USES[task.layout])
     generator = torch.Generator(device)
     if stored.averaged and processes.rank() == 0:
