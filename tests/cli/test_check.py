@@ -281,3 +281,19 @@ def test_what_an_experiment_names_must_be_there(
         out = capsys.readouterr().out
         assert (said in out) == (found != names)
         assert code == (found != names)
+
+
+def test_the_problems_of_what_an_experiment_names_are_its_own(here, capsys):
+    """Each is told once, whichever of the files are named."""
+    text = GOOD.replace("name: mdlm", "name: mine").replace("weight: sch", "weight: ch")
+    Path("families/mine").mkdir(parents=True)
+    Path("families/mine/family.yaml").write_text(text)
+    Path("t.yaml").write_text("spec: xlmgen/task/v1\nname: t\nlayout: ml\n")
+    names = "family: ./families/mine\ntask: ./t.yaml\nsize: tiny\n"
+    Path("mine.yaml").write_text(f"spec: xlmgen/experiment/v1\n{names}")
+    for named in (["mine.yaml"], ["t.yaml", "mine.yaml"], [str(here)]):
+        assert main(["check", *named]) == 1
+        out = capsys.readouterr().out
+        assert out.count("families/mine/family.yaml:12:30  XG104") == 1
+        assert out.count("t.yaml:3:9  XG104  layout: 'ml' is not") == 1
+    assert "XG202" not in out

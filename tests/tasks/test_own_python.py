@@ -219,6 +219,21 @@ def test_check_lists_what_runs_and_imports_nothing(sorting, capsys):
     assert Path("mark").exists()  # the test would have seen it imported
 
 
+@pytest.mark.parametrize("named", [["mine.yaml"], ["mine.yaml", "sorting.yaml"]])
+def test_check_of_an_experiment_lists_what_its_task_runs(sorting, capsys, named):
+    text = (
+        "spec: xlmgen/experiment/v1\nfamily: mdlm\ntask: ./sorting.yaml\nsize: tiny\n"
+    )
+    Path("mine.yaml").write_text(text, "utf-8")
+    assert main(["check", *named]) == 0
+    out = capsys.readouterr().out
+    assert out.count("sorting.yaml:6:11  XG405  source.python: runs example of") == 1
+    assert out.count("sorting.yaml:12:13  XG405  metrics[1].python: runs") == 1
+    edit("sorting.yaml", "my_tasks.sorting:example", "my_tasks.sort:example")
+    assert main(["check", *named, "--strict"]) == 1
+    assert capsys.readouterr().out.count("XG406") == 1
+
+
 def test_check_warns_of_a_module_that_is_not_there(sorting, capsys):
     edit("sorting.yaml", "my_tasks.sorting:example", "my_tasks.sort:example")
     assert main(["check", "sorting.yaml"]) == 0

@@ -155,15 +155,15 @@ def check_paths(paths: Iterable[Path]) -> Checked:
             checked.notes += _own_kinds(document)
             _check_render(path, document, checked)
         if not problems and file_kind(document) == "task":
-            for found in _own_python(document):
-                warns = found.severity == "warning"
-                (checked.problems if warns else checked.notes).append(found)
+            _check_own_python(document, checked)
         if not problems and file_kind(document) == "experiment":
             experiments.append(document)
     for document in experiments:
-        checked.problems += _misfits(document, specs)
-    # families of one project share the problems of its own kinds
+        _check_experiment(document, specs, checked)
+    # families of one project share the problems of its own kinds, and experiments
+    # those of what they name
     checked.problems = sorted(set(checked.problems))
+    checked.notes = sorted(set(checked.notes))
     return checked
 
 
@@ -257,19 +257,29 @@ def _check_render(path: Path, document: Document, checked: Checked) -> None:
         checked.diffs += result.diffs
 
 
-def _misfits(document: Document, specs: Specs) -> list[Diagnostic]:
-    """What an experiment names that is not there, or that does not fit it."""
+def _check_own_python(document: Document, checked: Checked) -> None:
+    for found in _own_python(document):
+        warns = found.severity == "warning"
+        (checked.problems if warns else checked.notes).append(found)
+
+
+def _check_experiment(document: Document, specs: Specs, checked: Checked) -> None:
+    """What an experiment names that is not there, has problems or does not fit it.
+
+    What a task that it names runs is noted here, too: training runs it.
+    """
     from xlmgen.experiment.family_check import check_settings, family_folder
     from xlmgen.experiment.resolve import settle_document
     from xlmgen.tasks.find import task_path
 
     experiment = settle_document(document)
-    problems = []
+    sound: dict[str, Document] = {}
 
-    def fits_its_family() -> None:
-        family, wrong = specs.read(family_folder(experiment) / SPEC)
-        if not errors(wrong):  # else its own file says what is wrong
-            check_settings(experiment, family)
+    def read(key: str, path: Path) -> None:
+        found, problems = specs.read(Path(shown(path)))
+        checked.problems += (wrong := errors(problems))
+        if not wrong:
+            sound[key] = found
 
     def look(key: str, find: Callable[[], object]) -> None:
         try:
@@ -279,11 +289,15 @@ def _misfits(document: Document, specs: Specs) -> list[Diagnostic]:
             place: tuple[str, ...] = tuple(first.split("."))
             if place[:1] not in document.values:
                 place, rest = (key,), error.message
-            problems.append(document.diagnostic("XG202", place, rest, error.fix))
+            problem = document.diagnostic("XG202", place, rest, error.fix)
+            checked.problems.append(problem)
 
-    look("family", fits_its_family)
-    look("task", lambda: task_path(experiment.task))
-    return problems
+    look("family", lambda: read("family", family_folder(experiment) / SPEC))
+    look("task", lambda: read("task", task_path(experiment.task)))
+    if family := sound.get("family"):
+        look("family", lambda: check_settings(experiment, family))
+    if task := sound.get("task"):
+        _check_own_python(task, checked)
 
 
 def _default(paths: Sequence[str] | None) -> list[Path]:
