@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from xlmgen import resources
 from xlmgen.cli import formats, main
 from xlmgen.spec.diagnostics import CODES, Diagnostic
 from xlmgen.spec.load import load_yaml
@@ -297,3 +298,39 @@ def test_the_problems_of_what_an_experiment_names_are_its_own(here, capsys):
         assert out.count("families/mine/family.yaml:12:30  XG104") == 1
         assert out.count("t.yaml:3:9  XG104  layout: 'ml' is not") == 1
     assert "XG202" not in out
+
+
+@pytest.mark.parametrize(
+    ("collator", "packing", "fix"),
+    [
+        ("{kind: dropping}", "none", None),
+        ("{kind: dropping}", "packed", None),
+        ("{kind: dropping}", "documents", "set packing: packed or none in the task"),
+        ("{kind: dropping, eos: true}", "none", None),
+        ("{kind: dropping, eos: true}", "packed", "set packing: none in the task"),
+        ("{kind: dropping, eos: true}", "documents", "set packing: none in the task"),
+    ],
+)
+def test_a_packing_that_the_collator_refuses(capsys, collator, packing, fix):
+    """`xlmgen train` says the same, before it reads any data."""
+    source = resources.root() / "families" / "ilm"
+    shutil.copytree(source, "families/ilm")
+    spec = Path("families/ilm/family.yaml")
+    spec.write_text(re.sub(r"collator: .*", f"collator: {collator}", spec.read_text()))
+    Path("t.yaml").write_text(
+        "spec: xlmgen/task/v1\nname: t\nlayout: lm\nblock: {length: 16}\n"
+        "source: {files: {train: no_such_file.txt}}\ntokenizer: {kind: byte}\n"
+        f"packing: {packing}\n"
+    )
+    names = "family: ./families/ilm\ntask: ./t.yaml\nsize: tiny\n"
+    Path("mine.yaml").write_text(f"spec: xlmgen/experiment/v1\n{names}")
+    assert main(["check", "mine.yaml"]) == (fix is not None)
+    out = capsys.readouterr().out
+    said = f"XG202  task: the family ilm takes no rows of packing: {packing}; "
+    assert (said in out) == (fix is not None)
+    assert not fix or f"; {fix}\n" in out
+    assert main(["train", "mine.yaml"]) != 0
+    err = capsys.readouterr().err
+    assert ("takes no rows" in err) == (fix is not None)
+    assert ("no_such_file.txt" in err) == (fix is None)
+    assert not Path("runs").exists()

@@ -268,7 +268,11 @@ def _check_experiment(document: Document, specs: Specs, checked: Checked) -> Non
 
     What a task that it names runs is noted here, too: training runs it.
     """
-    from xlmgen.experiment.family_check import check_settings, family_folder
+    from xlmgen.experiment.family_check import (
+        check_packing,
+        check_settings,
+        family_folder,
+    )
     from xlmgen.experiment.resolve import settle_document
     from xlmgen.tasks.find import task_path
 
@@ -298,6 +302,9 @@ def _check_experiment(document: Document, specs: Specs, checked: Checked) -> Non
         look("family", lambda: check_settings(experiment, family))
     if task := sound.get("task"):
         _check_own_python(task, checked)
+    if family and task:
+        packing = (task.data or {}).get("packing", "none")
+        look("task", lambda: check_packing(family, packing))
 
 
 def _default(paths: Sequence[str] | None) -> list[Path]:

@@ -10,12 +10,16 @@ from typing import Any
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment, is_path
 from xlmgen.registry import SPEC, find_family
+from xlmgen.spec.contracts import refusals
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.project import project_of
 from xlmgen.spec.schemas import Schemas
 from xlmgen.spec.validate import validate
+
+PACKINGS = ("packed", "documents", "none")
 
 
 def family_folder(experiment: Experiment) -> Path:
@@ -42,8 +46,11 @@ def family_folder(experiment: Experiment) -> Path:
     return find_family(experiment.family, pinned=False).folder
 
 
-def check_family(experiment: Experiment, folder: Path) -> None:
+def check_family(experiment: Experiment, folder: Path, packing: str = "none") -> None:
     """Hold the experiment's size, model and predictor against the family's schema.
+
+    Args:
+        packing: of its task, to be held against the family's collator.
 
     Raises:
         SpecError: the family's own YAML has problems.
@@ -53,6 +60,7 @@ def check_family(experiment: Experiment, folder: Path) -> None:
     if problems := errors(validate(document, "family")):
         raise SpecError(problems)
     check_settings(experiment, document)
+    check_packing(document, packing)
 
 
 def check_settings(
@@ -79,4 +87,24 @@ def check_settings(
         place = problem.path.replace(f"sizes.{experiment.size}", "model", 1)
         raise UserError(
             f"{place}: {problem.message}, in the family {data['name']}", problem.fix
+        )
+
+
+def check_packing(document: Document, packing: str) -> None:
+    """Hold a task's packing against the collator of a family's valid spec.
+
+    Raises:
+        UserError: the collator cannot make batches of such rows.
+    """
+    data: dict[str, Any] = document.data or {}
+    collator = data["collator"]
+    schemas = project_of(document.file).schemas
+    refused = refusals(collator, schemas.kind("collator", collator["kind"]))
+    refused = {name.removeprefix("packing:"): why for name, why in refused.items()}
+    if packing in refused:
+        others = [name for name in PACKINGS if name not in refused]
+        raise UserError(
+            f"task: the family {data['name']} takes no rows of packing: {packing}; "
+            f"{refused[packing]}",
+            f"set packing: {' or '.join(others)} in the task",
         )

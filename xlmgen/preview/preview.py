@@ -151,8 +151,8 @@ def preview(
             rank.
     """
     folder = family_folder(experiment)
-    check_family(experiment, folder)
     task = load_task(experiment.task)
+    check_family(experiment, folder, task.packing)
     pin(folder.parent)
     data = data_module(experiment, task, load_family(folder.name))
     lengths = {name: measure(task, name) for name in SPLITS}

@@ -3,11 +3,12 @@
 A kind's schema lists capabilities under `x-provides` and `x-requires`. An entry is the
 capability's name, or `{capability, when, why}`: `when` is a JSON Schema that the block,
 its defaults filled in, must meet for the entry to count; `why` tells the user.
+`x-refuses` lists in the same way what of a task a block cannot do with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ Blocks = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Clause:
-    """One entry of `x-provides` or `x-requires`."""
+    """One entry of `x-provides`, `x-requires` or `x-refuses`."""
 
     capability: str
     why: str = ""
@@ -72,6 +73,21 @@ def requirements(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
     return _named(blocks, schemas, "x-requires")
 
 
+def refusals(options: Mapping[str, Any], schema: Schema) -> dict[str, str]:
+    """What of a task a block refuses, and why.
+
+    Args:
+        options: of the block; defaults are filled in.
+        schema: of its kind.
+    """
+    filled = fill_defaults(options, schema)
+    return {
+        clause.capability: clause.why
+        for clause in clauses(schema, "x-refuses")
+        if satisfies(clause.when, filled)
+    }
+
+
 def _named(blocks: Blocks, schemas: Schemas, keyword: str) -> frozenset[str]:
     return frozenset(
         clause.capability
@@ -82,7 +98,7 @@ def _named(blocks: Blocks, schemas: Schemas, keyword: str) -> frozenset[str]:
 
 
 def clauses(schema: Schema, keyword: str) -> list[Clause]:
-    """The entries of `x-provides` or `x-requires` in a kind's schema."""
+    """The entries of `x-provides`, `x-requires` or `x-refuses` in a kind's schema."""
     return [
         Clause(entry) if isinstance(entry, str) else Clause(**entry)
         for entry in schema.get(keyword, ())

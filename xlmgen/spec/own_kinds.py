@@ -243,6 +243,7 @@ def _rules(kind: OwnKind) -> Schema:
             },
             "x-provides": CLAUSES,
             "x-requires": CLAUSES,
+            "x-refuses": CLAUSES,
             "x-tests": SUITES,
             **dict.fromkeys(lists, FIELDS),
         },

@@ -137,7 +137,8 @@ def prepare(
     """The run folder and whether it is new; all is checked that needs no torch."""
     source = family_folder(experiment)
     if is_new(path):
-        check_family(experiment, source)
+        task = load_task(experiment.task)
+        check_family(experiment, source, task.packing)
         if is_behind_its_spec(source):
             console.print(
                 f"note: {source / SPEC} has changed since its code was rendered, and "
@@ -145,7 +146,6 @@ def prepare(
                 style="yellow",
                 soft_wrap=True,
             )
-        task = load_task(experiment.task)
         try_own(task)
         return create(path, experiment, source, task, command), True
     earlier = Run.open(path).experiment.training
