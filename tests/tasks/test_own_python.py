@@ -354,6 +354,17 @@ def test_a_mistake_in_a_metric_is_one_line(old, new, said, sorting, capsys):
     assert said in line
 
 
+def test_a_metric_does_not_share_its_column_with_one_of_the_family(sorting, capsys):
+    """It is the family that decides, so that the task alone cannot tell."""
+    edit(MODULE, "def is_sorted(", "def nll(")
+    edit("sorting.yaml", "sorting:is_sorted", "sorting:nll")
+    train = [*TRAIN, "--run-dir", "run"]
+    line = failed(capsys, *train)
+    assert line.startswith("error: task sorting: its metric 'nll' has the name of one")
+    assert not Path("run").exists()
+    assert main([*train, "evaluation.generate=0"]) == 0  # no answers, no scores
+
+
 def test_a_module_in_no_package(sorting):
     Path("sorting.py").write_text(CODE, "utf-8")
     edit("sorting.yaml", "my_tasks.sorting:example", "sorting:example")

@@ -18,7 +18,7 @@ from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.harness import Harness
 from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
-from xlmgen.training.checkpoint_folder import IMPORTED, MONITOR, checkpoints
+from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.patience import Patience, rises
@@ -48,8 +48,8 @@ class Fit:
         """Build everything.
 
         Raises:
-            UserError: the parts do not fit together, the device is not there, or no
-                checkpoint of the run is whole.
+            UserError: the parts do not fit together, two metrics have one name, the
+                device is not there, or no checkpoint of the run is whole.
         """
         settings = run.experiment.training
         on_cpu = device_for(settings).type == "cpu"
@@ -67,9 +67,14 @@ class Fit:
         parts = assemble(run)
         generate = run.experiment.evaluation.generate
         rising = parts.task.metrics if generate else ()
-        metric, losses = settings.patience_metric, ["loss"]
-        if metric != MONITOR:
-            losses = parts.harness.validation_names()
+        losses = parts.harness.validation_names()
+        for name in parts.task.own_metrics:
+            if name in losses and generate:  # both would be val/NAME
+                raise UserError(
+                    f"task {parts.task.name}: its metric '{name}' has the name of one "
+                    f"of the family {parts.family.name}",
+                    "rename the function in its module and in the task",
+                )
         with quiet_lightning():
             try:
                 trainer = build_trainer(
@@ -78,7 +83,7 @@ class Fit:
                     console,
                     resumed_at=start.step,
                     scorer=validation_scorer(parts, generate),
-                    patience_rises=rises(metric, losses, rising),
+                    patience_rises=rises(settings.patience_metric, losses, rising),
                 )
             except (MisconfigurationException, RuntimeError, ValueError) as error:
                 # Lightning's words for a device or precision that this machine lacks.
