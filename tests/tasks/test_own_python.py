@@ -345,6 +345,16 @@ def test_a_mistake_in_a_source_is_one_line(old, new, said, sorting, capsys):
             "return float('nan')",
             "my_tasks.sorting:is_sorted returned nan, which is no number",
         ),
+        (
+            "return answer.split() == sorted(answer.split())",
+            "return 10**400",
+            "my_tasks.sorting:is_sorted returned 1000",
+        ),
+        (
+            "return answer.split() == sorted(answer.split())",
+            "return 10**9999",
+            "returned an object of type int, which is no number; return a finite",
+        ),
     ],
 )
 def test_a_mistake_in_a_metric_is_one_line(old, new, said, sorting, capsys):

@@ -62,13 +62,24 @@ def scores(hook: Hook, rows: Sequence[tuple[str, str, str]]) -> list[float]:
     found = []
     for row in rows:
         value = hook.call(*row)
-        if not isinstance(value, Real | np.bool_) or not math.isfinite(value):
+        number = _number(value)
+        if not math.isfinite(number):
             raise hook.error(
                 f"{hook.target} returned {_short(value)}, which is no number",
                 "return a finite number, or true or false",
             )
-        found.append(float(value))
+        found.append(number)
     return found
+
+
+def _number(value: Any) -> float:
+    """What a metric gave; NaN where it is no number, infinite where it is too large."""
+    if not isinstance(value, Real | np.bool_):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _is_example(row: Any, columns: Sequence[str]) -> bool:
@@ -80,5 +91,8 @@ def _is_example(row: Any, columns: Sequence[str]) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of an integer of too many digits, or the user's own
+        text = f"an object of type {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:80]}…"
