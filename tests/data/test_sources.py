@@ -153,6 +153,7 @@ def test_a_folder_with_a_pattern_in_its_name(tmp_path):
         ("a.csv", "text,n\nx\n", "a.csv:2: the row has more or fewer cells"),
         ("a.csv", "text,n\nx,y,z\n", "a.csv:2: the row has more or fewer cells"),
         ("a.csv", 'text\n"x\n', "not CSV"),
+        ("a.csv", "text,n,text\nx,1,y\n", "a.csv:1: 2 columns are called 'text'; give"),
         ("a.jsonl", '{"text": "x"}\n{"text": }\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", "[1]\n", "a.jsonl:1: '[1]' is not a JSON object"),
         ("a.jsonl", '{"text": 3}\n', "a.jsonl:1: column 'text' holds 3, not a text"),
@@ -167,6 +168,11 @@ def test_a_mistake_in_a_file_is_named(tmp_path, name, content, message):
     with pytest.raises(UserError) as error:
         read(same_for_all(name), tmp_path)
     assert message in str(error.value)
+
+
+def test_columns_that_nobody_reads_may_share_a_name(tmp_path):
+    (tmp_path / "a.csv").write_text("n,text,n\n1,x,2\n")
+    assert read_train(same_for_all("a.csv"), tmp_path).columns["tokens"] == ["x"]
 
 
 @pytest.mark.parametrize("bad", [b"\xff\nd", b"\xc3\nd", b"\xc3"])

@@ -116,16 +116,24 @@ def _read_jsonl(path: Path, _: Collection[str]) -> Iterator[Row]:
             yield number, cells
 
 
-def _read_csv(path: Path, _: Collection[str]) -> Iterator[Row]:
+def _read_csv(path: Path, wanted: Collection[str]) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_CELL)
     with _opened(path) as file:
         rows = csv.DictReader(file, strict=True)
         try:
+            names = list(rows.fieldnames or ())
+            for name in wanted:
+                if names.count(name) > 1:  # which of them is meant, nobody said
+                    raise UserError(
+                        f"{path}:{rows.line_num}: {names.count(name)} columns are "
+                        f"called '{name}'",
+                        "give each a name of its own",
+                    )
             for cells in rows:
                 if None in cells or None in cells.values():
                     raise UserError(
                         f"{path}:{rows.line_num}: the row has more or fewer cells than "
-                        f"the {len(rows.fieldnames or ())} columns of the first line",
+                        f"the {len(names)} columns of the first line",
                         "quote cells that hold commas",
                     )
                 yield rows.line_num, cells
