@@ -34,6 +34,20 @@ def test_a_bad_spec_gives_what_stands_beside_it(path):
     assert found
 
 
+@pytest.mark.parametrize("heads", [1, 2, 3, 5, 8])
+def test_the_width_that_is_suggested_for_some_heads_is_good(heads):
+    text = (SPECS / "positive" / "mdlm.yaml").read_text("utf-8")
+    for d_model in range(2, 99):
+        size = f"{{d_model: {d_model}, layers: 4, heads: {heads}}}"
+        tried = text.replace("{d_model: 128, layers: 4, heads: 4}", size)
+        found = validate(load_yaml("mdlm.yaml", tried), "family")
+        assert bool(found) == (d_model % (2 * heads) != 0)
+        for problem in found:
+            better = problem.fix.rpartition(" ")[2]
+            mended = tried.replace(f"d_model: {d_model},", f"d_model: {better},")
+            assert validate(load_yaml("mdlm.yaml", mended), "family") == []
+
+
 def test_every_expectation_has_its_spec():
     expected = {path.stem for path in (SPECS / "negative").glob("*.txt")}
     assert expected == {path.stem for path in NEGATIVE}

@@ -53,12 +53,13 @@ def _size(
 ) -> Iterator[Diagnostic]:
     d_model, heads = (_positive(numbers.get(key)) for key in ("d_model", "heads"))
     if d_model and heads:
+        even = 2 * heads * max(1, round(d_model / (2 * heads)))
         if d_model % heads:
             yield document.diagnostic(
                 "XG109",
                 (*path, "heads"),
                 f"d_model {d_model} is not divisible by {heads} heads",
-                f"for example d_model: {heads * max(2, round(d_model / heads))}",
+                f"for example d_model: {even}",
             )
         elif d_model // heads % 2:
             yield document.diagnostic(
@@ -66,6 +67,7 @@ def _size(
                 (*path, "heads"),
                 f"d_model {d_model} over {heads} heads leaves {d_model // heads} "
                 "numbers per head; rotary positions need an even number",
+                f"for example d_model: {even}",
             )
     kv_heads = _positive(numbers.get("kv_heads"))
     if heads and kv_heads and heads % kv_heads:
