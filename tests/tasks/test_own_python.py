@@ -375,6 +375,15 @@ def test_a_metric_does_not_share_its_column_with_one_of_the_family(sorting, caps
     assert main([*train, "evaluation.generate=0"]) == 0  # no answers, no scores
 
 
+def test_an_example_that_is_too_long_is_placed_once(sorting, capsys):
+    edit("sorting.yaml", "block: {prompt: 5,", "block: {prompt: 4,")
+    line = failed(capsys, "prepare", *TRAIN[1:3])
+    place = (
+        "the prompt of row 0 of the train split has 4 tokens, and the block has room"
+    )
+    assert line.startswith(f"error: task sorting: {place} for 3 ")
+
+
 def test_a_module_in_no_package(sorting):
     Path("sorting.py").write_text(CODE, "utf-8")
     edit("sorting.yaml", "my_tasks.sorting:example", "sorting:example")

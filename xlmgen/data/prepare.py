@@ -173,15 +173,17 @@ class Prepared:
     def _refuse(self, split: str, row: int) -> None:
         """Raise the error for a row that is too long."""
         task = self.task
-        piece, number = self._place(split, row)
+        place = task.corpus.place(*self._place(split, row))
+        if not place.endswith(" split"):  # as a file's does, of which splits were cut
+            place += f" ({split} split)"
         for key, limit in room(task.block, task.layout).items():
             column = Ragged(self.folder / f"{split}.{key}")
             if len(column[row]) > limit:
                 needed = self.report[split].longest[key] + (2 if key == "tokens" else 1)
                 raise UserError(
-                    f"task {task.name}: the {key} of {task.corpus.place(piece, number)}"
-                    f" ({split} split) has {len(column[row])} tokens, and the block "
-                    f"has room for {limit} beside the special tokens",
+                    f"task {task.name}: the {key} of {place} has {len(column[row])} "
+                    f"tokens, and the block has room for {limit} beside the special "
+                    "tokens",
                     f"raise block.{_block_key(key)} to {needed} or set overflow: drop"
                     + (" or truncate" if task.layout == "lm" else ""),
                 )
