@@ -59,7 +59,7 @@ def test_the_modules_of_other_commands_are_not_imported():
 
 
 def test_a_check_reads_every_file_once(monkeypatch):
-    """Also a family that all of its experiments are held to."""
+    """Also a family or a task that many experiments are held to."""
     texts, parse = [], yaml.parse
 
     def count(text, **options):
@@ -69,4 +69,6 @@ def test_a_check_reads_every_file_once(monkeypatch):
     monkeypatch.setattr(yaml, "parse", count)
     checked = check_paths([resources.root() / "families"])
     assert len(checked.files) > len(list(resources.root().glob("families/*")))
-    assert len(texts) == len(checked.files)
+    experiments = [file for file in checked.files if file.parent.name == "experiments"]
+    tasks = {yaml.safe_load(file.read_text())["task"] for file in experiments}
+    assert len(texts) == len(set(texts)) == len(checked.files) + len(tasks)
