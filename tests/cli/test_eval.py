@@ -61,6 +61,14 @@ def test_other_settings_have_files_of_their_own(run, capsys):
     assert len(list((run / "results").iterdir())) == 2
 
 
+def test_the_order_of_options_makes_no_other_files(run, capsys):
+    options = ["predictor.temperature=0.5", "predictor.max_new_tokens=1"]
+    said(capsys, "run", *options)
+    said(capsys, "run", *reversed(options))
+    names = [file.stem for file in (run / "results").iterdir()]
+    assert names == ["test-max_new_tokens=1-temperature=0.5"]
+
+
 def test_validation_gives_what_training_reported(run, capsys):
     said(capsys, "run", "--split", "validation", "--checkpoint", "last")
     results = run / "results" / "validation-checkpoint=last.json"

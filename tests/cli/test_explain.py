@@ -57,6 +57,9 @@ def test_a_required_key_says_so(capsys):
         ("training.max_steps", "experiment.training.max_steps"),
         ("task.layout", "task.layout"),
         ("papers[0]", "family.papers"),
+        ("unmasking", "family.predictor.unmasking"),
+        ("unmasking.remask.eta", "family.predictor.unmasking.remask.eta"),
+        ("star.arms", "task.source.star.arms"),
     ],
 )
 def test_paths_and_their_short_forms(path, full):

@@ -1,4 +1,5 @@
-"""Local files to rows, one at a time, each with the line that it starts on.
+"""Local files to rows, one at a time, each with the line that it starts on, or of CSV
+ends on.
 
 No file is read whole, but for a text file that is one document.
 """

@@ -274,7 +274,7 @@ def result_name(
         "checkpoint": checkpoint,
         "weights": weights,
         "limit": limit,
-        **options,
+        **dict(sorted(options.items())),
         "seed": seed or None,
         "evaluator": evaluator and evaluator.resolve().name,
     }

@@ -77,7 +77,7 @@ def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
     """Every key that a path names: one, or one for each kind that has it.
 
     The kind of file may be left out (`loss.weight`), and a kind may stand after its
-    block (`predictor.unmasking.steps`).
+    block (`predictor.unmasking.steps`) or in its place (`unmasking.steps`).
 
     Raises:
         UserError: there is no such key; the message lists what there is instead.
@@ -91,10 +91,13 @@ def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
         found, rest = [roots[words[0]]], words[1:]
     else:
         having = [r for r in roots.values() if _step([r], words[0])]
-        if not having:
-            known = [*roots, *(_name(c) for r in roots.values() for c in r.children)]
+        blocks = [block for root in roots.values() for block in root.children]
+        kinds = [e for b in blocks for e in _step([b], words[0]) if e.kind == words[0]]
+        if not having and not kinds:
+            known = [*roots, *(_name(block) for block in blocks)]
+            known += [kind for block in blocks for kind, _ in _kinds(block.schema)]
             raise _unknown(words[0], known, "")
-        found, rest = having[:1], words
+        found, rest = (having[:1], words) if having else (kinds, words[1:])
     for word in rest:
         inside = _step(found, word)
         if not inside:
