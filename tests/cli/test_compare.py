@@ -157,6 +157,7 @@ def test_seeds_of_one_experiment_are_averaged(runs, capsys):
     assert mean["mean"] == pytest.approx(13 / 41)
     # 10, 12 and 17: a standard deviation of √13, of the mean of three √(13/3)
     assert mean["error"] == pytest.approx((13 / 3) ** 0.5 / 41)
+    assert main(["eval", "c", "--checkpoint", "last"]) == 0  # and no seed more
     _, out, _ = said(capsys, "a", "b", "c")
     assert row(out.partition("means over seeds")[2], "a and others")[1] == "3"
 

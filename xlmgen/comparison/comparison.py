@@ -131,7 +131,7 @@ def _but_its_seed(one: Measured) -> str:
     """What tells an evaluation from others, but for the seed of its training."""
     code = {p.name: p.read_bytes() for p in sorted(one.run.family_folder.glob("*.py"))}
     shared = [s for s in settings(one.run) if s[0][0] is not Part.seed]
-    how = [one.results[key] for key in ("rows", "weights", "predictor", "seed")]
+    how = one.how, one.results["rows"], one.results["predictor"]
     return repr((code, shared, how))
 
 

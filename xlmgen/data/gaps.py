@@ -71,7 +71,10 @@ def lm_gaps(
     Rows of a packed stream have no EOS of their own; the stream's are tokens.
     """
     clean = lm_layout(examples, tokens, block, bos=True, eos=eos, pad_to_block=False)
-    return _opened(clean, ended=eos and not _packed(examples))
+    ended = eos and not _packed(examples)
+    if ended or clean.documents is not None:
+        return _opened(clean, ended=ended)
+    return GapLayout(clean.ids, clean.attended, clean.answer, free=clean.attended)
 
 
 def seq2seq_gaps(
@@ -125,10 +128,10 @@ def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
     follows[:-1] = closing.stood_at[1:]
     ends = np.arange(0, rows * width, width) + clean.attended.numpy().sum(1)
     follows[closing.lengths.cumsum() - 1] = ends
-    documents = clean.documents
+    documents, whole = clean.documents, clean.free is clean.attended
     return ClosedRows(
         ids=closing.move(clean.ids, fill=pad),
-        free=closing.move(clean.free),
+        free=closing.attended.clone() if whole else closing.move(clean.free),
         gaps=closing.place(follows - closing.stood_at - 1),
         closing=closing,
         documents=None if documents is None else closing.move(documents),
