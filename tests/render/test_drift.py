@@ -5,8 +5,7 @@ import json
 import pytest
 
 from xlmgen.render import render
-from xlmgen.render.drift import Drift
-from xlmgen.render.drift import drift as drift_of_files
+from xlmgen.render.drift import drift
 from xlmgen.render.plan import LOCK
 
 from .conftest import bring, make_family
@@ -29,10 +28,6 @@ def folder(tmp_path, files):
     return path
 
 
-def drift(folder, files) -> Drift:
-    return drift_of_files(folder, {p: t for p, t in files.items() if p != LOCK})
-
-
 def found(folder, files):
     """`code file:line` of every problem."""
     return sorted(
@@ -42,8 +37,10 @@ def found(folder, files):
 
 
 def test_a_fresh_render_has_no_drift(folder, files):
-    assert drift(folder, files).problems == []
-    assert drift(folder, files).diffs == []
+    without = {path: text for path, text in files.items() if path != LOCK}
+    for rendered in (files, without):
+        assert drift(folder, rendered).problems == []
+        assert drift(folder, rendered).diffs == []
 
 
 def test_an_edit_is_a_warning_at_its_first_line(folder, files):

@@ -30,8 +30,10 @@ def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
     """Compare a folder with its render; nothing on disk is changed.
 
     Args:
-        rendered: every file but the lock, which is judged by what it holds.
+        rendered: every file; the lock may be left out, since that of the folder is
+            judged by what it holds.
     """
+    rendered = {path: text for path, text in rendered.items() if path != LOCK}
     lock = read_lock(folder)
     command = f"run `xlmgen new {folder / SPEC}`"
     if interrupted(folder):
