@@ -7,7 +7,8 @@ row has to be known at once; a common factor may come later, by the chain rule.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -58,8 +59,7 @@ def piecewise_log_partition(x: Tensor, head: Tensor, never: Ids) -> Tensor:
     pieces = _pieces(x, narrow[:COLUMNS], CACHED)
     memory = x.new_empty(max(CACHED, COLUMNS))
     log_sums = x.new_empty(len(x), len(columns), dtype=wide)
-    onednn = by_onednn() if faster(x, narrow) else nullcontext()
-    with torch.no_grad(), onednn, torch.autocast(x.device.type, enabled=False):
+    with torch.no_grad(), _as_they_are(x, narrow):
         for part, tokens in enumerate(columns):
             w = narrow[tokens]
             within = range(tokens.start, tokens.stop)
@@ -87,12 +87,8 @@ def piecewise_nll(x: Tensor, head: Tensor, targets: Tensor, never: Ids) -> Tenso
     narrow = head.to(x.dtype)
     wide = x.dtype if x.dtype == torch.float64 else torch.float32
     nll = x.new_empty(len(x), dtype=wide)
-    pieces = _pieces(x, head, MULTIPLIED)
-    memory = x.new_empty(pieces[0].stop if pieces else 0, len(head))
-    onednn = by_onednn() if faster(x, narrow) else nullcontext()
-    with torch.no_grad(), onednn, torch.autocast(x.device.type, enabled=False):
-        for rows in pieces:
-            logits = torch.mm(x[rows], narrow.T, out=memory[: len(x[rows])])
+    with torch.no_grad(), _as_they_are(x, narrow):
+        for rows, logits in _products(x, narrow):
             for some in _pieces(logits, logits.T, CACHED):
                 piece = logits[some].to(wide)
                 for id_ in never:
@@ -151,12 +147,8 @@ def _pass(
     narrow = head.to(x.dtype)
     nll = torch.empty_like(weight)
     of_x, of_head = torch.empty_like(x), torch.zeros_like(head)
-    pieces = _pieces(x, head, MULTIPLIED)
-    memory = x.new_empty(pieces[0].stop if pieces else 0, len(head))
-    onednn = by_onednn() if faster(x, narrow) else nullcontext()
-    with onednn, torch.autocast(x.device.type, enabled=False):
-        for rows in pieces:
-            logits = torch.mm(x[rows], narrow.T, out=memory[: len(x[rows])])
+    with _as_they_are(x, narrow):
+        for rows, logits in _products(x, narrow):
             nll[rows] = _differentiate(logits, targets[rows], weight[rows], never)
             gradient = logits  # now
             torch.mm(gradient, narrow, out=of_x[rows])
@@ -188,6 +180,22 @@ def _differentiate(
             piece[:, id_] = 0
         nll[rows] = loss[:, 0]
     return nll
+
+
+@contextmanager
+def _as_they_are(x: Tensor, narrow: Tensor) -> Iterator[None]:
+    """Products in the precision of x and W, by the faster library."""
+    onednn = by_onednn() if faster(x, narrow) else nullcontext()
+    with onednn, torch.autocast(x.device.type, enabled=False):
+        yield
+
+
+def _products(x: Tensor, narrow: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Logits x Wᵀ of some rows at a time, each in the memory of those before."""
+    pieces = _pieces(x, narrow, MULTIPLIED)
+    memory = x.new_empty(pieces[0].stop if pieces else 0, len(narrow))
+    for rows in pieces:
+        yield rows, torch.mm(x[rows], narrow.T, out=memory[: len(x[rows])])
 
 
 def _pieces(x: Tensor, head: Tensor, logits: int) -> list[slice]:
