@@ -74,6 +74,7 @@ def lm_gaps(
     ended = eos and not _packed(examples)
     if ended or clean.documents is not None:
         return _opened(clean, ended=ended)
+    # Behind each token another may be missing: what is attended needs no second look.
     return GapLayout(clean.ids, clean.attended, clean.answer, free=clean.attended)
 
 
