@@ -89,9 +89,13 @@ def real_path(path: Path) -> Path:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write indented JSON with its keys in the given order; NaN and ∞ as null."""
-    text = json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    """Write what `json_text` makes of the data, a whole new file or none."""
+    write_text(path, json_text(data) + "\n")
+
+
+def json_text(data: Mapping[str, Any]) -> str:
+    """Indented JSON with its keys in the given order; NaN and ∞ as null."""
+    return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _replace(path: Path, text: str, expected: str | None) -> None:

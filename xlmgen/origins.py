@@ -14,11 +14,12 @@ from xlmgen.tasks import load_task
 
 def same_family(one: Path, other: Path) -> bool:
     """Whether two family folders hold the same code."""
+    return family_code(one) == family_code(other)
 
-    def code(folder: Path) -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in folder.glob("*.py")}
 
-    return code(one) == code(other)
+def family_code(folder: Path) -> dict[str, bytes]:
+    """The modules of a family's folder by their names."""
+    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.py"))}
 
 
 def same_task(source: str, copy: Path) -> bool:

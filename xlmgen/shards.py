@@ -93,6 +93,15 @@ class Shards:
         return sum(entry.nbytes for entry in self.entries.values())
 
 
+def count_numbers(file: Path) -> int:
+    """The numbers in all tensors of a file; those that are tied are in it once.
+
+    Raises:
+        UserError: see `read_header`.
+    """
+    return sum(math.prod(entry.shape) for _, entry in read_header(file))
+
+
 def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
     """Name and place of every tensor in a file.
 

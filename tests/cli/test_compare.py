@@ -232,6 +232,28 @@ def test_files_that_are_broken_are_one_line(runs, capsys, place):
     assert len(err.splitlines()) == 1
 
 
+def test_names_are_shown_as_they_are(runs, capsys):
+    shutil.copytree("a", "[bold]a:smile:|b")
+    _, out, _ = said(capsys, "a", "[bold]a:smile:|b")
+    assert row(out, "[bold]a:smile:|b ")[1] == "12"
+    _, out, _ = said(capsys, "a", "[bold]a:smile:|b", "--format", "markdown")
+    assert "| [bold]a:smile:\\|b | 12 |" in out
+
+
+def test_what_has_no_value_is_null(runs, capsys):
+    for name in ("a", "b"):
+        shutil.rmtree(runs / name / "results")
+        assert main(["eval", name, "--limit", "1"]) == 0
+    capsys.readouterr()
+    _, out, _ = said(capsys, "a", "b", "--format", "json")
+    found = json.loads(out, parse_constant=pytest.fail)
+    assert found["less_first"][0]["exact_match"] == {
+        "mean": 0.0,
+        "error": None,
+        "rows": 1,
+    }
+
+
 def test_it_answers_without_torch(runs):
     script = (
         "import sys; from xlmgen.cli import main; main(['compare', 'a', 'b']); "

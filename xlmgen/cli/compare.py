@@ -45,21 +45,20 @@ def compare(
 
     Example: xlmgen compare runs/arlm-star_tiny-tiny runs/mdlm-star_tiny-tiny
     """
-    import json
-
     from rich.console import Console
 
     from xlmgen.comparison.comparison import as_data
     from xlmgen.comparison.comparison import compare as compare_runs
     from xlmgen.comparison.show import markdown, show
+    from xlmgen.files import json_text
     from xlmgen.run import Run
 
     found = compare_runs([Run.open(run) for run in runs], split.value)
     if format is Format.json:
-        print(json.dumps(as_data(found), indent=2, ensure_ascii=False))
+        print(json_text(as_data(found)))
     elif format is Format.markdown:
         print(markdown(found))
     else:
         width = None if report.is_terminal(sys.stdout) else WIDEST
-        show(found, Console(highlight=False, width=width))
+        show(found, Console(markup=False, emoji=False, highlight=False, width=width))
     return int(strict and bool(found.unfair))

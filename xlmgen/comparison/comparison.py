@@ -5,16 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from xlmgen.comparison.fairness import Difference, Part, differences, settings
+from xlmgen.comparison.fairness import (
+    Difference,
+    Part,
+    Settings,
+    differences,
+    settings,
+)
 from xlmgen.comparison.measured import Measured, measured
 from xlmgen.comparison.paired import Paired, paired
 from xlmgen.errors import UserError
+from xlmgen.origins import family_code
 from xlmgen.run import Run
-from xlmgen.shards import read_header
+from xlmgen.shards import count_numbers
 from xlmgen.training.checkpoint_folder import WEIGHTS, folder_name
 
 
@@ -39,13 +47,18 @@ class Comparison:
         split: the split.
         runs: in the order in which they were named.
         evaluations: of every run, in that order.
-        differences: what the runs should share and do not.
+        settings: of every run, in that order.
     """
 
     split: str
     runs: tuple[Run, ...]
     evaluations: tuple[Measured, ...]
-    differences: tuple[Difference, ...]
+    settings: tuple[Settings, ...]
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """What the runs should share and do not."""
+        return differences(self.settings)
 
     @property
     def unfair(self) -> list[Part]:
@@ -68,7 +81,7 @@ class Comparison:
             for run, name in zip(self.runs, names, strict=True)
         }
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """Everything that an evaluation has a number of, losses apart."""
         return list(dict.fromkeys(m for one in self.evaluations for m in one.numbers))
@@ -89,7 +102,7 @@ class Comparison:
         """Evaluations of which there are several seeds, with their means."""
         groups: dict[str, list[Measured]] = {}
         for one in self.evaluations:
-            groups.setdefault(_but_its_seed(one), []).append(one)
+            groups.setdefault(self._but_its_seed(one), []).append(one)
         for members in groups.values():
             if len({one.run.experiment.training.seed for one in members}) > 1:
                 metrics = [
@@ -97,6 +110,13 @@ class Comparison:
                 ]
                 values = {m: [o.numbers[m].value for o in members] for m in metrics}
                 yield Seeds(tuple(members), {m: _mean(v) for m, v in values.items()})
+
+    def _but_its_seed(self, one: Measured) -> str:
+        """What tells an evaluation from others, but for the seed of its training."""
+        told = self.settings[self.runs.index(one.run)]
+        shared = {key: value for key, value in told.items() if key[0] is not Part.seed}
+        how = one.how, one.results["rows"], one.results["predictor"]
+        return repr((family_code(one.run.family_folder), shared, how))
 
 
 def compare(runs: Sequence[Run], split: str) -> Comparison:
@@ -116,23 +136,14 @@ def compare(runs: Sequence[Run], split: str) -> Comparison:
             f"run `xlmgen eval {runs[0].path}` and the same for the others, or name "
             "another --split",
         )
-    return Comparison(split, tuple(runs), tuple(evaluations), tuple(differences(runs)))
+    told = tuple(map(settings, runs))
+    return Comparison(split, tuple(runs), tuple(evaluations), told)
 
 
 def parameters(one: Measured) -> int | None:
     """The numbers in the weights that were measured; None where they are gone."""
     file = one.run.checkpoints / folder_name(one.results["step"]) / WEIGHTS
-    if not file.exists():
-        return None
-    return sum(math.prod(entry.shape) for _, entry in read_header(file))
-
-
-def _but_its_seed(one: Measured) -> str:
-    """What tells an evaluation from others, but for the seed of its training."""
-    code = {p.name: p.read_bytes() for p in sorted(one.run.family_folder.glob("*.py"))}
-    shared = [s for s in settings(one.run) if s[0][0] is not Part.seed]
-    how = one.how, one.results["rows"], one.results["predictor"]
-    return repr((code, shared, how))
+    return count_numbers(file) if file.exists() else None
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:
@@ -140,7 +151,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
 
 
 def as_data(found: Comparison) -> dict[str, Any]:
-    """A comparison as JSON has it; what has no value is null."""
+    """A comparison as `json_text` takes it."""
     return {
         "split": found.split,
         "runs": [str(run.path) for run in found.runs],

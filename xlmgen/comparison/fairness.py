@@ -34,6 +34,10 @@ class Part(StrEnum):
     seed = "seed"
 
 
+Settings = Mapping[tuple[Part, str], Any]
+"""Values by the part that they belong to and their name."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """A setting that is not the same for all runs.
@@ -49,13 +53,12 @@ class Difference:
     values: tuple[Any, ...]
 
 
-def differences(runs: Sequence[Run]) -> list[Difference]:
+def differences(told: Sequence[Settings]) -> list[Difference]:
     """Everything that runs to be compared should share and do not; seeds last.
 
-    Raises:
-        UserError: a run's task or family cannot be read.
+    Args:
+        told: the settings of every run.
     """
-    told = [dict(settings(run)) for run in runs]
     keys = dict.fromkeys(key for one in told for key in one)
     found = [
         Difference(part, key, tuple(one.get((part, key)) for one in told))
@@ -64,8 +67,16 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
     return [d for d in found if any(value != d.values[0] for value in d.values)]
 
 
-def settings(run: Run) -> Iterator[tuple[tuple[Part, str], Any]]:
-    """Every setting of a run that decides what it is compared by."""
+def settings(run: Run) -> Settings:
+    """Every setting of a run that decides what it is compared by.
+
+    Raises:
+        UserError: its task or family cannot be read.
+    """
+    return dict(_settings(run))
+
+
+def _settings(run: Run) -> Iterator[tuple[tuple[Part, str], Any]]:
     task = load_task(run.path / TASK).settings
     for keys, value in leaves({k: v for k, v in task.items() if k not in NOT_EXAMPLES}):
         yield (Part.task, ".".join(keys)), value

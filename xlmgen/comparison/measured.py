@@ -36,7 +36,7 @@ class Measured:
         """What was asked for beside the defaults, as the file's name says."""
         return self.file.stem.removeprefix(self.results["split"]).lstrip("-")
 
-    @property
+    @cached_property
     def numbers(self) -> dict[str, Number]:
         """Every metric but the losses, which are not one quantity for all families."""
         answers = {k: v for k, v in self.results.items() if k not in LOSSES}

@@ -42,7 +42,8 @@ def paired(
     found = {row["row"]: row for row in others}
     pairs = [(row, found[row["row"]]) for row in rows if row["row"] in found]
     same = all(a.get(key) == b.get(key) for a, b in pairs for key in QUESTION)
-    if not pairs or not same or any(metric not in row for row in (*pairs[0],)):
+    scored = all(metric in row for pair in pairs for row in pair)
+    if not pairs or not same or not scored:
         return None
     less = [a[metric] - b[metric] for a, b in pairs]
     error = stdev(less) / math.sqrt(len(less)) if len(less) > 1 else math.nan

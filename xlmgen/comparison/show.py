@@ -42,9 +42,13 @@ class Table:
 
 
 def show(found: Comparison, console: Console) -> None:
-    """The tables for a person."""
+    """The tables for a person.
+
+    Args:
+        console: without markup, which names of runs may look like.
+    """
     for table in (table.turned for table in tables(found)):
-        console.print(f"[bold]{table.heading}[/]")
+        console.print(table.heading, style="bold")
         shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
         for number, column in enumerate(table.columns):
             shown.add_column(column, justify="right" if number else "left")
@@ -60,10 +64,15 @@ def markdown(found: Comparison) -> str:
     parts = []
     for table in (table.turned for table in tables(found)):
         rules = ["---", *["---:"] * (len(table.columns) - 1)]
-        rows = [table.columns, rules, *table.rows]
+        rows = [_cells(table.columns), rules, *map(_cells, table.rows)]
         lines = (f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
         parts.append(f"**{table.heading}**\n\n" + "\n".join(lines))
     return "\n\n".join([*parts, *(f"* {note}" for note in notes(found))])
+
+
+def _cells(row: Sequence[str]) -> list[str]:
+    """Cells in which a bar is no end of a cell."""
+    return [cell.replace("|", "\\|") for cell in row]
 
 
 def tables(found: Comparison) -> Iterator[Table]:

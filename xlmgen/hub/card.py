@@ -16,7 +16,7 @@ from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
 from xlmgen.render.environment import environment
 from xlmgen.run import VERSIONS, Run
-from xlmgen.shards import read_header
+from xlmgen.shards import count_numbers
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.spec.hooks import hooks
 from xlmgen.spec.project import BUILT_IN
@@ -157,9 +157,7 @@ def _training(run: Run, published: Published, torch: str) -> dict[str, object]:
 def count_parameters(published: Published) -> int:
     """The numbers in the weights; a tensor that is tied to another counts once."""
     files = (f for f in published.weights.values() if f.suffix == ".safetensors")
-    return sum(
-        math.prod(entry.shape) for file in files for _, entry in read_header(file)
-    )
+    return sum(map(count_numbers, files))
 
 
 def _line(text: str) -> str:
