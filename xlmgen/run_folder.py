@@ -13,12 +13,14 @@ from typing import Any
 
 from xlmgen import __version__, resources
 from xlmgen.errors import UserError
+from xlmgen.experiment.overrides import KeyPath
 from xlmgen.experiment.resolve import leaves
 from xlmgen.experiment.settings import ROWS, Experiment
 from xlmgen.experiment.show import to_yaml
 from xlmgen.files import write_json, write_text
 from xlmgen.registry import SPEC
 from xlmgen.run import EXPERIMENT, VERSIONS, Run, is_run
+from xlmgen.spec.document import dotted
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.messages import show
 from xlmgen.spec.project import own_files, project_of
@@ -32,6 +34,7 @@ MAY_CHANGE = {"name", "loggers"} | {
         "log_every",
         "validate_every",
         "patience",
+        "stop_when",
         "checkpoint_every",
         "keep",
         "keep_every",
@@ -111,9 +114,9 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
     there = run.experiment
     old, new = dict(leaves(there.data)), dict(leaves(experiment.data))
     differing = [
-        f"{name} is {show(new.get(keys))} here and {show(old.get(keys))} there"
+        f"{dotted(keys)} is {show(new.get(keys))} here and {show(old.get(keys))} there"
         for keys in {**old, **new}
-        if old.get(keys) != new.get(keys) and (name := ".".join(keys)) not in MAY_CHANGE
+        if old.get(keys) != new.get(keys) and not may_change(keys)
     ]
     if differing:
         raise UserError(
@@ -133,6 +136,11 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
     continued = [*run.record.get("continued", []), versions(experiment, command)]
     write_json(path / VERSIONS, {**run.record, "continued": continued})
     return Run(path, experiment)
+
+
+def may_change(keys: KeyPath) -> bool:
+    """Whether a run may be continued with another value of this key."""
+    return any(".".join(keys[:n]) in MAY_CHANGE for n in range(1, len(keys) + 1))
 
 
 def copy_family(source: Path, target: Path) -> None:

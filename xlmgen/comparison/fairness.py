@@ -20,6 +20,7 @@ TRAINING = (
     *("max_steps", "learning_rate", "warmup_steps", "schedule", "min_lr_ratio"),
     *("cooldown", "weight_decay", "betas", "gradient_clip", "on_nan", "ema_decay"),
     *("precision", "batching", "patience", "patience_metric"),
+    "stop_when",
 )
 """Settings of `training` that change what is learnt. The rows of a step stand for those
 whose product they are; all else changes how fast, or what is written down."""

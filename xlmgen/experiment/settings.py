@@ -36,6 +36,7 @@ class Training:
     validate_every: int
     patience: int | None
     patience_metric: str
+    stop_when: Mapping[str, float]
     checkpoint_every: int
     keep: int | None
     keep_every: int | None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from rich.console import Console
 
 from xlmgen import processes
@@ -15,14 +16,17 @@ from xlmgen.data import summary
 from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
+from xlmgen.experiment.settings import Training
 from xlmgen.harness import Harness
 from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
 from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
+from xlmgen.training.early_end import EarlyEnd, rises
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal
-from xlmgen.training.patience import Patience, rises
-from xlmgen.training.recorder import Scorer
+from xlmgen.training.patience import Patience
+from xlmgen.training.recorder import Recorder, Scorer
+from xlmgen.training.stop_when import StopWhen, Target
 from xlmgen.training.trackers import Tracker
 from xlmgen.training.trainer import build_trainer, quiet_lightning
 
@@ -83,7 +87,7 @@ class Fit:
                     console,
                     resumed_at=start.step,
                     scorer=validation_scorer(parts, generate),
-                    patience_rises=rises(settings.patience_metric, losses, rising),
+                    ends=early_ends(settings, losses, rising),
                 )
             except (MisconfigurationException, RuntimeError, ValueError) as error:
                 # Lightning's words for a device or precision that this machine lacks.
@@ -113,12 +117,12 @@ class Fit:
         if checkpoint is not None and (checkpoint / IMPORTED).is_file():
             load_into(self.parts.harness.model, checkpoint)  # there is no more to it
             checkpoint = None
-        patience = next(c for c in self._callbacks if isinstance(c, Patience))
-        if settings.patience is not None and checkpoint is not None:
+        if checkpoint is not None:
             states = load_state(checkpoint)["callbacks"]
-            patience.load_state_dict(states[patience.state_key])
-        if patience.lost:
-            console.print(f"ended at step {step} already: {patience.reason}")
+            for end in self._ends:
+                end.load_state_dict(states[end.state_key])
+        if reason := self._reason:
+            console.print(f"ended at step {step} already: {reason}", soft_wrap=True)
             return
         if step:
             console.print(f"continuing from step {step}")
@@ -143,14 +147,43 @@ class Fit:
             ) from error
         except NotFinite as error:
             raise _not_finite(error.steps, self.run) from error
-        if patience.lost:
-            console.print(
-                f"ended at step {self.trainer.global_step}: {patience.reason}"
-            )
+        if reason := self._reason:
+            step = self.trainer.global_step
+            console.print(f"ended at step {step}: {reason}", soft_wrap=True)
 
     @property
-    def _callbacks(self) -> list[Callback]:
-        return self.trainer.callbacks  # type: ignore[attr-defined]
+    def _ends(self) -> list[EarlyEnd]:
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        return [callback for callback in callbacks if isinstance(callback, EarlyEnd)]
+
+    @property
+    def _reason(self) -> str | None:
+        """Why the run has ended before `max_steps`, if it has."""
+        return next((end.reason for end in self._ends if end.over), None)
+
+
+def early_ends(
+    settings: Training, falling: Collection[str], rising: Collection[str]
+) -> Callable[[Recorder], list[EarlyEnd]]:
+    """What may end a run early, once there is a recorder to watch.
+
+    Args:
+        falling: names of a validation's metrics that are better the smaller they are.
+        rising: of those that are better the larger they are.
+
+    Raises:
+        UserError: `patience_metric` or `stop_when` names no metric of a validation.
+    """
+    metric = settings.patience_metric
+    improves = rises("training.patience_metric", metric, falling, rising)
+    targets = {
+        name: Target(value, rises("training.stop_when", name, falling, rising))
+        for name, value in settings.stop_when.items()
+    }
+    return lambda recorder: [
+        Patience(recorder, settings.patience, metric, rises=improves),
+        StopWhen(recorder, targets),
+    ]
 
 
 def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:

@@ -45,7 +45,7 @@ class TrainingProgress(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        self._steps = trainer.max_steps  # which patience lowers
+        self._steps = trainer.max_steps  # which an early end lowers
         if not self._console.is_terminal:
             return
         self._bar = Progress(

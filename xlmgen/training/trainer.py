@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,10 @@ from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.run import run_id
 from xlmgen.training.averaging import AverageWeights
 from xlmgen.training.checkpoint import FolderCheckpoint
+from xlmgen.training.early_end import EarlyEnd
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.keeper import CheckpointKeeper
 from xlmgen.training.metrics_file import MetricsFile
-from xlmgen.training.patience import Patience
 from xlmgen.training.progress import TrainingProgress
 from xlmgen.training.recorder import Recorder, Scorer
 from xlmgen.training.schedule import cooldown_start
@@ -43,7 +43,7 @@ def build_trainer(
     *,
     resumed_at: int = 0,
     scorer: Scorer | None = None,
-    patience_rises: bool = False,
+    ends: Callable[[Recorder], Sequence[EarlyEnd]] = lambda recorder: (),
 ) -> Trainer:
     """A trainer that writes into a run folder.
 
@@ -53,7 +53,7 @@ def build_trainer(
         console: where progress is shown.
         resumed_at: the step of the checkpoint that the run continues from.
         scorer: generates and scores answers at every validation.
-        patience_rises: whether more is better of what patience looks at.
+        ends: makes what may end the run before `max_steps`.
     """
     settings = experiment.training
     recorder = Recorder(
@@ -74,9 +74,6 @@ def build_trainer(
     )
     throughput = Throughput(
         recorder, MetricsFile(folder / FILE, resumed_at, columns=["step"])
-    )
-    patience = Patience(
-        recorder, settings.patience, settings.patience_metric, rises=patience_rises
     )
     decay = settings.ema_decay
     averaging = [] if decay is None else [AverageWeights(decay)]
@@ -100,7 +97,7 @@ def build_trainer(
         callbacks=[
             *averaging,
             recorder,
-            patience,
+            *ends(recorder),
             throughput,
             TrainingProgress(console, recorder, throughput),
             keeper,
