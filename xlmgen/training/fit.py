@@ -21,9 +21,11 @@ from xlmgen.harness import Harness
 from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
 from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
+from xlmgen.training.curve import learning_curve
 from xlmgen.training.early_end import EarlyEnd, rises
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal
+from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.patience import Patience
 from xlmgen.training.recorder import Recorder, Scorer
 from xlmgen.training.stop_when import StopWhen, Target
@@ -150,6 +152,10 @@ class Fit:
         if reason := self._reason:
             step = self.trainer.global_step
             console.print(f"ended at step {step}: {reason}", soft_wrap=True)
+        for line in learning_curve(
+            read_rows(self.run.path / "metrics.csv"), console.width
+        ):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     @property
     def _ends(self) -> list[EarlyEnd]:
