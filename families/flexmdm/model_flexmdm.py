@@ -26,7 +26,7 @@ TIME_WIDTH = 128
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, both modulated by time (adaLN-Zero)."""
+    """Attention and feed-forward, both modulated by time (adaLN)."""
 
     def __init__(
         self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
@@ -89,7 +89,7 @@ class FlexmdmModel(nn.Module):
         self.norm = nn.LayerNorm(d_model, elementwise_affine=False)
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=2)
         self.head = Head(d_model, vocab_size, bias=False)
-        self.gap = nn.Linear(d_model, 1)
+        self.gap = Head(d_model, 1)
         self.dropout = Dropout(dropout)
         initialise(self, layers)
 

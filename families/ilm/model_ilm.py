@@ -77,7 +77,7 @@ class IlmModel(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model, bias=False)
         self.head = Head(d_model, vocab_size, bias=False)
-        self.stop = nn.Linear(d_model, 2)
+        self.stop = Head(d_model, 2)
         self.dropout = Dropout(dropout)
         initialise(self, layers)
 

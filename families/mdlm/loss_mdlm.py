@@ -31,7 +31,7 @@ class MdlmLoss:
         # 1. The head runs on the masked positions only.
         at = batch["masked_at"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        logits = model(input_ids, attention_mask, t=batch["t"], at=at)  # (N, V)
+        logits = model(input_ids, attention_mask, at=at)  # (N, V)
         targets = batch["target_ids"].flatten()[at]
 
         # 2. Weigh every row by its time: w(t) = −α′(t) / (1 − α(t)).

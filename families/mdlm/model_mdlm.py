@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The network: a bidirectional transformer that is told the time.
+"""The network: a bidirectional transformer.
 
 Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabulary.
 """
@@ -12,32 +12,26 @@ from xlmgen.nn import (
     Dropout,
     FeedForward,
     Head,
-    Modulation,
     Rotary,
-    TimeEmbedding,
     columns_of,
     initialise,
     key_mask,
-    modulate,
     take,
     token_positions,
 )
 
-TIME_WIDTH = 128
-
 
 class Block(nn.Module):
-    """Attention and feed-forward, both modulated by time (adaLN-Zero)."""
+    """Attention and feed-forward, each behind a norm."""
 
     def __init__(
         self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
     ) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(d_model, elementwise_affine=False)
+        self.attention_norm = nn.LayerNorm(d_model, bias=False)
         self.attention = Attention(d_model, heads, kv_heads, causal=False)
-        self.feedforward_norm = nn.LayerNorm(d_model, elementwise_affine=False)
+        self.feedforward_norm = nn.LayerNorm(d_model, bias=False)
         self.feedforward = FeedForward(d_model, ffn, activation="gelu")
-        self.modulation = Modulation(TIME_WIDTH, d_model, parts=6)
         self.dropout = Dropout(dropout)
 
     def forward(
@@ -45,20 +39,16 @@ class Block(nn.Module):
         x: Tensor,
         rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
-        condition: Tensor,
         columns: Tensor | None = None,
     ) -> Tensor:
         """Args: x (B, L, D). Returns: (B, L, D), or (B, M, D) with columns (B, M)."""
-        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = self.modulation(condition)
-        y = modulate(self.attention_norm(x), shift, scale)
-        y = self.attention(y, rotary, mask, columns=columns)
-        x = take(x, columns) + gate * self.dropout(y)
-        y = modulate(self.feedforward_norm(x), ffn_shift, ffn_scale)
-        return x + ffn_gate * self.dropout(self.feedforward(y))
+        y = self.attention(self.attention_norm(x), rotary, mask, columns=columns)
+        x = take(x, columns) + self.dropout(y)
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
 
 
 class MdlmModel(nn.Module):
-    """Bidirectional transformer, rotary positions, layer norms, GELU; time-conditioned.
+    """Bidirectional transformer, rotary positions, layer norms, GELU.
 
     Args:
         vocab_size: V.
@@ -85,12 +75,10 @@ class MdlmModel(nn.Module):
         kv_heads = kv_heads or heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.rotary = Rotary(d_model // heads, theta=10000.0)
-        self.time = TimeEmbedding(TIME_WIDTH)
         self.blocks = nn.ModuleList(
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
-        self.norm = nn.LayerNorm(d_model, elementwise_affine=False)
-        self.modulation = Modulation(TIME_WIDTH, d_model, parts=2)
+        self.norm = nn.LayerNorm(d_model, bias=False)
         self.head = Head(d_model, vocab_size, bias=False)
         self.dropout = Dropout(dropout)
         initialise(self, layers)
@@ -100,7 +88,6 @@ class MdlmModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        t: Tensor,
         at: Tensor | None = None,
     ) -> Tensor:
         """Logits of the token at each position.
@@ -109,7 +96,6 @@ class MdlmModel(nn.Module):
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int, the document of each token, which sees
                 no other; None attends all.
-            t: (B,) in [0, 1]; 1 is all noise.
             at: (N,) flat positions, row · L + column: run the head on these only.
 
         Returns:
@@ -117,13 +103,11 @@ class MdlmModel(nn.Module):
         """
         rotary = self.rotary(token_positions(input_ids, attention_mask))
         mask = key_mask(attention_mask)
-        condition = self.time(t)  # (B, TIME_WIDTH)
         x = self.dropout(self.embedding(input_ids))  # (B, L, D)
         for block in self.blocks[:-1]:
-            x = block(x, rotary, mask, condition)
+            x = block(x, rotary, mask)
         # The last one is asked only for what is looked at, M positions of a row.
         columns, at = columns_of(at, input_ids)
-        x = self.blocks[-1](x, rotary, mask, condition, columns)
-        x = modulate(self.norm(x), *self.modulation(condition))
+        x = self.blocks[-1](x, rotary, mask, columns)
         x = x if at is None else x.flatten(0, 1)[at]
-        return self.head(x)
+        return self.head(self.norm(x))

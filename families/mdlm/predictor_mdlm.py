@@ -74,7 +74,6 @@ class MdlmPredictor:
             reveal = canvas.masked & (canvas.uniform(generator) < chance)
             if not reveal.any():
                 continue  # nothing to draw: no forward pass
-            t = canvas.time(times[step])  # (B,)
-            logits = canvas.logits(reveal, t)  # (N, V)
+            logits = canvas.logits(reveal)  # (N, V)
             canvas.reveal(reveal, self.sample(logits, generator), step)
         return canvas.generation()

@@ -10,13 +10,16 @@ from torch import nn
 from xlmgen.nn import (
     Attention,
     FeedForward,
+    Head,
     KeyValueCache,
     Modulation,
+    Rotary,
     SwiGLU,
     TimeEmbedding,
     initialise,
     modulate,
 )
+from xlmgen.nn.rotary import rotate
 
 
 def test_feedforward_is_two_layers_and_an_activation():
@@ -41,13 +44,17 @@ def test_swiglu_has_about_as_many_weights_as_four_times_without_a_gate():
     assert SwiGLU(100).out.weight.shape[1] % 32 == 0
 
 
-def test_modulation_starts_at_nothing_and_modulate_scales_and_shifts():
-    layer = nn.ModuleList([Modulation(6, 8, parts=2)])
+def test_modulation_starts_as_identity_with_open_gates():
+    layer = nn.ModuleList([Modulation(6, 8, parts=6), Modulation(6, 8, parts=2)])
     initialise(layer, layers=1)
-    shift, scale = layer[0](torch.randn(3, 6))
-    assert shift.shape == scale.shape == (3, 1, 8)
-    x = torch.randn(3, 5, 8)
+    x, condition = torch.randn(3, 5, 8), torch.randn(3, 6)
+    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = layer[0](condition)
+    assert all(part.shape == (3, 1, 8) for part in layer[0](condition))
     assert torch.equal(modulate(x, shift, scale), x)
+    assert torch.equal(modulate(x, ffn_shift, ffn_scale), x)
+    assert gate.eq(1).all()
+    assert ffn_gate.eq(1).all()
+    assert torch.equal(modulate(x, *layer[1](condition)), x)
     torch.testing.assert_close(modulate(x, shift + 2, scale + 0.5), 1.5 * x + 2)
 
 
@@ -93,23 +100,92 @@ def test_cache_keeps_the_rows_that_go_on_in_order():
     assert k[:, :, 2].equal(new[:, :, 0])
 
 
-@pytest.mark.parametrize("layers", [1, 8])
-def test_initial_weights_have_the_documented_spread(layers):
-    torch.manual_seed(0)
+def network(width, layers=1, tied=False):
     model = nn.ModuleDict(
         {
-            "embedding": nn.Embedding(500, 64),
-            "attention": Attention(64, 2, 2, causal=True),
-            "feedforward": SwiGLU(64),
-            "head": nn.Linear(64, 500),
+            "embedding": nn.Embedding(500, width),
+            "attention": Attention(width, 2, 2, causal=True),
+            "feedforward": SwiGLU(width, 96),
+            "time": nn.Linear(width, 40),
+            "head": Head(width, 500, bias=False),
+            "stop": Head(width, 300),
         }
     )
+    if tied:
+        model["head"].weight = model["embedding"].weight
+    torch.manual_seed(0)
     initialise(model, layers)
-    assert model["head"].bias.abs().max() == 0
-    for name, weight in model.named_parameters():
+    return model
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("layers", [1, 8])
+@pytest.mark.parametrize("width", [32, 128, 768])
+def test_initial_weights_have_the_documented_scale(width, layers, tied):
+    model = network(width, layers, tied)
+    head = 0.4 / math.sqrt(width)
+    stream = head if tied else 1.0
+    expected = {
+        "embedding.weight": stream,
+        "attention.qkv.weight": 1 / math.sqrt(width),
+        "attention.out.weight": stream / math.sqrt(width * 2 * layers),
+        "feedforward.gate_up.weight": 1 / math.sqrt(width),
+        "feedforward.out.weight": stream / math.sqrt(96 * 2 * layers),
+        "time.weight": 1 / math.sqrt(width),
+        "head.weight": head,
+        "stop.weight": head,
+    }
+    for name, parameter in model.named_parameters():
+        weight = parameter.detach()
         if name.endswith("bias"):
+            assert weight.abs().max() == 0
             continue
-        branch_end = name.endswith("out.weight")
-        std = 0.02 / math.sqrt(2 * layers) if branch_end else 0.02
-        assert float(weight.detach().std()) == pytest.approx(std, rel=0.05), name
-        assert abs(float(weight.detach().mean())) < 0.1 * std
+        std = expected.pop(name)
+        assert float(weight.std()) == pytest.approx(std, rel=0.05), name
+        assert abs(float(weight.mean())) < 0.1 * std
+    assert set(expected) == ({"head.weight"} if tied else set())
+
+
+def test_qk_norm_makes_attention_independent_of_scale_of_queries_and_keys():
+    torch.manual_seed(0)
+    plain, normed = (
+        Attention(16, 4, 2, causal=False, qk_norm=norm) for norm in (False, True)
+    )
+    plain.load_state_dict(normed.state_dict(), strict=False)
+    x, rotary = torch.randn(3, 5, 16), Rotary(4)(torch.arange(5).expand(3, 5))
+    before = [layer(x, rotary) for layer in (plain, normed)]
+    with torch.no_grad():
+        for layer in (plain, normed):
+            layer.qkv.weight[: (4 + 2) * 4] *= 100
+    after = [layer(x, rotary) for layer in (plain, normed)]
+    assert not torch.allclose(before[0], after[0], atol=1e-2)
+    torch.testing.assert_close(before[1], after[1], atol=1e-4, rtol=1e-3)
+
+
+def test_qk_norm_gains_scale_attention_logits_of_every_path():
+    """Logits are at most √head_dim times both gains, and every path applies them."""
+    torch.manual_seed(0)
+    layer = Attention(16, 4, 2, causal=False, qk_norm=True)
+    with torch.no_grad():
+        layer.query_norm.weight.normal_()
+        layer.key_norm.weight.normal_()
+    x, rotary = torch.randn(3, 5, 16), Rotary(4)(torch.arange(5).expand(3, 5))
+    qkv = layer.qkv(x).view(3, 5, 8, 4)
+    q, k, v = (part.transpose(1, 2) for part in qkv.split((4, 2, 2), dim=2))
+
+    def norm(part, gain):
+        return part / (part.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt() * gain
+
+    q, k = norm(q, layer.query_norm.weight), norm(k, layer.key_norm.weight)
+    q, k = rotate(q, rotary), rotate(k, rotary)
+    k, v = (part.repeat_interleave(2, dim=1) for part in (k, v))
+    shares = (q @ k.transpose(-1, -2) / 2).softmax(-1)
+    expected = layer.out((shares @ v).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(layer(x, rotary), expected, atol=1e-5, rtol=1e-4)
+    columns = torch.tensor([[1, 3], [0, 4], [2, 2]])
+    torch.testing.assert_close(
+        layer(x, rotary, columns=columns),
+        expected.gather(1, columns[..., None].expand(-1, -1, 16)),
+        atol=1e-5,
+        rtol=1e-4,
+    )

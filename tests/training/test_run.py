@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from xlmgen.cli import main
 from xlmgen.errors import UserError
 from xlmgen.experiment import resolve
 from xlmgen.run import Run
@@ -193,3 +194,23 @@ def test_a_checkpoint_that_is_not_there(project, which, message):
     with pytest.raises(UserError, match=message) as error:
         made.checkpoint(which)
     assert "12" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "noted"),
+    [
+        ({"avx512_bf16": False, "amx_bf16": False, "avx2": True}, True),
+        ({"avx512_bf16": True, "amx_bf16": False}, False),
+        ({"neon": True}, False),  # not known
+    ],
+)
+def test_emulated_bfloat16_is_noted(project, monkeypatch, capsys, capabilities, noted):
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: capabilities, raising=False
+    )
+    words = ["train", "toy.yaml", "training.precision=bf16-mixed", "loggers=[]"]
+    assert main([*words, "training.max_steps=1"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert ("this CPU has no bfloat16 instructions" in out) == noted
+    assert main([*words[:2], "training.max_steps=1", "--run-dir", "full"]) == 0
+    assert "bfloat16" not in capsys.readouterr().out

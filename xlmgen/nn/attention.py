@@ -127,6 +127,11 @@ def scaled_dot_product(
     return y.to(dtype).transpose(1, 2).flatten(2)
 
 
+def normalised(x: Tensor, norm: nn.Module | None) -> Tensor:
+    """Queries or keys (…, head_dim) behind their norm, in their own dtype."""
+    return x if norm is None else norm(x).to(x.dtype)
+
+
 class Attention(nn.Module):
     """Self-attention with one fused projection for queries, keys and values.
 
@@ -136,14 +141,25 @@ class Attention(nn.Module):
         kv_heads: number of key and value heads; fewer than `heads` is grouped-query
             attention (Ainslie et al. 2023, arXiv:2305.13245).
         causal: whether a position sees only itself and those before it.
+        qk_norm: whether queries and keys of every head are RMS-normalised before they
+            are rotated (Henry et al. 2020, arXiv:2010.04245; Dehghani et al. 2023,
+            arXiv:2302.05442).
     """
 
     def __init__(
-        self, d_model: int, heads: int, kv_heads: int, *, causal: bool
+        self,
+        d_model: int,
+        heads: int,
+        kv_heads: int,
+        *,
+        causal: bool,
+        qk_norm: bool = False,
     ) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.causal = heads, kv_heads, causal
         self.head_dim = d_model // heads
+        self.query_norm = nn.RMSNorm(self.head_dim, eps=1e-6) if qk_norm else None
+        self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6) if qk_norm else None
         self.qkv = Linear(d_model, (heads + 2 * kv_heads) * self.head_dim, bias=False)
         self.out = Linear(d_model, d_model, bias=False)
 
@@ -169,6 +185,10 @@ class Attention(nn.Module):
         if columns is not None:
             return self.out(self._from(columns, x, rotary, mask))
         qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim)
+        if self.query_norm is not None:
+            q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
+            q, k = normalised(q, self.query_norm), normalised(k, self.key_norm)
+            qkv = torch.cat((q, k, v), dim=2)
         y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
         return self.out(y)
 
@@ -183,6 +203,7 @@ class Attention(nn.Module):
         queries = self.heads * self.head_dim
         q = self._heads(product(take(x, columns), self.qkv.weight[:queries]))
         k, v = self._heads(product(x, self.qkv.weight[queries:])).chunk(2, dim=1)
+        q, k = normalised(q, self.query_norm), normalised(k, self.key_norm)
         cos, sin = (take(part[:, 0], columns)[:, None] for part in rotary)
         if mask is not None and mask.shape[2] > 1:  # every query sees something else
             mask = take(mask[:, 0], columns)[:, None]

@@ -1,4 +1,4 @@
-"""From the stream to the logits of all tokens."""
+"""From the stream to logits: of all tokens, of stopping, of the tokens that miss."""
 
 from __future__ import annotations
 

@@ -32,9 +32,7 @@ class TimeEmbedding(nn.Module):
 
 
 class Modulation(nn.Linear):
-    """Shifts, scales and gates from a condition (adaLN-Zero, arXiv:2212.09748).
-
-    Starts at zero: a block with a gate of zero passes its input through.
+    """Shifts, scales and gates from a condition (adaLN, DiT, arXiv:2212.09748).
 
     Args:
         width: of the condition.
@@ -45,6 +43,17 @@ class Modulation(nn.Linear):
     def __init__(self, width: int, d_model: int, parts: int) -> None:
         super().__init__(width, parts * d_model)
         self.parts = parts
+
+    def reset(self) -> None:
+        """Start as the identity at every time: no shift, no scale, gates of 1.
+
+        DiT starts its gates at 0, so that every block passes its input through: small
+        networks then learn nothing for hundreds of steps.
+        """
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+        with torch.no_grad():  # parts are shift, scale, gate, and again
+            self.bias.view(self.parts, -1)[2::3] = 1.0
 
     def forward(self, condition: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Args: condition (B, width), or (B, L, width) with one for every position.

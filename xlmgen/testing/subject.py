@@ -59,7 +59,7 @@ class FamilyTests:
         with torch.no_grad():
             for parameter in model.parameters():
                 noise = torch.randn(parameter.shape, generator=generator)
-                parameter.add_(0.2 * noise)
+                parameter.add_(0.1 * noise)
         return model
 
     def fresh_network(self, seed: int = 0, **numbers: Any) -> nn.Module:

@@ -63,6 +63,13 @@ class Fit:
             raise UserError(
                 "training.precision: 16-mixed needs a GPU", "use bf16-mixed or 32-true"
             )
+        if settings.precision == "bf16-mixed" and on_cpu and emulates_bfloat16():
+            console.print(
+                "note: training.precision is bf16-mixed and this CPU has no bfloat16 "
+                "instructions: it emulates them, several times as slowly as 32-true",
+                style="yellow",
+                soft_wrap=True,
+            )
         start = run.resume_point()
         for step, wrong in start.passed.items():
             console.print(
@@ -190,6 +197,13 @@ def early_ends(
         Patience(recorder, settings.patience, metric, rises=improves),
         StopWhen(recorder, targets),
     ]
+
+
+def emulates_bfloat16() -> bool:
+    """Whether the CPU is known to lack instructions for bfloat16."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch 2.9
+    known = [has for name, has in capabilities.items() if "bf16" in name]
+    return bool(known) and not any(known)
 
 
 def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:

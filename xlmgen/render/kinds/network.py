@@ -22,6 +22,7 @@ class Network:
     stop: bool  # has a head for the decision to stop
     gap: str | None  # how its head for gaps speaks; None without one
     positions: bool  # takes explicit positions
+    attention: tuple[str, ...]  # arguments that make it
     norm: str  # expression that makes one
     feedforward: str  # expression that makes one
     imports: tuple[str, ...]  # from xlmgen.nn
@@ -90,6 +91,8 @@ def decide(family: FamilySpec) -> Network:
         stop=stop,
         gap=gap,
         positions="positions_input" in requirements(family.blocks, schemas),
+        attention=("d_model", "heads", "kv_heads", f"causal={causal}")
+        + (("qk_norm=True",) if options["qk_norm"] else ()),
         norm=f"nn.{NORMS[options['norm']]}(d_model{affine})",
         feedforward=(
             "SwiGLU(d_model, ffn)"
@@ -102,6 +105,7 @@ def decide(family: FamilySpec) -> Network:
         summary=(
             f"{attention.capitalize()} transformer, rotary positions, "
             f"{NORM_WORDS[options['norm']]}, {activation}"
+            + (", normalised queries and keys" if options["qk_norm"] else "")
             + ("; time-conditioned." if time else ".")
         ),
         returns="Tensor" if options["heads"] == ["tokens"] else "tuple[Tensor, Tensor]",
