@@ -144,7 +144,6 @@ def test_families_that_fill_masks_have_one(name):
     [
         ("arlm", "is not trained as a masked language model"),
         ("flexmdm", "is not trained as a masked language model"),
-        ("mdlm", "is told a noise time"),
     ],
 )
 def test_other_families_are_refused(name, reason):
@@ -152,10 +151,14 @@ def test_other_families_are_refused(name, reason):
         require_masked_tokens(read_family(FAMILIES / name / "family.yaml"))
 
 
-def test_a_network_without_a_time_has_one():
+def test_time_conditioned_network_is_refused():
     text = (FAMILIES / "mdlm" / "family.yaml").read_text("utf-8")
-    text = text.replace("time: adaln", "time: none")
     require_masked_tokens(family_spec(load_yaml("family.yaml", text)))
+    text = text.replace(
+        "attention: bidirectional", "attention: bidirectional, time: adaln"
+    )
+    with pytest.raises(UserError, match="is told a noise time"):
+        require_masked_tokens(family_spec(load_yaml("family.yaml", text)))
 
 
 def test_a_refusal_is_one_line(project, capsys):

@@ -1,5 +1,6 @@
 """The layers that rendered models are built from."""
 
+from xlmgen.nn.absolute import AbsolutePositions
 from xlmgen.nn.attention import Attention, causal_mask, key_mask
 from xlmgen.nn.blocks import block_diffusion_mask
 from xlmgen.nn.cache import KeyValueCache
@@ -17,6 +18,7 @@ from xlmgen.nn.shift import previous
 from xlmgen.nn.time import Modulation, TimeEmbedding, modulate
 
 __all__ = [
+    "AbsolutePositions",
     "Attention",
     "Dropout",
     "FeedForward",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -201,7 +202,8 @@ def early_ends(
 
 def emulates_bfloat16() -> bool:
     """Whether the CPU is known to lack instructions for bfloat16."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # PyTorch 2.9
+    read = getattr(torch.cpu, "get_capabilities", dict)  # not in older PyTorch
+    capabilities: Mapping[str, Any] = read()
     known = [has for name, has in capabilities.items() if "bf16" in name]
     return bool(known) and not any(known)
 

@@ -22,6 +22,7 @@ class Network:
     stop: bool  # has a head for the decision to stop
     gap: str | None  # how its head for gaps speaks; None without one
     positions: bool  # takes explicit positions
+    absolute: bool  # embeds positions, too
     attention: tuple[str, ...]  # arguments that make it
     norm: str  # expression that makes one
     feedforward: str  # expression that makes one
@@ -58,6 +59,7 @@ def decide(family: FamilySpec) -> Network:
     blocks = options["attention"] == "block_causal"
     time = options["time"] == "adaln"
     swiglu = options["activation"] == "swiglu"
+    absolute = options["positions"] == "rotary_and_absolute"
     stop = "stop" in options["heads"]
     gap = options["gap_head"] if "gap" in options["heads"] else None
     imports = {"Attention", "Dropout", "Head", "Rotary"}
@@ -66,6 +68,7 @@ def decide(family: FamilySpec) -> Network:
     imports |= {"KeyValueCache"} if causal or blocks else set()
     imports |= {"block_diffusion_mask"} if blocks else set()
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
+    imports |= {"AbsolutePositions"} if absolute else set()
     imports |= {"SwiGLU"} if swiglu else {"FeedForward"}
     imports |= {"previous"} if options["shift"] else set()
     # Modulated norms have no weights of their own, and none has a bias.
@@ -91,6 +94,7 @@ def decide(family: FamilySpec) -> Network:
         stop=stop,
         gap=gap,
         positions="positions_input" in requirements(family.blocks, schemas),
+        absolute=absolute,
         attention=("d_model", "heads", "kv_heads", f"causal={causal}")
         + (("qk_norm=True",) if options["qk_norm"] else ()),
         norm=f"nn.{NORMS[options['norm']]}(d_model{affine})",
@@ -103,8 +107,9 @@ def decide(family: FamilySpec) -> Network:
         description=f"{attention} transformer"
         + (" that is told the time" if time else ""),
         summary=(
-            f"{attention.capitalize()} transformer, rotary positions, "
-            f"{NORM_WORDS[options['norm']]}, {activation}"
+            f"{attention.capitalize()} transformer, "
+            + ("rotary and absolute positions, " if absolute else "rotary positions, ")
+            + f"{NORM_WORDS[options['norm']]}, {activation}"
             + (", normalised queries and keys" if options["qk_norm"] else "")
             + ("; time-conditioned." if time else ".")
         ),
