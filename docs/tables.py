@@ -15,20 +15,24 @@ between the two is replaced. `tests/test_docs.py` fails where a page is not curr
     fields BLOCK.KIND KEYWORD   what stands under x-batch, x-prompt or x-output
     contracts                   what every kind provides and requires
     stars                       the star-graph tasks
+    corpora                     the texts that ship
     hub                         the tasks that ship whose examples are on the Hub
     planted                     the mistakes that the test kit is tested with
 """
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from xlmgen.evaluation.entropy import entropy
 from xlmgen.spec import generators
 from xlmgen.spec.code_pages import PAGES, Page
 from xlmgen.spec.contracts import Clause, clauses
@@ -37,7 +41,9 @@ from xlmgen.spec.diagnostics import CODES
 from xlmgen.spec.explain import Entry, explain
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.tasks.corpora import TEXTS
 from xlmgen.tasks.find import BUILT_IN
+from xlmgen.tasks.task import SPLITS
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"(<!-- table: ([^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -191,6 +197,24 @@ def stars(_: str) -> str:
     return markdown(heads, rows)
 
 
+def corpora(_: str) -> str:
+    rows = []
+    for folder in sorted(TEXTS.iterdir()):
+        texts = [(folder / f"{split}.txt").read_text("utf-8") for split in SPLITS]
+        counts = Counter("".join(texts))
+        bits = entropy(counts.values()) / math.log(2)
+        rows.append(
+            (
+                f"`{folder.name}`",
+                " / ".join(f"{len(text):,}" for text in texts),
+                str(len(counts)),
+                f"{bits:.3f} bits per character",
+            )
+        )
+    heads = ("corpus", "characters: train / validation / test", "kinds of them")
+    return markdown((*heads, "unigram entropy"), rows)
+
+
 def hub(_: str) -> str:
     rows = []
     for path in sorted(BUILT_IN.glob("*.yaml")):
@@ -302,6 +326,7 @@ MAKERS = {
     "fields": fields,
     "contracts": contracts,
     "stars": stars,
+    "corpora": corpora,
     "hub": hub,
     "planted": planted,
 }

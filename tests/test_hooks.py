@@ -8,6 +8,7 @@ import yaml
 
 from xlmgen import resources
 from xlmgen.cli import main
+from xlmgen.render.plan import EXPERIMENTS
 from xlmgen.render.starters import starters
 
 HOOKS = {
@@ -20,10 +21,7 @@ SPECS = {
     "families/mine/family.yaml",
     "tasks/graphs.yaml",
     "experiments/graphs.yaml",
-    *(
-        f"families/mine/experiments/{name}.yaml"
-        for name in ("star_easy", "star_hard", "star_medium", "star_tiny", "text")
-    ),
+    *(f"families/mine/experiments/{name}.yaml" for name in EXPERIMENTS),
 }
 
 

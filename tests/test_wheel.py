@@ -21,6 +21,8 @@ sys.argv[1:] = ["--version"]
 assert script.load()() == 0
 """
 
+CORPUS = ("README.md", "train.txt", "validation.txt", "test.txt")
+
 pytestmark = pytest.mark.slow
 
 
@@ -87,6 +89,7 @@ def test_the_wheel_holds_what_a_user_needs_and_nothing_else(wheel):
         }
         assert expected == {n for n in names if n.startswith(f"{bundled}/{folder}/")}
     assert f"{bundled}/action.yml" in names
+    assert {f"xlmgen/tasks/texts/shakespeare/{n}" for n in CORPUS} <= names
     code = {path.relative_to(ROOT).as_posix() for path in tracked("xlmgen")}
     assert code <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -110,7 +113,7 @@ def test_the_command_line_of_an_installed_wheel(installed):
     installed("-c", SCRIPT)
 
     listed = installed("-m", "xlmgen", "list")
-    for name in ("arlm", "mdlm", "star_tiny", "text"):
+    for name in ("arlm", "mdlm", "star_tiny", "shakespeare_char", "text"):
         assert f"  {name} " in listed
     assert str(ROOT) not in listed
 
@@ -133,6 +136,15 @@ def test_the_command_line_of_an_installed_wheel(installed):
         schema.read_bytes()
         == (installed.project / "schemas" / "family.schema.json").read_bytes()
     )
+
+
+def test_the_corpus_of_an_installed_wheel_is_read(installed):
+    rows = installed(
+        "-c",
+        "from xlmgen.tasks import load_task;"
+        "print(len(load_task('shakespeare_char').examples('test')))",
+    )
+    assert rows == "830\n"
 
 
 def test_a_built_in_family_trains_from_an_installed_wheel(installed):

@@ -53,7 +53,7 @@ def test_it_writes_the_starters_and_a_render_that_is_its_spec_s(here, capsys):
     assert files(folder) == {path: text.encode() for path, text in rendered.items()}
     out = capsys.readouterr().out
     assert set(listed(out)) == set(starters("ours"))
-    assert "32 of 32 files written to lab" in out
+    assert "33 of 33 files written to lab" in out
     assert not [path for path in here.iterdir() if path.name != "lab"]
 
 
@@ -88,7 +88,7 @@ def test_a_dry_run_lists_what_a_run_writes_and_writes_nothing(here, capsys):
     assert main(["init", "lab"]) == 0
     written = capsys.readouterr().out
     assert listed(promised) == listed(written)
-    assert "32 of 32 files would be written to lab" in promised
+    assert "33 of 33 files would be written to lab" in promised
 
 
 @pytest.mark.parametrize("option", [[], ["--dry-run"]])

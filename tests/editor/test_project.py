@@ -27,7 +27,7 @@ def test_an_editor_follows_the_schemas_of_a_project(project, editor):
     assert main(["check", "--fix", "mine.yaml", "tasks"]) == 0
     assert main(["new", "mine.yaml"]) == 0
     files = sorted(project.rglob("*.yaml"))
-    assert len(files) == 8  # two, the copy of one, five experiments
+    assert len(files) == 9  # two, the copy of one, six experiments
     opened = {path: editor.open(path) for path in files}
     for path, uri in opened.items():
         lines = path.read_text("utf-8").splitlines()

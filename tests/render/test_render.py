@@ -34,6 +34,7 @@ def test_every_file_that_a_family_has(family, templates):
         "experiments/star_easy.yaml",
         "experiments/star_medium.yaml",
         "experiments/star_hard.yaml",
+        "experiments/shakespeare_char.yaml",
         "experiments/text.yaml",
         "family.yaml",
         "family.lock",

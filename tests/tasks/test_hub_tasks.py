@@ -54,6 +54,9 @@ ROWS = {
     ),
     "owt": lambda i: ({"text": f"Page {i}\n\nhas  two parts."},) * 2,
     "tinystories": lambda i: ({"text": f"Once upon a time, {i} cats sat.\n"},) * 2,
+    "tiny_shakespeare_char": lambda i: (
+        ({"text": "First Citizen:\nSpeak, speak.\n\n" * (1 + i)},) * 2
+    ),
     "tinygsm": lambda i: (
         ({"question": f"Ann has {i} pears and buys 2.", "code": PROGRAM.format(i)},) * 2
     ),
@@ -120,6 +123,7 @@ ROWS = {
 COUNTS = {
     "lm1b": {"train": 40, "test": 5},
     "tinystories": {"train": 40, "validation": 5},
+    "tiny_shakespeare_char": {"train": 1, "validation": 1, "test": 1},
     "gsm8k": {"train": 40, "test": 5},
     "math500": {"train": 40, "test": 5},
     "safe": {"train": 40, "validation": 4, "test": 5},
@@ -158,6 +162,7 @@ def write(folder, name):
         table = pa.Table.from_pylist(rows)
         path = {
             "lm1b": f"plain_text/{split}/0000.parquet",  # as the Hub converts them
+            "tiny_shakespeare_char": f"default/{split}/0000.parquet",
             "gsm8k": f"main/{split}-00000-of-00001.parquet",
             "sudoku_extreme": f"default/{split}/0000.parquet",
         }.get(name, f"data/{split}-00000-of-00001.parquet")

@@ -469,12 +469,12 @@ def test_only_modules_of_the_project_are_reached(target, said, sorting, capsys):
         (
             "settings: {length: 4}",
             "files: {train: a.txt}",
-            "names several sources; choose one of generator, python, files and hub",
+            "names several sources; choose one of generator, python, corpus, files",
         ),
         (
             'python: "my_tasks.sorting:example"',
             "generator: star\n  files: {train: a.txt}",
-            "names several sources; choose one of generator, python, files and hub",
+            "names several sources; choose one of generator, python, corpus, files",
         ),
     ],
 )

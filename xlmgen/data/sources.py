@@ -20,7 +20,7 @@ from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.errors import UserError
 from xlmgen.spec import template
 from xlmgen.spec.template import Template
-from xlmgen.tasks import draws, generators, own
+from xlmgen.tasks import corpora, draws, generators, own
 from xlmgen.tasks.hook import Hook
 from xlmgen.tasks.task import SPLITS
 
@@ -76,6 +76,8 @@ class Corpus:
         folder: Path,
         hook: Hook | None = None,
     ) -> None:
+        if "corpus" in source:
+            source = corpora.as_files(source["corpus"])
         self.source = source
         self.hook = hook
         self.columns = tuple(columns)

@@ -16,6 +16,7 @@ from xlmgen import processes
 from xlmgen.assembly import assemble
 from xlmgen.data.datamodule import TRAINING_USES
 from xlmgen.errors import UserError
+from xlmgen.evaluation.bits import in_bits
 from xlmgen.evaluation.data_tokens import per_data_token
 from xlmgen.evaluation.evaluator import Evaluator, check_evaluator, check_mauve, mauve
 from xlmgen.evaluation.generate import Answers, generate_answers
@@ -110,6 +111,7 @@ def evaluate(
             device=device,
             after_batch=lambda done: bar.advance(work, done),
         )
+        per_token = per_data_token(likelihood, examples, rows, parts.task.layout)
         results: dict[str, Any] = {
             "run": run.experiment.name,
             "split": split,
@@ -119,7 +121,8 @@ def evaluate(
             "predictor": {**run.experiment.predictor, **options},
             "seed": seed,
             "loss": loss_record(likelihood)
-            | per_data_token(likelihood, examples, rows, parts.task.layout),
+            | per_token
+            | in_bits(per_token, parts.task, split, rows),
         }
         if pseudo_likelihood:
             work = bar.add_task("masked", total=own)

@@ -10,6 +10,7 @@ from functools import cached_property
 from statistics import fmean, median, pstdev
 from typing import Any
 
+from xlmgen.evaluation.entropy import entropy
 from xlmgen.evaluation.scores import METRICS
 from xlmgen.tasks.task import Task
 
@@ -89,7 +90,9 @@ def unigram_entropy(samples: Samples) -> dict[str, float]:
 
     Low where samples repeat themselves, which generative perplexity rewards.
     """
-    return {"unigram_entropy": fmean(_entropy(ids) for ids in samples.ids)}
+    return {
+        "unigram_entropy": fmean(entropy(Counter(ids).values()) for ids in samples.ids)
+    }
 
 
 def length(samples: Samples) -> dict[str, float]:
@@ -125,8 +128,3 @@ def novelty(samples: Samples) -> dict[str, float]:
 
 def _grams(ids: Ids, n: int) -> list[tuple[Any, ...]]:
     return list(zip(*(ids[start:] for start in range(n)), strict=False))
-
-
-def _entropy(ids: Ids) -> float:
-    shares = [count / len(ids) for count in Counter(ids).values()]
-    return sum(-share * math.log(share) for share in shares)

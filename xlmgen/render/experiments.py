@@ -17,6 +17,7 @@ class Experiments:
     tiny: str  # the size that trains on a CPU
     size: str  # that of the field's setting
     long: bool  # of the field's settings the one with more steps and a cosine
+    dropout: bool  # whether the network has any that an experiment can set to 0
 
 
 def decide(family: FamilySpec) -> Experiments:
@@ -27,4 +28,5 @@ def decide(family: FamilySpec) -> Experiments:
         tiny=tiny,
         size="small" if "small" in family.sizes else tiny,
         long=family.loss.kind in FILLING,
+        dropout="dropout" in family.model.options,
     )

@@ -10,7 +10,14 @@ SPEC = "family.yaml"
 LOCK = "family.lock"
 BLOCKS = ("model", "loss", "predictor", "collator")
 # Tasks that ship; every family has an experiment on each.
-EXPERIMENTS = ("star_tiny", "star_easy", "star_medium", "star_hard", "text")
+EXPERIMENTS = (
+    "star_tiny",
+    "star_easy",
+    "star_medium",
+    "star_hard",
+    "shakespeare_char",
+    "text",
+)
 
 
 @dataclass(frozen=True)

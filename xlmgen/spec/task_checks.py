@@ -15,7 +15,7 @@ from xlmgen.spec.keywords import is_number
 from xlmgen.spec.schemas import built_in, satisfies
 from xlmgen.spec.template import Template
 
-SOURCES = ("generator", HOOK, "files", "hub")
+SOURCES = ("generator", HOOK, "corpus", "files", "hub")
 ALREADY = ("row", "prompt", "prediction", "target", "correct", "loss")
 """What stands beside the metrics where they are written: no metric is called so."""
 ONE_TOKEN_PER_WORD = ("vocabulary", "whitespace")
