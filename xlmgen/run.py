@@ -51,7 +51,12 @@ class Run:
         """
         folder = Path(path)
         if not folder.is_dir():
-            guess = similar_path(folder)
+            if folder.is_file():
+                raise UserError(
+                    f"{folder} is a file, not a run folder",
+                    "give the folder that `xlmgen train` wrote, such as runs/NAME",
+                )
+            guess = similar_path(folder, folder=True)
             fix = "start one with `xlmgen train`" if guess == CHECK_PATH else guess
             raise UserError(f"there is no run folder {folder}", fix)
         if not is_run(folder):

@@ -150,9 +150,8 @@ def _unknown_keys(
         if key in known:
             continue
         free = [k for k in known if k not in value]
-        allowed = ", ".join(free) or "nothing more"
-        # A key that is there already is meant where the two are almost the same: what
-        # an override misspells is often in the file.
+        # A key that is there already is meant where it is short for it or almost the
+        # same: what an override misspells is often in the file.
         guess = (
             closest(key, known, cutoff=0.8) or _inside(key, known) or closest(key, free)
         )
@@ -164,7 +163,7 @@ def _unknown_keys(
         elif colon and head in known:
             fix = f"put a space after the colon: '{head}: …'"
         else:
-            fix = f"allowed here: {allowed}"
+            fix = f"allowed here: {', '.join(known) or 'no keys'}"
         message = f"unknown key {show(key)}"
         edit = certain(key, free) if certain(key, known) in free else ""
         place = (*path, key)
