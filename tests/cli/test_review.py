@@ -69,6 +69,16 @@ def changes(item):
     return {".".join(map(str, c.path)): (c.old, c.new) for c in item.changes}
 
 
+def test_a_merge_that_is_not_resolved_is_said(repository, capsys):
+    """The family is not taken for a renamed one: its name cannot be read."""
+    edit("loss:", "<<<<<<< ours\nloss: 3\n=======\nloss:")
+    edit("predictor:", ">>>>>>> theirs\npredictor:")
+    assert main(["review", "--against", "main"]) == 1
+    first, said, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"{SPEC}: family mdlm changed: invalid"
+    assert "XG003  a conflict of a merge is not resolved; keep what is right" in said
+
+
 def test_schemas_for_editors_are_not_what_a_commit_is_checked_by(repository, capsys):
     assert main(["schemas"]) == 0
     git("add", ".")

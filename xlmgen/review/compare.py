@@ -165,7 +165,8 @@ def _event(old: Spec | None, new: Spec | None) -> str:
         return "added"
     if new is None:
         return "removed"
-    if old.name != new.name and new.kind == "family":
+    named = not old.problems and not new.problems  # else a name may be unreadable
+    if named and old.name != new.name and new.kind == "family":
         return f"renamed from {old.name}"
     return "changed" if old.path == new.path else f"moved from {old.path}"
 

@@ -25,6 +25,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from xlmgen.merge import marked_lines
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import BOM, LINE_BREAK, Document, Path, Span, diagnose, dotted
 from xlmgen.spec.messages import similar_path
@@ -334,6 +335,13 @@ class _Reader:
             self._stop("XG007", span, f"holds more than {MAX_VALUES:,} values")
 
     def _syntax(self, error: yaml.YAMLError) -> None:
+        if conflicts := marked_lines(self.text):
+            for line in conflicts:
+                span = Span(line, 1, line, len(self.lines[line - 1]) + 1)
+                message = "a conflict of a merge is not resolved"
+                fix = "keep what is right, and delete the markers"
+                self._note("XG003", span, (), message, fix)
+            return
         mark = getattr(error, "problem_mark", None) or getattr(
             error, "context_mark", None
         )
