@@ -341,6 +341,61 @@ def test_hooks_are_listed_whether_or_not_they_are_new(repository):
     assert not hook.new
 
 
+WORDS = """\
+spec: xlmgen/task/v1
+name: words
+layout: lm
+block: {length: 16}
+source: {files: {train: a.txt}}
+tokenizer: {kind: byte}
+packing: none
+"""
+
+
+def packed(text="none"):
+    """A family whose collator refuses some packings, a task and an experiment."""
+    folder = Path("families/drops")
+    folder.mkdir()
+    spec = (resources.root() / "families/ilm/family.yaml").read_text("utf-8")
+    spec = spec.replace("name: ilm", "name: drops")
+    (folder / "family.yaml").write_text(spec, "utf-8")
+    Path("tasks").mkdir()
+    Path("tasks/words.yaml").write_text(WORDS.replace("none", text), "utf-8")
+    Path("experiments/drops.yaml").write_text(
+        EXPERIMENT.replace("mdlm", "drops")
+        .replace("./task.yaml", "words")
+        .replace("predictor: {steps: 8}\n", "")
+    )
+    git("add", ".")
+    git("commit", "-qm", "words")
+
+
+def reasons_of(path):
+    found = review(
+        "main", [Path("families"), Path("tasks"), Path("experiments")], MEASURE
+    )
+    (item,) = [item for item in found.items if item.path == path]
+    return [reason.text for reason in item.reasons if reason.of == "config"]
+
+
+def test_a_packing_that_a_family_s_collator_refuses_breaks_its_experiments(repository):
+    packed()
+    edit("packing: none", "packing: documents", Path("tasks/words.yaml"))
+    (said,) = reasons_of("tasks/words.yaml")
+    assert said.startswith("experiments/drops.yaml: task: the family drops takes no ")
+    assert "packing: documents" in said
+    edit("packing: documents", "packing: packed", Path("tasks/words.yaml"))
+    assert reasons_of("tasks/words.yaml") == []
+
+
+def test_a_collator_that_refuses_a_task_s_packing_breaks_its_experiments(repository):
+    packed("packed")
+    file = Path("families/drops/family.yaml")
+    edit("eos: false", "eos: true", file)
+    (said,) = reasons_of(file.as_posix())
+    assert said.startswith("experiments/drops.yaml: task: the family drops takes no ")
+
+
 def test_nothing_of_the_working_tree_or_the_repository_is_touched(repository):
     edit("steps: 128", "steps: 64")
     Path("note.txt").write_text("mine")

@@ -90,8 +90,13 @@ def check_settings(
         )
 
 
-def check_packing(document: Document, packing: str) -> None:
+def check_packing(
+    document: Document, packing: str, schemas: Schemas | None = None
+) -> None:
     """Hold a task's packing against the collator of a family's valid spec.
+
+    Args:
+        schemas: where its kinds are; by default those of the project it is in.
 
     Raises:
         UserError: the collator cannot make batches of such rows.
@@ -100,7 +105,7 @@ def check_packing(document: Document, packing: str) -> None:
         return  # every collator takes a row for each example
     data: dict[str, Any] = document.data or {}
     collator = data["collator"]
-    schemas = project_of(document.file).schemas
+    schemas = schemas or project_of(document.file).schemas
     refused = refusals(collator, schemas.kind("collator", collator["kind"]))
     refused = {name.removeprefix("packing:"): why for name, why in refused.items()}
     if packing in refused:
