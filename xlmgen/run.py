@@ -13,7 +13,7 @@ from xlmgen.experiment.resolve import resolve
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import write_json
 from xlmgen.registry import SPEC, load_family, pin
-from xlmgen.spec.messages import CHECK_PATH, similar_path
+from xlmgen.spec.messages import CHECK_PATH, show, similar_path
 from xlmgen.tasks import Task, load_task
 from xlmgen.training.checkpoint_folder import (
     EMA,
@@ -135,7 +135,7 @@ class Run:
         if step not in found:
             steps = ", ".join(map(str, found))
             raise UserError(
-                f"the run {self.path} has no checkpoint '{which}'",
+                f"the run {self.path} has no checkpoint {show(which)}",
                 f"choose {'' if best is None else 'best, '}last, or a step of {steps}",
             )
         return step, found[step]

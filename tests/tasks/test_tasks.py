@@ -459,3 +459,22 @@ def test_an_error_about_a_key_names_file_and_line(notes):
     notes.write_text(text)
     with pytest.raises(UserError, match=rf"^{notes}:6: tokenizer.path: "):
         _ = load_task(notes).tokenizer
+
+
+def test_a_path_in_an_error_has_no_parents(notes):
+    (notes.parent / "tasks").mkdir()
+    text = LM.replace("notes.txt", "../notes.txt").replace("more.txt", "../no.txt")
+    (notes.parent / "tasks" / "notes.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"there is no file {notes.parent}/no\.txt"):
+        load_task(notes.parent / "tasks" / "notes.yaml").examples("train")
+
+
+def test_a_long_value_of_a_row_is_shown_in_part(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({"prompt": [{"content": "x" * 200_000}], "target": "1"})
+    )
+    (tmp_path / "pairs.yaml").write_text(PAIRS)
+    with pytest.raises(UserError) as caught:
+        load_task(tmp_path / "pairs.yaml").examples("train")
+    assert 'a.jsonl:1: column \'prompt\' holds [{"content": "xxx' in str(caught.value)
+    assert len(str(caught.value)) < 400

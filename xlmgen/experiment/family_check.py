@@ -14,7 +14,7 @@ from xlmgen.spec.contracts import refusals
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.messages import did_you_mean, show
 from xlmgen.spec.project import project_of
 from xlmgen.spec.schemas import Schemas
 from xlmgen.spec.validate import validate
@@ -75,7 +75,7 @@ def check_settings(
     sizes = data["sizes"]
     if experiment.size not in sizes:
         raise UserError(
-            f"size: the family {data['name']} has no size '{experiment.size}'",
+            f"size: the family {data['name']} has no size {show(experiment.size)}",
             f"{did_you_mean(experiment.size, sizes)} sizes: {', '.join(sizes)}".strip(),
         )
     if not experiment.model and not experiment.predictor:

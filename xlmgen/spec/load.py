@@ -28,7 +28,7 @@ from yaml.events import (
 from xlmgen.merge import marked_lines
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import BOM, LINE_BREAK, Document, Path, Span, diagnose, dotted
-from xlmgen.spec.messages import similar_path
+from xlmgen.spec.messages import show, similar_path
 from xlmgen.spec.scalars import Scalar, resolve
 
 MAX_BYTES = 1_000_000
@@ -262,13 +262,13 @@ class _Reader:
         if isinstance(event, ScalarEvent) and isinstance(value, str):
             return value
         plain = isinstance(event, ScalarEvent)
-        what = f"the key {event.value!r}" if plain else "this key"  # type: ignore[attr-defined]
+        what = f"the key {show(event.value)}" if plain else "this key"  # type: ignore[attr-defined]
         self._note(
             "XG005",
             _span(event),
             path,
             f"{what} is {_kind(value)}, not a name",
-            f"write it in quotes: '{event.value}'" if plain else "",  # type: ignore[attr-defined]
+            f"write it in quotes: {show(event.value)}" if plain else "",  # type: ignore[attr-defined]
         )
         return None
 

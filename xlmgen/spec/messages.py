@@ -28,9 +28,9 @@ def show(value: Any) -> str:
     if isinstance(value, str):
         text = f"'{value}'" if value.isprintable() else repr(value)
     elif isinstance(value, dict | list):
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, default=str)
     else:
-        text = json.dumps(value)
+        text = json.dumps(value, default=str)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

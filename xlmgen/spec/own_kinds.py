@@ -17,6 +17,7 @@ from typing import Any
 
 from xlmgen import resources
 from xlmgen.errors import shortened
+from xlmgen.files import without_parents
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
 from xlmgen.spec.keywords import Schema, known_keywords, unknown_keywords
@@ -97,8 +98,9 @@ def problems(project: Project) -> tuple[Diagnostic, ...]:
 
 def shown(path: Path) -> str:
     """A path as a message names it: from the current folder where that is above."""
-    inside = os.path.relpath(path)
-    return str(path) if inside.startswith(os.pardir) else inside
+    plain = without_parents(path)
+    inside = os.path.relpath(plain)
+    return str(plain) if inside.startswith(os.pardir) else inside
 
 
 def at(path: Path, code: str, message: str, fix: str = "", line: int = 1) -> Diagnostic:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlmgen.errors import UserError
+from xlmgen.files import without_parents
 from xlmgen.spec.document import Document
 from xlmgen.tasks.find import BUILT_IN, task_path
 from xlmgen.tasks.hook import Hook
@@ -260,8 +261,9 @@ def _absolute(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     def full(path: str | list[str]) -> str | list[str]:
         if isinstance(path, list):
             return [str(full(part)) for part in path]
-        start = glob.escape(str(folder)) if glob.has_magic(path) else folder
-        return str(Path(start) / path)
+        if glob.has_magic(path):
+            return str(Path(glob.escape(str(folder))) / path)
+        return str(without_parents(folder / path))
 
     copy = dict(document)
     if "files" in copy["source"]:
@@ -269,7 +271,7 @@ def _absolute(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         copy["source"] = {**copy["source"], "files": files}
     hub = copy["source"].get("hub")
     if hub and hub["path"].startswith(("./", "../")):
-        hub = {**hub, "path": str(folder / hub["path"])}
+        hub = {**hub, "path": str(without_parents(folder / hub["path"]))}
         copy["source"] = {**copy["source"], "hub": hub}
     if "path" in copy["tokenizer"]:
         path = full(copy["tokenizer"]["path"])
