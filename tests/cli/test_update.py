@@ -177,6 +177,8 @@ def test_several_families_each_on_its_own(family, capsys):
     ("argument", "said"),
     [
         ("families/nope", "there is no folder families/nope"),
+        ("families/mdml", "did you mean 'families/mdlm'?"),
+        ("mdlm", "there is no folder mdlm; did you mean 'families/mdlm'?"),
         ("families", "no family.yaml; name the folder of one family"),
         ("families/mdlm/family.yaml", "name its folder: families/mdlm"),
         ("families/renamed", "names the family 'mdlm', its folder does not"),

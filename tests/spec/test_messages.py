@@ -23,6 +23,8 @@ TRAINING = built_in().schema("experiment")["properties"]["training"]["properties
         ("grad_clip", "gradient_clip"),
         ("clip", "gradient_clip"),
         ("bs", "batch_size"),
+        ("batch", "batch_size"),
+        ("sched", "schedule"),
         ("warmup", "warmup_steps"),
         ("num_steps", "max_steps"),
         ("min_lr", "min_lr_ratio"),

@@ -111,7 +111,7 @@ def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
     by_plain = {_plain(choice): choice for choice in known if choice != word}
     if plain in by_plain:
         return by_plain[plain]
-    for is_short_for in (_is_whole_abbreviation, _is_part_abbreviation):
+    for is_short_for in (_is_initials, _is_some_words, _is_cut, _is_some_cut):
         full = [choice for choice in by_plain if is_short_for(plain, choice)]
         if len(full) == 1:
             return by_plain[full[0]]
@@ -119,18 +119,26 @@ def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
     return by_plain[match[0]] if match else None
 
 
-def _is_whole_abbreviation(short: str, full: str) -> bool:
-    """Whether every word of a key is cut: `val_every`, or `lr` of `learning_rate`."""
-    initials = "".join(word[:1] for word in full.split("_"))
-    if len(short) > 1 and short == initials:
-        return True
+def _is_initials(short: str, full: str) -> bool:
+    """Whether a word is what a key's words begin with: `lr` of `learning_rate`."""
+    return len(short) > 1 and short == "".join(word[:1] for word in full.split("_"))
+
+
+def _is_some_words(short: str, full: str) -> bool:
+    """Whether words of a key are left out: `batch` of `batch_size`."""
+    rest = iter(full.split("_"))
+    return len(short) > 2 and all(word in rest for word in short.split("_"))
+
+
+def _is_cut(short: str, full: str) -> bool:
+    """Whether every word of a key is there or cut: `val_every` of `validate_every`."""
     pairs = list(zip(short.split("_"), full.split("_"), strict=False))
     same_count = short.count("_") == full.count("_")
     return same_count and all(b.startswith(a) and len(a) > 1 for a, b in pairs)
 
 
-def _is_part_abbreviation(short: str, full: str) -> bool:
-    """Whether some words of a key are left out, or cut: `warmup` of `warmup_steps`."""
+def _is_some_cut(short: str, full: str) -> bool:
+    """Whether words are left out and others cut: `samp` of `bound_samples`."""
     rest = iter(full.split("_"))
     return all(
         len(part) > 2 and any(word.startswith(part) for word in rest)
