@@ -88,6 +88,12 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def without_parents(path: Path) -> Path:
+    """A path without `..`, unless links on its way would make it another place."""
+    plain = Path(os.path.normpath(path))
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+
+
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write what `json_text` makes of the data, a whole new file or none."""
     write_text(path, json_text(data) + "\n")

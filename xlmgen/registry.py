@@ -105,12 +105,12 @@ def find_family(name: str, *, pinned: bool = True) -> Found:
     found = {family.name: family for family in find_families(pinned=pinned)}
     if name in found:
         return found[name]
-    from xlmgen.spec.messages import did_you_mean
+    from xlmgen.spec.messages import did_you_mean, show
 
     known = ", ".join(found) or "none; write one with `xlmgen new FILE.yaml`"
     guess = did_you_mean(name, found)
     raise UserError(
-        f"there is no family '{name}'", f"{guess} known families: {known}".strip()
+        f"there is no family {show(name)}", f"{guess} known families: {known}".strip()
     )
 
 

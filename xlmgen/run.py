@@ -13,7 +13,7 @@ from xlmgen.experiment.resolve import resolve
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import write_json
 from xlmgen.registry import SPEC, load_family, pin
-from xlmgen.spec.messages import CHECK_PATH, similar_path
+from xlmgen.spec.messages import CHECK_PATH, show, similar_path
 from xlmgen.tasks import Task, load_task
 from xlmgen.training.checkpoint_folder import (
     EMA,
@@ -51,7 +51,12 @@ class Run:
         """
         folder = Path(path)
         if not folder.is_dir():
-            guess = similar_path(folder)
+            if folder.is_file():
+                raise UserError(
+                    f"{folder} is a file, not a run folder",
+                    "give the folder that `xlmgen train` wrote, such as runs/NAME",
+                )
+            guess = similar_path(folder, folder=True)
             fix = "start one with `xlmgen train`" if guess == CHECK_PATH else guess
             raise UserError(f"there is no run folder {folder}", fix)
         if not is_run(folder):
@@ -130,7 +135,7 @@ class Run:
         if step not in found:
             steps = ", ".join(map(str, found))
             raise UserError(
-                f"the run {self.path} has no checkpoint '{which}'",
+                f"the run {self.path} has no checkpoint {show(which)}",
                 f"choose {'' if best is None else 'best, '}last, or a step of {steps}",
             )
         return step, found[step]

@@ -86,7 +86,7 @@ def test_a_mapping_lists_what_is_inside(capsys):
         ("predictor.ordr", "did you mean 'order'?"),
         ("loss.weight.x", "it is a plain value"),
         ("experiment.training.max_step", "did you mean 'max_steps'?"),
-        ("XG14", "did you mean 'XG104'?"),
+        ("XG999", "there is no code XG999; codes: XG001, XG002, "),
     ],
 )
 def test_an_unknown_path_is_one_line_that_helps(capsys, path, answer):

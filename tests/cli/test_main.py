@@ -141,7 +141,7 @@ def test_a_closed_output_is_no_error(closed, tmp_path):
             "did you mean 'families/mine/family.yaml'",
         ),
         (["check", "nothing-like-it"], "check the path"),
-        (["explain", "XG14"], "did you mean 'XG104'?"),
+        (["eval", "rnus/mine"], "did you mean 'runs'?"),
         (["explain", "lss.weight"], "did you mean 'loss'?"),
     ],
 )
@@ -152,5 +152,33 @@ def test_a_misspelt_word_gets_the_one_that_was_meant(
     folder = tmp_path / "families" / "mine"
     folder.mkdir(parents=True)
     (folder / "family.yaml").write_text("name: mine\n")
+    (tmp_path / "runs").mkdir()
     assert main(words) != 0
     assert guess in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["eval", "generate", "compare"])
+def test_a_file_given_for_a_run_folder_is_said_to_be_a_file(command, project, capsys):
+    assert main([command, "toy.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: toy.yaml is a file, not a run folder; give the ")
+    assert "did you mean" not in error
+
+
+def test_an_argument_of_any_length_is_shown_in_part(project, capsys):
+    long = "x" * 100_000
+    for words in (
+        ["explain", long],
+        ["check", long],
+        ["resolve", "toy.yaml", long],
+        ["resolve", "toy.yaml", f"training.max_steps={long}"],
+        ["resolve", "toy.yaml", f"{long}=1"],
+        ["resolve", "toy.yaml", f"size={long}"],
+        ["eval", long],
+        ["review", "--against", long],
+        ["check", "--format", long],
+    ):
+        assert main(words) != 0
+        said = capsys.readouterr()
+        assert len(said.err) < 3000, words[:2]
+        assert said.out == ""

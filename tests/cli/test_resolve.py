@@ -28,6 +28,19 @@ def test_every_value_says_where_it_came_from(project, capsys):
     assert origins[f"task: {project}/toy_task.yaml"] == "toy.yaml:4"
 
 
+def test_a_key_that_an_override_leaves_out_is_a_default(project, capsys):
+    """The mapping takes the place of the file's, whose other keys do not count."""
+    overrides = ("training.seed=3", "training={max_steps: 5}", "evaluation.generate=1")
+    _, out, _ = said(capsys, "toy.yaml", *overrides)
+    lines = [line.split("  # ") for line in out.splitlines()]
+    origins = {line[0].strip(): line[1] for line in lines if len(line) == 2}
+    assert origins["max_steps: 5"] == "command line"
+    assert origins["seed: 0"] == "default"
+    assert origins["log_every: 50"] == "default"  # the file says 3
+    assert origins["generate: 1"] == "command line"
+    assert origins["batch_size: 16"] == "toy.yaml:15"
+
+
 def test_the_output_resolves_to_itself(project, capsys):
     _, out, _ = said(capsys, "toy.yaml", "training.learning_rate=2e-5")
     (project / "again.yaml").write_text(out, encoding="utf-8")
@@ -65,6 +78,10 @@ def test_torch_is_not_imported(project):
     ("override", "message"),
     [
         ("training.max_step=5", "did you mean 'max_steps'?"),
+        ("training.lr=5", "did you mean 'learning_rate'?"),
+        ("training.val_every=5", "did you mean 'validate_every'?"),
+        ("training.color=5", "allowed here: max_steps, batch_size, accumulate, "),
+        ("training.color=5", ", learning_rate, "),
         ("trainig.max_steps=5", "did you mean 'training'?"),
         ("seed=5", "did you mean 'training.seed'?"),
         ("training.max_steps=many", "'many' is a string, not an integer"),

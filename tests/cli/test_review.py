@@ -69,6 +69,16 @@ def changes(item):
     return {".".join(map(str, c.path)): (c.old, c.new) for c in item.changes}
 
 
+def test_a_merge_that_is_not_resolved_is_said(repository, capsys):
+    """The family is not taken for a renamed one: its name cannot be read."""
+    edit("loss:", "<<<<<<< ours\nloss: 3\n=======\nloss:")
+    edit("predictor:", ">>>>>>> theirs\npredictor:")
+    assert main(["review", "--against", "main"]) == 1
+    first, said, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"{SPEC}: family mdlm changed: invalid"
+    assert "XG003  a conflict of a merge is not resolved; keep what is right" in said
+
+
 def test_schemas_for_editors_are_not_what_a_commit_is_checked_by(repository, capsys):
     assert main(["schemas"]) == 0
     git("add", ".")
@@ -329,6 +339,61 @@ def test_hooks_are_listed_whether_or_not_they_are_new(repository):
     git("commit", "-qm", "hook")
     (hook,) = review("main", [Path("experiments")], MEASURE).hooks
     assert not hook.new
+
+
+WORDS = """\
+spec: xlmgen/task/v1
+name: words
+layout: lm
+block: {length: 16}
+source: {files: {train: a.txt}}
+tokenizer: {kind: byte}
+packing: none
+"""
+
+
+def packed(text="none"):
+    """A family whose collator refuses some packings, a task and an experiment."""
+    folder = Path("families/drops")
+    folder.mkdir()
+    spec = (resources.root() / "families/ilm/family.yaml").read_text("utf-8")
+    spec = spec.replace("name: ilm", "name: drops")
+    (folder / "family.yaml").write_text(spec, "utf-8")
+    Path("tasks").mkdir()
+    Path("tasks/words.yaml").write_text(WORDS.replace("none", text), "utf-8")
+    Path("experiments/drops.yaml").write_text(
+        EXPERIMENT.replace("mdlm", "drops")
+        .replace("./task.yaml", "words")
+        .replace("predictor: {steps: 8}\n", "")
+    )
+    git("add", ".")
+    git("commit", "-qm", "words")
+
+
+def reasons_of(path):
+    found = review(
+        "main", [Path("families"), Path("tasks"), Path("experiments")], MEASURE
+    )
+    (item,) = [item for item in found.items if item.path == path]
+    return [reason.text for reason in item.reasons if reason.of == "config"]
+
+
+def test_a_packing_that_a_family_s_collator_refuses_breaks_its_experiments(repository):
+    packed()
+    edit("packing: none", "packing: documents", Path("tasks/words.yaml"))
+    (said,) = reasons_of("tasks/words.yaml")
+    assert said.startswith("experiments/drops.yaml: task: the family drops takes no ")
+    assert "packing: documents" in said
+    edit("packing: documents", "packing: packed", Path("tasks/words.yaml"))
+    assert reasons_of("tasks/words.yaml") == []
+
+
+def test_a_collator_that_refuses_a_task_s_packing_breaks_its_experiments(repository):
+    packed("packed")
+    file = Path("families/drops/family.yaml")
+    edit("eos: false", "eos: true", file)
+    (said,) = reasons_of(file.as_posix())
+    assert said.startswith("experiments/drops.yaml: task: the family drops takes no ")
 
 
 def test_nothing_of_the_working_tree_or_the_repository_is_touched(repository):

@@ -9,6 +9,10 @@ import yaml
 
 from xlmgen import resources
 from xlmgen.cli.check import check_paths
+from xlmgen.experiment import resolve
+from xlmgen.experiment.family_check import family_folder
+from xlmgen.run_folder import create
+from xlmgen.tasks import load_task
 
 HEAVY = ("torch", "numpy", "lightning", "tokenizers", "rich")
 COMMANDS = (
@@ -31,18 +35,80 @@ print("\\n" + json.dumps([code, sorted({set(HEAVY)} & set(sys.modules))]))
 """
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_nothing_heavy_is_imported(command):
+def run(command, folder):
+    """Exit code, what heavy was imported, and what was said of errors."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *command],
-        cwd=resources.root(),
+        cwd=folder,
         capture_output=True,
         text=True,
         check=True,
     )
-    code, heavy = json.loads(done.stdout.splitlines()[-1])
+    return *json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_nothing_heavy_is_imported(command):
+    code, heavy, _ = run(command, resources.root())
     assert heavy == []
     assert code != 2  # it ran; whether the families are in order is not asked here
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("resolve", "toy_task.yaml"),
+        ("data", "toy.yaml"),
+        ("data", "toy_task.yaml"),
+        ("data", "family"),
+        ("prepare", "toy_task.yaml"),
+        ("train", "family"),
+    ],
+)
+def test_a_mistake_in_yaml_is_reported_before_torch_is_imported(command, file, project):
+    path = project / file
+    if file == "family":
+        path = project / "families" / "toy" / "family.yaml"
+    path.write_text(path.read_text("utf-8") + "colour: red\n", "utf-8")
+    code, heavy, error = run([command, "toy.yaml"], project)
+    assert code == 1
+    assert "XG101  colour: unknown key 'colour'" in error
+    assert not {"torch", "lightning", "tokenizers"} & set(heavy)
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "added", "override", "said"),
+    [
+        ("eval", "task.yaml", "colour: red", "", "XG101  colour"),
+        ("eval", "task.yaml", "", "predictor.stpes=3", "unknown key 'stpes'"),
+        ("generate", "task.yaml", "colour: red", "", "XG101  colour"),
+        ("generate", "families/toy/family.yaml", "colour: red", "", "XG101  colour"),
+        ("generate", "task.yaml", "", "training.seed=3", "cannot be changed in a run"),
+    ],
+)
+def test_a_mistake_about_a_run_is_reported_before_torch_is_imported(
+    command, file, added, override, said, project
+):
+    experiment = resolve("toy.yaml")
+    folder = family_folder(experiment)
+    create(project / "run", experiment, folder, load_task("toy_task.yaml"), ())
+    checkpoint = project / "run" / "checkpoints" / "step=000001"
+    checkpoint.mkdir()
+    (checkpoint / "manifest.json").write_text("{}")
+    path = project / "run" / file
+    path.write_text(f"{path.read_text('utf-8')}{added}\n", "utf-8")
+    code, heavy, error = run([command, "run", *override.split()], project)
+    assert code in (1, 2)
+    assert said in error
+    assert not {"torch", "lightning"} & set(heavy)
+
+
+def test_a_mistake_in_a_task_is_reported_before_tokenizers_are_imported(project):
+    path = project / "toy_task.yaml"
+    path.write_text(path.read_text("utf-8") + "colour: red\n", "utf-8")
+    code, heavy, error = run(["tokenizer", "train", path.name], project)
+    assert (code, heavy) == (1, [])
+    assert "XG101  colour: unknown key 'colour'" in error
 
 
 def test_the_modules_of_other_commands_are_not_imported():

@@ -75,7 +75,9 @@ def test_a_conflict_is_listed_by_update_and_by_check(family, capsys):
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     assert main(["update", str(family)]) == 1
     place = "families/mdlm/predictor_mdlm.py:41:1  XG306"
-    assert place in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert place in said.err
+    assert said.out.endswith("families/mdlm, 1 of them with conflicts to resolve\n")
     before = texts(family)
     assert main(["update", str(family)]) == 1
     error = capsys.readouterr().err
@@ -84,6 +86,19 @@ def test_a_conflict_is_listed_by_update_and_by_check(family, capsys):
     assert texts(family) == before
     assert main(["check", str(family)]) == 1
     assert place in capsys.readouterr().out
+
+
+def test_a_merge_is_dropped_as_the_refusal_says(family, capsys):
+    edit(family / "predictor_mdlm.py", "steps: int = 128", "steps: int = 99")
+    edit(family / "family.yaml", "steps: 128", "steps: 64")
+    main(["update", str(family)])
+    capsys.readouterr()
+    assert main(["update", str(family), "--restore"]) == 1
+    advice = f"xlmgen update {family} --restore"
+    assert f"delete it and run `{advice}`" in capsys.readouterr().err
+    (family / "predictor_mdlm.py").unlink()
+    assert main(advice.split()[1:]) == 0
+    assert "steps: int = 64" in (family / "predictor_mdlm.py").read_text()
 
 
 @pytest.mark.parametrize("conflict", [False, True])
@@ -162,6 +177,8 @@ def test_several_families_each_on_its_own(family, capsys):
     ("argument", "said"),
     [
         ("families/nope", "there is no folder families/nope"),
+        ("families/mdml", "did you mean 'families/mdlm'?"),
+        ("mdlm", "there is no folder mdlm; did you mean 'families/mdlm'?"),
         ("families", "no family.yaml; name the folder of one family"),
         ("families/mdlm/family.yaml", "name its folder: families/mdlm"),
         ("families/renamed", "names the family 'mdlm', its folder does not"),

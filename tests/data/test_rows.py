@@ -62,7 +62,7 @@ def test_a_template_goes_with_a_column(tmp_path):
         (
             {"q": None, "target": "y"},
             '{prompt: "{q}"}',
-            "'q' holds None, not a text or",
+            "'q' holds null, not a text or",
         ),
         (
             {"q": [1], "target": "y"},
@@ -72,7 +72,7 @@ def test_a_template_goes_with_a_column(tmp_path):
         (
             {"q": True, "target": "y"},
             '{prompt: "{q}"}',
-            "'q' holds True, not a text or",
+            "'q' holds true, not a text or",
         ),
         ({"prompt": 3, "target": "y"}, '{target: "{target}"}', 'prompt: "{prompt}"'),
     ],

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from xlmgen import resources
 from xlmgen.errors import UserError
-from xlmgen.evaluation.variant import predictor_options, with_predictor
+from xlmgen.evaluation.predictor_options import predictor_options
+from xlmgen.evaluation.variant import with_predictor
 from xlmgen.experiment import resolve
 from xlmgen.run import Run
 from xlmgen.training.train import train

@@ -1,5 +1,6 @@
 """Contracts between blocks: what passes, what does not, and what is advised."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -209,3 +210,44 @@ def test_capabilities_follow_options():
     causal = of("{kind: transformer, attention: causal}")
     assert {"cache", "attention:causal"} <= causal
     assert not {"time_input", "attention:bidirectional"} & causal
+
+
+MISFIT = {
+    "collator": "{kind: causal}",
+    "model": "{kind: transformer, attention: bidirectional}",
+    "loss": "{kind: masked}",
+    "predictor": "{kind: unmasking}",
+}
+
+
+def unmet(blocks, **others):
+    """The paths of unmet requirements, where other keys replace or are left out."""
+    document = spec(**blocks)
+    data = {**document.data, **others}
+    data = {key: value for key, value in data.items() if value is not None}
+    problems = validate(replace(document, data=data), "family")
+    assert problems
+    return {problem.path for problem in problems if problem.code == "XG201"}
+
+
+def test_a_problem_elsewhere_hides_no_unmet_requirement():
+    alone = unmet(MISFIT)
+    assert alone == {"loss.kind"}  # a causal collator masks nothing
+    for others in (
+        {"title": None},
+        {"title": None, "sizes": None},
+        {"name": 3},
+        {"sizes": {}},
+        {"colour": 1},
+    ):
+        assert unmet(MISFIT, **others) == alone, others
+
+
+def test_a_broken_block_is_taken_to_provide_what_its_kind_can():
+    """And where its kind is not known, or it is not there, what any kind can."""
+    assert unmet(MISFIT, predictor={"kind": "unmasking", "stps": 8}) == {"loss.kind"}
+    assert unmet(MISFIT, predictor=None) == {"loss.kind"}
+    assert unmet(MISFIT, collator={"kind": "causal", "eos": 1}) == {"loss.kind"}
+    assert unmet(MISFIT, loss={"kind": "masked", "weight": "schedul"}) == set()
+    for collator in ({"kind": "masing"}, "masking", None):
+        assert "loss.kind" not in unmet(MISFIT, collator=collator), collator

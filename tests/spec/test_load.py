@@ -167,3 +167,32 @@ def test_no_text_can_raise(text):
     for problem in document.problems:
         assert 1 <= problem.line <= len(document.lines) or not document.lines
         assert 1 <= problem.col < problem.end_col
+
+
+CONFLICT = """\
+name: a
+<<<<<<< ours
+title: one
+=======
+title: two
+>>>>>>> theirs
+summary: three
+"""
+
+
+def test_markers_of_a_merge_are_named_where_they_begin():
+    (problem,) = load_yaml("x.yaml", CONFLICT).problems
+    assert (problem.code, problem.line, problem.col) == ("XG003", 2, 1)
+    assert problem.message == "a conflict of a merge is not resolved"
+    assert problem.fix == "keep what is right, and delete the markers"
+    twice = load_yaml("x.yaml", CONFLICT + CONFLICT).problems
+    assert [problem.line for problem in twice] == [2, 9]
+    (half,) = load_yaml("x.yaml", CONFLICT.replace("<<<<<<< ours\n", "")).problems
+    assert (half.line, half.message) == (5, problem.message)
+
+
+def test_a_text_that_shows_a_conflict_is_read_as_it_is():
+    lines = "".join(f"  {line}\n" for line in CONFLICT.splitlines())
+    document = load_yaml("x.yaml", f"text: |\n{lines}")
+    assert document.problems == ()
+    assert document.data == {"text": CONFLICT}

@@ -157,6 +157,22 @@ SCHEMAS = {
     "a pattern that is none": ('"examples": [8]', '"pattern": "("', "regex"),
     "another name": ('"spaced"', '"space"', "'spaced' was expected"),
     "open": ('Properties": false', 'Properties": true', "must be closed"),
+    "a misspelt keyword": (
+        *('"x-requires"', '"x-require"'),
+        "'x-require' is not a keyword of a schema; did you mean 'x-requires'?",
+    ),
+    "a misspelt keyword of an option": (
+        *('"default": null', '"defualt": null'),
+        "'defualt' is not a keyword of a schema; did you mean 'default'?",
+    ),
+    "a misspelt keyword of a condition": (
+        *('"objective:masked"', '{"capability": "x", "when": {"propertes": {}}}'),
+        "'propertes' is not a keyword of a schema; did you mean 'properties'?",
+    ),
+    "a keyword like no other": (
+        *('"x-requires"', '"colour"'),
+        "'colour' is not a keyword of a schema; write a note under $comment",
+    ),
     "not described": ('"steps": {', '"s": {}, "steps": {', "missing key 'description'"),
     "a suite that is not there": (
         *("LearningTests", "LerningTests"),

@@ -432,3 +432,50 @@ def test_the_text_template_reads_the_current_folder(tmp_path, monkeypatch):
     assert 500 < text.count("of many") < 600
     held_out = task.decode(task.examples("test")[0]["tokens"])
     assert "a number" in held_out or "b number" in held_out
+
+
+def test_an_error_while_examples_are_made_names_file_and_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("t.yaml").write_text(
+        "spec: xlmgen/task/v1\nname: t\nlayout: seq2seq\n"
+        "block: {prompt: 12, answer: 8}\n"
+        "source:\n  generator: star\n  arms: 2\n  nodes: {min: 3, max: 3}\n"
+        "  plan: 2\n  vocabulary: 5\n"
+        "  sizes: {train: 100000, validation: 1, test: 1}\n"
+        "tokenizer: {kind: vocabulary, range: 10}\n"
+    )
+    with pytest.raises(UserError) as caught:
+        load_task("t.yaml").examples("train")
+    assert caught.value.message.startswith("t.yaml:11: source.sizes: asks for 100002 ")
+    assert "ask for fewer" in caught.value.fix
+
+
+def test_an_error_about_a_key_names_file_and_line(notes):
+    (notes.parent / "more.txt").unlink()
+    with pytest.raises(UserError) as caught:
+        load_task(notes).examples("train")
+    assert f"{notes}:5: source.files.validation: there is no file" in str(caught.value)
+    (notes.parent / "empty").mkdir()
+    text = LM.replace("{kind: character}", "{kind: file, path: empty}")
+    notes.write_text(text)
+    with pytest.raises(UserError, match=rf"^{notes}:6: tokenizer.path: "):
+        _ = load_task(notes).tokenizer
+
+
+def test_a_path_in_an_error_has_no_parents(notes):
+    (notes.parent / "tasks").mkdir()
+    text = LM.replace("notes.txt", "../notes.txt").replace("more.txt", "../no.txt")
+    (notes.parent / "tasks" / "notes.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"there is no file {notes.parent}/no\.txt"):
+        load_task(notes.parent / "tasks" / "notes.yaml").examples("train")
+
+
+def test_a_long_value_of_a_row_is_shown_in_part(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({"prompt": [{"content": "x" * 200_000}], "target": "1"})
+    )
+    (tmp_path / "pairs.yaml").write_text(PAIRS)
+    with pytest.raises(UserError) as caught:
+        load_task(tmp_path / "pairs.yaml").examples("train")
+    assert 'a.jsonl:1: column \'prompt\' holds [{"content": "xxx' in str(caught.value)
+    assert len(str(caught.value)) < 400

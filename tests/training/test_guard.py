@@ -229,3 +229,12 @@ def test_a_validation_with_one_bad_batch_has_no_loss(project, monkeypatch):
     assert math.isfinite(losses[6])
     assert math.isnan(losses[12])
     assert made.checkpoint("best")[0] == 6
+
+
+def test_only_the_first_process_reports_a_step_that_is_not_finite(
+    project, spoil, monkeypatch, capsys
+):
+    monkeypatch.setattr("xlmgen.training.fit.is_first", lambda: False)
+    spoil({2}, HOWS["NaN"])
+    assert main(["train", "toy.yaml", "loggers=[]"]) == 2
+    assert capsys.readouterr().err == ""

@@ -20,7 +20,7 @@ import typer
 
 from xlmgen import __version__
 from xlmgen.cli import report
-from xlmgen.errors import UserError
+from xlmgen.errors import UserError, shortened
 from xlmgen.spec.messages import did_you_mean
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
@@ -159,7 +159,7 @@ def _usage(error: BaseException) -> str:
     if choice:
         guess = did_you_mean(choice["word"], re.findall("'([^']*)'", choice["known"]))
         said += f" {guess[0].upper()}{guess[1:]}" if guess else ""
-    return f"{said} See `{command} --help`."
+    return f"{shortened(said)} See `{command} --help`."
 
 
 def _close_stdout() -> None:

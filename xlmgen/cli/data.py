@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.eval_ import Split
-from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES
+from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES, resolve_checked
 
 
 class Format(StrEnum):
@@ -50,13 +50,12 @@ def data(
 
     Example: xlmgen data families/mdlm/experiments/star_tiny.yaml training.seed=1
     """
-    from rich.console import Console
-
-    from xlmgen.experiment import resolve
     from xlmgen.launch import check_alone
 
     check_alone("xlmgen data")
-    resolved = resolve(experiment, overrides or ())
+    resolved = resolve_checked(experiment, overrides or ())
+
+    from rich.console import Console
 
     from xlmgen.preview.preview import preview, to_data
     from xlmgen.preview.show import show

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xlmgen.training.checkpoint_folder import Weights
+
+if TYPE_CHECKING:
+    from xlmgen.run import Run
 
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
 CHECKPOINT = Annotated[
@@ -76,10 +80,7 @@ def eval_(
     """
     from rich.console import Console
 
-    from xlmgen.run import Run
-
-    opened = Run.open(run)
-    opened.checkpoint(checkpoint)  # a missing one is said before torch is imported
+    opened = open_run(run, checkpoint, overrides or ())
 
     from xlmgen.assembly import device_for
     from xlmgen.evaluation.evaluate import evaluate
@@ -104,3 +105,20 @@ def eval_(
     )
     show_results(results, console)
     return 0
+
+
+def open_run(path: Path, checkpoint: str | None, overrides: Sequence[str]) -> Run:
+    """A run whose YAML files are checked, and the overrides, without torch.
+
+    Raises:
+        SpecError: its experiment, task or family has problems.
+        UserError: there is no such run or checkpoint, or an override has a problem.
+    """
+    from xlmgen.evaluation.predictor_options import check_predictor
+    from xlmgen.run import Run
+
+    run = Run.open(path)
+    run.checkpoint(checkpoint)
+    run.load_task()
+    check_predictor(run, overrides)
+    return run

@@ -12,13 +12,12 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
-from xlmgen.errors import UserError
+from xlmgen.errors import UserError, shortened
 from xlmgen.spec import own_kinds
 from xlmgen.spec.code_pages import PAGES
 from xlmgen.spec.diagnostics import CODES, SpecError
 from xlmgen.spec.explain import Entry
 from xlmgen.spec.explain import explain as find
-from xlmgen.spec.messages import did_you_mean
 from xlmgen.spec.project import project_of
 
 CODE = re.compile(r"XG\d+", re.IGNORECASE)
@@ -60,9 +59,9 @@ def explain_code(code: str) -> str:
         UserError: there is no such code.
     """
     if code not in CODES:
-        guess = did_you_mean(code, CODES)
-        fix = guess or f"codes: {', '.join(CODES)}"
-        raise UserError(f"there is no code {code}", fix)
+        # no guess: codes that look alike mean nothing alike
+        listed = ", ".join(CODES)
+        raise UserError(f"there is no code {shortened(code, 20)}", f"codes: {listed}")
     page = PAGES[code]
     lines = [f"{code} ({CODES[code].severity}): {CODES[code].meaning}"]
     lines += ["", *textwrap.wrap(page.about, _width()), ""]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli.eval_ import CHECKPOINT, OVERRIDES, RUN, SEED, WEIGHTS
+from xlmgen.cli.eval_ import CHECKPOINT, OVERRIDES, RUN, SEED, WEIGHTS, open_run
 from xlmgen.errors import UserError
 from xlmgen.files import require_new
 
@@ -44,14 +44,11 @@ def generate(
     """
     from rich.console import Console
 
-    from xlmgen.run import Run
-
     if prompt and num is not None:
         raise UserError("--prompt and --num do not go together", "give one of them")
     if out is not None:
         require_new(out)
-    opened = Run.open(run)
-    opened.checkpoint(checkpoint)  # a missing one is said before torch is imported
+    opened = open_run(run, checkpoint, overrides or ())
 
     from xlmgen.assembly import device_for
     from xlmgen.evaluation.sample import sample

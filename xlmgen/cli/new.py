@@ -136,7 +136,9 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
         for path, word, _ in words:
             print(f"  {path}{word}")
     done = sum(change.old != change.new for change in planned)
-    print(f"{done} of {len(words)} files {verb} {folder}")
+    marked = sum(change.state is State.CONFLICT for change in planned)
+    told = f", {marked} of them with conflicts to resolve" if marked else ""
+    print(f"{done} of {len(words)} files {verb} {folder}{told}")
 
 
 def show_diffs(folder: Path, planned: Sequence[Change]) -> None:

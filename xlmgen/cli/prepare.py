@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli.resolve import OVERRIDES
+from xlmgen.cli.resolve import OVERRIDES, resolve_checked
 
 
 def prepare(
@@ -27,8 +27,6 @@ def prepare(
 
     Example: xlmgen prepare families/mdlm/experiments/star_tiny.yaml
     """
-    from xlmgen.data.summary import padding_shares, table
-    from xlmgen.experiment import resolve
     from xlmgen.spec.load import load_yaml
     from xlmgen.spec.validate import file_kind
     from xlmgen.tasks import load_task
@@ -39,8 +37,11 @@ def prepare(
         experiment in dict(find_tasks())
         or file_kind(load_yaml(task_path(experiment))) == "task"
     )
-    resolved = None if is_task else resolve(experiment, given)
+    resolved = None if is_task else resolve_checked(experiment, given)
     task = load_task(resolved.task if resolved else experiment)
+
+    from xlmgen.data.summary import padding_shares, table
+
     kind = task.tokenizer_options["kind"]
     print(f"{task.name}  tokenizer {kind}, {task.tokenizer.vocab_size:,} ids")
     print(table(task))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,9 @@ import typer
 from xlmgen.cli import report
 from xlmgen.experiment import resolve as resolve_experiment
 from xlmgen.experiment.family_check import check_family, family_folder
+from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
-from xlmgen.tasks.find import task_path
+from xlmgen.tasks import load_task
 
 EXPERIMENT = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment.")
@@ -33,9 +35,7 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
 
     Example: xlmgen resolve experiment.yaml training.seed=1
     """
-    resolved = resolve_experiment(experiment, overrides or ())
-    check_family(resolved, family_folder(resolved))
-    task_path(resolved.task)
+    resolved = resolve_checked(experiment, overrides or ())
     text = to_yaml(resolved)
     if not report.is_terminal(sys.stdout):
         print(text, end="")
@@ -49,3 +49,16 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
         style = "dim" if origin == "default" else "cyan"
         console.print(Text.assemble(value, (mark + origin, style)))
     return 0
+
+
+def resolve_checked(experiment: str | Path, overrides: Sequence[str]) -> Experiment:
+    """An experiment that fits its family and its task, both checked, without torch.
+
+    Raises:
+        SpecError: one of the three YAML files has problems.
+        UserError: an override has, one of them is not there, or they do not fit.
+    """
+    resolved = resolve_experiment(experiment, overrides)
+    folder = family_folder(resolved)
+    check_family(resolved, folder, load_task(resolved.task).packing)
+    return resolved

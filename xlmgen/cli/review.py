@@ -11,7 +11,7 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
-from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.messages import did_you_mean, show
 
 CLASSES = ("checkpoint", "config", "source", "behaviour")
 FOLDERS = ("families", "tasks", "experiments")
@@ -101,7 +101,7 @@ def classes(listed: str) -> list[str]:
             guess = did_you_mean(word, CLASSES)
             known = f"classes: {', '.join(CLASSES)}"
             raise UserError(
-                f"--fail-on: there is no class '{word}'", f"{guess} {known}".strip()
+                f"--fail-on: there is no class {show(word)}", f"{guess} {known}".strip()
             )
     return named
 

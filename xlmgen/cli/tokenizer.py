@@ -50,13 +50,15 @@ def tokenizer(
 
     Example: xlmgen tokenizer train my_text.yaml --kind unigram --size 8192
     """
-    from xlmgen.data import tokenizer_kinds
-    from xlmgen.data.prepare import train_texts
-    from xlmgen.data.tokenizer_report import report
     from xlmgen.tasks import load_task
 
     loaded = load_task(task)
     require_new(out)
+
+    from xlmgen.data import tokenizer_kinds
+    from xlmgen.data.prepare import train_texts
+    from xlmgen.data.tokenizer_report import report
+
     options = _options(loaded.tokenizer_options, kind, size)
     built = tokenizer_kinds.build(options, loaded.folder, train_texts(loaded))
     out.parent.mkdir(parents=True, exist_ok=True)

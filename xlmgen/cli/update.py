@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
-from xlmgen.cli.new import show_diffs, show_files
+from xlmgen.cli.new import FAMILIES, show_diffs, show_files
 from xlmgen.errors import UserError
 from xlmgen.files import real_path
 from xlmgen.merge import marked_lines
@@ -22,6 +22,7 @@ from xlmgen.render.transaction import exclusive
 from xlmgen.render.update import updates
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.family import read_family
+from xlmgen.spec.messages import similar_path
 
 
 def update(
@@ -102,7 +103,10 @@ def spec_file(folder: Path) -> Path:
     if folder.name == SPEC and folder.is_file():
         raise UserError(f"{folder} is a file", f"name its folder: {folder.parent}")
     if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}", "check the path")
+        fix = similar_path(folder, folder=True)
+        if (FAMILIES / folder).is_dir():
+            fix = f"did you mean '{FAMILIES / folder}'?"
+        raise UserError(f"there is no folder {folder}", fix)
     if not (folder / SPEC).exists():
         raise UserError(f"{folder} has no {SPEC}", "name the folder of one family")
     return folder / SPEC

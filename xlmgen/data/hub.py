@@ -13,6 +13,7 @@ from typing import Any
 from xlmgen.data.digests import file_digest
 from xlmgen.data.readers import Row
 from xlmgen.errors import UserError
+from xlmgen.files import without_parents
 
 OLDEST = 4  # of the package: it was the first that runs no code of a data set
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -64,7 +65,9 @@ def rows(hub: Mapping[str, Any], folder: Path, split: str) -> Iterator[Row]:
 
 
 def _arguments(hub: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    path = str(folder / hub["path"]) if is_local(hub["path"]) else hub["path"]
+    path = str(hub["path"])
+    if is_local(path):
+        path = str(without_parents(folder / path))
     if is_local(hub["path"]) and not Path(path).is_dir():
         raise UserError(
             f"source.hub.path: there is no folder {path}",

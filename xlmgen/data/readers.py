@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from xlmgen.errors import UserError
+from xlmgen.files import without_parents
 
 Row = tuple[int, Mapping[str, Any]]  # the line or row number, and the cells
 
@@ -31,7 +32,7 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
     found: dict[Path, None] = {}
     start = f"it starts from {folder.absolute()}"
     for text in [paths] if isinstance(paths, str) else paths:
-        exact = folder / text
+        exact = without_parents(folder / text)
         if exact.is_file():
             found[exact] = None
             continue
@@ -42,7 +43,8 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
             )
         pattern = str(Path(glob.escape(str(folder))) / text)
         matches = sorted(glob.glob(pattern, recursive=True))
-        files = [Path(match) for match in matches if Path(match).is_file()]
+        paths_found = (without_parents(Path(match)) for match in matches)
+        files = [path for path in paths_found if path.is_file()]
         if not files:
             raise UserError(
                 f"source.files.{split}: no file matches {exact}",

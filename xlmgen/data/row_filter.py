@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xlmgen.spec.messages import show
+
 
 class NotANumber(ValueError):
     """A value that `min` or `max` was asked of and that is no number."""
@@ -67,7 +69,7 @@ class _Condition:
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise NotANumber(f"column '{self.column}' holds {value!r}") from None
+            raise NotANumber(f"column '{self.column}' holds {show(value)}") from None
         return (self.low is None or number >= self.low) and (
             self.high is None or number <= self.high
         )

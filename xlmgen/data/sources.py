@@ -19,6 +19,7 @@ from xlmgen.data.digests import canonical, file_digest
 from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.errors import UserError
 from xlmgen.spec import template
+from xlmgen.spec.messages import show
 from xlmgen.spec.template import Template
 from xlmgen.tasks import corpora, draws, generators, own
 from xlmgen.tasks.hook import Hook
@@ -249,8 +250,8 @@ class Corpus:
                 if plain and isinstance(value, int | float):
                     fix += f', or set source.templates.{key}: "{{{name}}}"'
                 raise UserError(
-                    f"{piece.place(number)}: column '{name}' holds {value!r}, not a "
-                    f"text{'' if plain else ' or a number'}",
+                    f"{piece.place(number)}: column '{name}' holds {show(value)}, "
+                    f"not a text{'' if plain else ' or a number'}",
                     fix,
                 )
         text = made.fill({name: written(cells[name]) for name in made.columns})
@@ -389,7 +390,7 @@ def _flags(whole: str, given: str, hole: str, place: str) -> str:
         for character, there in zip(whole, given, strict=True)
     ):
         raise UserError(
-            f"{place}: {given!r} is not {whole!r} with {hole!r} for holes",
+            f"{place}: {show(given)} is not {show(whole)} with {hole!r} for holes",
             "write the sequence itself, and the hole for each character to be found",
         )
     return "".join("0" if there == hole else "1" for there in given)

@@ -23,6 +23,7 @@ from xlmgen.data.sources import Corpus, Row
 from xlmgen.data.tokenizer import AT_ONCE, CHARACTERS_AT_ONCE, Tokenizer
 from xlmgen.errors import UserError
 from xlmgen.manifest import file_digest
+from xlmgen.spec.messages import show
 from xlmgen.tasks.task import SPLITS
 
 SHARDS, REPORT = "shards", "report.json"
@@ -284,7 +285,7 @@ def _given(text: str, count: int, place: str) -> list[int]:
     """A text of 0 and 1 as numbers."""
     if len(text) != count or not set(text) <= {"0", "1"}:
         raise UserError(
-            f"{place}: given is {text!r}, and the row has {count} tokens",
+            f"{place}: given is {show(text)}, and the row has {count} tokens",
             "write 1 for each token that is given and 0 for each other",
         )
     return [int(c) for c in text]

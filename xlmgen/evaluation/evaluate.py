@@ -22,6 +22,7 @@ from xlmgen.evaluation.evaluator import Evaluator, check_evaluator, check_mauve,
 from xlmgen.evaluation.generate import Answers, generate_answers
 from xlmgen.evaluation.likelihood import Likelihood, measure_split
 from xlmgen.evaluation.predictions import prediction_rows, write_jsonl
+from xlmgen.evaluation.predictor_options import predictor_options
 from xlmgen.evaluation.pseudo_likelihood import (
     measure_pseudo_likelihood,
     require_masked_tokens,
@@ -33,7 +34,7 @@ from xlmgen.evaluation.scores import (
     score_rows,
     score_set,
 )
-from xlmgen.evaluation.variant import predictor_options, with_predictor
+from xlmgen.evaluation.variant import with_predictor
 from xlmgen.origins import changed_code
 from xlmgen.registry import SPEC
 from xlmgen.run import Run

@@ -16,9 +16,10 @@ from xlmgen.data.batches import batch_seed
 from xlmgen.data.datamodule import GENERATION_USES
 from xlmgen.evaluation.generate import generate
 from xlmgen.evaluation.predictions import write_jsonl
+from xlmgen.evaluation.predictor_options import predictor_options
 from xlmgen.evaluation.scores import is_correct, prompt_text, target
 from xlmgen.evaluation.show_trace import legend, show_order, written_tokens
-from xlmgen.evaluation.variant import predictor_options, with_predictor
+from xlmgen.evaluation.variant import with_predictor
 from xlmgen.run import Run
 from xlmgen.sampling import Generation
 from xlmgen.tasks import Task

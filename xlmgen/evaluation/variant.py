@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +19,16 @@ import yaml
 
 from xlmgen.errors import UserError
 from xlmgen.evaluation.predictor import predictor_numbers
-from xlmgen.experiment.overrides import parse_override
+from xlmgen.evaluation.predictor_options import changed_predictor
 from xlmgen.family import Family
 from xlmgen.registry import SPEC, load_family, pin
 from xlmgen.render import render_files
 from xlmgen.run import Run
 from xlmgen.run_folder import copy_family
-from xlmgen.spec.diagnostics import errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.project import project_of
-from xlmgen.spec.validate import validate
-
-
-def predictor_options(overrides: Sequence[str]) -> dict[str, Any]:
-    """Read `predictor.key=value` overrides.
-
-    Raises:
-        UserError: one is not of that form.
-    """
-    options: dict[str, Any] = {}
-    for text in overrides:
-        override = parse_override(text)
-        if len(override.path) != 2 or override.path[0] != "predictor":
-            raise UserError(
-                f"'{text}' cannot be changed in a run that exists",
-                "only predictor.KEY=VALUE can, for example predictor.temperature=0.5",
-            )
-        options[override.path[1]] = override.value
-    return options
 
 
 def with_predictor(
@@ -68,7 +46,7 @@ def with_predictor(
     """
     document = load_yaml(run.family_folder / SPEC)
     wanted = {**run.experiment.predictor, **options}
-    changed = _changed(document, wanted)
+    changed = changed_predictor(document, wanted)
     family = run.load_family()
     if not set(options) <= set(predictor_numbers(family)):
         folder = _write_variant(run, document, changed)
@@ -76,22 +54,6 @@ def with_predictor(
         family = load_family(folder.name)
     known = predictor_numbers(family)
     return family, {name: value for name, value in wanted.items() if name in known}
-
-
-def _changed(document: Document, options: Mapping[str, Any]) -> Document:
-    """The family's document with other options of the predictor, checked."""
-    data: dict[str, Any] = deepcopy(document.data or {})
-    own, other = data["predictor"]["kind"], options.get("kind")
-    if other not in (None, own):
-        raise UserError(
-            f"predictor.kind: '{other}' is another kind than this run's, '{own}'",
-            f"only its options can change; `xlmgen explain predictor.{own}` lists them",
-        )
-    data["predictor"] |= options
-    changed = replace(document, data=data)
-    for problem in errors(validate(changed, "family")):
-        raise UserError(f"{problem.path}: {problem.message}", problem.fix)
-    return changed
 
 
 def _write_variant(run: Run, document: Document, changed: Document) -> Path:

@@ -14,7 +14,7 @@ from xlmgen.spec.contracts import refusals
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.messages import did_you_mean, show
 from xlmgen.spec.project import project_of
 from xlmgen.spec.schemas import Schemas
 from xlmgen.spec.validate import validate
@@ -75,7 +75,7 @@ def check_settings(
     sizes = data["sizes"]
     if experiment.size not in sizes:
         raise UserError(
-            f"size: the family {data['name']} has no size '{experiment.size}'",
+            f"size: the family {data['name']} has no size {show(experiment.size)}",
             f"{did_you_mean(experiment.size, sizes)} sizes: {', '.join(sizes)}".strip(),
         )
     if not experiment.model and not experiment.predictor:
@@ -90,8 +90,13 @@ def check_settings(
         )
 
 
-def check_packing(document: Document, packing: str) -> None:
+def check_packing(
+    document: Document, packing: str, schemas: Schemas | None = None
+) -> None:
     """Hold a task's packing against the collator of a family's valid spec.
+
+    Args:
+        schemas: where its kinds are; by default those of the project it is in.
 
     Raises:
         UserError: the collator cannot make batches of such rows.
@@ -100,7 +105,7 @@ def check_packing(document: Document, packing: str) -> None:
         return  # every collator takes a row for each example
     data: dict[str, Any] = document.data or {}
     collator = data["collator"]
-    schemas = project_of(document.file).schemas
+    schemas = schemas or project_of(document.file).schemas
     refused = refusals(collator, schemas.kind("collator", collator["kind"]))
     refused = {name.removeprefix("packing:"): why for name, why in refused.items()}
     if packing in refused:

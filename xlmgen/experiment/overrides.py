@@ -9,6 +9,7 @@ from typing import Any
 
 from xlmgen.errors import UserError
 from xlmgen.spec.load import load_yaml
+from xlmgen.spec.messages import show
 
 KeyPath = tuple[str, ...]
 
@@ -27,6 +28,15 @@ class Override:
     path: KeyPath
     value: Any
 
+    def holds(self, path: KeyPath) -> bool:
+        """Whether keys inside the value lead to something; no keys always do."""
+        inner = self.value
+        for key in path:
+            if not isinstance(inner, dict) or key not in inner:
+                return False
+            inner = inner[key]
+        return True
+
 
 def parse_override(text: str) -> Override:
     """Read `key.path=value`; the value is YAML 1.2, flow style for lists and mappings.
@@ -38,14 +48,14 @@ def parse_override(text: str) -> Override:
     path = tuple(key.strip().split("."))
     if not equals or not all(path):
         raise UserError(
-            f"'{text}' is not an override",
+            f"{show(text)} is not an override",
             "write key.path=value, for example training.max_steps=500",
         )
     document = load_yaml("command line", f"value: {value}")
     if document.problems or document.data is None or set(document.data) != {"value"}:
         reason = document.problems[0].message if document.problems else "not one value"
         raise UserError(
-            f"'{text}': the value cannot be read: {reason}",
+            f"{show(text)}: the value cannot be read: {reason}",
             "put a text with special characters in quotes",
         )
     return Override(text, path, document.data["value"])

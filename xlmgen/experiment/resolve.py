@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xlmgen.errors import UserError
+from xlmgen.errors import UserError, shortened
 from xlmgen.experiment.overrides import (
     KeyPath,
     Override,
@@ -19,6 +19,7 @@ from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
 from xlmgen.spec.document import Document, dotted
 from xlmgen.spec.load import load_yaml
+from xlmgen.spec.messages import LONGEST
 from xlmgen.spec.validate import validate
 
 DEFAULT, COMMAND_LINE = "default", "command line"
@@ -78,21 +79,24 @@ def leaves(data: Mapping[str, Any], at: KeyPath = ()) -> Iterator[tuple[KeyPath,
 def _refuse(problems: list[Diagnostic], overrides: Sequence[Override]) -> None:
     """Raise for the problems: those of overrides first, which are not in the file."""
     for override in reversed(overrides):
-        typed = dotted(override.path)
+        place = dotted(override.path)
         for problem in problems:
-            inside = problem.path == typed or problem.path.startswith(
-                (f"{typed}.", f"{typed}[")
+            inside = problem.path == place or problem.path.startswith(
+                (f"{place}.", f"{place}[")
             )
-            above = problem.path and typed.startswith(f"{problem.path}.")
+            above = problem.path and place.startswith(f"{problem.path}.")
             if inside or above:
-                raise UserError(f"{override.text}: {problem.message}", problem.fix)
+                typed = shortened(override.text, LONGEST)
+                raise UserError(f"{typed}: {problem.message}", problem.fix)
     if problems:
         raise SpecError(problems)
 
 
 def _origin(path: KeyPath, document: Document, overrides: Sequence[Override]) -> str:
-    if any(path[: len(o.path)] == o.path for o in overrides):
-        return COMMAND_LINE
+    for override in reversed(overrides):
+        if path[: len(override.path)] == override.path:  # in place of all before it
+            given = override.holds(path[len(override.path) :])
+            return COMMAND_LINE if given else DEFAULT
     if path in document.keys:
         return f"{document.file}:{document.keys[path].line}"
     return DEFAULT

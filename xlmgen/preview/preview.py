@@ -14,7 +14,7 @@ from xlmgen.data.datamodule import DataModule
 from xlmgen.data.lengths import Lengths, measure
 from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import prompt_text
-from xlmgen.experiment.family_check import check_family, family_folder
+from xlmgen.experiment.family_check import family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.preview.histogram import Histogram, histogram
 from xlmgen.preview.places import PER_ROW, Place, Reading, numbers, places, read
@@ -138,7 +138,7 @@ def preview(
     """Read the task and make one batch; nothing is written but the cache.
 
     Args:
-        experiment: resolved.
+        experiment: resolved, and checked against its family and task.
         split: for `train` the batch is one of the training, for the others one that the
             loss is measured on.
         num: examples to show, and rows of the batch.
@@ -152,7 +152,6 @@ def preview(
     """
     folder = family_folder(experiment)
     task = load_task(experiment.task)
-    check_family(experiment, folder, task.packing)
     pin(folder.parent)
     data = data_module(experiment, task, load_family(folder.name))
     lengths = {name: measure(task, name) for name in SPLITS}

@@ -78,6 +78,7 @@ def _unresolved(folder: Path, unresolved: Sequence[Change]) -> UserError:
     ]
     return UserError(
         f"nothing was written, because conflicts are unresolved: {', '.join(places)}",
-        "keep what is right, delete the markers and run again",
+        "keep what is right, delete the markers and run again; to drop the edits of a "
+        f"file, delete it and run `xlmgen update {folder} --restore`",
         exit_code=1,
     )

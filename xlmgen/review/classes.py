@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from xlmgen.errors import UserError
-from xlmgen.experiment.family_check import check_settings
-from xlmgen.experiment.settings import is_path, settle
 from xlmgen.registry import PACKAGE
 from xlmgen.render.context import class_name
+from xlmgen.review.fit import experiments_on, misfit
 from xlmgen.review.layers import Shape
 from xlmgen.review.side import Side, Spec
 from xlmgen.review.surface import broken, same_code
 from xlmgen.review.weights import CannotTell, Weights, read_weights
-from xlmgen.spec.defaults import fill_defaults
-from xlmgen.spec.diagnostics import errors
-from xlmgen.spec.discover import SPEC
-from xlmgen.spec.validate import validate
 
 Files = Mapping[str, str]
 MOST = 3  # names that one line lists
@@ -148,16 +140,30 @@ def config(before: Side, after: Side, old: Spec, new: Spec | None) -> Iterator[R
     for size in sizes(old):
         if size not in sizes(new):
             yield Reason(Class.config, f"the size {size} is gone")
-    for experiment in before.specs.values():
-        if experiment.kind != "experiment" or not _is_on(experiment, old):
-            continue
-        if experiment.problems or _misfit(experiment, old, before):
+    for experiment in experiments_on(old, before):
+        if experiment.problems or misfit(experiment, before):
             continue
         if sizes(old).keys() >= {experiment.data["size"]} and (
             experiment.data["size"] not in sizes(new)
         ):
             continue  # told already
-        if reason := _misfit(experiment, new, after):
+        if reason := misfit(experiment, after, family=new):
+            yield Reason(Class.config, f"{experiment.path}: {reason}")
+
+
+def config_of_task(
+    before: Side, after: Side, old: Spec, new: Spec | None
+) -> Iterator[Reason]:
+    """Experiments that were fine with a task and no longer are."""
+    if new is None:
+        yield Reason(Class.config, f"experiments on {old.name} find no task")
+        return
+    if old.problems or new.problems:
+        return
+    for experiment in experiments_on(old, before):
+        if experiment.problems or misfit(experiment, before):
+            continue
+        if reason := misfit(experiment, after):
             yield Reason(Class.config, f"{experiment.path}: {reason}")
 
 
@@ -201,26 +207,3 @@ def _shapes(old: Mapping[str, Shape], new: Mapping[str, Shape]) -> str:
 
 def _dims(shape: Shape) -> str:
     return "×".join(map(str, shape)) or "scalar"
-
-
-def _is_on(experiment: Spec, family: Spec) -> bool:
-    """Whether an experiment's `family:` means this family."""
-    named = str(experiment.data.get("family"))
-    if not is_path(named):
-        return named == family.name
-    path = posixpath.normpath(posixpath.join(experiment.folder, named))
-    return path.removesuffix(f"/{SPEC}") == family.folder
-
-
-def _misfit(experiment: Spec, family: Spec, side: Side) -> str:
-    """Why an experiment and a family do not go together; empty where they do."""
-    problems = errors(validate(experiment.document, "experiment", side.schemas))
-    if problems:
-        return problems[0].text
-    data = fill_defaults(experiment.document.data, side.schemas.schema("experiment"))
-    try:
-        given = settle(data, {}, Path(experiment.path))
-        check_settings(given, family.document, family.schemas)
-    except UserError as error:
-        return error.message
-    return ""

@@ -157,7 +157,7 @@ def _item(
         )
     if some.kind == "family":
         return _family(before, after, old, new, measure)
-    return _settings(after, old, new)
+    return _settings(before, after, old, new)
 
 
 def _event(old: Spec | None, new: Spec | None) -> str:
@@ -165,7 +165,8 @@ def _event(old: Spec | None, new: Spec | None) -> str:
         return "added"
     if new is None:
         return "removed"
-    if old.name != new.name and new.kind == "family":
+    named = not old.problems and not new.problems  # else a name may be unreadable
+    if named and old.name != new.name and new.kind == "family":
         return f"renamed from {old.name}"
     return "changed" if old.path == new.path else f"moved from {old.path}"
 
@@ -283,13 +284,17 @@ def _diff(family: Spec, old: Mapping[str, str], new: Mapping[str, str]) -> str:
     return "\n".join(parts)
 
 
-def _settings(after: Side, old: Spec | None, new: Spec | None) -> Item | None:
+def _settings(
+    before: Side, after: Side, old: Spec | None, new: Spec | None
+) -> Item | None:
     """A task or an experiment."""
     some = new or old
     assert some is not None
     event = _event(old, new)
-    reasons = []
+    reasons: list[Reason] = []
     changed: list[Change] = []
+    if old is not None and some.kind == "task":
+        reasons += classes.config_of_task(before, after, old, new)
     if old is not None and new is not None:
         changed = _changes(old, new)
         known = [] if old.problems else validate(old.document, old.kind, after.schemas)
@@ -301,8 +306,6 @@ def _settings(after: Side, old: Spec | None, new: Spec | None) -> Item | None:
             for change in changed
             if change.path[0] not in WORDS
         ]
-    elif new is None and some.kind == "task":
-        reasons.append(Reason(Class.config, f"experiments on {some.name} find no task"))
     same = old and new and old.document.text == new.document.text
     if event == "changed" and not changed and not reasons and same:
         return None

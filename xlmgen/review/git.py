@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xlmgen.errors import UserError
 from xlmgen.spec.load import MAX_BYTES
+from xlmgen.spec.messages import show
 
 SUFFIXES = (".jinja", ".json", ".lock", ".md", ".py", ".yaml", ".yml")
 REGULAR = ("100644", "100755")  # git's modes of plain files; not of links
@@ -84,7 +85,7 @@ def _unknown(ref: str, root: Path) -> UserError:
         fix = "this clone is shallow: fetch the commit first, or clone with its history"
     else:
         fix = "name a branch, a tag or a commit; `git fetch` brings those of others"
-    return UserError(f"there is no commit '{ref}' in {root}", fix)
+    return UserError(f"there is no commit {show(ref)} in {root}", fix)
 
 
 def _checked(done: subprocess.CompletedProcess[bytes]) -> bytes:

@@ -58,8 +58,12 @@ class Spec:
 
     @property
     def name(self) -> str:
+        """Its own, or where none can be read that of its folder or file."""
         named = self.data.get("name")
-        return named if isinstance(named, str) else PurePosixPath(self.path).stem
+        if isinstance(named, str):
+            return named
+        path = PurePosixPath(self.path)
+        return path.parent.name if path.name == SPEC else path.stem
 
 
 class Side(Protocol):

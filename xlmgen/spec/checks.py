@@ -9,6 +9,7 @@ from typing import Any
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
+from xlmgen.spec.messages import show
 
 # Packages that a family's code or its tests import, or that users commonly have beside
 # them: a family of such a name would be confused with them.
@@ -44,7 +45,7 @@ def _name(document: Document, name: Any) -> Iterator[Diagnostic]:
     else:
         return
     yield document.diagnostic(
-        "XG107", ("name",), f"'{name}' is {what}", f"for example my_{name}"
+        "XG107", ("name",), f"{show(name)} is {what}", f"for example my_{name}"
     )
 
 

@@ -42,25 +42,42 @@ def check(
 ) -> Iterator[Diagnostic]:
     """Requirements of a family's blocks that none of its blocks meets.
 
+    A block that is missing, or that has problems of its own, may be meant to provide
+    whatever a kind of it can; its own requirements are not judged.
+
     Args:
         document: a family's document.
         schemas: where the kinds are.
-        found: problems known already; with one in a block, contracts are not judged.
+        found: problems known already.
     """
     data = document.data or {}
-    if any(problem.path.split(".")[0] in ("", *BLOCKS) for problem in found):
-        return
+    broken = {problem.path.split(".")[0] for problem in found}
     blocks: Blocks = {
         block: fill_defaults(data[block], schemas.kind(block, data[block]["kind"]))
         for block in BLOCKS
-        if data.get(block) is not None
+        if data.get(block) is not None and block not in broken
     }
-    provided = capabilities(blocks, schemas)
+    required = schemas.schema("family")["required"]
+    unsure = [b for b in BLOCKS if b in broken or (b in required and b not in data)]
+    provided = capabilities(blocks, schemas).union(
+        *(_possible(block, data.get(block), schemas) for block in unsure)
+    )
     for block, options in blocks.items():
         for clause in clauses(schemas.kind(block, options["kind"]), "x-requires"):
             if clause.capability in provided or not satisfies(clause.when, options):
                 continue
             yield _unmet(document, schemas, blocks, block, clause)
+
+
+def _possible(block: str, options: Any, schemas: Schemas) -> set[str]:
+    """Everything that a block could provide, as far as its kind is known."""
+    kinds = list(schemas.kinds(block))
+    written = options.get("kind") if isinstance(options, dict) else None
+    return {
+        clause.capability
+        for kind in ([written] if written in kinds else kinds)
+        for clause in clauses(schemas.kind(block, kind), "x-provides")
+    }
 
 
 def capabilities(blocks: Blocks, schemas: Schemas) -> frozenset[str]:

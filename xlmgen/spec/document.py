@@ -10,6 +10,7 @@ from functools import cached_property, reduce
 from operator import getitem
 from typing import Any, NamedTuple
 
+from xlmgen.errors import shortened
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.messages import show
 
@@ -144,7 +145,7 @@ def diagnose(
         max(end_col, span.col + 1),
         code,
         path,
-        message,
-        fix,
+        shortened(message),
+        shortened(fix),
         excerpt,
     )

@@ -186,4 +186,4 @@ def _unknown(word: str, known: list[Any], where: str) -> UserError:
         fix = f"did you mean '{guess}'?"
     else:
         fix = f"there is {either(names)}" if names else "it is a plain value"
-    return UserError(f"there is no key '{word}' {place}", fix)
+    return UserError(f"there is no key {show(word)} {place}", fix)

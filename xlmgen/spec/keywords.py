@@ -17,6 +17,24 @@ from typing import Any, TypeGuard
 
 Schema = dict[str, Any]
 
+OURS = frozenset(
+    """
+    x-provides x-requires x-refuses x-batch x-prompt x-output x-tests x-checkpoint
+    x-form x-message x-sum x-ascending x-layout x-metrics
+    """.split()  # noqa: SIM905
+)
+"""The keywords of kinds and generators; docs/spec.md explains them."""
+_NOTES = frozenset(
+    """
+    $schema $id $anchor $dynamicAnchor $defs $comment $vocabulary title description
+    default examples deprecated readOnly writeOnly contentEncoding contentMediaType
+    contentSchema then else minContains maxContains
+    """.split()  # noqa: SIM905
+)
+"""Keywords of JSON Schema that are not judged by themselves."""
+_NAMED = ("properties", "patternProperties", "dependentSchemas", "$defs")
+_DATA = ("const", "default", "enum", "examples", "required", "type")
+
 
 def validator(schema: Schema) -> Any:
     """A validator for a schema: `iter_errors(value)` and `is_valid(value)`."""
@@ -71,3 +89,35 @@ def _ascending(
     for (low_name, low), (high_name, high) in pairwise(items):
         if is_number(low) and is_number(high) and low >= high:
             yield ValidationError(f"{low_name}{low:g} is not below {high_name}{high:g}")
+
+
+@cache
+def known_keywords() -> frozenset[str]:
+    """Every keyword that a schema may have."""
+    from jsonschema import Draft202012Validator as Draft
+
+    return frozenset(Draft.VALIDATORS) | _NOTES | OURS
+
+
+def unknown_keywords(
+    schema: Any, place: tuple[str | int, ...] = ()
+) -> Iterator[tuple[str | int, ...]]:
+    """Where a schema has keywords that there are not, which validators pass over."""
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.items():
+        inner = (*place, key)
+        if key not in known_keywords():
+            yield inner
+        elif key in _NAMED and isinstance(value, dict):
+            for name, part in value.items():
+                yield from unknown_keywords(part, (*inner, name))
+        elif key in OURS and isinstance(value, list):
+            for number, entry in enumerate(value):
+                when = entry.get("when") if isinstance(entry, dict) else None
+                yield from unknown_keywords(when, (*inner, number, "when"))
+        elif isinstance(value, list) and key not in _DATA:
+            for number, part in enumerate(value):
+                yield from unknown_keywords(part, (*inner, number))
+        elif key not in _DATA and key not in OURS:
+            yield from unknown_keywords(value, inner)

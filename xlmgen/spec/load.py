@@ -25,9 +25,10 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from xlmgen.merge import marked_lines
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import BOM, LINE_BREAK, Document, Path, Span, diagnose, dotted
-from xlmgen.spec.messages import similar_path
+from xlmgen.spec.messages import show, similar_path
 from xlmgen.spec.scalars import Scalar, resolve
 
 MAX_BYTES = 1_000_000
@@ -261,13 +262,13 @@ class _Reader:
         if isinstance(event, ScalarEvent) and isinstance(value, str):
             return value
         plain = isinstance(event, ScalarEvent)
-        what = f"the key {event.value!r}" if plain else "this key"  # type: ignore[attr-defined]
+        what = f"the key {show(event.value)}" if plain else "this key"  # type: ignore[attr-defined]
         self._note(
             "XG005",
             _span(event),
             path,
             f"{what} is {_kind(value)}, not a name",
-            f"write it in quotes: '{event.value}'" if plain else "",  # type: ignore[attr-defined]
+            f"write it in quotes: {show(event.value)}" if plain else "",  # type: ignore[attr-defined]
         )
         return None
 
@@ -334,6 +335,13 @@ class _Reader:
             self._stop("XG007", span, f"holds more than {MAX_VALUES:,} values")
 
     def _syntax(self, error: yaml.YAMLError) -> None:
+        if conflicts := marked_lines(self.text):
+            for line in conflicts:
+                span = Span(line, 1, line, len(self.lines[line - 1]) + 1)
+                message = "a conflict of a merge is not resolved"
+                fix = "keep what is right, and delete the markers"
+                self._note("XG003", span, (), message, fix)
+            return
         mark = getattr(error, "problem_mark", None) or getattr(
             error, "context_mark", None
         )

@@ -28,9 +28,9 @@ def show(value: Any) -> str:
     if isinstance(value, str):
         text = f"'{value}'" if value.isprintable() else repr(value)
     elif isinstance(value, dict | list):
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, default=str)
     else:
-        text = json.dumps(value)
+        text = json.dumps(value, default=str)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
@@ -98,20 +98,52 @@ def expected(schema: dict[str, Any]) -> str:
 
 
 def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known word that a misspelt one most likely meant.
+    """The known word that another one most likely meant, and never that word itself.
+
+    Abbreviations come before likeness: `lr` and `learn_rate` mean `learning_rate`.
 
     Args:
         cutoff: how like each other the two must be, from 0 to 1 (the same).
     """
     from difflib import get_close_matches
 
-    choices = list(known)
-    by_lower = {_plain(choice): choice for choice in choices}
-    plain = _plain(word)
-    if plain in by_lower:
-        return by_lower[plain]
-    match = get_close_matches(plain[:80], by_lower, n=1, cutoff=cutoff)
-    return by_lower[match[0]] if match else None
+    plain = _plain(word)[:LONGEST]
+    by_plain = {_plain(choice): choice for choice in known if choice != word}
+    if plain in by_plain:
+        return by_plain[plain]
+    for is_short_for in (_is_initials, _is_some_words, _is_cut, _is_some_cut):
+        full = [choice for choice in by_plain if is_short_for(plain, choice)]
+        if len(full) == 1:
+            return by_plain[full[0]]
+    match = get_close_matches(plain, by_plain, n=1, cutoff=cutoff)
+    return by_plain[match[0]] if match else None
+
+
+def _is_initials(short: str, full: str) -> bool:
+    """Whether a word is what a key's words begin with: `lr` of `learning_rate`."""
+    return len(short) > 1 and short == "".join(word[:1] for word in full.split("_"))
+
+
+def _is_some_words(short: str, full: str) -> bool:
+    """Whether words of a key are left out: `batch` of `batch_size`."""
+    rest = iter(full.split("_"))
+    return len(short) > 2 and all(word in rest for word in short.split("_"))
+
+
+def _is_cut(short: str, full: str) -> bool:
+    """Whether every word of a key is there or cut: `val_every` of `validate_every`."""
+    pairs = list(zip(short.split("_"), full.split("_"), strict=False))
+    same_count = short.count("_") == full.count("_")
+    return same_count and all(b.startswith(a) and len(a) > 1 for a, b in pairs)
+
+
+def _is_some_cut(short: str, full: str) -> bool:
+    """Whether words are left out and others cut: `samp` of `bound_samples`."""
+    rest = iter(full.split("_"))
+    return all(
+        len(part) > 2 and any(word.startswith(part) for word in rest)
+        for part in short.split("_")
+    )
 
 
 def certain(word: Any, known: Iterable[Any]) -> str:
@@ -148,12 +180,20 @@ def did_you_mean(word: Any, known: Iterable[Any]) -> str:
     return f"did you mean '{match}'?" if match else ""
 
 
-def similar_path(path: Path) -> str:
-    """`did you mean 'x'?` of what is in the folders on the way; else what to check."""
+def similar_path(path: Path, *, folder: bool = False) -> str:
+    """`did you mean 'x'?` of what is in the folders on the way; else what to check.
+
+    Args:
+        folder: offer nothing but folders.
+    """
     for part in (path, *path.parents):
         if part.parent.is_dir():
             try:
-                inside = sorted(entry.name for entry in part.parent.iterdir())
+                inside = sorted(
+                    entry.name
+                    for entry in part.parent.iterdir()
+                    if not folder or entry.is_dir()
+                )
             except OSError:
                 break
             match = closest(part.name, inside)

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen import resources
+from xlmgen.errors import shortened
+from xlmgen.files import without_parents
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
-from xlmgen.spec.keywords import Schema
+from xlmgen.spec.keywords import Schema, known_keywords, unknown_keywords
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.messages import did_you_mean
+from xlmgen.spec.messages import did_you_mean, show
 from xlmgen.spec.project import (
     KINDS,
     TEMPLATE_SUFFIX,
@@ -78,6 +80,7 @@ FIELDS: Schema = {
         },
     },
 }
+LONGEST_COMPLAINT = 200  # characters of what jsonschema says
 LISTS = {"collator": ("x-batch", "x-prompt"), "loss": ("x-output",)}
 
 
@@ -95,8 +98,9 @@ def problems(project: Project) -> tuple[Diagnostic, ...]:
 
 def shown(path: Path) -> str:
     """A path as a message names it: from the current folder where that is above."""
-    inside = os.path.relpath(path)
-    return str(path) if inside.startswith(os.pardir) else inside
+    plain = without_parents(path)
+    inside = os.path.relpath(plain)
+    return str(plain) if inside.startswith(os.pardir) else inside
 
 
 def at(path: Path, code: str, message: str, fix: str = "", line: int = 1) -> Diagnostic:
@@ -185,6 +189,11 @@ def _complaints(
     """What is no JSON Schema in a file, or no kind's."""
     from jsonschema import Draft202012Validator as Draft
 
+    for place in unknown_keywords(data):
+        word = str(place[-1])
+        message = f"{show(word)} is not a keyword of a schema"
+        fix = did_you_mean(word, known_keywords()) or "write a note under $comment"
+        yield document.diagnostic("XG401", place, message, fix, key=True)
     for rules in (Draft.META_SCHEMA, _rules(kind)):
         known = Draft(rules, format_checker=Draft.FORMAT_CHECKER)
         found = sorted(known.iter_errors(data), key=lambda error: str(error.path))
@@ -210,8 +219,7 @@ def _words(error: Any) -> tuple[str, str]:
         return f"missing key '{missing[0]}'", ""
     if list(error.absolute_path)[-1:] == ["additionalProperties"]:
         return "the options must be closed", 'write "additionalProperties": false'
-    message = " ".join(str(error.message).split())
-    return (message if len(message) < 200 else f"{message[:200]} …"), ""
+    return shortened(" ".join(str(error.message).split()), LONGEST_COMPLAINT), ""
 
 
 def _rules(kind: OwnKind) -> Schema:

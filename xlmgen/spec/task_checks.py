@@ -12,6 +12,7 @@ from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
 from xlmgen.spec.hooks import HOOK, function_name
 from xlmgen.spec.keywords import is_number
+from xlmgen.spec.messages import show
 from xlmgen.spec.schemas import built_in, satisfies
 from xlmgen.spec.template import Template
 
@@ -90,7 +91,7 @@ def _parts(
             yield document.diagnostic(
                 "XG106",
                 place,
-                f"{text!r} is not a template: {error}",
+                f"{show(text)} is not a template: {error}",
                 "write {name} for a column, and {{ or }} for a brace",
             )
         else:
@@ -98,7 +99,8 @@ def _parts(
                 yield document.diagnostic(
                     "XG106",
                     place,
-                    f"{text!r} names no column, so that every {key} would be the same",
+                    f"{show(text)} names no column, so that every {key} would be the "
+                    "same",
                     "write {name} for a column",
                 )
 
@@ -117,7 +119,7 @@ def _filter(document: Document, conditions: Any) -> Iterator[Diagnostic]:
             yield document.diagnostic(
                 "XG106",
                 (*place, "matches"),
-                f"{pattern!r} is not a regular expression: {error}",
+                f"{show(pattern)} is not a regular expression: {error}",
                 "put a backslash before a sign that stands for itself",
             )
         for low, high in (("min", "max"), ("min_length", "max_length")):

@@ -28,7 +28,9 @@ from xlmgen.spec.schemas import BLOCKS, Schemas
 
 SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v(\d+)")
 VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest, which are read
+OWN_KIND = "write your own kind: docs/own-kinds.md"
 _BLOCK_PATHS = frozenset((block,) for block in BLOCKS)
+_OWN_BLOCKS = _BLOCK_PATHS - {("noise_schedule",)}
 
 
 def validate(
@@ -124,9 +126,11 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
         case "type":
             yield document.diagnostic("XG103", path, *_wrong_type(path, value, schema))
         case "enum" | "const":
-            said = _not_allowed(value, schema)
+            message, fix = _not_allowed(value, schema)
+            if path[:-1] in _OWN_BLOCKS and path[-1] == "kind":
+                fix = f"{fix} or {OWN_KIND}".removeprefix(" or ")
             edit = certain(value, schema.get("enum", [schema.get("const")]))
-            yield document.diagnostic("XG104", path, *said, edit=edit)
+            yield document.diagnostic("XG104", path, message, fix, edit=edit)
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
             message = f"{show(value)} is out of range"
             yield document.diagnostic(
@@ -150,9 +154,8 @@ def _unknown_keys(
         if key in known:
             continue
         free = [k for k in known if k not in value]
-        allowed = ", ".join(free) or "nothing more"
-        # A key that is there already is meant where the two are almost the same: what
-        # an override misspells is often in the file.
+        # A key that is there already is meant where it is short for it or almost the
+        # same: what an override misspells is often in the file.
         guess = (
             closest(key, known, cutoff=0.8) or _inside(key, known) or closest(key, free)
         )
@@ -164,7 +167,7 @@ def _unknown_keys(
         elif colon and head in known:
             fix = f"put a space after the colon: '{head}: …'"
         else:
-            fix = f"allowed here: {allowed}"
+            fix = f"allowed here: {', '.join(known) or 'no keys'}"
         message = f"unknown key {show(key)}"
         edit = certain(key, free) if certain(key, known) in free else ""
         place = (*path, key)

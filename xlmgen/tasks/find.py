@@ -56,7 +56,9 @@ def task_path(name_or_path: str | os.PathLike[str]) -> Path:
         return path
     found = dict(find_tasks())
     if text not in found:
-        raise UserError(f"there is no task '{text}'", _suggestion(text, found))
+        from xlmgen.spec.messages import show
+
+        raise UserError(f"there is no task {show(text)}", _suggestion(text, found))
     return found[text]
 
 

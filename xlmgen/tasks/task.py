@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlmgen.errors import UserError
+from xlmgen.files import without_parents
+from xlmgen.spec.document import Document
 from xlmgen.tasks.find import BUILT_IN, task_path
 from xlmgen.tasks.hook import Hook
+from xlmgen.tasks.places import placed
 from xlmgen.tokens import Block
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class Task:
         unknown: `error` or `drop`.
         metrics: keys of `xlmgen.evaluation.scores.METRICS`, or of `own_metrics`.
         document: the whole YAML file as data, defaults filled in.
+        written: the YAML file as it was read, which knows the line of every key.
         folder: what relative paths start from.
         saved_tokenizer: a tokenizer.json to use instead of building one.
         own_source: the user's own function that draws examples, where there is one.
@@ -57,6 +61,7 @@ class Task:
     unknown: str
     metrics: tuple[str, ...]
     document: Mapping[str, Any] = field(repr=False)
+    written: Document = field(repr=False, compare=False)
     folder: Path = Path()
     saved_tokenizer: Path | None = None
     own_source: Hook | None = None
@@ -81,7 +86,8 @@ class Task:
         """The task's tokenizer, built (and where it is learned, trained) or read."""
         from xlmgen.data.prepare import make_tokenizer
 
-        return make_tokenizer(self)
+        with placed(self.written):
+            return make_tokenizer(self)
 
     def examples(self, split: str) -> "Sequence[Example]":
         """The examples of `train`, `validation` or `test`.
@@ -93,18 +99,21 @@ class Task:
             UserError: the source cannot be read or made, a text cannot be tokenised,
                 or an example is too long and the overflow policy is `error`.
         """
-        return self.prepared.examples(split)
+        with placed(self.written):
+            return self.prepared.examples(split)
 
     def summary(self, split: str) -> "Summary":
         """How many documents and tokens a split has, and what was left out of it."""
-        return self.prepared.summary(split)
+        with placed(self.written):
+            return self.prepared.summary(split)
 
     @cached_property
     def corpus(self) -> "Corpus":
         """The texts of the task's examples."""
         from xlmgen.data.sources import Corpus
 
-        return Corpus(self.source, self.columns, self.folder, self.own_source)
+        with placed(self.written):
+            return Corpus(self.source, self.columns, self.folder, self.own_source)
 
     @property
     def code(self) -> dict[str, str]:
@@ -120,7 +129,8 @@ class Task:
     def prepared(self) -> "Prepared":
         from xlmgen.data.prepare import prepare
 
-        return prepare(self)
+        with placed(self.written):
+            return prepare(self)
 
     @property
     def opening(self) -> "Example":
@@ -229,6 +239,7 @@ def load_task(
         unknown=data["unknown"],
         metrics=tuple(metrics),
         document=data,
+        written=document,
         folder=Path() if path.parent.resolve() == BUILT_IN else path.parent,
         saved_tokenizer=tokenizer,
         own_source=own.get(("source",)),
@@ -250,8 +261,9 @@ def _absolute(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     def full(path: str | list[str]) -> str | list[str]:
         if isinstance(path, list):
             return [str(full(part)) for part in path]
-        start = glob.escape(str(folder)) if glob.has_magic(path) else folder
-        return str(Path(start) / path)
+        if glob.has_magic(path):
+            return str(Path(glob.escape(str(folder))) / path)
+        return str(without_parents(folder / path))
 
     copy = dict(document)
     if "files" in copy["source"]:
@@ -259,7 +271,7 @@ def _absolute(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         copy["source"] = {**copy["source"], "files": files}
     hub = copy["source"].get("hub")
     if hub and hub["path"].startswith(("./", "../")):
-        hub = {**hub, "path": str(folder / hub["path"])}
+        hub = {**hub, "path": str(without_parents(folder / hub["path"]))}
         copy["source"] = {**copy["source"], "hub": hub}
     if "path" in copy["tokenizer"]:
         path = full(copy["tokenizer"]["path"])

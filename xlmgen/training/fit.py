@@ -19,6 +19,7 @@ from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.experiment.settings import Training
 from xlmgen.harness import Harness
+from xlmgen.launch import is_first
 from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
 from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
@@ -156,7 +157,10 @@ class Fit:
                 "lower training.batch_size and raise training.accumulate",
             ) from error
         except NotFinite as error:
-            raise _not_finite(error.steps, self.run) from error
+            stop = _not_finite(error.steps, self.run)
+            if not is_first():  # which says it for all
+                raise SystemExit(stop.exit_code) from error
+            raise stop from error
         if reason := self._reason:
             step = self.trainer.global_step
             console.print(f"ended at step {step}: {reason}", soft_wrap=True)
