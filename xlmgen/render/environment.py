@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xlmgen import resources
 from xlmgen.render import python
+from xlmgen.render.markdown import markdown
 
 if TYPE_CHECKING:
     from jinja2 import Environment, FileSystemBytecodeCache
@@ -48,7 +49,7 @@ def environment(search: tuple[Path, ...]) -> Environment:
         python.signature,
     )
     made.globals.update({helper.__name__: helper for helper in helpers})
-    made.filters["literal"] = python.literal
+    made.filters |= {"literal": python.literal, "markdown": markdown}
     return made
 
 

@@ -32,6 +32,7 @@ from xlmgen.spec.project import (
 from xlmgen.spec.schemas import BLOCKS, DRAFT, GENERATOR, SUFFIX, built_in
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+WORD = "[A-Za-z_][A-Za-z0-9_]*"  # of Python
 WHEN: Schema = {"type": "object", "$ref": DRAFT}
 CLAUSES: Schema = {
     "type": "array",
@@ -48,7 +49,7 @@ CLAUSES: Schema = {
 }
 SUITE: Schema = {
     "type": "string",
-    "pattern": r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:)?[A-Za-z_]\w*$",
+    "pattern": rf"^({WORD}(\.{WORD})*:)?{WORD}$",
 }
 SUITES: Schema = {
     "type": "array",
@@ -71,7 +72,7 @@ FIELDS: Schema = {
         "required": ["name", "type", "about"],
         "additionalProperties": False,
         "properties": {
-            "name": {"type": "string", "pattern": r"^[A-Za-z_]\w*$"},
+            "name": {"type": "string", "pattern": f"^{WORD}$"},
             "type": {"type": "string"},
             "about": {"type": "string"},
             "when": WHEN,

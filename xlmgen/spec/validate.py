@@ -26,7 +26,7 @@ from xlmgen.spec.project import project_of
 from xlmgen.spec.scalars import resolve
 from xlmgen.spec.schemas import BLOCKS, Schemas
 
-SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v(\d+)")
+SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v([0-9]{1,9})")
 VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest, which are read
 _BLOCK_PATHS = frozenset((block,) for block in BLOCKS)
 
@@ -132,7 +132,7 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
             yield document.diagnostic(
                 "XG105", path, message, f"it must be {interval(schema)}"
             )
-        case "pattern":
+        case "pattern" | "x-visible":
             yield document.diagnostic("XG106", path, *_form(value, schema))
         case "x-sum" | "x-ascending":
             yield document.diagnostic("XG105", path, error.message)
