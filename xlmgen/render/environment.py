@@ -25,11 +25,13 @@ def environment(search: tuple[Path, ...]) -> Environment:
     somebody else wrote, so that it runs in Jinja's sandbox: it cannot reach beyond what
     it is told, nor change that.
     """
-    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    from xlmgen.render.loader import FolderLoader
+
     made = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(search),
+        loader=FolderLoader(search),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -61,7 +61,7 @@ def diagnose(error: Exception, step: Step, family: FamilySpec) -> Diagnostic:
             fix = "docs/own-kinds.md lists the names that a template knows"
         case SecurityError():
             message = f"a template may not do this: {error.message}"
-            fix = "it prints what it is told, and reaches no further"
+            fix = "it prints the names that it knows, and reads templates only"
         case NoPython():
             message = f"it prints no Python: {error}"
         case _:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen import resources
+from xlmgen.files import is_plain
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
 from xlmgen.spec.keywords import Schema
-from xlmgen.spec.load import load_yaml
+from xlmgen.spec.load import MAX_BYTES, load_yaml
 from xlmgen.spec.messages import did_you_mean
 from xlmgen.spec.project import (
     KINDS,
@@ -27,6 +28,7 @@ from xlmgen.spec.project import (
     TEMPLATES,
     OwnKind,
     Project,
+    links_out,
     own_files,
 )
 from xlmgen.spec.schemas import BLOCKS, DRAFT, GENERATOR, SUFFIX, built_in
@@ -87,6 +89,8 @@ def problems(project: Project) -> tuple[Diagnostic, ...]:
     """Everything that is wrong with a project's own kinds, sorted by place."""
     if project.root is None:
         return ()
+    if links := links_out(project.root):
+        return tuple(sorted(map(_link, links)))  # nothing else is read
     found = [*_misplaced(project, project.root), *_shadows(project.root)]
     for kind in project.kinds.values():
         found += _of_schema(project, kind)
@@ -107,6 +111,13 @@ def at(path: Path, code: str, message: str, fix: str = "", line: int = 1) -> Dia
     excerpt = lines[line - 1] if line <= len(lines) else ""
     span = Span(line, 1, line, len(excerpt) + 1)
     return diagnose(shown(path), lines, span, code, "", message, fix)
+
+
+def _link(path: Path) -> Diagnostic:
+    code = "XG401" if KINDS.parts[0] in path.parts else "XG402"
+    message = "this link leads out of the folder of the project's kinds"
+    fix = "put a copy of the file in its place"
+    return diagnose(shown(path), [], Span(1, 1, 1, 1), code, "", message, fix)
 
 
 def _is_copy(folder: Path) -> bool:
@@ -161,7 +172,7 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
         return [at(path, "XG401", message, "use lower-case letters, digits and _")]
     text = _text(path)
     if text is None:
-        return [at(path, "XG401", "the file is not UTF-8 text", "save it as UTF-8")]
+        return [_no_text(path, "XG401")]
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -277,13 +288,18 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
         return
     text = _text(path)
     if text is None:
-        yield at(path, "XG402", "the file is not UTF-8 text", "save it as UTF-8")
+        yield _no_text(path, "XG402")
         return
     try:
         Environment().parse(text)
     except TemplateSyntaxError as error:
         message = f"this is not a Jinja template: {error.message}"
         yield at(path, "XG402", message, line=error.lineno)
+
+
+def _no_text(path: Path, code: str) -> Diagnostic:
+    message = f"the file is not UTF-8 text of at most {MAX_BYTES:,} bytes"
+    return at(path, code, message, "save a smaller file as UTF-8")
 
 
 @cache
@@ -297,8 +313,10 @@ def kit() -> frozenset[str]:
 
 
 def _text(path: Path) -> str | None:
-    """A file's text; None where it has none."""
+    """A file's text; None where it has none, or none that is read."""
     try:
+        if not is_plain(path) or path.stat().st_size > MAX_BYTES:
+            return None
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
