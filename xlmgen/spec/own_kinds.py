@@ -11,11 +11,13 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from xlmgen import resources
+from xlmgen import bounded, resources
 from xlmgen.files import is_plain
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
@@ -81,21 +83,44 @@ FIELDS: Schema = {
         },
     },
 }
+MOST = 100
+"""Problems that are told of one schema."""
 LISTS = {"collator": ("x-batch", "x-prompt"), "loss": ("x-output",)}
 
 
 @cache
 def problems(project: Project) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong with a project's own kinds, sorted by place."""
+    """Everything that is wrong with a project's own kinds, sorted by place.
+
+    They are read in a process of bounded time and memory.
+    """
     if project.root is None:
         return ()
+    try:
+        found = bounded.call(find_problems, project)
+    except bounded.OutOfBounds as error:
+        place = Path(error.place) if error.place else project.root
+        code = "XG402" if place.name.endswith(TEMPLATE_SUFFIX) else "XG401"
+        return (at(place, code, f"it cannot be read: {error}", "write it simpler"),)
+    return tuple(Diagnostic(**problem) for problem in found)
+
+
+def find_problems(project: Project) -> list[dict[str, Any]]:
+    """In the process: the problems, as JSON holds them."""
+    return [asdict(problem) for problem in _problems(project)]
+
+
+def _problems(project: Project) -> list[Diagnostic]:
+    assert project.root is not None
     if links := links_out(project.root):
-        return tuple(sorted(map(_link, links)))  # nothing else is read
+        return sorted(map(_link, links))  # nothing else is read
     found = [*_misplaced(project, project.root), *_shadows(project.root)]
     for kind in project.kinds.values():
+        bounded.report(str(kind.schema))
         found += _of_schema(project, kind)
+        bounded.report(str(kind.template))
         found += _of_template(kind)
-    return tuple(sorted(found))
+    return sorted(found)
 
 
 def shown(path: Path) -> str:
@@ -183,11 +208,16 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
         return [diagnose(shown(path), lines, span, "XG401", "", message)]
     except RecursionError:
         return [at(path, "XG401", "this is nested too deeply")]
+    except ValueError as error:  # a number of thousands of digits
+        return [at(path, "XG401", f"this cannot be read: {error}")]
     if not isinstance(data, dict):
         return [at(path, "XG401", "a schema is an object: { … }")]
     # JSON is YAML but for tabs; read as such every value has its line
     document = load_yaml(shown(path), text.replace("\t", " "))
-    found = list(_complaints(document, data, kind))
+    try:
+        found = list(islice(_complaints(document, data, kind), MOST))
+    except (RecursionError, OverflowError) as error:  # from reading a pattern
+        return [at(path, "XG401", f"a pattern cannot be read: {error}")]
     return found or list(_unfilled(project, kind, text))
 
 
@@ -295,6 +325,8 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
     except TemplateSyntaxError as error:
         message = f"this is not a Jinja template: {error.message}"
         yield at(path, "XG402", message, line=error.lineno)
+    except (RecursionError, ValueError) as error:
+        yield at(path, "XG402", f"this is not a Jinja template: {error}")
 
 
 def _no_text(path: Path, code: str) -> Diagnostic:
