@@ -171,3 +171,10 @@ def test_a_signal_to_a_worker_does_not_end_the_run():
         check=False,
     )
     assert done.stdout == "goes on\n", done.stderr
+
+
+def test_many_more_processes_than_cores_are_refused(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    launch.check_cores(SimpleNamespace(devices=4))
+    with pytest.raises(UserError, match=r"devices is 8, .* 2 cores; give at most 4"):
+        launch.check_cores(SimpleNamespace(devices=8))

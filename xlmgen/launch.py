@@ -21,6 +21,7 @@ PARENT = "XLMGEN_STARTED_BY"
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
 SIZES = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
 MEETING = ("MASTER_ADDR", "MASTER_PORT")
+PER_CORE = 2  # processes
 PATIENCE = 10.0  # seconds to wait for an answer at the meeting point
 
 
@@ -82,6 +83,21 @@ def check_alone(option: str) -> None:
         raise UserError(
             f"{option} is for one process, and the launcher started {found}",
             "run it without the launcher",
+        )
+
+
+def check_cores(training: Training) -> None:
+    """Refuse many more processes than this machine has cores to train on.
+
+    Raises:
+        UserError: they would take minutes to begin, and far longer than one to train.
+    """
+    cores = os.cpu_count() or 1
+    if training.devices > PER_CORE * cores:
+        raise UserError(
+            f"training.devices is {training.devices}, and on the CPU that is as many "
+            f"processes, for {cores} cores",
+            f"give at most {PER_CORE * cores}; one process uses all cores",
         )
 
 
