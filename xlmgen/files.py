@@ -19,6 +19,29 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """A full disk, a used-up quota, a file as large as the system allows."""
 
 
+VIRTUAL = tuple(Path(root) for root in ("/proc", "/sys"))
+"""Folders whose files the system makes while they are read, some without an end."""
+
+
+def is_plain(path: Path) -> bool:
+    """Whether reading a path ends: a regular file on a disk, or a link to one.
+
+    Devices, pipes and sockets may wait for ever, and so may files of `/proc`.
+    """
+    real = real_path(path)
+    return real.is_file() and not any(real.is_relative_to(top) for top in VIRTUAL)
+
+
+def require_plain(path: Path, fix: str) -> None:
+    """Refuse a path that is there and whose reading may never end.
+
+    Raises:
+        UserError: it is a device, a pipe, a folder or a file of the system's.
+    """
+    if path.exists() and not is_plain(path):
+        raise UserError(f"{path} is not a regular file", fix)
+
+
 def require_new(out: Path) -> None:
     """Refuse a file of `--out` that is there, before any work is done for it.
 

@@ -73,10 +73,14 @@ def join(device: torch.device) -> None:
 
     Args:
         device: its kind; each process takes the GPU of its number on its machine.
+
+    Raises:
+        UserError: a launcher that has ended left its variables in the environment.
     """
     if (launch.started() or 1) == 1 or _several():
         return
-    if "RANK" in os.environ:  # torchrun says everything
+    if launch.by_torchrun():  # it says everything
+        launch.check_meeting()
         place: dict[str, int] = {}
         local = int(os.environ["LOCAL_RANK"])
     else:

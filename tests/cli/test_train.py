@@ -162,7 +162,7 @@ def test_an_unrendered_family_says_what_to_do(project, capsys):
 @pytest.mark.parametrize(
     "said_by",
     [
-        {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"},
+        {"TORCHELASTIC_RUN_ID": "1", "RANK": "0", "WORLD_SIZE": "2"},
         {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"},
     ],
 )

@@ -12,6 +12,7 @@ from xlmgen.errors import UserError
 from xlmgen.render import render
 from xlmgen.render.context import class_name, paper_link
 from xlmgen.render.lock import parse_lock
+from xlmgen.render.markdown import markdown
 
 from .conftest import make_family
 
@@ -120,3 +121,19 @@ def test_paper_links():
     assert paper_link("arXiv:2406.07524") == "https://arxiv.org/abs/2406.07524"
     assert paper_link("doi:10.1000/x") == "https://doi.org/10.1000/x"
     assert paper_link("https://example.org/a:b") == "https://example.org/a:b"
+    assert paper_link("doi:10.1016/S0(00)8") == "https://doi.org/10.1016/S0%2800%298"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Masked diffusion, p(x) = 1 - t", "Masked diffusion, p(x) = 1 - t"),
+        ("a [b](https://c.d) ![e](f)", r"a \[b\](https://c.d) !\[e\](f)"),
+        (r"<b> & \[x] `code` *x* _y_", r"\<b\> \& \\\[x\] \`code\` \*x\* \_y\_"),
+        ("# Heading\n# Heading", r"\# Heading # Heading"),
+        ("1. One", r"1\. One"),
+        ("- One", r"\- One"),
+    ],
+)
+def test_markdown_of_a_text_shows_the_text(text, shown):
+    assert markdown(text) == shown

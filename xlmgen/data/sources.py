@@ -18,6 +18,7 @@ from xlmgen.data import cache, detokenize, hub, readers, row_filter
 from xlmgen.data.digests import canonical, file_digest
 from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.errors import UserError
+from xlmgen.files import require_plain
 from xlmgen.spec import template
 from xlmgen.spec.messages import show
 from xlmgen.spec.template import Template
@@ -344,11 +345,15 @@ class Corpus:
     @cached_property
     def _files(self) -> dict[str, list[Path]]:
         files = self.source["files"]
-        return {
+        found = {
             split: readers.expand(files[split], self.folder, split)
             for split in SPLITS
             if split in files
         }
+        for split, paths in found.items():
+            for path in paths:
+                require_plain(path, f"source.files.{split} must name files of text")
+        return found
 
     def _form(self, path: Path) -> str:
         form: str = self.source["format"]

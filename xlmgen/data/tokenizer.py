@@ -15,6 +15,7 @@ import tokenizers
 from tokenizers import AddedToken
 
 from xlmgen.errors import UserError
+from xlmgen.files import require_plain
 from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
 
 USUAL_NAMES = {
@@ -176,6 +177,7 @@ class Tokenizer:
         Raises:
             UserError: there is no such file, or it is not a tokenizer.
         """
+        require_plain(path, "name a tokenizer.json")
         try:
             content = path.read_bytes()
         except OSError as error:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xlmgen.errors import UserError
-from xlmgen.render import failure
-from xlmgen.render.context import context
-from xlmgen.render.environment import environment
 from xlmgen.render.lock import lock_text
-from xlmgen.render.plan import LOCK, SPEC, plan
-from xlmgen.spec.diagnostics import SpecError
+from xlmgen.render.plan import LOCK
 from xlmgen.spec.family import FamilySpec
 
 
@@ -34,6 +29,8 @@ def render_files(
 ) -> dict[str, str]:
     """What `render` gives but the lock, whose packing takes as long as the rest.
 
+    Templates that do not ship with xlmgen run in a process of bounded time and memory.
+
     Args:
         family: the checked spec.
         search: folders of templates, in place of those of the family's project.
@@ -42,30 +39,10 @@ def render_files(
         SpecError: one of the project's own kinds cannot be rendered.
         UserError: a kind has a schema but no template.
     """
-    from jinja2 import TemplateNotFound
+    if family.own_kinds:
+        from xlmgen.render.apart import render_apart
 
-    templates = environment(search or family.project.templates)
-    try:
-        names = context(family)
-    except KeyError as error:
-        if not family.own_kinds:
-            raise  # a mistake of ours
-        raise SpecError([failure.missing_option(error, family)]) from error
-    own = {str(kind.template) for kind in family.own_kinds}
-    files: dict[str, str] = {}
-    for step in plan(family):
-        try:
-            template = templates.get_template(step.template)
-            files[step.path] = template.render(names)
-            if template.filename in own:
-                failure.require_python(files[step.path], step)
-        except Exception as error:
-            if own:
-                raise SpecError([failure.diagnose(error, step, family)]) from error
-            if not isinstance(error, TemplateNotFound):
-                raise  # a mistake of ours
-            raise UserError(
-                f"there is no template {error.name}", "add it beside the kind's schema"
-            ) from error
-    files[SPEC] = family.source
-    return files
+        return render_apart(family, search)
+    from xlmgen.render.files import render_here
+
+    return render_here(family, search)

@@ -77,7 +77,8 @@ def paper_link(paper: str) -> str:
     """The address of a paper given as `arXiv:…`, `doi:…` or an address itself."""
     scheme, _, rest = paper.partition(":")
     addresses = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
-    return addresses[scheme] + rest if scheme in addresses else paper
+    address = addresses[scheme] + rest if scheme in addresses else paper
+    return address.replace("(", "%28").replace(")", "%29")  # Markdown's own signs
 
 
 def _namespace(part: Part) -> SimpleNamespace:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xlmgen import resources
 from xlmgen.render import python
+from xlmgen.render.markdown import markdown
 
 if TYPE_CHECKING:
     from jinja2 import Environment, FileSystemBytecodeCache
@@ -24,11 +25,13 @@ def environment(search: tuple[Path, ...]) -> Environment:
     somebody else wrote, so that it runs in Jinja's sandbox: it cannot reach beyond what
     it is told, nor change that.
     """
-    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    from xlmgen.render.loader import FolderLoader
+
     made = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(search),
+        loader=FolderLoader(search),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -48,7 +51,7 @@ def environment(search: tuple[Path, ...]) -> Environment:
         python.signature,
     )
     made.globals.update({helper.__name__: helper for helper in helpers})
-    made.filters["literal"] = python.literal
+    made.filters |= {"literal": python.literal, "markdown": markdown}
     return made
 
 

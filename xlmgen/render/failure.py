@@ -9,28 +9,33 @@ from pathlib import Path
 from xlmgen.render.plan import Step
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.family import FamilySpec
+from xlmgen.spec.load import MAX_BYTES
 from xlmgen.spec.own_kinds import at
 
 
-class NoPython(ValueError):
-    """A template printed what cannot be a module."""
+class Unusable(ValueError):
+    """A template printed what cannot be a file of a family."""
 
 
-def require_python(text: str, step: Step) -> None:
-    """Refuse a rendered text that is no Python.
+def require_file(text: str, step: Step) -> None:
+    """Refuse a rendered text that is too long, or no Python where it should be.
 
     Raises:
-        NoPython: says what is wrong with which line of it.
+        Unusable: says what is wrong with which line of it.
     """
+    if len(text) > MAX_BYTES:
+        raise Unusable(f"{step.path} has more than {MAX_BYTES:,} characters")
+    if not step.path.endswith(".py"):
+        return
     try:
         ast.parse(text)
     except SyntaxError as error:
         lines = text.splitlines()
         number = min(error.lineno or 1, len(lines))
         said = f"{error.msg} in line {number} of {step.path}"
-        raise NoPython(f"{said}, '{lines[number - 1].strip()}'") from None
-    except ValueError as error:  # a character that no source may hold
-        raise NoPython(f"{error}, in {step.path}") from None
+        raise Unusable(f"no Python: {said}, '{lines[number - 1].strip()}'") from None
+    except (ValueError, RecursionError) as error:  # a character that no source may hold
+        raise Unusable(f"no Python: {error}, in {step.path}") from None
 
 
 def missing_option(error: KeyError, family: FamilySpec) -> Diagnostic:
@@ -61,20 +66,24 @@ def diagnose(error: Exception, step: Step, family: FamilySpec) -> Diagnostic:
             fix = "docs/own-kinds.md lists the names that a template knows"
         case SecurityError():
             message = f"a template may not do this: {error.message}"
-            fix = "it prints what it is told, and reaches no further"
-        case NoPython():
-            message = f"it prints no Python: {error}"
+            fix = "it prints the names that it knows, and reads templates only"
+        case Unusable():
+            message = f"it prints {error}"
         case _:
             message = f"{type(error).__name__}: {error}"
     return at(path, "XG402", message, fix, line)
 
 
 def _place(error: Exception, step: Step, family: FamilySpec) -> tuple[Path, int]:
-    """The innermost line of a template; else the top of the file's own."""
+    """The innermost line of a template; else the top of the file's own.
+
+    A template that ships fails by what a kind of the project's own declares.
+    """
     folders = family.project.templates
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if frame.lineno and any(path.is_relative_to(folder) for folder in folders):
             return path, frame.lineno
-    found = (folder / step.template for folder in folders)
-    return next((path for path in found if path.is_file()), folders[-1]), 1
+    own = [kind.template for kind in family.own_kinds]
+    named = (path for path in own if path.as_posix().endswith(f"/{step.template}"))
+    return next(named, own[0]), 1

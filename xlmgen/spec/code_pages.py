@@ -61,9 +61,10 @@ PAGES: dict[str, Page] = {
         "name: mdlm",
     ),
     "XG007": Page(
-        "Limits keep a file from taking all memory: its size, its depth, and how many "
-        "values its aliases stand for.",
-        "Write the values out, or split the file.",
+        "Limits keep a file from taking all time and memory: its size, its depth, how "
+        "many values its aliases stand for, how many problems are told of it, and how "
+        "long it is compared with the schemas of a project's own kinds.",
+        "Write values out, split the file, or begin with the problems that are told.",
     ),
     "XG008": Page(
         "A line `---` begins a second document, which would be read by nobody.",

@@ -29,7 +29,7 @@ CODES: dict[str, Code] = {
     "XG004": Code("a key is written twice in one mapping"),
     "XG005": Code("a key is not a plain string"),
     "XG006": Code("a YAML tag is used; specs are plain data"),
-    "XG007": Code("the file is too large, too deep, or its aliases expand too far"),
+    "XG007": Code("the file is too large or too deep, or has too many problems"),
     "XG008": Code("the file holds more than one YAML document"),
     "XG009": Code("the file is empty, or not a mapping of keys to values"),
     "XG010": Code("a number is not finite or does not fit in 64 bits"),

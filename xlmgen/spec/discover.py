@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xlmgen.errors import UserError
-from xlmgen.files import real_path
+from xlmgen.files import is_plain, real_path
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import MAX_BYTES
 from xlmgen.spec.messages import similar_path
@@ -70,7 +70,7 @@ def has_spec_line(text: str) -> bool:
 def _text(path: Path) -> str:
     """What a regular file begins with: a pipe would not end, nor a huge file soon."""
     try:
-        if not path.is_file():
+        if not is_plain(path):
             return ""
         with path.open("rb") as file:
             return file.read(MAX_BYTES).decode("utf-8-sig", errors="replace")

@@ -1,5 +1,7 @@
-"""Draft 2020-12 with strict integers and the two keywords that kinds need beside it.
+"""Draft 2020-12 with strict integers and patterns, and three keywords beside it.
 
+* `x-visible: true`: a text has no character that nobody sees, but for blanks and line
+  breaks. The pattern beside it names most of them for editors.
 * `x-sum: n`: the numbers of a mapping, defaults included, add up to n.
 * `x-ascending`: numbers grow from one to the next; those of a list (`true`), or those
   of the named keys of a mapping (`[low, high]`).
@@ -9,13 +11,20 @@ Other validators pass over keywords that start with `x-`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from math import isclose
 from typing import Any, TypeGuard
+from unicodedata import category
+
+from xlmgen.spec.patterns import strict
 
 Schema = dict[str, Any]
+# Unicode's categories of controls, formats and separators; surrogates and private use.
+INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs"})
+JOINERS = "\u200c\u200d"  # formats that words of some scripts are spelt with
 
 OURS = frozenset(
     """
@@ -46,7 +55,13 @@ def _class() -> Any:
     from jsonschema import Draft202012Validator, validators
 
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
-    keywords = {"x-sum": _sum, "x-ascending": _ascending}
+    keywords = {
+        "pattern": _pattern,
+        "uniqueItems": _unique_items,
+        "x-visible": _visible,
+        "x-sum": _sum,
+        "x-ascending": _ascending,
+    }
     extend: Any = validators.extend
     return extend(Draft202012Validator, keywords, type_checker=types)
 
@@ -58,6 +73,47 @@ def is_number(value: object) -> TypeGuard[float]:
 def _is_integer(_: Any, value: object) -> bool:
     """2.0 is not an integer: it would reach the rendered code as it is written."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Schema) -> Iterator[Any]:
+    """The standard keyword, but that a final line break is part of the text."""
+    from jsonschema import ValidationError
+
+    if isinstance(value, str) and not strict(pattern).search(value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _unique_items(_: Any, wanted: bool, value: Any, __: Schema) -> Iterator[Any]:
+    """The standard keyword, in a time that grows as the list does."""
+    from jsonschema import ValidationError
+
+    if not wanted or not isinstance(value, list):
+        return
+    # numbers are equal by their value, and not to true or false
+    texts = [json.dumps(_plain_numbers(item), sort_keys=True) for item in value]
+    if len(set(texts)) < len(texts):
+        yield ValidationError(f"{value!r} has an item twice")
+
+
+def _plain_numbers(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    return value
+
+
+def _visible(_: Any, wanted: bool, value: Any, __: Schema) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if wanted and isinstance(value, str) and any(map(_is_invisible, value)):
+        yield ValidationError(f"{value!r} holds an invisible character")
+
+
+def _is_invisible(character: str) -> bool:
+    return character not in f" \n{JOINERS}" and category(character) in INVISIBLE
 
 
 def _sum(_: Any, total: float, value: Any, schema: Schema) -> Iterator[Any]:

@@ -25,6 +25,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from xlmgen.files import is_plain
 from xlmgen.merge import marked_lines
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import BOM, LINE_BREAK, Document, Path, Span, diagnose, dotted
@@ -65,7 +66,7 @@ def _read(name: str) -> str | Document:
     try:
         if path.is_dir():
             return failed("XG001", "is a folder", "name a YAML file in it")
-        if path.exists() and not path.is_file():
+        if path.exists() and not is_plain(path):
             return failed("XG001", "is not a regular file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -11,17 +11,19 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from xlmgen import resources
+from xlmgen import bounded, resources
 from xlmgen.errors import shortened
-from xlmgen.files import without_parents
+from xlmgen.files import is_plain, without_parents
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
 from xlmgen.spec.keywords import Schema, known_keywords, unknown_keywords
-from xlmgen.spec.load import load_yaml
+from xlmgen.spec.load import MAX_BYTES, load_yaml
 from xlmgen.spec.messages import did_you_mean, show
 from xlmgen.spec.project import (
     KINDS,
@@ -29,11 +31,13 @@ from xlmgen.spec.project import (
     TEMPLATES,
     OwnKind,
     Project,
+    links_out,
     own_files,
 )
 from xlmgen.spec.schemas import BLOCKS, DRAFT, GENERATOR, SUFFIX, built_in
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+WORD = "[A-Za-z_][A-Za-z0-9_]*"  # of Python
 WHEN: Schema = {"type": "object", "$ref": DRAFT}
 CLAUSES: Schema = {
     "type": "array",
@@ -50,7 +54,7 @@ CLAUSES: Schema = {
 }
 SUITE: Schema = {
     "type": "string",
-    "pattern": r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:)?[A-Za-z_]\w*$",
+    "pattern": rf"^({WORD}(\.{WORD})*:)?{WORD}$",
 }
 SUITES: Schema = {
     "type": "array",
@@ -73,7 +77,7 @@ FIELDS: Schema = {
         "required": ["name", "type", "about"],
         "additionalProperties": False,
         "properties": {
-            "name": {"type": "string", "pattern": r"^[A-Za-z_]\w*$"},
+            "name": {"type": "string", "pattern": f"^{WORD}$"},
             "type": {"type": "string"},
             "about": {"type": "string"},
             "when": WHEN,
@@ -81,19 +85,44 @@ FIELDS: Schema = {
     },
 }
 LONGEST_COMPLAINT = 200  # characters of what jsonschema says
+MOST = 100
+"""Problems that are told of one schema."""
 LISTS = {"collator": ("x-batch", "x-prompt"), "loss": ("x-output",)}
 
 
 @cache
 def problems(project: Project) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong with a project's own kinds, sorted by place."""
+    """Everything that is wrong with a project's own kinds, sorted by place.
+
+    They are read in a process of bounded time and memory.
+    """
     if project.root is None:
         return ()
+    try:
+        found = bounded.call(find_problems, project)
+    except bounded.OutOfBounds as error:
+        place = Path(error.place) if error.place else project.root
+        code = "XG402" if place.name.endswith(TEMPLATE_SUFFIX) else "XG401"
+        return (at(place, code, f"it cannot be read: {error}", "write it simpler"),)
+    return tuple(Diagnostic(**problem) for problem in found)
+
+
+def find_problems(project: Project) -> list[dict[str, Any]]:
+    """In the process: the problems, as JSON holds them."""
+    return [asdict(problem) for problem in _problems(project)]
+
+
+def _problems(project: Project) -> list[Diagnostic]:
+    assert project.root is not None
+    if links := links_out(project.root):
+        return sorted(map(_link, links))  # nothing else is read
     found = [*_misplaced(project, project.root), *_shadows(project.root)]
     for kind in project.kinds.values():
+        bounded.report(str(kind.schema))
         found += _of_schema(project, kind)
+        bounded.report(str(kind.template))
         found += _of_template(kind)
-    return tuple(sorted(found))
+    return sorted(found)
 
 
 def shown(path: Path) -> str:
@@ -110,6 +139,13 @@ def at(path: Path, code: str, message: str, fix: str = "", line: int = 1) -> Dia
     excerpt = lines[line - 1] if line <= len(lines) else ""
     span = Span(line, 1, line, len(excerpt) + 1)
     return diagnose(shown(path), lines, span, code, "", message, fix)
+
+
+def _link(path: Path) -> Diagnostic:
+    code = "XG401" if KINDS.parts[0] in path.parts else "XG402"
+    message = "this link leads out of the folder of the project's kinds"
+    fix = "put a copy of the file in its place"
+    return diagnose(shown(path), [], Span(1, 1, 1, 1), code, "", message, fix)
 
 
 def _is_copy(folder: Path) -> bool:
@@ -164,7 +200,7 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
         return [at(path, "XG401", message, "use lower-case letters, digits and _")]
     text = _text(path)
     if text is None:
-        return [at(path, "XG401", "the file is not UTF-8 text", "save it as UTF-8")]
+        return [_no_text(path, "XG401")]
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -175,11 +211,16 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
         return [diagnose(shown(path), lines, span, "XG401", "", message)]
     except RecursionError:
         return [at(path, "XG401", "this is nested too deeply")]
+    except ValueError as error:  # a number of thousands of digits
+        return [at(path, "XG401", f"this cannot be read: {error}")]
     if not isinstance(data, dict):
         return [at(path, "XG401", "a schema is an object: { … }")]
     # JSON is YAML but for tabs; read as such every value has its line
     document = load_yaml(shown(path), text.replace("\t", " "))
-    found = list(_complaints(document, data, kind))
+    try:
+        found = list(islice(_complaints(document, data, kind), MOST))
+    except (RecursionError, OverflowError) as error:  # from reading a pattern
+        return [at(path, "XG401", f"a pattern cannot be read: {error}")]
     return found or list(_unfilled(project, kind, text))
 
 
@@ -284,13 +325,20 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
         return
     text = _text(path)
     if text is None:
-        yield at(path, "XG402", "the file is not UTF-8 text", "save it as UTF-8")
+        yield _no_text(path, "XG402")
         return
     try:
         Environment().parse(text)
     except TemplateSyntaxError as error:
         message = f"this is not a Jinja template: {error.message}"
         yield at(path, "XG402", message, line=error.lineno)
+    except (RecursionError, ValueError) as error:
+        yield at(path, "XG402", f"this is not a Jinja template: {error}")
+
+
+def _no_text(path: Path, code: str) -> Diagnostic:
+    message = f"the file is not UTF-8 text of at most {MAX_BYTES:,} bytes"
+    return at(path, code, message, "save a smaller file as UTF-8")
 
 
 @cache
@@ -304,8 +352,10 @@ def kit() -> frozenset[str]:
 
 
 def _text(path: Path) -> str | None:
-    """A file's text; None where it has none."""
+    """A file's text; None where it has none, or none that is read."""
     try:
+        if not is_plain(path) or path.stat().st_size > MAX_BYTES:
+            return None
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return None

@@ -125,8 +125,26 @@ def _state(root: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def own_files(root: Path) -> list[Path]:
-    """The files of a project's kinds: everything in the two folders."""
-    files = (
-        path for part in (KINDS, TEMPLATES) for path in sorted((root / part).rglob("*"))
-    )
-    return [path for path in files if path.is_file()]
+    """The files of a project's kinds: everything in the two folders, as sorted paths.
+
+    Links that lead out of the folders are left out: nothing reads or copies them.
+    """
+    return [
+        path for path in _entries(root) if path.is_file() and not _leads_out(root, path)
+    ]
+
+
+def links_out(root: Path) -> list[Path]:
+    """Links by which a kind's files would be read from outside of the two folders."""
+    folders = [root / part for part in (KINDS, TEMPLATES)]
+    return [path for path in (*folders, *_entries(root)) if _leads_out(root, path)]
+
+
+def _entries(root: Path) -> Iterator[Path]:
+    for part in (KINDS, TEMPLATES):
+        yield from sorted((root / part).rglob("*"))
+
+
+def _leads_out(root: Path, path: Path) -> bool:
+    top = path.relative_to(root).parts[0]
+    return os.path.lexists(path) and not real_path(path).is_relative_to(root / top)

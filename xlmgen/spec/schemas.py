@@ -13,6 +13,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +24,7 @@ SUFFIX = ".schema.json"
 BLOCKS = ("collator", "noise_schedule", "model", "loss", "predictor")
 GENERATOR = "generator"  # a task's source says by this key which kind it is
 FILES = ("family", "task", "experiment")
+MOST_PARTS = 20_000
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -121,20 +123,27 @@ def built_in() -> Schemas:
 
 @cache
 def _inlined(schemas: Schemas, name: str) -> Schema:
-    filled = _fill(schemas, schemas.read(name), name)
+    filled = _fill(schemas, schemas.read(name), name, count())
     assert isinstance(filled, dict)
     return filled
 
 
-def _fill(schemas: Schemas, node: Any, base: str) -> Any:
-    """Replace every `$ref` by what it names; keys beside a `$ref` win over it."""
+def _fill(schemas: Schemas, node: Any, base: str, parts: Iterator[int]) -> Any:
+    """Replace every `$ref` by what it names; keys beside a `$ref` win over it.
+
+    Args:
+        parts: counts lists and objects; definitions that name each other twice would
+            grow without an end.
+    """
+    if isinstance(node, dict | list) and next(parts) > MOST_PARTS:
+        raise ValueError(f"filled in, it has more than {MOST_PARTS:,} parts")
     if isinstance(node, list):
-        return [_fill(schemas, item, base) for item in node]
+        return [_fill(schemas, item, base, parts) for item in node]
     if not isinstance(node, dict):
         return node
     # a `$schema` inside another schema would bring back the validator that it names
     own = ("$ref", "$schema")
-    rest = {k: _fill(schemas, v, base) for k, v in node.items() if k not in own}
+    rest = {k: _fill(schemas, v, base, parts) for k, v in node.items() if k not in own}
     if "$ref" not in node:
         return rest
     file, _, pointer = node["$ref"].partition("#")
@@ -142,7 +151,7 @@ def _fill(schemas: Schemas, node: Any, base: str) -> Any:
     target: Any = schemas.read(name)
     for part in pointer.strip("/").split("/") if pointer else ():
         target = target[part]
-    return {**_fill(schemas, target, name), **rest}
+    return {**_fill(schemas, target, name, parts), **rest}
 
 
 def applicable(schema: Schema, value: Any) -> Iterator[Schema]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
+from xlmgen import bounded
 from xlmgen.spec import checks, contracts, own_kinds, task_checks
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
@@ -24,11 +27,13 @@ from xlmgen.spec.messages import (
 from xlmgen.spec.migrations import MIGRATIONS
 from xlmgen.spec.project import project_of
 from xlmgen.spec.scalars import resolve
-from xlmgen.spec.schemas import BLOCKS, Schemas
+from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
 
-SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v(\d+)")
+SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v([0-9]{1,9})")
 VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest, which are read
 OWN_KIND = "write your own kind: docs/own-kinds.md"
+MOST = 100
+"""Problems that are told of one file: a guess for each takes time."""
 _BLOCK_PATHS = frozenset((block,) for block in BLOCKS)
 _OWN_BLOCKS = _BLOCK_PATHS - {("noise_schedule",)}
 
@@ -55,16 +60,63 @@ def validate(
         if file == "family" and (broken := own_kinds.problems(project)):
             return sorted({*document.problems, *broken})
         schemas = project.schemas
-    found = list(_schema_problems(document, schemas.schema(file)))
-    if file == "family":
-        found.extend(checks.check(document))
-        found.extend(contracts.check(document, schemas, found))
-    elif file == "task":
-        found.extend(task_checks.check(document))
+    if file == "family" and _uses_own_kinds(document, schemas):
+        found = _apart(document, schemas)
+    else:
+        found = list(_problems(document, file, schemas))
+    if len(found) > MOST:
+        del found[MOST:]
+        message = f"the file has more than {MOST} problems"
+        found.append(document.diagnostic("XG007", (), message, "begin with these"))
     # a value that could not be read was replaced: say only that
     unread = {problem.path for problem in document.problems}
     kept = (d for d in found if not d.path or d.path not in unread)
     return sorted({*document.problems, *kept})
+
+
+def _problems(document: Document, file: str, schemas: Schemas) -> Iterator[Diagnostic]:
+    """What is wrong with the data, up to a problem more than are told."""
+    found = list(islice(_schema_problems(document, schemas.schema(file)), MOST + 1))
+    if len(found) > MOST:
+        yield from found
+        return
+    if file == "family":
+        found += checks.check(document)
+        yield from found
+        yield from contracts.check(document, schemas, found)
+        return
+    yield from found
+    if file == "task":
+        yield from islice(task_checks.check(document), MOST + 1)
+
+
+def _uses_own_kinds(document: Document, schemas: Schemas) -> bool:
+    """Whether a family is checked against schemas that somebody else wrote."""
+    blocks = ((block, (document.data or {}).get(block)) for block in BLOCKS)
+    named = ((b, o.get("kind")) for b, o in blocks if isinstance(o, dict))
+    return any(
+        isinstance(kind, str)
+        and kind in schemas.kinds(block)
+        and kind not in built_in().kinds(block)
+        for block, kind in named
+    )
+
+
+def _apart(document: Document, schemas: Schemas) -> list[Diagnostic]:
+    """`_problems` of a family, in a process of bounded time and memory."""
+    try:
+        found = bounded.call(find_problems, (document, schemas))
+    except bounded.OutOfBounds as error:
+        message = f"the file cannot be checked: {error}"
+        fix = "look for patterns of the project's own kinds that take long"
+        return [document.diagnostic("XG007", (), message, fix)]
+    return [Diagnostic(**problem) for problem in found]
+
+
+def find_problems(request: tuple[Document, Schemas]) -> list[dict[str, Any]]:
+    """In the process: the problems, as JSON holds them."""
+    document, schemas = request
+    return [asdict(problem) for problem in _problems(document, "family", schemas)]
 
 
 def file_kind(document: Document) -> str | None:
@@ -136,7 +188,7 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
             yield document.diagnostic(
                 "XG105", path, message, f"it must be {interval(schema)}"
             )
-        case "pattern":
+        case "pattern" | "x-visible":
             yield document.diagnostic("XG106", path, *_form(value, schema))
         case "x-sum" | "x-ascending":
             yield document.diagnostic("XG105", path, error.message)

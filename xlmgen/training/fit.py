@@ -19,7 +19,7 @@ from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.experiment.settings import Training
 from xlmgen.harness import Harness
-from xlmgen.launch import is_first
+from xlmgen.launch import check_cores, is_first
 from xlmgen.run import ResumePoint, Run
 from xlmgen.training.checkpoint import load_into, load_state
 from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
@@ -72,6 +72,7 @@ class Fit:
                 style="yellow",
                 soft_wrap=True,
             )
+        require_devices(settings)
         start = run.resume_point()
         for step, wrong in start.passed.items():
             console.print(
@@ -151,7 +152,9 @@ class Fit:
                     ckpt_path=checkpoint,
                     weights_only=True,
                 )
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise UserError(
                 "training: the device has too little memory",
                 "lower training.batch_size and raise training.accumulate",
@@ -210,6 +213,28 @@ def emulates_bfloat16() -> bool:
     capabilities: Mapping[str, Any] = read()
     known = [has for name, has in capabilities.items() if "bf16" in name]
     return bool(known) and not any(known)
+
+
+def require_devices(settings: Training) -> None:
+    """Refuse more devices than this machine has, before any data is read.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if device_for(settings).type == "cpu":
+        check_cores(settings)
+    elif settings.devices > (found := torch.cuda.device_count()):
+        raise UserError(
+            f"training.devices is {settings.devices}, and there are {found} GPUs here",
+            f"give at most {found}",
+        )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device or this process has no more memory; PyTorch has no class for
+    the CPU's own."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "DefaultCPUAllocator" in str(error)
 
 
 def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:

@@ -16,7 +16,7 @@ from xlmgen.evaluation.scores import try_own
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import no_room
-from xlmgen.launch import check_processes, is_first
+from xlmgen.launch import check_cores, check_processes, is_first
 from xlmgen.locks import hold
 from xlmgen.origins import (
     changed_code,
@@ -54,6 +54,8 @@ def train(
     """
     require_packages(experiment.trackers)
     check_processes(experiment.training)
+    if experiment.training.accelerator == "cpu":
+        check_cores(experiment.training)
     if not is_first():
         console = Console(quiet=True)
     try:

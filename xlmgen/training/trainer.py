@@ -11,6 +11,7 @@ from pathlib import Path
 from lightning.fabric.plugins.environments.cluster_environment import (
     ClusterEnvironment,
 )
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Trainer
@@ -18,6 +19,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
+from xlmgen import launch
 from xlmgen.evaluation.likelihood import NOTHING_MEASURED
 from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.run import run_id
@@ -103,7 +105,7 @@ def build_trainer(
             keeper,
             StopOnSignal(keeper),
         ],
-        plugins=[FolderCheckpoint(run_id(folder)), *_cluster()],
+        plugins=[FolderCheckpoint(run_id(folder)), _cluster()],
         default_root_dir=folder,
         # The recorder validates: also after the last step, and after an interrupt.
         val_check_interval=settings.max_steps * settings.accumulate + 1,
@@ -117,11 +119,16 @@ def build_trainer(
     )
 
 
-def _cluster() -> list[ClusterEnvironment]:
-    """Slurm without Lightning's own way of saving and queueing a job again."""
-    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
-        return [SLURMEnvironment(auto_requeue=False)]
-    return []
+def _cluster() -> ClusterEnvironment:
+    """Who started the processes, as `xlmgen.launch` has it.
+
+    Lightning's own guess takes variables that were left behind for a launcher.
+    """
+    if launch.by_torchrun():
+        return TorchElasticEnvironment()
+    if launch.by_srun():  # but its way of saving and queueing a job again
+        return SLURMEnvironment(auto_requeue=False)
+    return LightningEnvironment()
 
 
 def _strategy(settings: Training) -> str | Strategy:
