@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xlmgen.nn import (
+    AbsolutePositions,
     Attention,
     Dropout,
     FeedForward,
@@ -50,7 +51,7 @@ class Block(nn.Module):
 
 
 class Bd3lmModel(nn.Module):
-    """Block-causal transformer, rotary positions, layer norms, GELU.
+    """Block-causal transformer, rotary and absolute positions, layer norms, GELU.
 
     Args:
         vocab_size: V.
@@ -78,6 +79,7 @@ class Bd3lmModel(nn.Module):
         self.kv_heads, self.head_dim = kv_heads, d_model // heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.rotary = Rotary(d_model // heads, theta=10000.0)
+        self.absolute = AbsolutePositions(d_model)
         self.blocks = nn.ModuleList(
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
@@ -124,7 +126,8 @@ class Bd3lmModel(nn.Module):
             mask = block_diffusion_mask(length, clean_ids, block_size, attention_mask)
             input_ids = torch.cat((input_ids, clean_ids), dim=1)
         rotary = self.rotary(positions)
-        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
+        x = self.embedding(input_ids) + self.absolute(positions)  # (B, L, D)
+        x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask, cache, layer)
         x = x[:, :length]  # the noisy blocks

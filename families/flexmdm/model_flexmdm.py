@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.nn import (
+    AbsolutePositions,
     Attention,
     Dropout,
     FeedForward,
@@ -55,7 +56,8 @@ class Block(nn.Module):
 
 
 class FlexmdmModel(nn.Module):
-    """Bidirectional transformer, rotary positions, layer norms, GELU; time-conditioned.
+    """Bidirectional transformer, rotary and absolute positions, layer norms, GELU;
+    time-conditioned.
 
     Args:
         vocab_size: V.
@@ -82,6 +84,7 @@ class FlexmdmModel(nn.Module):
         kv_heads = kv_heads or heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.rotary = Rotary(d_model // heads, theta=10000.0)
+        self.absolute = AbsolutePositions(d_model)
         self.time = TimeEmbedding(TIME_WIDTH)
         self.blocks = nn.ModuleList(
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
@@ -114,10 +117,12 @@ class FlexmdmModel(nn.Module):
             (B, L, V), or (N, V) with `at`;
             and (B, L), the tokens expected to be missing behind each one.
         """
-        rotary = self.rotary(token_positions(input_ids, attention_mask))
+        positions = token_positions(input_ids, attention_mask)
+        rotary = self.rotary(positions)
         mask = key_mask(attention_mask)
         condition = self.time(t)  # (B, TIME_WIDTH)
-        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
+        x = self.embedding(input_ids) + self.absolute(positions)  # (B, L, D)
+        x = self.dropout(x)
         for block in self.blocks:
             x = block(x, rotary, mask, condition)
         x = modulate(self.norm(x), *self.modulation(condition))

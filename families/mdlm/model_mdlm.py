@@ -8,6 +8,7 @@ Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabu
 from torch import Tensor, nn
 
 from xlmgen.nn import (
+    AbsolutePositions,
     Attention,
     Dropout,
     FeedForward,
@@ -48,7 +49,7 @@ class Block(nn.Module):
 
 
 class MdlmModel(nn.Module):
-    """Bidirectional transformer, rotary positions, layer norms, GELU.
+    """Bidirectional transformer, rotary and absolute positions, layer norms, GELU.
 
     Args:
         vocab_size: V.
@@ -75,6 +76,7 @@ class MdlmModel(nn.Module):
         kv_heads = kv_heads or heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.rotary = Rotary(d_model // heads, theta=10000.0)
+        self.absolute = AbsolutePositions(d_model)
         self.blocks = nn.ModuleList(
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
@@ -101,9 +103,11 @@ class MdlmModel(nn.Module):
         Returns:
             (B, L, V), or (N, V) with `at`.
         """
-        rotary = self.rotary(token_positions(input_ids, attention_mask))
+        positions = token_positions(input_ids, attention_mask)
+        rotary = self.rotary(positions)
         mask = key_mask(attention_mask)
-        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
+        x = self.embedding(input_ids) + self.absolute(positions)  # (B, L, D)
+        x = self.dropout(x)
         for block in self.blocks[:-1]:
             x = block(x, rotary, mask)
         # The last one is asked only for what is looked at, M positions of a row.

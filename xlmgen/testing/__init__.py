@@ -40,9 +40,11 @@ from xlmgen.testing.suites.masking_collator import (  # noqa: E402
     ScheduledMaskingTests,
 )
 from xlmgen.testing.suites.model import (  # noqa: E402
+    AbsolutePositionTests,
     BidirectionalModelTests,
     GapHeadTests,
     ModelTests,
+    QkNormTests,
     ShiftTests,
     StopHeadTests,
     TimeModelTests,
@@ -53,6 +55,7 @@ from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
 __all__ = [
+    "AbsolutePositionTests",
     "AncestralTests",
     "BidirectionalModelTests",
     "BlockAncestralTests",
@@ -83,6 +86,7 @@ __all__ = [
     "MaskingCollatorTests",
     "ModelTests",
     "PredictorTests",
+    "QkNormTests",
     "Qwen2Tests",
     "ScheduledMaskingTests",
     "SelectedTokensTests",

@@ -4,8 +4,18 @@
 
 from pathlib import Path
 
-from xlmgen.testing import BidirectionalModelTests, BlockModelTests, ModelTests
+from xlmgen.testing import (
+    AbsolutePositionTests,
+    BidirectionalModelTests,
+    BlockModelTests,
+    ModelTests,
+)
 
 
-class TestBd3lmModel(ModelTests, BidirectionalModelTests, BlockModelTests):
+class TestBd3lmModel(
+    ModelTests,
+    BidirectionalModelTests,
+    AbsolutePositionTests,
+    BlockModelTests,
+):
     folder = Path(__file__).parents[1]

@@ -5,6 +5,7 @@
 from pathlib import Path
 
 from xlmgen.testing import (
+    AbsolutePositionTests,
     BidirectionalModelTests,
     GapHeadTests,
     ModelTests,
@@ -17,5 +18,6 @@ class TestFlexmdmModel(
     BidirectionalModelTests,
     TimeModelTests,
     GapHeadTests,
+    AbsolutePositionTests,
 ):
     folder = Path(__file__).parents[1]

@@ -4,8 +4,18 @@
 
 from pathlib import Path
 
-from xlmgen.testing import BidirectionalModelTests, ModelTests, StopHeadTests
+from xlmgen.testing import (
+    AbsolutePositionTests,
+    BidirectionalModelTests,
+    ModelTests,
+    StopHeadTests,
+)
 
 
-class TestIlmModel(ModelTests, BidirectionalModelTests, StopHeadTests):
+class TestIlmModel(
+    ModelTests,
+    BidirectionalModelTests,
+    StopHeadTests,
+    AbsolutePositionTests,
+):
     folder = Path(__file__).parents[1]

@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import BidirectionalModelTests, ModelTests
+from xlmgen.testing import AbsolutePositionTests, BidirectionalModelTests, ModelTests
 
 
-class TestMlmModel(ModelTests, BidirectionalModelTests):
+class TestMlmModel(ModelTests, BidirectionalModelTests, AbsolutePositionTests):
     folder = Path(__file__).parents[1]

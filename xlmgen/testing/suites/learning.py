@@ -12,9 +12,7 @@ from xlmgen.tokens import Block
 ROUNDS, STEPS = 40, 50
 """At most so many rounds of so many steps; after each the network is asked."""
 
-WIDTH, GAIN = 32, 6.0
-"""Weights begin at a size for wide networks, at which attention in one so narrow tells
-nothing apart for long: here they begin so many times as large."""
+WIDTH = 32
 
 PAIRS = [((5,), (6, 7)), ((6,), (7, 7)), ((7, 5), (5, 6)), ((7, 6), (6, 5))]
 
@@ -29,7 +27,7 @@ class LearningTests(PredictorSubject):
             for (prompt, _), target in zip(PAIRS, targets, strict=True)
         ]
         batch = self.question(targets)
-        model, loss = self.wakeful_network(), self.family.loss(self.tokens)
+        model, loss = self.fresh_network(d_model=WIDTH), self.family.loss(self.tokens)
         collate = self.family.collators["seq2seq"](self.tokens, Block(ANSWER, 3))
         optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
         generator, answers = seeded(0), []
@@ -45,15 +43,6 @@ class LearningTests(PredictorSubject):
             if answers == self.expected(targets):
                 break
         assert answers == self.expected(targets)
-
-    def wakeful_network(self) -> nn.Module:
-        """A narrow network that attends to something from the start."""
-        model = self.fresh_network(d_model=WIDTH)
-        with torch.no_grad():
-            for weights in model.parameters():
-                if weights.dim() > 1:
-                    weights.mul_(GAIN)
-        return model
 
     @property
     def targets(self) -> list[list[int]]:

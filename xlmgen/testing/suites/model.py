@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
+from xlmgen.nn import Attention
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.toy import CONTENT, seeded
 
@@ -293,6 +294,29 @@ class TimeModelTests(FamilyTests):
         assert differ(logits[0], logits[1])
 
 
+class AbsolutePositionTests(FamilyTests):
+    """Positions embedded beside rotary ones."""
+
+    def test_equal_tokens_differ_by_their_place(self) -> None:
+        """Rotary positions alone give equal tokens equal logits."""
+        logits = call(self.network(), torch.full((1, LENGTH), 5))[0]
+        for place in range(1, LENGTH):
+            assert differ(logits[place], logits[place - 1]), place
+
+
+class QkNormTests(FamilyTests):
+    """Queries and keys behind a norm."""
+
+    def test_scale_of_queries_and_keys_changes_nothing(self) -> None:
+        model = self.network()
+        before = call(model, IDS)
+        for module in model.modules():
+            if isinstance(module, Attention):
+                with torch.no_grad():
+                    module.qkv.weight[: -module.kv_heads * module.head_dim].mul_(50)
+        torch.testing.assert_close(call(model, IDS), before, rtol=1e-3, atol=1e-3)
+
+
 def call(
     model: nn.Module,
     ids: Tensor,
@@ -352,9 +376,11 @@ def differ(one: Tensor, other: Tensor) -> bool:
 
 
 __all__ = [
+    "AbsolutePositionTests",
     "BidirectionalModelTests",
     "GapHeadTests",
     "ModelTests",
+    "QkNormTests",
     "ShiftTests",
     "StopHeadTests",
     "TimeModelTests",
