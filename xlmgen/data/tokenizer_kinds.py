@@ -50,7 +50,8 @@ def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tok
             path, named = tokenizer_file(without_parents(folder / options["path"]))
             return Tokenizer.load(
                 path,
-                {**named, **options.get("special", {})},
+                options.get("special"),
+                suggested=named,
                 shared=options["shared"],
                 vocab_size=options["vocab_size"],
             )
