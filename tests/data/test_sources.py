@@ -158,6 +158,11 @@ def test_a_folder_with_a_pattern_in_its_name(tmp_path):
         ("a.jsonl", "[1]\n", "a.jsonl:1: '[1]' is not a JSON object"),
         ("a.jsonl", '{"text": 3}\n', "a.jsonl:1: column 'text' holds 3, not a text"),
         ("a.jsonl", '{"txt": "x"}\n', "a.jsonl:1: there is no column 'text'"),
+        (
+            "a.jsonl",
+            '{"text": "a"}\n{"text": "b \\ud83d"}\n',
+            "a.jsonl:2: \\ud83d at character 2 is half of a surrogate pair",
+        ),
         ("a.txt", "\n \n", "the train split has no examples"),
         ("a.csv", "text\n", "the train split has no examples"),
         ("a.md", "x", "the format of a file called *.md is not known"),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from xlmgen.data import cache, detokenize, hub, readers, row_filter
+from xlmgen.data.characters import refuse_surrogates
 from xlmgen.data.digests import canonical, file_digest
 from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.errors import UserError
@@ -256,6 +257,8 @@ class Corpus:
                     fix,
                 )
         text = made.fill({name: written(cells[name]) for name in made.columns})
+        if not text.isascii():
+            refuse_surrogates(text, piece.place(number))
         style = self.source.get("detokenizer", "none")
         if style == "none" or key == "given":
             return text
