@@ -9,7 +9,7 @@ from xlmgen.registry import SPEC
 from xlmgen.render.changes import read, read_lock
 from xlmgen.render.lock import Lock
 from xlmgen.run import Run
-from xlmgen.tasks import load_task
+from xlmgen.tasks import Task, load_task
 
 
 def same_family(one: Path, other: Path) -> bool:
@@ -41,6 +41,20 @@ def changed_code(run: Run) -> str:
     return (
         f"note: the code of {', '.join(changed)} has changed since the run "
         f"{run.path} began: examples and scores are by the code as it is now"
+    )
+
+
+def changed_rows(run: Run, task: Task) -> str:
+    """A note where the rows of a run's task are not those that it was trained on."""
+    known, found = run.record.get("rows", {}), task.prepared.digests
+    changed = [
+        split for split in found if known.get(split, found[split]) != found[split]
+    ]
+    if not changed:
+        return ""
+    return (
+        f"note: the rows of {', '.join(changed)} have changed since the run {run.path} "
+        "began: training and scores are by the rows as they are now"
     )
 
 

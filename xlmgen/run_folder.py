@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,21 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
 def may_change(keys: KeyPath) -> bool:
     """Whether a run may be continued with another value of this key."""
     return any(".".join(keys[:n]) in MAY_CHANGE for n in range(1, len(keys) + 1))
+
+
+def record_rows(run: Run, digests: Mapping[str, str]) -> None:
+    """Write down which rows a training reads.
+
+    The first are those of the run; others, of a later start, belong to that start.
+
+    Args:
+        run: the run, before its training.
+        digests: of the rows of every split.
+    """
+    record = run.record
+    if record.setdefault("rows", dict(digests)) != digests:
+        record.setdefault("continued", [{}])[-1]["rows"] = dict(digests)
+    write_json(run.path / VERSIONS, record)
 
 
 def copy_family(source: Path, target: Path) -> None:

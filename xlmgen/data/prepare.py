@@ -16,7 +16,8 @@ from xlmgen.data.packing import PackedExamples
 from xlmgen.data.sources import code_digest
 from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.errors import UserError
-from xlmgen.tasks.task import Task, check_split
+from xlmgen.manifest import read_manifest
+from xlmgen.tasks.task import SPLITS, Task, check_split
 from xlmgen.tokens import Block
 
 HOLE = "[MASK]"  # how a person writes a hole in a prompt
@@ -150,6 +151,24 @@ class Prepared:
     def report(self) -> tokenise.Report:
         """What was counted when the rows were tokenised."""
         return tokenise.read_report(self.folder)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """A digest of the rows of each split, which says no more than their ids."""
+        manifest = read_manifest(self.folder)
+        assert manifest is not None, f"{self.folder} is an entry of the cache"
+        return {
+            split: digest(
+                {
+                    key: [
+                        manifest.files[f"{split}.{key}.{part}.npy"].sha256
+                        for part in ("ids", "offsets")
+                    ]
+                    for key in self.task.columns
+                }
+            )
+            for split in SPLITS
+        }
 
     def _columns(self, split: str) -> dict[str, Ragged]:
         return {
