@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from xlmgen.data import cache, detokenize, hub, readers, row_filter
+from xlmgen.data import cache, detokenize, hub, readers, row_filter, text_files
 from xlmgen.data.characters import refuse_surrogates
 from xlmgen.data.digests import canonical, file_digest
 from xlmgen.data.row_filter import NotANumber, RowFilter, written
+from xlmgen.data.text_files import ending, is_compressed
 from xlmgen.errors import UserError
 from xlmgen.files import require_plain
 from xlmgen.spec import template
@@ -26,6 +27,9 @@ from xlmgen.spec.template import Template
 from xlmgen.tasks import corpora, draws, generators, own
 from xlmgen.tasks.hook import Hook
 from xlmgen.tasks.task import SPLITS
+
+DELIMITERS = (";", "\t", "|", ",")
+"""What often stands between the cells of a file."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +107,13 @@ class Corpus:
         settings = {k: v for k, v in source.items() if k not in ("files", "hub")}
         code = [
             code_digest(part)
-            for part in (readers, hub, row_filter, template, detokenize)
+            for part in (readers, text_files, hub, row_filter, template, detokenize)
         ]
         found = {"source": settings, "columns": self.columns, "code": code}
         if "hub" in source:
             return {**found, "hub": hub.fingerprint(source["hub"], self.folder)}
         contents = {
-            split: [(path.suffix, file_digest(path)) for path in paths]
+            split: [(ending(path), file_digest(path)) for path in paths]
             for split, paths in self._files.items()
         }
         return {**found, "files": contents}
@@ -123,7 +127,7 @@ class Corpus:
         if "generator" in source:
             made = generators.module(source["generator"]).records(source)
             return self._generated(made)
-        if "hub" in source:
+        if "hub" in source and self._local is None:
             return [
                 Piece(
                     split,
@@ -138,13 +142,12 @@ class Corpus:
                 partial(
                     readers.read,
                     path,
-                    self._form(path),
-                    source["unit"],
+                    self._reading(path),
                     source["columns"]["tokens"],
                     self._wanted,
                 ),
                 partial(_line, path),
-                path.stat().st_size,
+                0 if is_compressed(path) else path.stat().st_size,
             )
             for split, paths in self._files.items()
             for path in paths
@@ -273,13 +276,27 @@ class Corpus:
                     fix = f"set source.columns.{key} to one of {listed}"
                     if not plain:
                         fix = f"in source.templates.{key}, name some of {listed}"
-                    raise UserError(f"{place}: there is no column '{name}'", fix)
+                    raise UserError(
+                        f"{place}: there is no column '{name}'",
+                        self._other_delimiter(list(cells)) or fix,
+                    )
         for name in self._filter.columns:
             if name not in cells:
                 raise UserError(
                     f"{place}: there is no column '{name}', which source.filter asks",
                     f"the columns are {listed}",
                 )
+
+    def _other_delimiter(self, names: Sequence[str]) -> str:
+        """What to do where the name of the only column looks like those of several."""
+        if len(names) == 1 and "files" in self.source:
+            for mark in DELIMITERS:
+                if mark in names[0]:
+                    return (
+                        f"the only column is {names[0]!r}: set source.delimiter to "
+                        f"{json.dumps(mark)} if that stands between cells"
+                    )
+        return ""
 
     def _template(self, key: str) -> Template:
         if key in self.source.get("templates", {}):
@@ -346,7 +363,14 @@ class Corpus:
         ]
 
     @cached_property
-    def _files(self) -> dict[str, list[Path]]:
+    def _local(self) -> hub.LocalFiles | None:
+        """The files of a data set of the Hub's shape that lies here."""
+        return hub.local_files(self.source["hub"], self.folder)
+
+    @cached_property
+    def _files(self) -> Mapping[str, list[Path]]:
+        if "hub" in self.source and self._local is not None:
+            return self._local.files
         files = self.source["files"]
         found = {
             split: readers.expand(files[split], self.folder, split)
@@ -358,21 +382,25 @@ class Corpus:
                 require_plain(path, f"source.files.{split} must name files of text")
         return found
 
-    def _form(self, path: Path) -> str:
-        form: str = self.source["format"]
-        if form == "auto":
-            form = path.suffix.removeprefix(".")
+    def _reading(self, path: Path) -> readers.Reading:
+        """How a file is to be read; those that cannot be are refused."""
+        source = self.source
+        if "hub" in source and self._local is not None:
+            how = self._local.how
+        else:
+            how = readers.Reading(source["format"], source["unit"], source["delimiter"])
+        form = how.form_of(path)
         if form == "txt" and self.columns != ("tokens",):
             raise UserError(
                 f"{path}: a .txt file holds texts for the layout lm only",
                 f"give the columns {', '.join(self._wanted)} in a .jsonl or .csv file",
             )
-        if form != "txt" and form not in readers.TABLES:
+        if form is None:
             raise UserError(
                 f"{path}: the format of a file called *{path.suffix} is not known",
                 f"set source.format to txt, {', '.join(readers.TABLES)}",
             )
-        return form
+        return how
 
 
 def code_digest(module: ModuleType) -> str:

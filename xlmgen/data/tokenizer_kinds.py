@@ -10,7 +10,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from xlmgen.data.tokenizer import USUAL_NAMES, Tokenizer
 from xlmgen.errors import UserError
-from xlmgen.files import without_parents
+from xlmgen.files import located
 from xlmgen.tokens import SPECIAL_TOKENS
 
 NUM_BYTES = 256
@@ -47,7 +47,7 @@ def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tok
         case "unigram":
             return unigram(texts, options["size"])
         case "file":
-            path, named = tokenizer_file(without_parents(folder / options["path"]))
+            path, named = tokenizer_file(located(folder, options["path"]))
             return Tokenizer.load(
                 path,
                 options.get("special"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xlmgen.errors import UserError
+from xlmgen.files import begin
 
 BUILT_IN = Path(__file__).resolve().parent
 
@@ -47,7 +48,7 @@ def task_path(name_or_path: str | os.PathLike[str]) -> Path:
         UserError: there is no such file or no task of that name.
     """
     text = os.fspath(name_or_path)
-    path = Path(text)
+    path = Path(*begin(Path(), text))
     if path.suffix in (".yaml", ".yml") or path.name != text:
         if not path.is_file():
             raise UserError(
