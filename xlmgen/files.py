@@ -122,6 +122,14 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     write_text(path, json_text(data) + "\n")
 
 
+def visible(folder: Path, pattern: str = "*") -> list[Path]:
+    """What a folder has of a pattern, in order, but for hidden files.
+
+    Systems and tools put files of theirs beside others, such as `._model.safetensors`.
+    """
+    return sorted(p for p in folder.glob(pattern) if not p.name.startswith("."))
+
+
 def begin(folder: Path, path: str) -> tuple[Path, str]:
     """Where a path of a YAML file begins, and the rest of it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlmgen.errors import UserError
+from xlmgen.files import visible
 from xlmgen.registry import SPEC
 from xlmgen.render.changes import read, read_lock
 from xlmgen.render.lock import Lock
@@ -19,7 +20,7 @@ def same_family(one: Path, other: Path) -> bool:
 
 def family_code(folder: Path) -> dict[str, bytes]:
     """The modules of a family's folder by their names."""
-    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.py"))}
+    return {file.name: file.read_bytes() for file in visible(folder, "*.py")}
 
 
 def same_task(source: str, copy: Path) -> bool:

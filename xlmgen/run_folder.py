@@ -17,7 +17,7 @@ from xlmgen.experiment.overrides import KeyPath
 from xlmgen.experiment.resolve import leaves
 from xlmgen.experiment.settings import ROWS, Experiment
 from xlmgen.experiment.show import to_yaml
-from xlmgen.files import write_json, write_text
+from xlmgen.files import visible, write_json, write_text
 from xlmgen.registry import SPEC
 from xlmgen.run import EXPERIMENT, VERSIONS, Run, is_run
 from xlmgen.spec.document import dotted
@@ -167,7 +167,7 @@ def copy_family(source: Path, target: Path) -> None:
         )
     target.mkdir(parents=True)
     for pattern in ("*.py", "*.yaml", "*.lock", "README.md"):
-        for file in sorted(source.glob(pattern)):
+        for file in visible(source, pattern):
             shutil.copyfile(file, target / file.name)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xlmgen.errors import UserError
-from xlmgen.files import begin
+from xlmgen.files import begin, visible
 
 BUILT_IN = Path(__file__).resolve().parent
 
@@ -34,7 +34,7 @@ def find_tasks() -> list[FoundTask]:
     """Every task, sorted by name; of two with one name, the nearer."""
     found: dict[str, Path] = {}
     for folder in folders():
-        for path in folder.glob("*.yaml"):
+        for path in visible(folder, "*.yaml"):
             found.setdefault(path.stem, path)
     return [FoundTask(name, found[name]) for name in sorted(found)]
 
