@@ -164,11 +164,12 @@ def test_learned_kinds_know_the_texts_they_learned_from():
     assert letters.decode(letters.encode(texts[1])) == texts[1]
 
 
-def test_bpe_is_the_same_in_every_process():
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+def test_a_learned_tokenizer_is_the_same_in_every_process(kind):
     code = (
-        "import hashlib; from xlmgen.data.tokenizer_kinds import bpe;"
+        f"import hashlib; from xlmgen.data.tokenizer_kinds import {kind};"
         "texts = [f'word{i % 97} of {i * i} and ü{i}' for i in range(500)];"
-        "print(hashlib.sha256(bpe(texts, 400).to_bytes()).hexdigest())"
+        f"print(hashlib.sha256({kind}(texts, 400).to_bytes()).hexdigest())"
     )
     top = Path(xlmgen.__file__).parents[1]
     digests = {

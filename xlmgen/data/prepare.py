@@ -37,8 +37,7 @@ def make_tokenizer(task: Task) -> Tokenizer:
         return tokenizer_kinds.build(options, task.folder, ())
 
     def train(folder: Path) -> None:
-        texts = train_texts(task)
-        built = tokenizer_kinds.build(options, task.folder, texts)
+        built = tokenizer_kinds.build(options, task.folder, TrainTexts(task))
         built.save(folder / "tokenizer.json")
 
     what = {
@@ -52,23 +51,29 @@ def make_tokenizer(task: Task) -> Tokenizer:
     return Tokenizer.load(cache.entry(what, train, about=task.name) / "tokenizer.json")
 
 
-def train_texts(task: Task) -> Iterator[str]:
-    """The texts that a tokenizer is learned from: all of the train split.
+@dataclass(frozen=True)
+class TrainTexts:
+    """The texts that a tokenizer is learned from: all of the train split."""
 
-    Raises:
-        UserError: there are none, or the source cannot be read.
-    """
-    found = filtered = 0
-    for row in task.corpus.rows():
-        if row.texts is None:
-            filtered += 1
-        elif row.split == "train":
-            found += 1
-            for key, text in zip(task.columns, row.texts, strict=True):
-                if key != "given":
-                    yield text
-    if not found:
-        task.corpus.refuse_empty({"validation": 1, "test": 1}, filtered)
+    task: Task
+
+    def __iter__(self) -> Iterator[str]:
+        """Read them.
+
+        Raises:
+            UserError: there are none, or the source cannot be read.
+        """
+        found = filtered = 0
+        for row in self.task.corpus.rows():
+            if row.texts is None:
+                filtered += 1
+            elif row.split == "train":
+                found += 1
+                for key, text in zip(self.task.columns, row.texts, strict=True):
+                    if key != "given":
+                        yield text
+        if not found:
+            self.task.corpus.refuse_empty({"validation": 1, "test": 1}, filtered)
 
 
 @dataclass(frozen=True)
