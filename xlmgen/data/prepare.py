@@ -10,10 +10,9 @@ import numpy.typing as npt
 import tokenizers
 
 from xlmgen.data import cache, tokenise, tokenizer_kinds
-from xlmgen.data.digests import digest
+from xlmgen.data.digests import code_digest, digest
 from xlmgen.data.examples import AT_ONCE, Example, Examples, Ragged
 from xlmgen.data.packing import PackedExamples
-from xlmgen.data.sources import code_digest
 from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.errors import UserError
 from xlmgen.manifest import read_manifest

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from xlmgen.data import cache, detokenize, hub, readers, row_filter, text_files
+from xlmgen.data import cache, detokenize, hub, readers, row_filter, shares, text_files
 from xlmgen.data.characters import refuse_surrogates
-from xlmgen.data.digests import canonical, file_digest
+from xlmgen.data.digests import code_digest, file_digest
 from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.data.text_files import ending, is_compressed
 from xlmgen.errors import UserError
@@ -307,40 +302,30 @@ class Corpus:
 
     def _share(self, texts: tuple[str, ...]) -> str:
         """The split of a row of train, by the hash of its texts."""
-        key = _key(self.source["seed"], texts)
+        key = shares.key(self.source["seed"], texts)
         return next((split for split, end in self._bounds if key < end), "train")
 
     @cached_property
-    def _bounds(self) -> list[tuple[str, int]]:
-        """Where in the order of the hashes each share ends.
-
-        Each share takes the first so many of the different texts, at least one, and
-        every row that has one of them, so that no text is in two splits. Found by one
-        reading of train with 8 bytes for each row, and kept.
-        """
+    def _bounds(self) -> shares.Bounds:
+        """Where each share ends, found by one reading of train, and kept."""
         given = {piece.split for piece in self.pieces}
         missing = [split for split in SPLITS[1:] if split not in given]
         if not missing:
             return []
-        shares = {split: self.source["shares"][split] for split in missing}
-        what = {"what": "shares", "texts": self.fingerprint, "shares": shares}
+        asked = {split: self.source["shares"][split] for split in missing}
+        what = {"what": "shares", "texts": self.fingerprint, "shares": asked}
 
-        def find(folder: Path) -> None:
-            seed = self.source["seed"]
-            keys = array("Q")
+        def keys() -> Iterator[int]:
             train = [i for i, piece in enumerate(self.pieces) if piece.split == "train"]
             for row in self._undivided(train[0], 0):
                 if row.piece > train[-1]:
                     break
                 if row.texts is not None:
-                    keys.append(_key(seed, row.texts))
-            different = np.unique(np.frombuffer(keys, np.uint64)) if keys else keys
-            bounds, stop = [], 0
-            for split, share in shares.items():
-                stop += max(1, round(share * len(different)))
-                end = int(different[stop]) if stop < len(different) else 1 << 64
-                bounds.append((split, end))
-            (folder / "bounds.json").write_text(json.dumps(bounds), encoding="utf-8")
+                    yield shares.key(self.source["seed"], row.texts)
+
+        def find(folder: Path) -> None:
+            ends = shares.bounds(keys(), asked)
+            (folder / "bounds.json").write_text(json.dumps(ends), encoding="utf-8")
 
         found = (cache.entry(what, find) / "bounds.json").read_text(encoding="utf-8")
         return [(split, end) for split, end in json.loads(found)]
@@ -403,20 +388,8 @@ class Corpus:
         return how
 
 
-def code_digest(module: ModuleType) -> str:
-    """SHA-256 of a module's source: what it makes may change with it."""
-    assert module.__file__ is not None
-    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
-
-
 def _line(path: Path, number: int) -> str:
     return f"{path}:{number}"
-
-
-def _key(seed: int, texts: tuple[str, ...]) -> int:
-    """64 bits of the hash of a row's texts and the seed."""
-    # JSON keeps the boundaries between the columns.
-    return int.from_bytes(hashlib.sha256(canonical([seed, *texts])).digest()[:8])
 
 
 def _flags(whole: str, given: str, hole: str, place: str) -> str:
