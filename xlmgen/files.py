@@ -122,6 +122,31 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     write_text(path, json_text(data) + "\n")
 
 
+def visible(folder: Path, pattern: str = "*") -> list[Path]:
+    """What a folder has of a pattern, in order, but for hidden files.
+
+    Systems and tools put files of theirs beside others, such as `._model.safetensors`.
+    """
+    return sorted(p for p in folder.glob(pattern) if not p.name.startswith("."))
+
+
+def begin(folder: Path, path: str) -> tuple[Path, str]:
+    """Where a path of a YAML file begins, and the rest of it.
+
+    Args:
+        folder: where a relative one begins; one with `~/` begins in the home folder.
+        path: as it is written.
+    """
+    if path == "~" or path.startswith("~/"):
+        return Path(os.path.expanduser("~")), path[2:]
+    return folder, path
+
+
+def located(folder: Path, path: str) -> Path:
+    """The place of a path of a YAML file, without `..`; arguments as for `begin`."""
+    return without_parents(Path(*begin(folder, path)))
+
+
 def json_text(data: Mapping[str, Any]) -> str:
     """Indented JSON with its keys in the given order; NaN and ∞ as null."""
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlmgen.errors import UserError
+from xlmgen.files import visible
 from xlmgen.registry import SPEC
 from xlmgen.render.changes import read, read_lock
 from xlmgen.render.lock import Lock
 from xlmgen.run import Run
-from xlmgen.tasks import load_task
+from xlmgen.tasks import Task, load_task
 
 
 def same_family(one: Path, other: Path) -> bool:
@@ -19,7 +20,7 @@ def same_family(one: Path, other: Path) -> bool:
 
 def family_code(folder: Path) -> dict[str, bytes]:
     """The modules of a family's folder by their names."""
-    return {file.name: file.read_bytes() for file in sorted(folder.glob("*.py"))}
+    return {file.name: file.read_bytes() for file in visible(folder, "*.py")}
 
 
 def same_task(source: str, copy: Path) -> bool:
@@ -41,6 +42,20 @@ def changed_code(run: Run) -> str:
     return (
         f"note: the code of {', '.join(changed)} has changed since the run "
         f"{run.path} began: examples and scores are by the code as it is now"
+    )
+
+
+def changed_rows(run: Run, task: Task) -> str:
+    """A note where the rows of a run's task are not those that it was trained on."""
+    known, found = run.record.get("rows", {}), task.prepared.digests
+    changed = [
+        split for split in found if known.get(split, found[split]) != found[split]
+    ]
+    if not changed:
+        return ""
+    return (
+        f"note: the rows of {', '.join(changed)} have changed since the run {run.path} "
+        "began: training and scores are by the rows as they are now"
     )
 
 

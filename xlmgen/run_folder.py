@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from xlmgen.experiment.overrides import KeyPath
 from xlmgen.experiment.resolve import leaves
 from xlmgen.experiment.settings import ROWS, Experiment
 from xlmgen.experiment.show import to_yaml
-from xlmgen.files import write_json, write_text
+from xlmgen.files import visible, write_json, write_text
 from xlmgen.registry import SPEC
 from xlmgen.run import EXPERIMENT, VERSIONS, Run, is_run
 from xlmgen.spec.document import dotted
@@ -143,6 +143,21 @@ def may_change(keys: KeyPath) -> bool:
     return any(".".join(keys[:n]) in MAY_CHANGE for n in range(1, len(keys) + 1))
 
 
+def record_rows(run: Run, digests: Mapping[str, str]) -> None:
+    """Write down which rows a training reads.
+
+    The first are those of the run; others, of a later start, belong to that start.
+
+    Args:
+        run: the run, before its training.
+        digests: of the rows of every split.
+    """
+    record = run.record
+    if record.setdefault("rows", dict(digests)) != digests:
+        record.setdefault("continued", [{}])[-1]["rows"] = dict(digests)
+    write_json(run.path / VERSIONS, record)
+
+
 def copy_family(source: Path, target: Path) -> None:
     """Copy a family's spec and code: what a run needs and a reader wants."""
     if not (source / "__init__.py").is_file():
@@ -152,7 +167,7 @@ def copy_family(source: Path, target: Path) -> None:
         )
     target.mkdir(parents=True)
     for pattern in ("*.py", "*.yaml", "*.lock", "README.md"):
-        for file in sorted(source.glob(pattern)):
+        for file in visible(source, pattern):
             shutil.copyfile(file, target / file.name)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from xlmgen.errors import UserError
-from xlmgen.files import write_json
+from xlmgen.files import visible, write_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
@@ -67,7 +67,7 @@ class Shards:
         elif index:
             files = [folder / name for name in sorted(set(index.values()))]
         else:
-            files = sorted(folder.glob("*.safetensors"))
+            files = visible(folder, "*.safetensors")
         if not files:
             raise _without_weights(folder)
         entries: dict[str, Entry] = {}
@@ -287,7 +287,7 @@ def _compare_with_index(
 
 
 def _without_weights(folder: Path) -> UserError:
-    pickled = sorted(f.name for kind in PICKLES for f in folder.glob(kind))
+    pickled = sorted(f.name for kind in PICKLES for f in visible(folder, kind))
     if pickled:
         return UserError(
             f"{folder} holds {pickled[0]}, which is a pickle: reading one can run code",

@@ -1,6 +1,7 @@
 """Data sets by the package datasets, read from local folders of the Hub's shape."""
 
 import json
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -107,12 +108,12 @@ def test_a_data_set_of_the_hub_s_shape(folder, datasets, monkeypatch):
         (
             "splits: {test: held_out}",
             "columns: {tokens: bodi}",
-            "./set, split train, r",
+            "train.jsonl:1: there is no column 'bodi'",
         ),
         (
             "splits: {test: held_out}",
             "columns: {tokens: n}",
-            "row 0: column 'n' holds 0",
+            "train.jsonl:1: column 'n' holds 0",
         ),
     ],
 )
@@ -126,8 +127,73 @@ def test_what_is_not_in_a_data_set(folder, datasets, hub, more, message, streami
 def test_a_data_set_that_cannot_be_read_says_why(folder, datasets):
     (folder / "set" / "train.jsonl").write_text('{"body": "whole"}\n{"body": no\n')
     task = load(folder)
-    with pytest.raises(UserError, match=r"data set \./set: .*(JSON|json).*; check"):
+    with pytest.raises(UserError, match=r"train\.jsonl:2: not JSON"):
         task.examples("train")
+
+
+CSV = "code,body\n0010,NA\n1.50,\n2020-01-01,x\n"
+AS_THEY_ARE = ["0010 NA", "1.50 ", "2020-01-01 x"]
+CARD = "---\nconfigs:\n- config_name: main\n  data_files: {file}\n{more}---\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "more", "split"),
+    [
+        ("train.csv", CSV, "", "train"),
+        ("train.tsv", CSV.replace(",", "\t"), "", "train"),
+        ("train.csv", CSV.replace(",", ";"), '  sep: ";"\n', "train"),
+        # What only the library can read, it reads as texts.
+        ("train.csv", CSV, "", "train[:100%]"),
+        ("train.csv", f"a line before\n{CSV}", "  skiprows: 1\n", "train"),
+        (
+            "train.jsonl",
+            '{"code": "0010", "body": "NA"}\n{"code": "1.50", "body": ""}\n'
+            '{"code": "2020-01-01", "body": "x"}\n',
+            "",
+            "train",
+        ),
+    ],
+)
+def test_cells_of_a_local_data_set_are_texts(
+    tmp_path, datasets, monkeypatch, name, content, more, split
+):
+    monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / name).write_text(content)
+    (folder / "README.md").write_text(CARD.format(file=name, more=more))
+    used = f'splits: {{train: "{split}", validation: "{split}", test: "{split}"}}'
+    task = load(tmp_path, used, 'templates: {tokens: "{code} {body}"}')
+    assert [r.texts[0] for r in task.corpus.rows() if r.split == "test"] == AS_THEY_ARE
+
+
+def test_a_column_of_a_local_data_set_that_is_there_twice(folder, datasets):
+    for path in (folder / "set").glob("*.*"):
+        path.unlink()
+    (folder / "set" / "train.csv").write_text("body,body\n1,2\n")
+    with pytest.raises(UserError, match=r"train\.csv:1: 2 columns are called 'body'"):
+        list(load(folder, "splits: {train: train}").corpus.rows())
+
+
+def test_what_save_to_disk_wrote_is_read(folder, datasets):
+    shutil.rmtree(folder / "set")
+    one = datasets.Dataset.from_dict({"body": [f"row {n}" for n in range(20)]})
+    one.select(range(5, 20)).with_format("numpy").save_to_disk(folder / "set")
+    task = load(folder, "splits: {train: train}")
+    found = [row.texts[0] for row in task.corpus.rows()]
+    assert sorted(found) == sorted(f"row {n}" for n in range(5, 20))
+    before = task.corpus.fingerprint
+    shutil.rmtree(folder / "set")
+    both = datasets.DatasetDict({"train": one, "held_out": one.select([3, 1])})
+    both.save_to_disk(folder / "set")
+    task = load(folder)
+    held_out = [row.texts[0] for row in task.corpus.rows() if row.split == "test"]
+    assert held_out == ["row 3", "row 1"]
+    assert task.corpus.fingerprint != before
+    with pytest.raises(UserError) as error:
+        list(load(folder, "splits: {test: dev}").corpus.rows())
+    assert "it has no split 'dev', but train, held_out" in str(error.value)
+    assert "hf auth" not in str(error.value)
 
 
 def test_a_data_set_that_is_nowhere(folder, datasets):

@@ -164,11 +164,12 @@ def test_learned_kinds_know_the_texts_they_learned_from():
     assert letters.decode(letters.encode(texts[1])) == texts[1]
 
 
-def test_bpe_is_the_same_in_every_process():
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+def test_a_learned_tokenizer_is_the_same_in_every_process(kind):
     code = (
-        "import hashlib; from xlmgen.data.tokenizer_kinds import bpe;"
+        f"import hashlib; from xlmgen.data.tokenizer_kinds import {kind};"
         "texts = [f'word{i % 97} of {i * i} and ü{i}' for i in range(500)];"
-        "print(hashlib.sha256(bpe(texts, 400).to_bytes()).hexdigest())"
+        f"print(hashlib.sha256({kind}(texts, 400).to_bytes()).hexdigest())"
     )
     top = Path(xlmgen.__file__).parents[1]
     digests = {
@@ -181,6 +182,13 @@ def test_bpe_is_the_same_in_every_process():
 
 
 # Files that other programs saved
+
+
+def test_our_own_name_in_the_yaml_is_added_where_it_is_not_there(tmp_path):
+    path = word_level(tmp_path, "<end>", "a", "<pad>")
+    tokenizer = Tokenizer.load(path, {"pad": "[PAD]", "eos": "<end>"})
+    assert tokenizer.names["pad"] == "[PAD]"
+    assert len({*tokenizer.names.values()}) == 5
 
 
 def test_usual_names_are_found_and_the_missing_are_added_once(tmp_path):
@@ -312,6 +320,43 @@ def test_a_folder_names_its_special_tokens(tmp_path):
     )
     again = build({**options, "special": {"eos": "a"}}, tmp_path, ())
     assert again.special.eos == 2
+
+
+OPTIONS = {"kind": "file", "path": "saved", "shared": False, "vocab_size": None}
+
+
+def test_a_folder_whose_cls_is_its_bos_gets_a_cls_of_its_own(tmp_path):
+    settings = {"bos_token": "begin", "cls_token": "begin", "eos_token": "stop"}
+    folder_of(tmp_path, settings)
+    tokenizer = build(OPTIONS, tmp_path, ())
+    assert tokenizer.special.bos == 3
+    assert tokenizer.names["cls"] == "[CLS]"
+    assert tokenizer.special.cls == 5  # which the file has
+
+
+def test_a_mask_of_a_folder_that_is_another_s_token_is_not_shared(tmp_path):
+    folder_of(tmp_path, {"eos_token": "stop", "mask_token": "stop"})
+    tokenizer = build(OPTIONS, tmp_path, ())
+    assert tokenizer.names["mask"] == "<mask>"
+    assert tokenizer.special.mask == 4
+
+
+def test_a_folder_s_pad_that_its_file_lacks_is_added(tmp_path):
+    folder_of(tmp_path, {"eos_token": "stop", "pad_token": "<|endofpad|>"})
+    tokenizer = build(OPTIONS, tmp_path, ())
+    assert tokenizer.names["pad"] == "<|endofpad|>"
+    assert tokenizer.special.pad == 6
+    assert tokenizer.encode("a") == [2]
+
+
+def test_what_is_said_of_one_token_for_bos_and_eos_can_be_done(tmp_path):
+    folder_of(tmp_path, {"eos_token": "stop", "bos_token": "stop"})
+    with pytest.raises(UserError, match=r'such as eos: "\[EOS\]"') as error:
+        build(OPTIONS, tmp_path, ())
+    assert "bos and eos are one token, 'stop'" in str(error.value)
+    tokenizer = build({**OPTIONS, "special": {"eos": "[EOS]"}}, tmp_path, ())
+    assert tokenizer.names["bos"] == "stop"
+    assert tokenizer.names["eos"] == "[EOS]"
 
 
 def test_a_run_s_copy_of_a_task_knows_the_names_of_a_folder(tmp_path):

@@ -56,11 +56,11 @@ def tokenizer(
     require_new(out)
 
     from xlmgen.data import tokenizer_kinds
-    from xlmgen.data.prepare import train_texts
+    from xlmgen.data.prepare import TrainTexts
     from xlmgen.data.tokenizer_report import report
 
     options = _options(loaded.tokenizer_options, kind, size)
-    built = tokenizer_kinds.build(options, loaded.folder, train_texts(loaded))
+    built = tokenizer_kinds.build(options, loaded.folder, TrainTexts(loaded))
     out.parent.mkdir(parents=True, exist_ok=True)
     built.save(out)
     print(f"{options['kind']}  {report(loaded, built)}")

@@ -85,6 +85,8 @@ def _settings(run: Run) -> Iterator[tuple[tuple[Part, str], Any]]:
     yield (Part.task, TOKENIZER), hashlib.sha256(text).hexdigest()[:8]
     for function, digest in run.record.get("code", {}).items():
         yield (Part.task, function), digest[:8]
+    for split, digest in run.record.get("rows", {}).items():
+        yield (Part.task, f"rows of {split}"), digest[:8]
 
     for key, value in backbone(run).items():
         yield (Part.backbone, key), value

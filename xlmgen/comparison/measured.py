@@ -11,6 +11,7 @@ from typing import Any
 
 from xlmgen.errors import UserError
 from xlmgen.evaluation.numbers import LOSSES, Number, numbers
+from xlmgen.files import visible
 from xlmgen.run import Run
 
 EXACT, BOUND = "data_nll", "data_nll_bound"
@@ -67,7 +68,7 @@ def measured(run: Run, split: str) -> list[Measured]:
         UserError: a file of results cannot be read.
     """
     found = []
-    for file in sorted((run.path / "results").glob("*.json")):
+    for file in visible(run.path / "results", "*.json"):
         results = _parsed(file.read_text("utf-8"), file)
         if results.get("split") == split and "loss" in results:
             found.append(Measured(run, file, results))

@@ -8,6 +8,7 @@ import re
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from xlmgen import manifest
@@ -56,6 +57,12 @@ def forget() -> None:
 def digest(value: Any) -> str:
     """SHA-256 of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def code_digest(module: ModuleType) -> str:
+    """SHA-256 of a module's source: what it makes may change with it."""
+    assert module.__file__ is not None
+    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
 
 
 def canonical(value: Any) -> bytes:

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import tokenizers
 
 from xlmgen.data import cache, tokenise, tokenizer_kinds
-from xlmgen.data.digests import digest
+from xlmgen.data.digests import code_digest, digest
 from xlmgen.data.examples import AT_ONCE, Example, Examples, Ragged
 from xlmgen.data.packing import PackedExamples
-from xlmgen.data.sources import code_digest
 from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.errors import UserError
-from xlmgen.tasks.task import Task, check_split
+from xlmgen.manifest import read_manifest
+from xlmgen.tasks.task import SPLITS, Task, check_split
 from xlmgen.tokens import Block
 
 HOLE = "[MASK]"  # how a person writes a hole in a prompt
@@ -36,8 +36,7 @@ def make_tokenizer(task: Task) -> Tokenizer:
         return tokenizer_kinds.build(options, task.folder, ())
 
     def train(folder: Path) -> None:
-        texts = train_texts(task)
-        built = tokenizer_kinds.build(options, task.folder, texts)
+        built = tokenizer_kinds.build(options, task.folder, TrainTexts(task))
         built.save(folder / "tokenizer.json")
 
     what = {
@@ -51,23 +50,29 @@ def make_tokenizer(task: Task) -> Tokenizer:
     return Tokenizer.load(cache.entry(what, train, about=task.name) / "tokenizer.json")
 
 
-def train_texts(task: Task) -> Iterator[str]:
-    """The texts that a tokenizer is learned from: all of the train split.
+@dataclass(frozen=True)
+class TrainTexts:
+    """The texts that a tokenizer is learned from: all of the train split."""
 
-    Raises:
-        UserError: there are none, or the source cannot be read.
-    """
-    found = filtered = 0
-    for row in task.corpus.rows():
-        if row.texts is None:
-            filtered += 1
-        elif row.split == "train":
-            found += 1
-            for key, text in zip(task.columns, row.texts, strict=True):
-                if key != "given":
-                    yield text
-    if not found:
-        task.corpus.refuse_empty({"validation": 1, "test": 1}, filtered)
+    task: Task
+
+    def __iter__(self) -> Iterator[str]:
+        """Read them.
+
+        Raises:
+            UserError: there are none, or the source cannot be read.
+        """
+        found = filtered = 0
+        for row in self.task.corpus.rows():
+            if row.texts is None:
+                filtered += 1
+            elif row.split == "train":
+                found += 1
+                for key, text in zip(self.task.columns, row.texts, strict=True):
+                    if key != "given":
+                        yield text
+        if not found:
+            self.task.corpus.refuse_empty({"validation": 1, "test": 1}, filtered)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,24 @@ class Prepared:
     def report(self) -> tokenise.Report:
         """What was counted when the rows were tokenised."""
         return tokenise.read_report(self.folder)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """A digest of the rows of each split, which says no more than their ids."""
+        manifest = read_manifest(self.folder)
+        assert manifest is not None, f"{self.folder} is an entry of the cache"
+        return {
+            split: digest(
+                {
+                    key: [
+                        manifest.files[f"{split}.{key}.{part}.npy"].sha256
+                        for part in ("ids", "offsets")
+                    ]
+                    for key in self.task.columns
+                }
+            )
+            for split in SPLITS
+        }
 
     def _columns(self, split: str) -> dict[str, Ragged]:
         return {

@@ -1,74 +1,130 @@
-"""Local files to rows, one at a time, each with the line that it starts on, or of CSV
-ends on.
+"""Local files to rows, one at a time, each with the line that it starts on.
 
 No file is read whole, but for a text file that is one document.
 """
 
-import codecs
 import csv
 import glob
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from xlmgen.data.text_files import ending, opened
 from xlmgen.errors import UserError
-from xlmgen.files import without_parents
+from xlmgen.files import begin, located, without_parents
 
 Row = tuple[int, Mapping[str, Any]]  # the line or row number, and the cells
 
 LONGEST_CELL = 2**31 - 1
 ROWS_AT_ONCE = 256  # of a parquet file
-BYTES_AT_ONCE = 1 << 20
+FORMS = {
+    ".txt": "txt",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+}
+"""The format of a file by the ending of its name."""
+DELIMITERS = {".tsv": "\t"}
+"""What stands between the cells of a CSV file, by its ending; elsewhere commas."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are to be read.
+
+    Args:
+        form: `txt` or a key of `TABLES`; `auto` goes by the ending of a file's name.
+        unit: of a text file, see `read_txt`.
+        delimiter: between the cells of a CSV file; None goes by the ending.
+    """
+
+    form: str = "auto"
+    unit: str = "line"
+    delimiter: str | None = None
+
+    def form_of(self, path: Path) -> str | None:
+        """The format of a file; None where its ending is not known."""
+        return FORMS.get(ending(path)) if self.form == "auto" else self.form
+
+    def delimiter_of(self, path: Path) -> str:
+        """What stands between the cells of a CSV file."""
+        return self.delimiter or DELIMITERS.get(ending(path), ",")
 
 
 def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
     """The files that paths and patterns name, each once, patterns in sorted order.
 
     Raises:
-        UserError: a path does not exist or a pattern matches nothing.
+        UserError: a path does not exist or is a folder, or a pattern matches nothing.
     """
     found: dict[Path, None] = {}
-    start = f"it starts from {folder.absolute()}"
     for text in [paths] if isinstance(paths, str) else paths:
-        exact = without_parents(folder / text)
+        exact = located(folder, text)
         if exact.is_file():
             found[exact] = None
             continue
+        if exact.is_dir():
+            raise UserError(
+                f"source.files.{split}: {exact} is a folder",
+                f"name the files in it, such as {text.rstrip('/')}/*{_usual(exact)}",
+            )
+        said = f"it starts from {folder.absolute()}"
         if not glob.has_magic(text):
             raise UserError(
                 f"source.files.{split}: there is no file {exact}",
-                f"check the path; {start}",
+                f"check the path; {said}",
             )
-        pattern = str(Path(glob.escape(str(folder))) / text)
-        matches = sorted(glob.glob(pattern, recursive=True))
-        paths_found = (without_parents(Path(match)) for match in matches)
-        files = [path for path in paths_found if path.is_file()]
+        start, rest = begin(folder, text)
+        pattern = str(Path(glob.escape(str(start))) / rest)
+        found_paths = sorted(map(Path, glob.glob(pattern, recursive=True)))
+        matches = list(map(without_parents, found_paths))
+        files = [match for match in matches if match.is_file()]
         if not files:
+            inside = next((m for m in matches if m.is_dir()), None)
+            fix = f"check the pattern; {said}"
+            if inside is not None:
+                fix = f"name the files in it, such as {text}/*{_usual(inside)}"
             raise UserError(
-                f"source.files.{split}: no file matches {exact}",
-                f"check the pattern; {start}",
+                f"source.files.{split}: no file matches {exact}"
+                + (f", and {inside} is a folder" if inside else ""),
+                fix,
             )
         found.update(dict.fromkeys(files))
     return list(found)
 
 
+def _usual(folder: Path) -> str:
+    """The ending that most files of a folder have, of those that can be read."""
+    endings = Counter(
+        "".join(path.suffixes[-2:] if path.suffix not in FORMS else path.suffixes[-1:])
+        for path in folder.iterdir()
+        if ending(path) in FORMS and not path.name.startswith(".")
+    )
+    return endings.most_common(1)[0][0] if endings else ".txt"
+
+
 def read(
-    path: Path, form: str, unit: str, text_column: str, wanted: Collection[str]
+    path: Path, how: Reading, text_column: str, wanted: Collection[str]
 ) -> Iterator[Row]:
     """The rows of a file.
 
     Args:
         path: the file.
-        form: `txt` or a key of `TABLES`.
-        unit: of a text file, see `read_txt`.
+        how: its format and what belongs to it.
         text_column: what the text of a text file is called.
         wanted: the columns that will be looked at; others may be left out.
     """
+    form = how.form_of(path)
+    assert form is not None
     if form != "txt":
-        return TABLES[form](path, wanted)
-    return ((number, {text_column: text}) for number, text in read_txt(path, unit))
+        return TABLES[form](path, wanted, how)
+    texts = read_txt(path, how.unit)
+    return ((number, {text_column: text}) for number, text in texts)
 
 
 def read_txt(path: Path, unit: str) -> Iterator[tuple[int, str]]:
@@ -78,7 +134,7 @@ def read_txt(path: Path, unit: str) -> Iterator[tuple[int, str]]:
         path: a UTF-8 file.
         unit: `line`, `paragraph` (blank lines between) or `file`.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         if unit == "file":
             text = file.read()
             if text.strip():
@@ -99,13 +155,32 @@ def read_txt(path: Path, unit: str) -> Iterator[tuple[int, str]]:
             yield start, "\n".join(lines)
 
 
-def _read_jsonl(path: Path, _: Collection[str]) -> Iterator[Row]:
-    with _opened(path) as file:
+class _Repeated(dict[str, Any]):
+    """A JSON object some of whose keys are there more than once.
+
+    Attributes:
+        names: those keys.
+    """
+
+    names: frozenset[str]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        found = _Repeated(found)
+        counts = Counter(name for name, _ in pairs)
+        found.names = frozenset(name for name in counts if counts[name] > 1)
+    return found
+
+
+def _read_jsonl(path: Path, wanted: Collection[str], _: Reading) -> Iterator[Row]:
+    with opened(path) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
-                cells = json.loads(line)
+                cells = json.loads(line, object_pairs_hook=_object)
             except (ValueError, RecursionError) as error:
                 raise UserError(
                     f"{path}:{number}: not JSON ({error})",
@@ -116,37 +191,56 @@ def _read_jsonl(path: Path, _: Collection[str]) -> Iterator[Row]:
                     f"{path}:{number}: {line[:40].rstrip()!r} is not a JSON object",
                     "write one JSON object on every line",
                 )
+            if isinstance(cells, _Repeated):
+                for name in wanted:
+                    if name in cells.names:  # which of them is meant, nobody said
+                        raise UserError(
+                            f"{path}:{number}: the key '{name}' is there more than "
+                            "once",
+                            "give each a name of its own",
+                        )
             yield number, cells
 
 
-def _read_csv(path: Path, wanted: Collection[str]) -> Iterator[Row]:
+def _read_csv(path: Path, wanted: Collection[str], how: Reading) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_CELL)
-    with _opened(path) as file:
-        rows = csv.DictReader(file, strict=True)
+    with opened(path) as file:
+        rows = csv.reader(file, delimiter=how.delimiter_of(path), strict=True)
+        names: list[str] = []
+        start = 1
         try:
-            names = list(rows.fieldnames or ())
-            for name in wanted:
-                if names.count(name) > 1:  # which of them is meant, nobody said
-                    raise UserError(
-                        f"{path}:{rows.line_num}: {names.count(name)} columns are "
-                        f"called '{name}'",
-                        "give each a name of its own",
-                    )
             for cells in rows:
-                if None in cells or None in cells.values():
+                line, start = start, rows.line_num + 1
+                if not cells:
+                    continue  # a blank line
+                if not names:
+                    names = cells
+                    _refuse_repeated(names, wanted, f"{path}:{line}")
+                    continue
+                if len(cells) != len(names):
                     raise UserError(
-                        f"{path}:{rows.line_num}: the row has more or fewer cells than "
-                        f"the {len(names)} columns of the first line",
-                        "quote cells that hold commas",
+                        f"{path}:{line}: the row has {len(cells)} cells, and the first "
+                        f"line has {len(names)}",
+                        "quote cells that hold "
+                        f"{how.delimiter_of(path)!r}, line ends or quotes",
                     )
-                yield rows.line_num, cells
+                yield line, dict(zip(names, cells, strict=True))
         except csv.Error as error:
             raise UserError(
-                f"{path}:{rows.line_num}: not CSV ({error})", "mend the line"
+                f"{path}:{start}: not CSV ({error})", "fix the row"
             ) from error
 
 
-def _read_parquet(path: Path, wanted: Collection[str]) -> Iterator[Row]:
+def _refuse_repeated(names: list[str], wanted: Collection[str], place: str) -> None:
+    for name in wanted:
+        if names.count(name) > 1:  # which of them is meant, nobody said
+            raise UserError(
+                f"{place}: {names.count(name)} columns are called '{name}'",
+                "give each a name of its own",
+            )
+
+
+def _read_parquet(path: Path, wanted: Collection[str], _: Reading) -> Iterator[Row]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -156,12 +250,21 @@ def _read_parquet(path: Path, wanted: Collection[str]) -> Iterator[Row]:
         ) from error
     try:
         with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _refuse_repeated(names, wanted, str(path))
             # All of them where one is missing, so that the error can list them.
-            known = set(file.schema_arrow.names)
-            columns = sorted(wanted) if known.issuperset(wanted) else None
+            columns = sorted(wanted) if set(names).issuperset(wanted) else None
             number = 0
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                for cells in batch.to_pylist():
+                try:
+                    rows = batch.to_pylist()
+                except UnicodeDecodeError:
+                    row, name = _not_utf8(batch)
+                    raise UserError(
+                        f"{path}:{number + row + 1}: column '{name}' is not UTF-8 text",
+                        "save the texts in UTF-8",
+                    ) from None
+                for cells in rows:
                     number += 1
                     yield number, cells
     except (ArrowException, OSError) as error:
@@ -170,48 +273,19 @@ def _read_parquet(path: Path, wanted: Collection[str]) -> Iterator[Row]:
         ) from error
 
 
-TABLES: Mapping[str, Callable[[Path, Collection[str]], Iterator[Row]]] = {
+def _not_utf8(batch: Any) -> tuple[int, str]:
+    """The first row of a batch with bytes that are not UTF-8, and the column."""
+    for row in range(batch.num_rows):
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                column[row].as_py()
+            except UnicodeDecodeError:
+                return row, name
+    raise AssertionError("every cell can be read")
+
+
+TABLES: Mapping[str, Callable[[Path, Collection[str], Reading], Iterator[Row]]] = {
     "jsonl": _read_jsonl,
     "csv": _read_csv,
     "parquet": _read_parquet,
 }
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    """A UTF-8 file, its line ends as they are written on Unix.
-
-    Raises:
-        UserError: it cannot be read, or what was read is not UTF-8.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield file
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}", "check the file"
-        ) from error
-    except UnicodeDecodeError as error:
-        line, byte = _first_bad_byte(path)
-        raise UserError(
-            f"{path}:{line}: byte {byte} of the file is not UTF-8 text",
-            "save the file in UTF-8",
-        ) from error
-
-
-def _first_bad_byte(path: Path) -> tuple[int, int]:
-    """Where a file that is not UTF-8 stops being it: the line, and the byte from 0."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    line, before = 1, 0  # of the bytes that the decoder looks at
-    with path.open("rb") as file:
-        while True:
-            chunk = file.read(BYTES_AT_ONCE)
-            held = len(decoder.getstate()[0])
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                bad = error.start - held  # below 0 in the bytes of the chunk before
-                return line + chunk[: max(0, bad)].count(b"\n"), before + bad
-            if not chunk:
-                return line, before
-            line, before = line + chunk.count(b"\n"), before + len(chunk)

@@ -9,6 +9,9 @@ from typing import Any
 
 from xlmgen.spec.messages import show
 
+EXACT = 2**53
+"""Below it every integer is a float."""
+
 
 class NotANumber(ValueError):
     """A value that `min` or `max` was asked of and that is no number."""
@@ -68,7 +71,7 @@ class _Condition:
             return True
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise NotANumber(f"column '{self.column}' holds {show(value)}") from None
         return (self.low is None or number >= self.low) and (
             self.high is None or number <= self.high
@@ -79,7 +82,7 @@ def written(value: Any) -> str:
     """A value as a text: a text itself, all else as JSON writes it; null is empty."""
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         value = int(value)  # 1.0 and 1 are one number, however a file writes it
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 

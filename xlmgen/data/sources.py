@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from xlmgen.data import cache, detokenize, hub, readers, row_filter
-from xlmgen.data.digests import canonical, file_digest
+from xlmgen.data import cache, detokenize, hub, readers, row_filter, shares, text_files
+from xlmgen.data.characters import refuse_surrogates
+from xlmgen.data.digests import code_digest, file_digest
 from xlmgen.data.row_filter import NotANumber, RowFilter, written
+from xlmgen.data.text_files import ending, is_compressed
 from xlmgen.errors import UserError
 from xlmgen.files import require_plain
 from xlmgen.spec import template
@@ -25,6 +22,9 @@ from xlmgen.spec.template import Template
 from xlmgen.tasks import corpora, draws, generators, own
 from xlmgen.tasks.hook import Hook
 from xlmgen.tasks.task import SPLITS
+
+DELIMITERS = (";", "\t", "|", ",")
+"""What often stands between the cells of a file."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,13 @@ class Corpus:
         settings = {k: v for k, v in source.items() if k not in ("files", "hub")}
         code = [
             code_digest(part)
-            for part in (readers, hub, row_filter, template, detokenize)
+            for part in (readers, text_files, hub, row_filter, template, detokenize)
         ]
         found = {"source": settings, "columns": self.columns, "code": code}
         if "hub" in source:
             return {**found, "hub": hub.fingerprint(source["hub"], self.folder)}
         contents = {
-            split: [(path.suffix, file_digest(path)) for path in paths]
+            split: [(ending(path), file_digest(path)) for path in paths]
             for split, paths in self._files.items()
         }
         return {**found, "files": contents}
@@ -122,7 +122,7 @@ class Corpus:
         if "generator" in source:
             made = generators.module(source["generator"]).records(source)
             return self._generated(made)
-        if "hub" in source:
+        if "hub" in source and self._local is None:
             return [
                 Piece(
                     split,
@@ -137,13 +137,12 @@ class Corpus:
                 partial(
                     readers.read,
                     path,
-                    self._form(path),
-                    source["unit"],
+                    self._reading(path),
                     source["columns"]["tokens"],
                     self._wanted,
                 ),
                 partial(_line, path),
-                path.stat().st_size,
+                0 if is_compressed(path) else path.stat().st_size,
             )
             for split, paths in self._files.items()
             for path in paths
@@ -256,6 +255,8 @@ class Corpus:
                     fix,
                 )
         text = made.fill({name: written(cells[name]) for name in made.columns})
+        if not text.isascii():
+            refuse_surrogates(text, piece.place(number))
         style = self.source.get("detokenizer", "none")
         if style == "none" or key == "given":
             return text
@@ -270,13 +271,27 @@ class Corpus:
                     fix = f"set source.columns.{key} to one of {listed}"
                     if not plain:
                         fix = f"in source.templates.{key}, name some of {listed}"
-                    raise UserError(f"{place}: there is no column '{name}'", fix)
+                    raise UserError(
+                        f"{place}: there is no column '{name}'",
+                        self._other_delimiter(list(cells)) or fix,
+                    )
         for name in self._filter.columns:
             if name not in cells:
                 raise UserError(
                     f"{place}: there is no column '{name}', which source.filter asks",
                     f"the columns are {listed}",
                 )
+
+    def _other_delimiter(self, names: Sequence[str]) -> str:
+        """What to do where the name of the only column looks like those of several."""
+        if len(names) == 1 and "files" in self.source:
+            for mark in DELIMITERS:
+                if mark in names[0]:
+                    return (
+                        f"the only column is {names[0]!r}: set source.delimiter to "
+                        f"{json.dumps(mark)} if that stands between cells"
+                    )
+        return ""
 
     def _template(self, key: str) -> Template:
         if key in self.source.get("templates", {}):
@@ -287,40 +302,30 @@ class Corpus:
 
     def _share(self, texts: tuple[str, ...]) -> str:
         """The split of a row of train, by the hash of its texts."""
-        key = _key(self.source["seed"], texts)
+        key = shares.key(self.source["seed"], texts)
         return next((split for split, end in self._bounds if key < end), "train")
 
     @cached_property
-    def _bounds(self) -> list[tuple[str, int]]:
-        """Where in the order of the hashes each share ends.
-
-        Each share takes the first so many of the different texts, at least one, and
-        every row that has one of them, so that no text is in two splits. Found by one
-        reading of train with 8 bytes for each row, and kept.
-        """
+    def _bounds(self) -> shares.Bounds:
+        """Where each share ends, found by one reading of train, and kept."""
         given = {piece.split for piece in self.pieces}
         missing = [split for split in SPLITS[1:] if split not in given]
         if not missing:
             return []
-        shares = {split: self.source["shares"][split] for split in missing}
-        what = {"what": "shares", "texts": self.fingerprint, "shares": shares}
+        asked = {split: self.source["shares"][split] for split in missing}
+        what = {"what": "shares", "texts": self.fingerprint, "shares": asked}
 
-        def find(folder: Path) -> None:
-            seed = self.source["seed"]
-            keys = array("Q")
+        def keys() -> Iterator[int]:
             train = [i for i, piece in enumerate(self.pieces) if piece.split == "train"]
             for row in self._undivided(train[0], 0):
                 if row.piece > train[-1]:
                     break
                 if row.texts is not None:
-                    keys.append(_key(seed, row.texts))
-            different = np.unique(np.frombuffer(keys, np.uint64)) if keys else keys
-            bounds, stop = [], 0
-            for split, share in shares.items():
-                stop += max(1, round(share * len(different)))
-                end = int(different[stop]) if stop < len(different) else 1 << 64
-                bounds.append((split, end))
-            (folder / "bounds.json").write_text(json.dumps(bounds), encoding="utf-8")
+                    yield shares.key(self.source["seed"], row.texts)
+
+        def find(folder: Path) -> None:
+            ends = shares.bounds(keys(), asked)
+            (folder / "bounds.json").write_text(json.dumps(ends), encoding="utf-8")
 
         found = (cache.entry(what, find) / "bounds.json").read_text(encoding="utf-8")
         return [(split, end) for split, end in json.loads(found)]
@@ -343,7 +348,14 @@ class Corpus:
         ]
 
     @cached_property
-    def _files(self) -> dict[str, list[Path]]:
+    def _local(self) -> hub.LocalFiles | None:
+        """The files of a data set of the Hub's shape that lies here."""
+        return hub.local_files(self.source["hub"], self.folder)
+
+    @cached_property
+    def _files(self) -> Mapping[str, list[Path]]:
+        if "hub" in self.source and self._local is not None:
+            return self._local.files
         files = self.source["files"]
         found = {
             split: readers.expand(files[split], self.folder, split)
@@ -355,37 +367,29 @@ class Corpus:
                 require_plain(path, f"source.files.{split} must name files of text")
         return found
 
-    def _form(self, path: Path) -> str:
-        form: str = self.source["format"]
-        if form == "auto":
-            form = path.suffix.removeprefix(".")
+    def _reading(self, path: Path) -> readers.Reading:
+        """How a file is to be read; those that cannot be are refused."""
+        source = self.source
+        if "hub" in source and self._local is not None:
+            how = self._local.how
+        else:
+            how = readers.Reading(source["format"], source["unit"], source["delimiter"])
+        form = how.form_of(path)
         if form == "txt" and self.columns != ("tokens",):
             raise UserError(
                 f"{path}: a .txt file holds texts for the layout lm only",
                 f"give the columns {', '.join(self._wanted)} in a .jsonl or .csv file",
             )
-        if form != "txt" and form not in readers.TABLES:
+        if form is None:
             raise UserError(
                 f"{path}: the format of a file called *{path.suffix} is not known",
                 f"set source.format to txt, {', '.join(readers.TABLES)}",
             )
-        return form
-
-
-def code_digest(module: ModuleType) -> str:
-    """SHA-256 of a module's source: what it makes may change with it."""
-    assert module.__file__ is not None
-    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
+        return how
 
 
 def _line(path: Path, number: int) -> str:
     return f"{path}:{number}"
-
-
-def _key(seed: int, texts: tuple[str, ...]) -> int:
-    """64 bits of the hash of a row's texts and the seed."""
-    # JSON keeps the boundaries between the columns.
-    return int.from_bytes(hashlib.sha256(canonical([seed, *texts])).digest()[:8])
 
 
 def _flags(whole: str, given: str, hole: str, place: str) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken
+from tokenizers import AddedToken, models
 
+from xlmgen.data.characters import refuse_surrogates
+from xlmgen.data.pieces import Lost, Pieces
 from xlmgen.errors import UserError
 from xlmgen.files import require_plain
 from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
@@ -40,6 +42,9 @@ class Tokenizer:
         names: the special tokens' own names, such as `{"eos": "<|im_end|>"}`. Those
             left out are looked up by their usual names, and added at the end where the
             tokenizer has none.
+        suggested: names that the tokenizer's folder gives, for roles left out of
+            `names`. One that the tokenizer lacks is added; MASK or CLS with the name of
+            another role (in many folders CLS is BOS) gets a token of its own.
         shared: allow PAD, BOS and EOS to have one id. MASK and CLS never share one.
         vocab_size: number of ids in all, spare ones at the end included; None has no
             spare ones.
@@ -54,13 +59,16 @@ class Tokenizer:
         backend: tokenizers.Tokenizer,
         names: Mapping[str, str] | None = None,
         *,
+        suggested: Mapping[str, str] | None = None,
         shared: bool = False,
         vocab_size: int | None = None,
     ) -> None:
         backend.no_padding()
         backend.no_truncation()
+        if isinstance(backend.model, models.BPE):
+            backend.model.dropout = None  # the same text has the same ids
         self._backend = backend
-        special = _find_special(backend, names or {})
+        special = _find_special(backend, names or {}, suggested or {})
         _refuse_shared(backend, special, {"pad", "bos", "eos"} if shared else set())
         backend.encode_special_tokens = True
         vocabulary = backend.get_vocab(with_added_tokens=True)
@@ -77,7 +85,7 @@ class Tokenizer:
         self._special_ids = frozenset(special.values())
         model = json.loads(backend.to_str())["model"]
         self._refused = self._special_ids | _unknown_id(backend, model)
-        self._may_drop = _may_drop(model, vocabulary)
+        self._pieces = Pieces(backend)
 
     def encode(self, text: str, place: str = "text") -> list[int]:
         """The ids of a text, without special tokens.
@@ -126,8 +134,8 @@ class Tokenizer:
             return self.encode_known(texts[:half]) + self.encode_known(texts[half:])
         found = [encoding.ids for encoding in encodings]
         return [
-            ids if self._is_whole(text, ids) else None
-            for text, ids in zip(texts, found, strict=True)
+            ids if lost is None and self._refused.isdisjoint(ids) else None
+            for ids, lost in zip(found, self._pieces.lost(texts), strict=True)
         ]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -169,6 +177,7 @@ class Tokenizer:
         path: Path,
         names: Mapping[str, str] | None = None,
         *,
+        suggested: Mapping[str, str] | None = None,
         shared: bool = False,
         vocab_size: int | None = None,
     ) -> "Tokenizer":
@@ -192,16 +201,13 @@ class Tokenizer:
                 f"{path} is not a saved tokenizer: {error}",
                 "name a tokenizer.json written by the tokenizers library",
             ) from error
-        return cls(backend, names, shared=shared, vocab_size=vocab_size)
-
-    def _is_whole(self, text: str, ids: list[int]) -> bool:
-        """Whether ids that the library found stand for all of the text."""
-        return self._refused.isdisjoint(ids) and not (
-            self._may_drop and self._first_dropped(text) is not None
+        return cls(
+            backend, names, suggested=suggested, shared=shared, vocab_size=vocab_size
         )
 
     def _explain(self, text: str, place: str) -> None:
         """Raise the error for the first piece that has no id, if there is one."""
+        refuse_surrogates(text, place)
         found = self._first_unknown(text)
         if found is None:
             return
@@ -229,62 +235,51 @@ class Tokenizer:
             names.insert(-1, "…")
         return ", ".join(names)
 
-    def _first_unknown(self, text: str) -> tuple[int, str] | None:
-        """Position and text of the first piece that cannot be encoded."""
-        if not text:
-            return None
+    def _first_unknown(self, text: str) -> Lost | None:
+        """The first piece that cannot be encoded."""
         try:
             encoding = self._backend.encode(text, add_special_tokens=False)
         except Exception:  # a model without an unknown token
-            return self._first_failing_piece(text)
+            return self._pieces.first_failing(text) or Lost(0, text)
         for id_, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True):
             if id_ in self._refused:
-                return start, text[start:stop]
-        return self._first_dropped(text) if self._may_drop else None
-
-    def _first_failing_piece(self, text: str) -> tuple[int, str]:
-        for position, piece in self._pieces(text):
-            try:
-                self._backend.model.tokenize(piece)
-            except Exception:  # the library raises nothing more specific
-                return position, piece
-        return 0, text
-
-    def _first_dropped(self, text: str) -> tuple[int, str] | None:
-        # Where the model drops something its offsets are wrong: ask for each character.
-        for position, piece in self._pieces(text):
-            for number, character in enumerate(piece):
-                if not self._backend.model.tokenize(character):
-                    return position + number, character
-        return None
-
-    def _pieces(self, text: str) -> list[tuple[int, str]]:
-        """The parts that the model sees one by one, with their positions."""
-        cut = self._backend.pre_tokenizer
-        if cut is None:
-            return [(0, text)]
-        return [(start, piece) for piece, (start, _) in cut.pre_tokenize_str(text)]
+                return Lost(start, text[start:stop])
+        return self._pieces.lost([text])[0]
 
     def _is_special(self, piece: str) -> bool:
         return self._backend.token_to_id(piece) in self._special_ids
 
 
 def _find_special(
-    backend: tokenizers.Tokenizer, names: Mapping[str, str]
+    backend: tokenizers.Tokenizer,
+    names: Mapping[str, str],
+    suggested: Mapping[str, str],
 ) -> dict[str, int]:
     """Ids of the special tokens; those that are missing are added at the end, once."""
     vocabulary = backend.get_vocab(with_added_tokens=True)
     found = {}
     for role, usual in USUAL_NAMES.items():
-        if role in names and names[role] not in vocabulary:
-            raise UserError(
-                f"tokenizer.special.{role}: the tokenizer has no token {names[role]!r}",
-                "name one of its tokens, or leave the key out to have one added",
+        own = OWN_NAMES[role]
+        if role in names:
+            found[role] = names[role]
+            if names[role] != own and names[role] not in vocabulary:
+                raise UserError(
+                    f"tokenizer.special.{role}: the tokenizer has no token "
+                    f"{names[role]!r}",
+                    f"name one of its tokens, or {own!r}, which is added where it is "
+                    "not there",
+                )
+        elif role in suggested:
+            found[role] = suggested[role]
+        else:
+            found[role] = next((name for name in usual if name in vocabulary), own)
+    for role in ("mask", "cls"):  # which share no token with another
+        others = {name for other, name in found.items() if other != role}
+        if role not in names and found[role] in others:
+            free = (name for name in USUAL_NAMES[role] if name not in others)
+            found[role] = next(
+                (name for name in free if name in vocabulary), OWN_NAMES[role]
             )
-        candidates = [names[role]] if role in names else usual
-        found[role] = next(
-            (name for name in candidates if name in vocabulary), OWN_NAMES[role]
-        )
     # Adds what is missing, and makes the others known to the library as special.
     backend.add_special_tokens(
         [AddedToken(name, special=True, normalized=False) for name in found.values()]
@@ -300,7 +295,10 @@ def _refuse_shared(
     roles: dict[int, str] = {}
     for role, id_ in special.items():
         if id_ in roles and not {role, roles[id_]} <= allowed:
-            fix = "give them different tokens under tokenizer.special"
+            fix = (
+                f"give them different tokens under tokenizer.special, such as {role}: "
+                f'"{OWN_NAMES[role]}", which is added where it is not there'
+            )
             if {role, roles[id_]} <= {"pad", "bos", "eos"}:
                 fix += (
                     ", or set tokenizer.shared: true if the family can do without the "
@@ -323,15 +321,3 @@ def _unknown_id(
     name = model.get("unk_token")
     id_ = backend.token_to_id(name) if name else None
     return frozenset() if id_ is None else frozenset([id_])
-
-
-def _may_drop(model: Mapping[str, Any], vocabulary: Mapping[str, int]) -> bool:
-    """Whether the model leaves out what it does not know without a word.
-
-    BPE does so for characters, unless it has a token for unknown ones or one for each
-    byte.
-    """
-    if model["type"] != "BPE" or model.get("unk_token"):
-        return False
-    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
-    return not vocabulary.keys() >= set(alphabet)

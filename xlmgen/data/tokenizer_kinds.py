@@ -10,13 +10,14 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from xlmgen.data.tokenizer import USUAL_NAMES, Tokenizer
 from xlmgen.errors import UserError
-from xlmgen.files import without_parents
+from xlmgen.files import located
 from xlmgen.tokens import SPECIAL_TOKENS
 
 NUM_BYTES = 256
 # Kinds that look at the train split; those with a size, and those without.
 SIZED = ("bpe", "wordpiece", "unigram")
 LEARNED = ("character", "whitespace", *SIZED)
+WITHIN = "##"  # how WordPiece writes a piece that does not begin a word
 LONGEST_WORD = 1_000_000  # characters that WordPiece looks for pieces in
 
 
@@ -26,7 +27,8 @@ def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tok
     Args:
         options: the mapping under `tokenizer:`, defaults filled in.
         folder: what a relative `path` starts from.
-        texts: the train split, for the kinds that learn their vocabulary from it.
+        texts: the train split, for the kinds that learn their vocabulary from it; it
+            may be read more than once.
     """
     match options["kind"]:
         case "vocabulary":
@@ -47,10 +49,11 @@ def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tok
         case "unigram":
             return unigram(texts, options["size"])
         case "file":
-            path, named = tokenizer_file(without_parents(folder / options["path"]))
+            path, named = tokenizer_file(located(folder, options["path"]))
             return Tokenizer.load(
                 path,
-                {**named, **options.get("special", {})},
+                options.get("special"),
+                suggested=named,
                 shared=options["shared"],
                 vocab_size=options["vocab_size"],
             )
@@ -121,19 +124,29 @@ def wordpiece(texts: Iterable[str], size: int) -> Tokenizer:
     Decoding joins words with one blank. A character that is in no text has no ids.
 
     Args:
-        texts: what the pieces are learned from. The same texts may give other pieces
-            another time: the library breaks ties as they come.
+        texts: what the pieces are learned from; read twice. The same texts give the
+            same tokenizer.
         size: tokens in all, special ones included.
     """
+    # The library numbers characters within words as they come out of a hash table, and
+    # breaks ties by these numbers. Named beforehand, they are numbered in their order.
+    within = {c for text in texts for word in text.split() for c in word[1:]}
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        special_tokens=[*SPECIAL_TOKENS, *(f"{WITHIN}{c}" for c in sorted(within))],
+        show_progress=False,
+    )
+    learner = tokenizers.Tokenizer(models.WordPiece({}))
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    learner.train_from_iterator(texts, trainer)
     backend = tokenizers.Tokenizer(
-        models.WordPiece({}, max_input_chars_per_word=LONGEST_WORD)
+        models.WordPiece(
+            learner.get_vocab(with_added_tokens=False),
+            max_input_chars_per_word=LONGEST_WORD,
+        )
     )
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    backend.decoder = decoders.WordPiece(prefix="##", cleanup=False)
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL_TOKENS), show_progress=False
-    )
-    backend.train_from_iterator(texts, trainer)
+    backend.decoder = decoders.WordPiece(prefix=WITHIN, cleanup=False)
     return Tokenizer(backend)
 
 

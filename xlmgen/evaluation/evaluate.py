@@ -35,7 +35,7 @@ from xlmgen.evaluation.scores import (
     score_set,
 )
 from xlmgen.evaluation.variant import with_predictor
-from xlmgen.origins import changed_code
+from xlmgen.origins import changed_code, changed_rows
 from xlmgen.registry import SPEC
 from xlmgen.run import Run
 from xlmgen.spec.family import read_family
@@ -94,6 +94,8 @@ def evaluate(
     scores_here = processes.rank() == 0
     judge = Evaluator.load(evaluator, device) if evaluator and scores_here else None
     examples = parts.task.examples(split)
+    if note := changed_rows(run, parts.task):
+        console.print(note, style="yellow", soft_wrap=True)
     rows = len(examples) if limit is None else min(limit, len(examples))
     own = -(-rows // processes.count())  # about so many are this process's
     settings = run.experiment.evaluation

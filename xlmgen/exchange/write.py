@@ -13,7 +13,7 @@ from xlmgen.exchange.config import CONFIG, NUMBERS, ROLES, make_config, read_jso
 from xlmgen.exchange.read import SOURCE
 from xlmgen.exchange.tokenizer_files import SAVED, SETTINGS
 from xlmgen.experiment.settings import Experiment
-from xlmgen.files import write_json
+from xlmgen.files import visible, write_json
 from xlmgen.registry import SPEC
 from xlmgen.run import TOKENIZER, Run, Stored
 from xlmgen.shards import Shards, write_shards
@@ -109,7 +109,7 @@ def _numbers(
 def _write_tokenizer(run: Run, task: Task, folder: Path) -> None:
     source = run.path / SOURCE
     if source.is_dir():
-        for file in sorted(source.iterdir()):
+        for file in visible(source):
             if file.name != CONFIG:
                 shutil.copyfile(file, folder / file.name)
         return

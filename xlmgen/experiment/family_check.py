@@ -9,6 +9,7 @@ from typing import Any
 
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment, is_path
+from xlmgen.files import begin
 from xlmgen.registry import SPEC, find_family
 from xlmgen.spec.contracts import refusals
 from xlmgen.spec.diagnostics import SpecError, errors
@@ -32,7 +33,7 @@ def family_folder(experiment: Experiment) -> Path:
         UserError: there is no such family.
     """
     if is_path(experiment.family):
-        folder = Path(experiment.family)
+        folder = Path(*begin(Path(), experiment.family))
         folder = folder.parent if folder.name == SPEC else folder
         if not (folder / SPEC).is_file():
             raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from xlmgen.evaluation.numbers import Number, numbers
 from xlmgen.exchange.config import read_json
+from xlmgen.files import visible
 from xlmgen.hub.published import Published, datasets, local_files, portable_task
 from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
@@ -92,7 +93,7 @@ def render_card(
 
 def read_evaluations(folder: Path, step: int) -> Iterator[Evaluation]:
     """The evaluations of one checkpoint, in the order of their files."""
-    for file in sorted(folder.glob("*.json")):
+    for file in visible(folder, "*.json"):
         result = read_json(file)
         if result.get("step") == step and {"split", "rows"} <= result.keys():
             found = (n for n in numbers(result) if not math.isnan(n.value))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xlmgen.errors import UserError
+from xlmgen.files import begin, visible
 
 BUILT_IN = Path(__file__).resolve().parent
 
@@ -33,7 +34,7 @@ def find_tasks() -> list[FoundTask]:
     """Every task, sorted by name; of two with one name, the nearer."""
     found: dict[str, Path] = {}
     for folder in folders():
-        for path in folder.glob("*.yaml"):
+        for path in visible(folder, "*.yaml"):
             found.setdefault(path.stem, path)
     return [FoundTask(name, found[name]) for name in sorted(found)]
 
@@ -47,7 +48,7 @@ def task_path(name_or_path: str | os.PathLike[str]) -> Path:
         UserError: there is no such file or no task of that name.
     """
     text = os.fspath(name_or_path)
-    path = Path(text)
+    path = Path(*begin(Path(), text))
     if path.suffix in (".yaml", ".yml") or path.name != text:
         if not path.is_file():
             raise UserError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlmgen.errors import UserError
-from xlmgen.files import without_parents
+from xlmgen.files import begin, located
 from xlmgen.spec.document import Document
 from xlmgen.tasks.find import BUILT_IN, task_path
 from xlmgen.tasks.hook import Hook
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from xlmgen.data.sources import Corpus
     from xlmgen.data.tokenizer import Tokenizer
 
+LOCAL = ("./", "../", "/", "~/")
+"""What the path of a local data set begins with."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -262,16 +264,17 @@ def _absolute(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(path, list):
             return [str(full(part)) for part in path]
         if glob.has_magic(path):
-            return str(Path(glob.escape(str(folder))) / path)
-        return str(without_parents(folder / path))
+            start, rest = begin(folder, path)
+            return str(Path(glob.escape(str(start))) / rest)
+        return str(located(folder, path))
 
     copy = dict(document)
     if "files" in copy["source"]:
         files = {split: full(paths) for split, paths in copy["source"]["files"].items()}
         copy["source"] = {**copy["source"], "files": files}
     hub = copy["source"].get("hub")
-    if hub and hub["path"].startswith(("./", "../")):
-        hub = {**hub, "path": str(without_parents(folder / hub["path"]))}
+    if hub and hub["path"].startswith(LOCAL):
+        hub = {**hub, "path": str(located(folder, hub["path"]))}
         copy["source"] = {**copy["source"], "hub": hub}
     if "path" in copy["tokenizer"]:
         path = full(copy["tokenizer"]["path"])

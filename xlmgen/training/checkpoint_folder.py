@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from xlmgen.files import write_json
+from xlmgen.files import visible, write_json
 from xlmgen.manifest import MANIFEST, Manifest, problem, read_manifest
 from xlmgen.shards import INDEX
 
@@ -84,7 +84,11 @@ def damage(
 
 def weight_files(names: Iterable[str], weights: Weights) -> list[str]:
     """Those of the names of a checkpoint's files that hold the raw or averaged ones."""
-    tensors = [name for name in sorted(names) if name.endswith(".safetensors")]
+    tensors = [
+        name
+        for name in sorted(names)
+        if name.endswith(".safetensors") and not name.startswith(".")
+    ]
     return [name for name in tensors if (name == EMA) == (weights is Weights.ema)]
 
 
@@ -104,7 +108,7 @@ def evaluated_weights(checkpoint: Path) -> dict[str, Path]:
     """
     if (checkpoint / EMA).is_file():
         return {WEIGHTS: checkpoint / EMA}
-    files = (*sorted(checkpoint.glob("*.safetensors")), checkpoint / INDEX)
+    files = (*visible(checkpoint, "*.safetensors"), checkpoint / INDEX)
     return {file.name: file for file in files if file.is_file()}
 
 

@@ -20,7 +20,9 @@ from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.experiment.settings import Training
 from xlmgen.harness import Harness
 from xlmgen.launch import check_cores, is_first
+from xlmgen.origins import changed_rows
 from xlmgen.run import ResumePoint, Run
+from xlmgen.run_folder import record_rows
 from xlmgen.training.checkpoint import load_into, load_state
 from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
 from xlmgen.training.curve import learning_curve
@@ -126,6 +128,10 @@ class Fit:
             )
             return
         console.print(summary.line(self.parts.task), soft_wrap=True)
+        if is_first():
+            if note := changed_rows(self.run, self.parts.task):
+                console.print(note, style="yellow", soft_wrap=True)
+            record_rows(self.run, self.parts.task.prepared.digests)
         if checkpoint is not None and (checkpoint / IMPORTED).is_file():
             load_into(self.parts.harness.model, checkpoint)  # there is no more to it
             checkpoint = None
