@@ -6,8 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xlmgen.errors import UserError
+
 RATED = 2**21
 """Log-probabilities that are rated together."""
+
+DIVERGED = (
+    "the network has diverged or its precision is too narrow; take an earlier "
+    "checkpoint, or train with training.precision=32-true"
+)
+"""What to do about a network whose outputs are no numbers."""
 
 
 def uniform(
@@ -34,14 +42,34 @@ def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> 
 
     Returns:
         (…,) int64
+
+    Raises:
+        UserError: a row has nothing that could be drawn.
     """
     log_probs = wide(log_probs)
-    weights = (log_probs - log_probs.amax(-1, keepdim=True)).exp_()
+    largest = check_rows(log_probs.amax(-1, keepdim=True))
+    weights = (log_probs - largest).exp_()
     sums = weights.cumsum(-1, dtype=torch.float64)
     total = sums[..., -1:]
     draws = total * uniform(total.shape, total.device, generator)  # below the total
     token = torch.searchsorted(sums, draws, right=True).squeeze(-1)
-    return token.clamp(max=log_probs.shape[-1] - 1)  # of a row that is NaN: no id
+    return token
+
+
+def check_rows(largest: Tensor) -> Tensor:
+    """The largest logit of every row, which must be a number.
+
+    Raises:
+        UserError: one is NaN, +∞, or −∞: the row excludes every id.
+    """
+    if not largest.isfinite().all():
+        number = int((~largest.isfinite()).sum())
+        raise UserError(
+            f"nothing can be drawn: of {largest.numel()} rows of logits {number} hold "
+            "NaN or infinity, or exclude every token",
+            DIVERGED,
+        )
+    return largest
 
 
 def wide(x: Tensor) -> Tensor:
@@ -55,6 +83,17 @@ def exclude(logits: Tensor, ids: Iterable[int]) -> Tensor:
     for token in ids:  # one by one: a list of them would wait for the device
         logits[..., token] = -torch.inf
     return logits
+
+
+def temper(logits: Tensor, temperature: float) -> Tensor:
+    """Divide logits, less the largest of their row, by a temperature > 0.
+
+    No difference is above 0, so that a small temperature cannot overflow: the largest
+    stays 0 and −∞ stays −∞. (…, V) → (…, V)
+    """
+    limits = torch.finfo(logits.dtype)  # a number within them has an inverse
+    difference = logits - logits.amax(-1, keepdim=True)
+    return difference.div_(min(max(temperature, limits.tiny), limits.max))
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -93,8 +132,14 @@ class TokenSampler:
     top_p: float | None = None
 
     def allowed(self, logits: Tensor) -> Tensor:
-        """Float64 log-probabilities of the ids that can be generated. (N, V)"""
-        return exclude(logits.double(), self.never).log_softmax(-1)
+        """Float64 log-probabilities of the ids that can be generated. (N, V)
+
+        Raises:
+            UserError: a row is NaN or has no such id.
+        """
+        logits = exclude(logits.double(), self.never)
+        check_rows(logits.amax(-1))
+        return logits.log_softmax(-1)
 
     def rate(self, logits: Tensor, rating: Callable[[Tensor], Tensor]) -> Tensor:
         """What a rating says of the ids that can be generated, some rows at a time.
@@ -118,11 +163,18 @@ class TokenSampler:
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Args: logits (N, V). Returns: (N,) int64"""
+        """Args: logits (N, V). Returns: (N,) int64
+
+        Raises:
+            UserError: a row is NaN or has no id that can be generated.
+        """
         logits = exclude(wide(logits), self.never)
         if self.temperature == 0:
-            return logits.argmax(-1)
-        logits /= self.temperature
+            largest, token = logits.max(-1)
+            check_rows(largest)
+            return token
+        if self.temperature != 1:
+            logits = temper(logits, self.temperature)
         if self.top_k is not None:
             logits = keep_top_k(logits, self.top_k)
         if self.top_p is not None:
