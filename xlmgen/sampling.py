@@ -52,8 +52,7 @@ def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> 
     sums = weights.cumsum(-1, dtype=torch.float64)
     total = sums[..., -1:]
     draws = total * uniform(total.shape, total.device, generator)  # below the total
-    token = torch.searchsorted(sums, draws, right=True).squeeze(-1)
-    return token
+    return torch.searchsorted(sums, draws, right=True).squeeze(-1)
 
 
 def check_rows(largest: Tensor) -> Tensor:
@@ -141,7 +140,27 @@ class TokenSampler:
         check_rows(logits.amax(-1))
         return logits.log_softmax(-1)
 
-    def rate(self, logits: Tensor, rating: Callable[[Tensor], Tensor]) -> Tensor:
+    def shape(self, logits: Tensor) -> Tensor:
+        """Logits that tokens are drawn from: tempered, cut by top_k and top_p. (N, V)
+
+        A temperature of 0, which would leave one token, divides by nothing here.
+        """
+        logits = exclude(wide(logits), self.never)
+        if self.temperature not in (0, 1):
+            logits = temper(logits, self.temperature)
+        if self.top_k is not None:
+            logits = keep_top_k(logits, self.top_k)
+        if self.top_p is not None:
+            logits = keep_top_p(logits, self.top_p)
+        return logits
+
+    def rate(
+        self,
+        logits: Tensor,
+        rating: Callable[[Tensor], Tensor],
+        *,
+        shaped: bool = False,
+    ) -> Tensor:
         """What a rating says of the ids that can be generated, some rows at a time.
 
         Float64 log-probabilities of all rows would take several times the memory of
@@ -150,15 +169,19 @@ class TokenSampler:
         Args:
             logits: (N, V).
             rating: of normalised log-probabilities (n, V), such as `log_top_prob`.
+            shaped: rate the probabilities that tokens are drawn from (`shape`) and not
+                the model's own.
 
         Returns:
             (N,) float64
         """
-        some = max(1, RATED // logits.shape[-1])
-        begins = range(0, max(1, len(logits)), some)
-        return torch.cat(
-            [rating(self.allowed(logits[begin : begin + some])) for begin in begins]
-        )
+
+        def rated(some: Tensor) -> Tensor:
+            return rating(self.allowed(self.shape(some) if shaped else some))
+
+        size = max(1, RATED // logits.shape[-1])
+        begins = range(0, max(1, len(logits)), size)
+        return torch.cat([rated(logits[begin : begin + size]) for begin in begins])
 
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None
@@ -168,18 +191,11 @@ class TokenSampler:
         Raises:
             UserError: a row is NaN or has no id that can be generated.
         """
-        logits = exclude(wide(logits), self.never)
         if self.temperature == 0:
-            largest, token = logits.max(-1)
+            largest, token = exclude(wide(logits), self.never).max(-1)
             check_rows(largest)
             return token
-        if self.temperature != 1:
-            logits = temper(logits, self.temperature)
-        if self.top_k is not None:
-            logits = keep_top_k(logits, self.top_k)
-        if self.top_p is not None:
-            logits = keep_top_p(logits, self.top_p)
-        return categorical(logits, generator)
+        return categorical(self.shape(logits), generator)
 
 
 def entropy(log_probs: Tensor) -> Tensor:
