@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ class AncestralTests(UnmaskingSubject):
         steps, logits = 8, torch.zeros(self.tokens.vocab_size)
         batch = self.prompts([(5,)], repeat=ROWS)
         model = FixedLogits(self.toy(), logits)
-        numbers = {"eta": 0.8} if self.options["remask"] else {}
+        numbers: dict[str, Any] = {"eta": 0.8} if self.options["remask"] else {}
         out = self.generate(model, batch, steps=steps, trace=True, **numbers)
         assert out.trace is not None
         masked = batch["fillable"].clone()
@@ -85,7 +86,7 @@ class AncestralTests(UnmaskingSubject):
             draws = [1 - 2**-53] * steps
             draws[step] = chance * factor
             monkeypatch.setattr(Canvas, "uniform", one_by_one(draws))
-            numbers = {"eta": eta} if remask else {}
+            numbers: dict[str, Any] = {"eta": eta} if remask else {}
             out = self.generate(model, batch, steps=steps, trace=True, **numbers)
             assert out.trace is not None
             revealed = int((out.trace.step == step).sum())

@@ -72,8 +72,8 @@ class ConfidenceOrderTests(UnmaskingSubject):
         drawn = [confined(row, temperature or 1.0, 2, None) for row in RANKED]
         orders = []
         for probs in (RANKED, torch.stack(drawn)):
-            scores = self.scores(probs)
-            orders.append(sorted(range(LENGTH), key=lambda p, s=scores: -s[p]))
+            scores = torch.tensor(self.scores(probs), dtype=torch.float64)
+            orders.append(scores.argsort(descending=True).tolist())
         assert orders[0] != orders[1]
         trace = self.run_traced(probs=RANKED, **self.one_by_one | self.whole | numbers)
         shaped = self.options["rank_by"] == "sampling"
