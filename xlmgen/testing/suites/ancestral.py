@@ -83,7 +83,7 @@ class AncestralTests(UnmaskingSubject):
         batch = self.prompts([(5,)])
         model = FixedLogits(self.toy(), torch.zeros(self.tokens.vocab_size))
         for factor in (1 - 1e-6, 1 + 1e-6):
-            draws = [1 - 2**-53] * steps
+            draws = [1.0] * steps  # no probability is above it
             draws[step] = chance * factor
             monkeypatch.setattr(Canvas, "uniform", one_by_one(draws))
             numbers: dict[str, Any] = {"eta": eta} if remask else {}

@@ -143,12 +143,19 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
             assert int(out.generated.sum()) == number
 
     def test_finished_rows_leave_the_batch(self) -> None:
-        toy = self.toy()
-        model = self.oracle(toy)
-        batch = self.prompts([(5,)], repeat=200)
-        out = self.generate(model, batch)
-        answers = out.generated.sum(1)
+        """Rows that stop after different numbers of insertions, and never return."""
+        model = FixedInsertions(self.toy(), torch.zeros(self.tokens.vocab_size))
+        batch = self.prompts([(5,), (7, 2), (6,), (5, 5, 6)])
         width = batch["input_ids"].shape[1]
+        out = self.generate(StopsAt(model, length=6), batch)
+        answers = out.generated.sum(1)
+        assert answers.tolist() == [
+            3 - self.eos,
+            2 - self.eos,
+            3 - self.eos,
+            1 - self.eos,
+        ]
+        assert len(model.shapes) == 4 - self.eos
         for step, shape in enumerate(model.shapes):
             assert shape == ((answers >= step).sum(), width + step)
 
