@@ -1,9 +1,11 @@
 """Rows filled block by block: what the model is given, who leaves, what comes back."""
 
+import pytest
 import torch
 from torch import nn
 
 from xlmgen.block_canvas import BlockRows
+from xlmgen.errors import UserError
 from xlmgen.tokens import SpecialTokens
 
 T = SpecialTokens(vocab_size=8)
@@ -90,6 +92,18 @@ def test_rows_that_ended_leave_with_their_cache_and_are_pad_behind():
     assert out.trace.step.tolist() == [0] * 5 + [1] * 4
     assert out.trace.row.tolist() == [0, 0, 1, 2, 2, 0, 0, 1, 1]
     assert out.trace.position.tolist() == [2, 3, 3, 2, 3, 4, 5, 4, 5]
+
+
+@pytest.mark.parametrize("max_length", [0, 1, 2])
+def test_length_below_what_is_given_is_an_error(max_length):
+    """Row by row the second has 7 at the first place, the third 6 at the third."""
+    ids = torch.tensor([[5, B, M, M, M, M], [P, B, 7, M, M, M], [P, B, 5, 5, 6, M]])
+    batch = BATCH | {"input_ids": ids, "fillable": ids == M}
+    with pytest.raises(UserError, match=f"max_length {max_length} would cut off"):
+        BlockRows(Recorder(), batch, T, max_length=max_length)
+    for allowed in (3, 4, 9):
+        rows = BlockRows(Recorder(), batch, T, max_length=allowed)
+        assert rows.ids[2, 2:5].tolist() == [5, 5, 6]
 
 
 def test_length_is_cut_or_added():

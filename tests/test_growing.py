@@ -1,8 +1,12 @@
 """Rows that grow, by hand."""
 
+import math
+
+import pytest
 import torch
 from torch import nn
 
+from xlmgen.errors import UserError
 from xlmgen.growing import GrowingRows
 
 PAD, BOS, EOS, MASK = 0, 1, 2, 3
@@ -101,3 +105,14 @@ def test_the_trace_follows_tokens_to_where_they_end():
         (2, 0, 2, MASK),
     ]
     assert out.generated[0].tolist() == [False, True, True, True, False]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_gap_that_is_no_number_is_an_error(value):
+    grown = rows()
+    grown.model.forward = lambda ids, mask, *, t, at: (
+        torch.zeros(len(at), 8),
+        torch.full(ids.shape, value),
+    )
+    with pytest.raises(UserError, match="a gap holds NaN"):
+        grown.forward(grown.masked, 0.0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from xlmgen.errors import UserError
 from xlmgen.insertion import InsertionRows, PairSampler, SlotFirstSampler
 from xlmgen.nn import head, piecewise
 from xlmgen.sampling import TokenSampler
@@ -247,6 +248,35 @@ def test_pairs_are_drawn_from_all_slots_and_tokens_at_once(options, probs):
 def test_slots_are_drawn_by_their_mass_and_tokens_in_them(slots, tokens, probs):
     sampler = SlotFirstSampler(TokenSampler(**slots), TokenSampler(**tokens))
     assert_draws(sampler, PAIRS, probs)
+
+
+PAIR_SAMPLERS = {
+    "pairs": lambda temperature, never: PairSampler(never, temperature),
+    "best pairs": lambda temperature, never: PairSampler(never, temperature, 3, 0.9),
+    "slot first": lambda temperature, never: SlotFirstSampler(
+        TokenSampler((), temperature), TokenSampler(never, temperature)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", PAIR_SAMPLERS.values(), ids=PAIR_SAMPLERS)
+@pytest.mark.parametrize("temperature", [1e-39, 0.01])
+def test_small_temperature_draws_the_best_pair_that_is_allowed(make, temperature):
+    """The forbidden id has the largest logit of all."""
+    given = torch.tensor([[[1.0, 2.0, 3e38], [3e37, 3.0, 3e38]]]).expand(100, -1, -1)
+    slot, token = make(temperature, (2,))(given, torch.Generator().manual_seed(0))
+    assert slot.tolist() == [1] * 100
+    assert token.tolist() == [0] * 100
+
+
+@pytest.mark.parametrize("make", PAIR_SAMPLERS.values(), ids=PAIR_SAMPLERS)
+@pytest.mark.parametrize("temperature", [0, 0.5, 1.0])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_row_without_a_pair_to_draw_is_an_error(make, temperature, value):
+    given = torch.zeros(2, 2, 3)
+    given[1, :, :2] = value
+    with pytest.raises(UserError, match="nothing can be drawn"):
+        make(temperature, (2,))(given)
 
 
 def test_the_heaviest_slot_need_not_hold_the_likeliest_pair():

@@ -1,6 +1,8 @@
 """Noise schedules against formulas written out here, and derivatives by autograd."""
 
 import math
+from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
@@ -201,10 +203,42 @@ def test_chances_of_steps_multiply_to_the_chance_of_all_of_them(schedule):
     assert chances[3] == pytest.approx(1 - float(schedule.remains(times[3], times[4])))
 
 
-def test_a_level_that_rounds_to_1_has_a_chance_of_1():
-    steep = Rising(PolynomialSchedule(20.0))
-    times = torch.linspace(0, 1, 101, dtype=torch.float64)
-    assert steep.chances(times)[-8:] == [1.0] * 8
+@pytest.mark.parametrize("exponent", [1, 3, 20])
+def test_chances_are_exact_where_the_level_itself_rounds_to_1(exponent):
+    """Against fractions, to the last step."""
+    steep = Rising(PolynomialSchedule(float(exponent)))
+    times = torch.linspace(0, 1, 65, dtype=torch.float64)
+    left = [Fraction(step, 64) ** exponent for step in range(64, -1, -1)]
+    exact = [float(1 - s / t) for t, s in pairwise(left)]
+    assert steep.chances(times) == pytest.approx(exact, rel=1e-14)
+
+
+@pytest.mark.parametrize("sigma_min", [1e-17, 1e-50, 1e-320])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_geometric_schedule_of_a_tiny_noise_is_finite(sigma_min, dtype):
+    schedule = GeometricSchedule(sigma_min, 20.0)
+    t = torch.tensor([0.0, 1e-6, 0.01, 0.3, 0.9, 1.0], dtype=dtype)
+    noise, weight = schedule.noise(t), schedule.weight(t)
+    assert ((noise > 0) & (noise <= 1)).all()
+    assert (weight.isfinite() & (weight >= 0)).all()
+    log_rate = math.log(20.0) - math.log(sigma_min)
+    assert float(weight[0]) == pytest.approx(log_rate, rel=1e-5)  # σ → 0
+    assert ((schedule.inverse(1 - noise) >= 0) & (schedule.inverse(noise) <= 1)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weight_of_the_cosine_schedule_is_0_at_the_end(dtype):
+    """In float32 as in float64, close to both ends: π/2 · cot(πt/2)."""
+    schedule = CosineSchedule()
+    assert float(schedule.weight(torch.tensor(1.0, dtype=dtype))) == 0.0
+    left = 2.0 ** -torch.arange(1, 20, dtype=torch.float64)  # exact in float32
+    for t, cotangent in (
+        (left, [1 / math.tan(math.pi / 2 * u) for u in left.tolist()]),
+        (1 - left, [math.tan(math.pi / 2 * u) for u in left.tolist()]),
+    ):
+        expected = math.pi / 2 * torch.tensor(cotangent, dtype=torch.float64)
+        found = schedule.weight(t.to(dtype)).double()
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0, 3.0])

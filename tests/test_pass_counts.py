@@ -89,6 +89,9 @@ def test_in_order_of_confidence_the_head_runs_where_something_is_masked():
     model = Counted("dream")
     model.generate(steps=4)
     assert model.asked == [48, 36, 24, 12]
+    model = Counted("dream")
+    model.generate()
+    assert model.asked == list(range(48, 0, -4))
 
 
 def test_first_hitting_takes_a_pass_for_every_token_of_a_block():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from xlmgen import sampling
+from xlmgen.errors import UserError
 from xlmgen.sampling import (
     Generation,
     TokenSampler,
@@ -21,6 +22,7 @@ from xlmgen.sampling import (
     negative_entropy,
     ranks,
     spread,
+    temper,
     uniform,
     until,
     within_entropy_bound,
@@ -116,6 +118,69 @@ def test_temperature_comes_before_top_p():
     logits = torch.tensor([[2.0, 1.0, 0.0]])
     sampler = TokenSampler((), temperature=10.0, top_p=0.5)
     assert set(sampler(logits.expand(500, -1), seeded()).tolist()) == {0, 1}
+
+
+HUGE, TINY = 3e38, 1e-39
+"""Near the ends of float32."""
+
+
+@pytest.mark.parametrize(
+    ("logits", "temperature", "token"),
+    [
+        ([HUGE, 1.0, 2.0, 0.5], 0.01, 0),
+        ([HUGE, 1.0, -HUGE, HUGE], 0.01, 0),
+        ([1.0, 2.0, 3.0, 0.5], TINY, 2),
+        ([1.0, 2.0, 3.0, 9.0], 1e-320, 2),
+        ([-HUGE, -HUGE, -1.0, HUGE], 1e-30, 2),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"top_p": 0.9}])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_small_temperature_draws_the_largest_logit_that_is_allowed(
+    logits, temperature, token, options, dtype
+):
+    sampler = TokenSampler((3,), temperature=temperature, **options)
+    given = torch.tensor(logits, dtype=dtype).expand(200, -1)
+    assert set(sampler(given, seeded()).tolist()) == {token}
+
+
+@pytest.mark.parametrize("temperature", [TINY, 0.01, 1.0, 40.0, 1e38])
+def test_tempered_logits_are_the_softmax_of_float64(temperature):
+    """Against the probabilities by Python's own numbers."""
+    excluded = torch.tensor([1.0, -math.inf, 0.0, 0.5])
+    for row in (random_logits(1)[0], excluded, HUGE * torch.tensor([1.0, 0.5, 0.0])):
+        top = max(row.tolist())
+        weights = [math.exp((v - top) / temperature) for v in row.tolist()]
+        expected = torch.tensor(weights, dtype=torch.float64) / sum(weights)
+        found = temper(row, temperature).double().softmax(-1)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-12)
+
+
+def test_temperature_beyond_float32_keeps_excluded_ids_excluded():
+    tempered = temper(torch.tensor([[1.0, -math.inf, 0.0]]), 1e39)
+    assert tempered.softmax(-1).tolist() == [[0.5, 0.0, 0.5]]
+
+
+NOT_DRAWABLE = {
+    "nan": [1.0, math.nan, 0.0, 0.0],
+    "all nan": [math.nan] * 4,
+    "infinite": [math.inf, 1.0, 0.0, 0.0],
+    "all excluded": [-math.inf, -math.inf, -math.inf, 9.0],
+}
+
+
+@pytest.mark.parametrize("row", NOT_DRAWABLE.values(), ids=NOT_DRAWABLE)
+@pytest.mark.parametrize(
+    "options", [{}, {"temperature": 0}, {"temperature": 0.1, "top_k": 2, "top_p": 0.5}]
+)
+def test_row_without_a_token_to_draw_is_an_error(row, options):
+    sampler = TokenSampler((3,), **options)
+    logits = torch.tensor([[0.0] * 4, row])
+    with pytest.raises(UserError, match="of 2 rows of logits 1 hold NaN"):
+        sampler(logits)
+    with pytest.raises(UserError, match="nothing can be drawn"):
+        sampler.rate(logits, entropy)
+    assert sampler(logits[:0]).shape == (0,)
 
 
 def test_allowed_is_normalised_over_what_is_left():

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.canvas import Canvas
+from xlmgen.errors import UserError
 from xlmgen.sampling import Generation, Tracer
 from xlmgen.tokens import SpecialTokens
 
@@ -71,6 +72,9 @@ class BlockRows:
         max_length: positions behind the context; None is as many as the batch has.
         timed: whether the model has a time input; what is finished is read at time 0.
         trace: whether to record which token was written when.
+
+    Raises:
+        UserError: `max_length` would cut off tokens that are given.
     """
 
     def __init__(
@@ -87,6 +91,12 @@ class BlockRows:
         self.context, self.block_size = batch["context"], batch["block_size"]
         rows, length = batch["input_ids"].shape
         more = 0 if max_length is None else self.context + max_length - length
+        if not batch["fillable"][:, length + min(more, 0) :].all():
+            raise UserError(
+                f"max_length {max_length} would cut off tokens that an answer begins "
+                "with",
+                "raise predictor.max_length, or give fewer tokens",
+            )
         room = (0, more)  # a negative number of positions is cut off
         self.ids = F.pad(batch["input_ids"], room, value=tokens.mask)
         self.fillable = F.pad(batch["fillable"], room, value=True)

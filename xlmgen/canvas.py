@@ -125,6 +125,8 @@ def blocks(fillable: Tensor, size: int) -> list[Tensor]:
     return [index == block for block in range(int(index.max()) + 1)]
 
 
-def split_steps(steps: int, parts: int) -> list[int]:
-    """Divide steps evenly over blocks, at least one each."""
+def split_steps(steps: int | None, parts: int) -> list[int] | list[None]:
+    """Divide steps evenly over blocks, at least one each; None stays None."""
+    if steps is None:
+        return [None] * parts
     return [max(1, steps // parts + (part < steps % parts)) for part in range(parts)]

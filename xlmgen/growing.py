@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xlmgen.sampling import Generation, Trace, Tracer, uniform
+from xlmgen.errors import UserError
+from xlmgen.sampling import DIVERGED, Generation, Trace, Tracer, uniform
 
 
 class GrowingRows:
@@ -79,6 +80,9 @@ class GrowingRows:
         Returns:
             the logits (N, V) at these places, and what the model says of the gap behind
             every position, (B, L) or (B, L, …); 0 in finished rows.
+
+        Raises:
+            UserError: a gap is NaN or infinite.
         """
         rows = self.unfinished.nonzero().squeeze(1)
         at = where[rows].flatten().nonzero().squeeze(1)
@@ -91,6 +95,8 @@ class GrowingRows:
             t=times,
             at=at,
         )
+        if not said.isfinite().all():
+            raise UserError("a gap holds NaN or infinitely many tokens", DIVERGED)
         gaps = said.new_zeros(self.ids.shape + said.shape[2:])
         gaps[rows] = said
         return logits, gaps

@@ -15,9 +15,11 @@ from xlmgen.sampling import (
     TokenSampler,
     Trace,
     categorical,
+    check_rows,
     exclude,
     keep_top_k,
     keep_top_p,
+    temper,
     wide,
 )
 
@@ -41,21 +43,26 @@ class PairSampler:
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Args: logits (A, K, V), −∞ for a missing slot. Returns: slot, token (A,)"""
+        """Args: logits (A, K, V), −∞ for a missing slot. Returns: slot, token (A,)
+
+        Raises:
+            UserError: a row is NaN or has no pair that can be generated.
+        """
         if self.temperature == 0:
-            best = exclude(logits, self.never).flatten(1).argmax(-1)
+            largest, best = exclude(logits, self.never).flatten(1).max(-1)
+            check_rows(largest)
             return best // logits.shape[-1], best % logits.shape[-1]
-        if self.temperature != 1:
-            logits = wide(logits) / self.temperature
-        if self.top_k is not None or self.top_p is not None:
+        if (self.temperature, self.top_k, self.top_p) != (1, None, None):
             logits = self._kept(logits)
         # Drawing the slot, then the token in it, is the same as drawing their pair.
         slot = categorical(log_partition(logits, self.never), generator)
         return slot, categorical(exclude(at_slot(logits, slot), self.never), generator)
 
     def _kept(self, logits: Tensor) -> Tensor:
-        """Set all but the best pairs to −∞. (A, K, V) → (A, K, V)"""
-        pairs = exclude(logits, self.never).flatten(1)
+        """Tempered logits, −∞ for all but the best pairs. (A, K, V) → (A, K, V)"""
+        pairs = exclude(wide(logits), self.never).flatten(1)
+        if self.temperature != 1:
+            pairs = temper(pairs, self.temperature)
         if self.top_k is not None:
             pairs = keep_top_k(pairs, self.top_k)
         if self.top_p is not None:

@@ -68,8 +68,8 @@ class CosineSchedule:
         return -math.pi / 2 * torch.sin(math.pi / 2 * (1 - t))
 
     def weight(self, t: Tensor) -> Tensor:
-        # tan(π(1−t)/2) = 1 / tan(πt/2), which keeps its precision near t = 0.
-        return math.pi / 2 / torch.tan(math.pi / 2 * t)
+        # −α′ keeps its precision near t = 1, where it is 0, and 1 − α near t = 0.
+        return -self.alpha_prime(t) / self.noise(t)
 
     def inverse(self, alpha: Tensor) -> Tensor:
         return 1 - 2 / math.pi * torch.acos(1 - alpha)
@@ -108,8 +108,15 @@ class GeometricSchedule:
     sigma_min: float = 1e-4
     sigma_max: float = 20.0
 
+    @property
+    def _rate(self) -> float:
+        """d log σ / dt"""
+        return math.log(self.sigma_max) - math.log(self.sigma_min)
+
     def _sigma(self, t: Tensor) -> Tensor:
-        return self.sigma_min ** (1 - t) * self.sigma_max**t
+        log_sigma = (1 - t) * math.log(self.sigma_min) + t * math.log(self.sigma_max)
+        # Never 0, however small σ_min is: the weight divides by it.
+        return log_sigma.exp().clamp(min=torch.finfo(t.dtype).tiny)
 
     def alpha(self, t: Tensor) -> Tensor:
         return torch.exp(-self._sigma(t))
@@ -119,18 +126,15 @@ class GeometricSchedule:
 
     def alpha_prime(self, t: Tensor) -> Tensor:
         sigma = self._sigma(t)
-        rate = math.log(self.sigma_max / self.sigma_min)
-        return -rate * sigma * torch.exp(-sigma)
+        return -self._rate * sigma * torch.exp(-sigma)
 
     def weight(self, t: Tensor) -> Tensor:
         sigma = self._sigma(t)
-        rate = math.log(self.sigma_max / self.sigma_min)
-        return rate * sigma / torch.expm1(sigma)
+        return self._rate * sigma / torch.expm1(sigma)
 
     def inverse(self, alpha: Tensor) -> Tensor:
-        sigma = (-torch.log(alpha)).clamp(self.sigma_min, self.sigma_max)
-        rate = math.log(self.sigma_max / self.sigma_min)
-        return torch.log(sigma / self.sigma_min) / rate
+        log_sigma = torch.log(-torch.log(alpha))
+        return ((log_sigma - math.log(self.sigma_min)) / self._rate).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -164,11 +168,8 @@ class Rising:
 
     def chances(self, times: Tensor) -> list[float]:
         """1 − `remains` from each time of (T,) to the next; to the last it is 1."""
-        levels = [*self.level(times[:-1]).tolist(), 1.0]
-        return [
-            (then - now) / (1 - now) if now < 1 else 1.0
-            for now, then in pairwise(levels)
-        ]
+        left = [*self.schedule.noise(1 - times[:-1]).tolist(), 0.0]
+        return [1 - then / now for now, then in pairwise(left)]
 
 
 def draw_times(

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xlmgen.errors import UserError
+
 RATED = 2**21
 """Log-probabilities that are rated together."""
+
+DIVERGED = (
+    "the network has diverged or its precision is too narrow; take an earlier "
+    "checkpoint, or train with training.precision=32-true"
+)
+"""What to do about a network whose outputs are no numbers."""
 
 
 def uniform(
@@ -34,14 +42,33 @@ def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> 
 
     Returns:
         (…,) int64
+
+    Raises:
+        UserError: a row has nothing that could be drawn.
     """
     log_probs = wide(log_probs)
-    weights = (log_probs - log_probs.amax(-1, keepdim=True)).exp_()
+    largest = check_rows(log_probs.amax(-1, keepdim=True))
+    weights = (log_probs - largest).exp_()
     sums = weights.cumsum(-1, dtype=torch.float64)
     total = sums[..., -1:]
     draws = total * uniform(total.shape, total.device, generator)  # below the total
-    token = torch.searchsorted(sums, draws, right=True).squeeze(-1)
-    return token.clamp(max=log_probs.shape[-1] - 1)  # of a row that is NaN: no id
+    return torch.searchsorted(sums, draws, right=True).squeeze(-1)
+
+
+def check_rows(largest: Tensor) -> Tensor:
+    """The largest logit of every row, which must be a number.
+
+    Raises:
+        UserError: one is NaN, +∞, or −∞: the row excludes every id.
+    """
+    if not largest.isfinite().all():
+        number = int((~largest.isfinite()).sum())
+        raise UserError(
+            f"nothing can be drawn: of {largest.numel()} rows of logits {number} hold "
+            "NaN or infinity, or exclude every token",
+            DIVERGED,
+        )
+    return largest
 
 
 def wide(x: Tensor) -> Tensor:
@@ -55,6 +82,17 @@ def exclude(logits: Tensor, ids: Iterable[int]) -> Tensor:
     for token in ids:  # one by one: a list of them would wait for the device
         logits[..., token] = -torch.inf
     return logits
+
+
+def temper(logits: Tensor, temperature: float) -> Tensor:
+    """Divide logits, less the largest of their row, by a temperature > 0.
+
+    No difference is above 0, so that a small temperature cannot overflow: the largest
+    stays 0 and −∞ stays −∞. (…, V) → (…, V)
+    """
+    limits = torch.finfo(logits.dtype)  # a number within them has an inverse
+    difference = logits - logits.amax(-1, keepdim=True)
+    return difference.div_(min(max(temperature, limits.tiny), limits.max))
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
@@ -93,10 +131,36 @@ class TokenSampler:
     top_p: float | None = None
 
     def allowed(self, logits: Tensor) -> Tensor:
-        """Float64 log-probabilities of the ids that can be generated. (N, V)"""
-        return exclude(logits.double(), self.never).log_softmax(-1)
+        """Float64 log-probabilities of the ids that can be generated. (N, V)
 
-    def rate(self, logits: Tensor, rating: Callable[[Tensor], Tensor]) -> Tensor:
+        Raises:
+            UserError: a row is NaN or has no such id.
+        """
+        logits = exclude(logits.double(), self.never)
+        check_rows(logits.amax(-1))
+        return logits.log_softmax(-1)
+
+    def shape(self, logits: Tensor) -> Tensor:
+        """Logits that tokens are drawn from: tempered, cut by top_k and top_p. (N, V)
+
+        A temperature of 0, which would leave one token, divides by nothing here.
+        """
+        logits = exclude(wide(logits), self.never)
+        if self.temperature not in (0, 1):
+            logits = temper(logits, self.temperature)
+        if self.top_k is not None:
+            logits = keep_top_k(logits, self.top_k)
+        if self.top_p is not None:
+            logits = keep_top_p(logits, self.top_p)
+        return logits
+
+    def rate(
+        self,
+        logits: Tensor,
+        rating: Callable[[Tensor], Tensor],
+        *,
+        shaped: bool = False,
+    ) -> Tensor:
         """What a rating says of the ids that can be generated, some rows at a time.
 
         Float64 log-probabilities of all rows would take several times the memory of
@@ -105,29 +169,33 @@ class TokenSampler:
         Args:
             logits: (N, V).
             rating: of normalised log-probabilities (n, V), such as `log_top_prob`.
+            shaped: rate the probabilities that tokens are drawn from (`shape`) and not
+                the model's own.
 
         Returns:
             (N,) float64
         """
-        some = max(1, RATED // logits.shape[-1])
-        begins = range(0, max(1, len(logits)), some)
-        return torch.cat(
-            [rating(self.allowed(logits[begin : begin + some])) for begin in begins]
-        )
+
+        def rated(some: Tensor) -> Tensor:
+            return rating(self.allowed(self.shape(some) if shaped else some))
+
+        size = max(1, RATED // logits.shape[-1])
+        begins = range(0, max(1, len(logits)), size)
+        return torch.cat([rated(logits[begin : begin + size]) for begin in begins])
 
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Args: logits (N, V). Returns: (N,) int64"""
-        logits = exclude(wide(logits), self.never)
+        """Args: logits (N, V). Returns: (N,) int64
+
+        Raises:
+            UserError: a row is NaN or has no id that can be generated.
+        """
         if self.temperature == 0:
-            return logits.argmax(-1)
-        logits /= self.temperature
-        if self.top_k is not None:
-            logits = keep_top_k(logits, self.top_k)
-        if self.top_p is not None:
-            logits = keep_top_p(logits, self.top_p)
-        return categorical(logits, generator)
+            largest, token = exclude(wide(logits), self.never).max(-1)
+            check_rows(largest)
+            return token
+        return categorical(self.shape(logits), generator)
 
 
 def entropy(log_probs: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class Bd3lmLmCollator:
 
         # 2. Every token of a block is masked with probability 1 − α(t).
         draws = torch.rand(answer.shape, generator=generator)
-        masked = maskable & (draws < 1 - self.schedule.alpha(t))
+        masked = maskable & (draws < self.schedule.noise(t))
         masked_at = flat_positions(masked)
         return {
             "input_ids": with_token_at(answer, masked_at, self.tokens.mask),

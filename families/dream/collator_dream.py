@@ -65,7 +65,7 @@ class DreamLmCollator:
         span = torch.full_like(t, 1 - self.sampling_eps)
 
         # 2. Every token of the answer is masked with probability 1 − α(t).
-        rate = 1 - self.schedule.alpha(t)[:, None]
+        rate = self.schedule.noise(t)[:, None]
         draws = torch.rand(clean.ids.shape, generator=generator)
         masked = clean.answer & (draws < rate)
         masked_at = flat_positions(masked)

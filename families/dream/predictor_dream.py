@@ -27,11 +27,13 @@ class DreamPredictor:
 
     Reveals the positions with the lowest entropy first. One position per step is exact,
     since the choice looks at the distribution and not at the draw; several per step are
-    a heuristic.
+    a heuristic. Positions are ranked by the probabilities that tokens are drawn from,
+    after temperature, `top_k` and `top_p`.
 
     Args:
         tokens: ids of the special tokens; BOS, MASK, CLS are never generated.
-        steps: number of steps from all masked to none.
+        steps: number of steps from all masked to none; None is one for every token to
+            fill.
         temperature: divides the logits; 0 takes the most likely token.
         top_k: draw from the k most likely tokens only.
         top_p: draw from the smallest set of tokens whose mass reaches p.
@@ -41,10 +43,10 @@ class DreamPredictor:
         self,
         tokens: SpecialTokens,
         *,
-        steps: int = 128,
-        temperature: float = 1.0,
+        steps: int | None = None,
+        temperature: float = 0.2,
         top_k: int | None = None,
-        top_p: float | None = None,
+        top_p: float | None = 0.95,
     ) -> None:
         self.tokens = tokens
         self.steps = steps
@@ -68,18 +70,19 @@ class DreamPredictor:
             self.tokens.mask,
             trace=trace,
         )
-        for step in range(self.steps):
+        steps = self.steps or int(canvas.masked.sum(1).max())
+        for step in range(steps):
             masked = canvas.masked
             if not masked.any():
                 break
 
             # 1. How sure the model is of every masked position.
             logits = canvas.logits(masked)  # (N, V)
-            scores = self.sample.rate(logits, negative_entropy)  # (N,)
+            scores = self.sample.rate(logits, negative_entropy, shaped=True)  # (N,)
             scores = spread(scores, masked)  # (B, L)
 
             # 2. The best of them: an even share of what is left.
-            number = even_split(masked.sum(1), self.steps - step)  # (B,)
+            number = even_split(masked.sum(1), steps - step)  # (B,)
             reveal = masked & (ranks(scores) < number[:, None])
 
             # 3. Their tokens.

@@ -51,7 +51,7 @@ class FlexmdmLoss:
         nll = cross_entropy(logits, targets, weight, never=(self.tokens.mask,))  # (N,)
 
         # 4. Gaps: the divergence of two Poisson rates; 0 · log 0 is 0.
-        y = gap.float().clamp(min=torch.finfo(torch.float32).tiny)
+        y = gap.to(nll.dtype).clamp(min=torch.finfo(nll.dtype).tiny)
         x = batch["missing"].to(y.dtype)
         divergence = y - x + torch.xlogy(x, x) - x * y.log()  # (B, L)
         missed = torch.where(batch["free"], divergence, 0).sum(1)  # (B,)

@@ -69,7 +69,7 @@ class IlmPredictor:
             logits, stop = rows.forward()  # (A, K, V), (A, 2)
 
             # 1. Rows that are complete with enough certainty leave the batch.
-            complete = stop.softmax(-1)[:, 1] >= self.stop_threshold  # (A,)
+            complete = stop.double().softmax(-1)[:, 1] >= self.stop_threshold  # (A,)
             logits = rows.finish(complete, logits)
 
             # 2. A slot and a token for every other, drawn as one pair.

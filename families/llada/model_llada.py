@@ -29,9 +29,9 @@ class Block(nn.Module):
         self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
     ) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(d_model)
+        self.attention_norm = nn.RMSNorm(d_model, eps=1e-5)
         self.attention = Attention(d_model, heads, kv_heads, causal=False)
-        self.feedforward_norm = nn.RMSNorm(d_model)
+        self.feedforward_norm = nn.RMSNorm(d_model, eps=1e-5)
         self.feedforward = SwiGLU(d_model, ffn)
         self.dropout = Dropout(dropout)
 
@@ -80,7 +80,7 @@ class LladaModel(nn.Module):
         self.blocks = nn.ModuleList(
             Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
-        self.norm = nn.RMSNorm(d_model)
+        self.norm = nn.RMSNorm(d_model, eps=1e-5)
         self.head = Head(d_model, vocab_size, bias=False)
         self.dropout = Dropout(dropout)
         initialise(self, layers)

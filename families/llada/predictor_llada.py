@@ -31,7 +31,8 @@ class LladaPredictor:
 
     Args:
         tokens: ids of the special tokens; BOS, MASK, CLS are never generated.
-        steps: number of steps, divided evenly over the blocks.
+        steps: number of steps, divided evenly over the blocks; None is one for every
+            token to fill.
         block: tokens per block.
         temperature: divides the logits; 0 takes the most likely token.
         top_k: draw from the k most likely tokens only.
@@ -42,7 +43,7 @@ class LladaPredictor:
         self,
         tokens: SpecialTokens,
         *,
-        steps: int = 128,
+        steps: int | None = 128,
         block: int = 32,
         temperature: float = 0.0,
         top_k: int | None = None,
@@ -81,10 +82,11 @@ class LladaPredictor:
         self,
         canvas: Canvas,
         area: Tensor,
-        steps: int,
+        steps: int | None,
         generator: torch.Generator | None,
     ) -> None:
         """Fill one block: the masked positions in `area` (B, L)."""
+        steps = steps or int((canvas.masked & area).sum(1).max())
         for step in range(steps):
             masked = canvas.masked & area
             if not masked.any():

@@ -66,11 +66,11 @@ class MdlmPredictor:
             trace=trace,
         )
         times = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
-        alphas = self.schedule.alpha(times).tolist()
-        alphas[-1] = 1.0  # the last step reveals what is left
-        for step, (alpha_t, alpha_s) in enumerate(pairwise(alphas)):
+        noise = self.schedule.noise(times).tolist()  # 1 − α
+        noise[-1] = 0.0  # the last step reveals what is left
+        for step, (noise_t, noise_s) in enumerate(pairwise(noise)):
             # From t to s every masked token is revealed with the same probability.
-            chance = (alpha_s - alpha_t) / (1 - alpha_t)
+            chance = 1 - noise_s / noise_t
             reveal = canvas.masked & (canvas.uniform(generator) < chance)
             if not reveal.any():
                 continue  # nothing to draw: no forward pass

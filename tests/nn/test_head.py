@@ -134,6 +134,20 @@ def test_under_autocast_products_are_narrow_and_gradients_wide():
         torch.testing.assert_close(one, other, rtol=0.02, atol=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_float64_logits_stay_float64_under_autocast(dtype):
+    """As those of `nn.Linear` do, whether or not they are materialised."""
+    head, x, targets, weight, _ = inputs(torch.float64)
+    with torch.autocast("cpu", dtype):
+        assert F.linear(x, head.weight).dtype == torch.float64
+        logits = head(x)
+        assert logits.dtype == torch.float64
+        loss = cross_entropy(logits, targets, weight)
+        assert logits.made().dtype == torch.float64
+    assert loss.dtype == torch.float64
+    torch.testing.assert_close(loss, plain(head, x, targets, weight))
+
+
 def test_a_head_shares_its_matrix():
     head, x, targets, *_ = inputs()
     table = torch.nn.Embedding(V, D)

@@ -85,7 +85,8 @@ class Logits(Tensor):
 
     @staticmethod
     def __new__(cls, x: Tensor, weight: Tensor) -> Logits:
-        if torch.is_autocast_enabled(x.device.type):
+        # Autocast narrows float32 and leaves float64 as it is.
+        if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
             x = x.to(torch.get_autocast_dtype(x.device.type))
         logits: Logits = Tensor._make_wrapper_subclass(
             cls,

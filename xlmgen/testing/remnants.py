@@ -17,6 +17,7 @@ from torch import Tensor
 
 from xlmgen.noise import Rising
 from xlmgen.testing.oracle import IMPOSSIBLE, Oracle
+from xlmgen.testing.schedule import slope
 from xlmgen.testing.toy import Toy
 
 MISSING, MASKED, VISIBLE = range(3)
@@ -102,7 +103,7 @@ def fate_chances(insert: Rising, unmask: Rising, t: Tensor) -> Tensor:
     nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(48))
     end = -torch.log1p(-t)[..., None]
     left = torch.exp(-end * (nodes + 1) / 2)  # 1 − τ
-    rate = -insert.schedule.alpha_prime(left) * left / (1 - unmask.level(1 - left))
+    rate = -slope(insert.schedule, left) * left / (1 - unmask.level(1 - left))
     masked = (weights * end / 2 * rate).sum(-1) * (1 - unmask.level(t))
     inserted = insert.level(t)
     return torch.stack((1 - inserted, masked, inserted - masked), dim=-1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from xlmgen import noise
 from xlmgen.noise import Rising, Schedule
@@ -36,6 +38,39 @@ def rising(spec: FamilySpec, event: str) -> Rising:
 def alpha(schedule: Schedule, t: float) -> float:
     """α(t) in float64."""
     return float(schedule.alpha(torch.tensor(t, dtype=torch.float64)))
+
+
+def slope(schedule: Schedule, t: Tensor) -> Tensor:
+    """α′(t) in float64: α differentiated, and not what the schedule calls α′."""
+    t = t.detach().double().requires_grad_()
+    with torch.enable_grad():
+        (derivative,) = torch.autograd.grad(schedule.alpha(t).sum(), t)
+    return derivative
+
+
+def loss_weight(schedule: Schedule, t: Tensor) -> Tensor:
+    """−α′(t) / (1 − α(t)) in float64, by differentiating α."""
+    return -slope(schedule, t) / (1 - schedule.alpha(t.double()))
+
+
+NOISE: dict[str, Callable[..., float]] = {
+    "linear": lambda t: t,
+    "cosine": lambda t: math.sin(math.pi * t / 2),
+    "polynomial": lambda t, exponent: t**exponent,
+    "geometric": lambda t, sigma_min, sigma_max: (
+        -math.expm1(-(sigma_min ** (1 - t)) * sigma_max**t)
+    ),
+}
+"""1 − α(t) of every kind of schedule, in numbers of Python."""
+
+
+def noise_level(spec: FamilySpec, t: float) -> float:
+    """1 − α(t) by its formula, as precise where it is small as where it is not."""
+    part = spec.noise_schedule
+    kind = "linear" if part is None else part.kind
+    _, names = CLASSES[kind]
+    options = part.options if part else {}
+    return NOISE[kind](t, **{name: options[name] for name in names})
 
 
 def exact_ends(spec: FamilySpec) -> bool:

@@ -6,6 +6,8 @@ from xlmgen.spec.contracts import capabilities, requirements
 from xlmgen.spec.family import FamilySpec
 
 NORMS = {"layer": "LayerNorm", "rms": "RMSNorm"}
+RMS_EPS = "1e-5"
+"""As in Llama and in `nn.LayerNorm`. PyTorch's own depends on the stream's dtype."""
 NORM_WORDS = {"layer": "layer norms", "rms": "RMS norms"}
 GAPS = ("expectation", "distribution")
 ACTIVATION_WORDS = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
@@ -76,6 +78,7 @@ def decide(family: FamilySpec) -> Network:
         affine = ", elementwise_affine=False"
     else:
         affine = ", bias=False" if options["norm"] == "layer" else ""
+    eps = f", eps={RMS_EPS}" if options["norm"] == "rms" else ""
     narrow = not (causal or blocks or stop or gap or options["shift"])
     imports |= {"columns_of", "take"} if narrow else set()
     schedule = family.noise_schedule
@@ -97,7 +100,7 @@ def decide(family: FamilySpec) -> Network:
         absolute=absolute,
         attention=("d_model", "heads", "kv_heads", f"causal={causal}")
         + (("qk_norm=True",) if options["qk_norm"] else ()),
-        norm=f"nn.{NORMS[options['norm']]}(d_model{affine})",
+        norm=f"nn.{NORMS[options['norm']]}(d_model{eps}{affine})",
         feedforward=(
             "SwiGLU(d_model, ffn)"
             if swiglu

@@ -19,7 +19,6 @@ class ScheduleCode:
     class_name: str
     expression: str
     exact_ends: bool  # α runs from exactly 1 to exactly 0
-    flat_end: bool  # α may round to 1 before the time is 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ def _single(kind: str, options: Mapping[str, Any]) -> ScheduleCode:
         class_name,
         f"{class_name}({arguments})",
         exact_ends=kind != "geometric",
-        flat_end=kind == "polynomial",
     )
 
 

@@ -31,10 +31,12 @@ class Unmasking:
     stored: tuple[str, ...]  # options kept as attributes as they are
     never: tuple[str, ...]  # special tokens that are never generated
     block: bool  # cuts the answer into blocks that it fills one after the other
+    confident: bool  # reveals what the model is surest of
     guided: bool
     stepped: bool  # has a number of steps
     schedule: bool  # uses the noise schedule
     score: str
+    shaped: bool  # ranks by the probabilities that tokens are drawn from
     noisy: bool
     window: str | None
     std_imports: tuple[str, ...]
@@ -102,10 +104,12 @@ def decide(family: FamilySpec) -> Unmasking:
         ),
         never=tuple(never),
         block=block is not None,
+        confident=confident,
         guided=o.get("guidance") is not None,
         stepped=stepped,
         schedule=schedule,
         score=SCORES[order][0] if confident else "",
+        shaped=o["rank_by"] == "sampling",
         noisy=noisy,
         window=window["kind"] if window else None,
         std_imports=tuple(std),
@@ -150,7 +154,7 @@ def _summary(body: str, family: FamilySpec) -> str:
         if o["threshold"] is not None:
             text += (
                 "A step reveals every position whose most likely token reaches the "
-                "threshold, and one at the least: a heuristic."
+                "threshold, or else the first one: a heuristic."
             )
         elif o["entropy_bound"] is not None:
             text += (
@@ -162,6 +166,11 @@ def _summary(body: str, family: FamilySpec) -> str:
                 "One position per step is exact, since the choice looks at the "
                 "distribution and not at the draw; several per step are a heuristic."
             )
+    if o["rank_by"] == "sampling":
+        text += (
+            " Positions are ranked by the probabilities that tokens are drawn from, "
+            "after temperature, `top_k` and `top_p`."
+        )
     if family.predictor.kind == "block_unmasking":
         text += (
             " This happens within a block; the keys and values of finished blocks are "
@@ -194,7 +203,11 @@ def _options(
             about = "number of steps of each block from all masked to none."
         elif o["block"]:
             about = "number of steps, divided evenly over the blocks."
-        add("steps", "int", o["steps"], about)
+        if body == "confidence":
+            about = about.removesuffix(".") + "; None is one for every token to fill."
+            add("steps", "int | None", o["steps"], about)
+        else:
+            add("steps", "int", o["steps"], about)
     if o.get("block"):
         add("block", "int", o["block"], "tokens per block.")
     if o["threshold"] is not None:

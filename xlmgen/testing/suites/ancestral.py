@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
+from xlmgen.canvas import Canvas
 from xlmgen.testing.law import sampler_law
 from xlmgen.testing.oracle import FixedLogits
-from xlmgen.testing.schedule import ancestral_steps, levels
+from xlmgen.testing.schedule import ancestral_steps, levels, noise_level
 from xlmgen.testing.statistics import p_value, tally
 from xlmgen.testing.suites.predictor import LEAST
 from xlmgen.testing.suites.unmasking import UnmaskingSubject
@@ -45,7 +50,8 @@ class AncestralTests(UnmaskingSubject):
         steps, logits = 8, torch.zeros(self.tokens.vocab_size)
         batch = self.prompts([(5,)], repeat=ROWS)
         model = FixedLogits(self.toy(), logits)
-        out = self.generate(model, batch, steps=steps, trace=True)
+        numbers: dict[str, Any] = {"eta": 0.8} if self.options["remask"] else {}
+        out = self.generate(model, batch, steps=steps, trace=True, **numbers)
         assert out.trace is not None
         masked = batch["fillable"].clone()
         total = int(masked.sum())
@@ -58,14 +64,45 @@ class AncestralTests(UnmaskingSubject):
             assert abs(int(masked.sum()) - expected) <= 4.5 * error + 1e-6
         assert not masked.any()
 
+    @pytest.mark.parametrize("step", [1, 500, 996])
+    def test_reveal_probability_is_exact(
+        self, step: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A draw just below it reveals and one just above does not, late steps too."""
+        remask = self.options["remask"]
+        if self.options["block"] or (remask and remask["window"]):
+            pytest.skip("steps of another clock")
+        steps, eta = 1000, 1e-3
+        now, then = (noise_level(self.spec, 1 - (step + k) / steps) for k in (0, 1))
+        sigma, clean = 0.0, 1 - now
+        if remask and not remask["confidence"]:
+            limit = min(1.0, then / clean)
+            cap = remask["rule"] == "cap"
+            sigma = min(eta, limit) if cap else eta * limit
+        chance = 1 - (then - sigma * clean) / now
+        batch = self.prompts([(5,)])
+        model = FixedLogits(self.toy(), torch.zeros(self.tokens.vocab_size))
+        for factor in (1 - 1e-6, 1 + 1e-6):
+            draws = [1.0] * steps  # no probability is above it
+            draws[step] = chance * factor
+            monkeypatch.setattr(Canvas, "uniform", one_by_one(draws))
+            numbers: dict[str, Any] = {"eta": eta} if remask else {}
+            out = self.generate(model, batch, steps=steps, trace=True, **numbers)
+            assert out.trace is not None
+            revealed = int((out.trace.step == step).sum())
+            assert revealed == (ANSWER if factor < 1 else 0)
+
     def test_uncertain_tokens_are_masked_again_more_often(self) -> None:
-        """Of two positions the network is sure of the first only."""
+        """Of three positions the network is sure of the first only.
+
+        While the third is masked, one of the two others can be masked again.
+        """
         remask = self.options["remask"]
         if not remask or not remask["confidence"]:
             pytest.skip("remasking looks at no confidence")
-        logits = torch.full((2, self.tokens.vocab_size), -20.0)
-        logits[0, 5], logits[1, 5:] = 20.0, 1.0
-        ids = torch.full((ROWS, 2), self.tokens.mask)
+        logits = torch.full((3, self.tokens.vocab_size), -20.0)
+        logits[0, 5], logits[1:, 5:] = 20.0, 1.0
+        ids = torch.full((ROWS, 3), self.tokens.mask)
         batch = {
             "input_ids": ids,
             "attention_mask": None,
@@ -81,9 +118,20 @@ class AncestralTests(UnmaskingSubject):
             row, position = out.trace.row[now], out.trace.position[now]
             masked = out.trace.token[now] == self.tokens.mask
             # Where only one of them is visible, there is nothing to choose from.
-            chosen = masked & visible.all(1)[row]
+            both = visible[:, :2].all(1) & ~visible[:, 2]
+            chosen = masked & both[row]
             again += position[chosen].bincount(minlength=2)
             visible[row, position] = ~masked
         sure, unsure = again.tolist()
         assert sure > 0
         assert unsure - sure > 3.5 * (unsure + sure) ** 0.5  # as even chances do not
+
+
+def one_by_one(draws: list[float]) -> Callable[[Canvas, object], Tensor]:
+    """A `Canvas.uniform` whose calls give these draws, each for all positions."""
+    following = iter(draws)
+
+    def uniform(canvas: Canvas, _: object) -> Tensor:
+        return torch.full(canvas.ids.shape, next(following), dtype=torch.float64)
+
+    return uniform

@@ -17,7 +17,7 @@ from xlmgen.testing.blocks import (
     entropy,
     laid_out,
 )
-from xlmgen.testing.schedule import alpha, noise_schedule
+from xlmgen.testing.schedule import alpha, loss_weight, noise_schedule, slope
 from xlmgen.testing.suites.diffusion_bound import quadrature
 from xlmgen.testing.suites.loss import Batch, use
 from xlmgen.testing.suites.model import call, takes_time
@@ -198,7 +198,7 @@ class BlockBoundTests(BlockSubject):
                 times = t.float().expand(len(rows), ANSWER)
                 found.append(
                     (
-                        chance * share / -schedule.alpha_prime(t),  # dt = dm / −α′
+                        chance * share / -slope(schedule, t),  # dt = dm / −α′
                         self.batch(clean, masked, times, size, attended),
                     )
                 )
@@ -250,8 +250,7 @@ class BlockBoundTests(BlockSubject):
 
     def weight(self, t: Tensor) -> Tensor:
         """w(t) = −α′/(1 − α), in float64."""
-        schedule, t = noise_schedule(self.spec), t.double()
-        return -schedule.alpha_prime(t) / (1 - schedule.alpha(t))
+        return loss_weight(noise_schedule(self.spec), t)
 
     def row_nll(self, model: nn.Module, batch: Batch) -> Tensor:
         """(B,) float64: what the loss says of every row."""

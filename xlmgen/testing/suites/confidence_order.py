@@ -12,7 +12,7 @@ from torch import Tensor
 from xlmgen.sampling import Trace
 from xlmgen.testing.oracle import FixedLogits
 from xlmgen.testing.statistics import p_value
-from xlmgen.testing.suites.predictor import LEAST, Batch
+from xlmgen.testing.suites.predictor import LEAST, Batch, confined
 from xlmgen.testing.suites.unmasking import UnmaskingSubject
 
 LENGTH = 6
@@ -29,6 +29,26 @@ PROBS = torch.tensor(
 )
 """Of EOS and the ordinary tokens at every position: the three orders differ."""
 
+UNSURE_FIRST = {
+    "top_prob": [[0.52, 0.16, 0.16, 0.16], [0.56, 0.42, 0.01, 0.01]],
+    "margin": [[0.52, 0.16, 0.16, 0.16], [0.56, 0.42, 0.01, 0.01]],
+    "entropy": [[0.54, 0.455, 0.0025, 0.0025], [0.56, 0.147, 0.147, 0.146]],
+}
+"""Only the second is above 0.55; by margin and by entropy the first comes first."""
+
+RANKED = torch.tensor(
+    [
+        [0.50, 0.49, 0.005, 0.005],
+        [0.52, 0.17, 0.16, 0.15],
+        [0.45, 0.35, 0.19, 0.01],
+        [0.44, 0.20, 0.19, 0.17],
+        [0.62, 0.30, 0.07, 0.01],
+        [0.60, 0.14, 0.13, 0.13],
+    ],
+    dtype=torch.float64,
+)
+"""Of which temperature and `top_k` change every order."""
+
 
 class ConfidenceOrderTests(UnmaskingSubject):
     """Positions come in the order of plainly computed scores."""
@@ -43,6 +63,22 @@ class ConfidenceOrderTests(UnmaskingSubject):
         ]
         assert trace.position.tolist() == expected
 
+    @pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
+    def test_positions_are_ranked_by_the_probabilities_that_rank_by_names(
+        self, temperature: float
+    ) -> None:
+        """The model's own, or those after temperature and `top_k`."""
+        numbers: dict[str, Any] = {"temperature": temperature, "top_k": 2}
+        drawn = [confined(row, temperature or 1.0, 2, None) for row in RANKED]
+        orders = []
+        for probs in (RANKED, torch.stack(drawn)):
+            scores = torch.tensor(self.scores(probs), dtype=torch.float64)
+            orders.append(scores.argsort(descending=True).tolist())
+        assert orders[0] != orders[1]
+        trace = self.run_traced(probs=RANKED, **self.one_by_one | self.whole | numbers)
+        shaped = self.options["rank_by"] == "sampling"
+        assert trace.position.tolist() == orders[shaped]
+
     def test_an_even_share_is_revealed_per_step(self) -> None:
         if not self.stepped:
             pytest.skip("the number per step follows the network's confidence")
@@ -50,6 +86,24 @@ class ConfidenceOrderTests(UnmaskingSubject):
         assert trace.step.bincount().tolist() == [2, 2, 1, 1]
         best = sorted(range(LENGTH), key=lambda p: -self.scores()[p])
         assert sorted(trace.position[:2].tolist()) == sorted(best[:2])
+
+    def test_without_a_number_of_steps_a_step_reveals_one_token_of_every_row(
+        self,
+    ) -> None:
+        if not self.stepped:
+            pytest.skip("no steps")
+        out = self.generate(self.network(), self.holes(), trace=True, steps=None)
+        assert out.trace is not None
+        steps = [out.trace.step[out.trace.row == row].tolist() for row in range(3)]
+        assert steps == [[0], [0, 1], [0, 1, 2]]
+
+    def test_every_row_of_a_batch_takes_its_own_share(self) -> None:
+        if not self.stepped or self.options["block"]:
+            pytest.skip("not so many per step")
+        out = self.generate(self.network(), self.holes(), trace=True, steps=2)
+        assert out.trace is not None
+        steps = [out.trace.step[out.trace.row == row].tolist() for row in range(3)]
+        assert steps == [[0], [0, 1], [0, 0, 1]]
 
     def test_everything_above_the_threshold_is_revealed(self) -> None:
         if self.options["threshold"] is None:
@@ -61,6 +115,16 @@ class ConfidenceOrderTests(UnmaskingSubject):
         assert trace.step.bincount().tolist() == [len(first)] + [1] * (
             LENGTH - len(first)
         )
+
+    def test_nothing_below_the_threshold_is_revealed_where_something_is_above(
+        self,
+    ) -> None:
+        if self.options["threshold"] is None:
+            pytest.skip("no threshold")
+        probs = torch.tensor(UNSURE_FIRST[self.options["order"]], dtype=torch.float64)
+        trace = self.run_traced(probs=probs, threshold=0.55, **self.whole)
+        assert trace.position.tolist() == [1, 0]
+        assert trace.step.tolist() == [0, 1]
 
     def test_entropies_of_a_step_stay_within_the_bound(self) -> None:
         if self.options["entropy_bound"] is None:
@@ -99,33 +163,36 @@ class ConfidenceOrderTests(UnmaskingSubject):
             numbers["steps"] = LENGTH
         return numbers
 
-    def scores(self) -> list[float]:
+    def scores(self, probs: Tensor = PROBS) -> list[float]:
         """The family's score of every position, by its definition."""
-        best = PROBS.sort(descending=True).values.tolist()
+        best = probs.sort(descending=True).values.tolist()
         if self.options["order"] == "top_prob":
             return [math.log(row[0]) for row in best]
         if self.options["order"] == "margin":
             return [math.log(row[0] - row[1]) for row in best]
-        return [sum(p * math.log(p) for p in row) for row in best]
+        return [sum(p * math.log(p) for p in row if p) for row in best]
 
-    def run_traced(self, rows: int = 1, **numbers: Any) -> Trace:
-        """The trace of a row of six holes, without noise on the order."""
+    def run_traced(self, rows: int = 1, probs: Tensor = PROBS, **numbers: Any) -> Trace:
+        """The trace of a row of holes, one for each of the probabilities.
+
+        There is no noise on the order.
+        """
         if self.options["order_temperature"]:
             numbers = {"order_temperature": 0.0} | numbers
-        ids = torch.full((rows, LENGTH), self.tokens.mask)
+        ids = torch.full((rows, len(probs)), self.tokens.mask)
         batch: Batch = {
             "input_ids": ids,
             "attention_mask": None,
             "fillable": torch.ones_like(ids, dtype=torch.bool),
         }
-        model = FixedLogits(self.toy(), self.table())
+        model = FixedLogits(self.toy(), self.table(probs))
         out = self.generate(model, batch, trace=True, **numbers)
         assert out.trace is not None
         return out.trace
 
-    def table(self) -> Tensor:
+    def table(self, probs: Tensor) -> Tensor:
         """(L, V) logits; what can never be produced is the most likely of all."""
-        logits = torch.full((LENGTH, self.tokens.vocab_size), -40.0)
-        logits[:, [self.tokens.eos, 5, 6, 7]] = PROBS.log().float()
+        logits = torch.full((len(probs), self.tokens.vocab_size), -40.0)
+        logits[:, [self.tokens.eos, 5, 6, 7]] = probs.log().float()
         logits[:, list(self.never)] = 3.0
         return logits

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xlmgen.testing.oracle import FixedLogits
-from xlmgen.testing.schedule import noise_schedule
+from xlmgen.testing.schedule import loss_weight, noise_schedule
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.suites.loss import Batch, training_batch
 from xlmgen.testing.suites.model import call
@@ -102,9 +102,8 @@ class ContextWeightTests(FamilyTests):
         """(B,) what a row's time adds: 1 where the loss sees the context alone."""
         if self.spec.loss.options["weight"] == "context":
             return torch.ones(len(batch["input_ids"]), dtype=torch.float64)
-        schedule, t = noise_schedule(self.spec), batch["t"].double()
-        weight = -schedule.alpha_prime(t) / (1 - schedule.alpha(t))
-        return weight * batch["span"].double()
+        schedule = noise_schedule(self.spec)
+        return loss_weight(schedule, batch["t"]) * batch["span"].double()
 
     def batch(self) -> Batch:
         """Every row of the toy, each with the masks that the bits of its number say."""

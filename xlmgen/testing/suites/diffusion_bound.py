@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from xlmgen.testing.oracle import MaskedOracle
-from xlmgen.testing.schedule import alpha, exact_ends, noise_schedule
+from xlmgen.testing.schedule import (
+    alpha,
+    exact_ends,
+    loss_weight,
+    noise_schedule,
+    slope,
+)
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.suites.loss import Batch, training_batch, use
 from xlmgen.testing.toy import ANSWER, Toy
@@ -52,9 +58,9 @@ class DiffusionBoundTests(FamilyTests):
         batch, _ = self.enumerated(toy, *self.whole)
         plain, nll = self.masked_nll(toy, batch), self.row_nll(toy, batch)
         schedule = noise_schedule(self.spec)
-        t = batch["t"].double()
-        weight = -schedule.alpha_prime(t) / (1 - schedule.alpha(t))
-        expected = weight * plain + self.prior_per_token * batch["maskable"].sum(1)
+        expected = loss_weight(
+            schedule, batch["t"]
+        ) * plain + self.prior_per_token * batch["maskable"].sum(1)
         torch.testing.assert_close(nll, expected, rtol=1e-4, atol=1e-6)
 
     def test_rows_at_the_start_of_time_are_the_reconstruction(self) -> None:
@@ -175,7 +181,7 @@ class DiffusionBoundTests(FamilyTests):
             t = schedule.inverse(torch.tensor(1 - level, dtype=torch.float64))
             times.append(t.expand(len(rows)))
             chance = self.chance(toy, rows, masks, level)
-            chances.append(chance * share / -schedule.alpha_prime(t))  # dt = dm / −α′
+            chances.append(chance * share / -slope(schedule, t))  # dt = dm / −α′
         batch = self.corrupted(
             toy, rows.repeat(NODES), masks.repeat(NODES, 1), torch.cat(times)
         )

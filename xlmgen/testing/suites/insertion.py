@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -27,7 +28,7 @@ from xlmgen.testing.suites.predictor import (
     Batch,
     PredictorSubject,
     Prompts,
-    only,
+    confined,
 )
 from xlmgen.testing.toy import ANSWER, Toy, seeded
 
@@ -124,13 +125,37 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         law = torch.cat((law, 1 - law.sum(0, keepdim=True))).clamp(min=0)
         assert p_value(lengths, law) > LEAST
 
+    def test_threshold_is_compared_in_float64(self) -> None:
+        """Of a stop head in bfloat16: the last logit below it, the first above it."""
+        if self.threshold is None:
+            pytest.skip("stops are drawn")
+        limit = math.log(self.threshold / (1 - self.threshold))
+        near = torch.tensor(limit, dtype=torch.bfloat16)
+        ends = torch.tensor([-torch.inf, torch.inf], dtype=torch.bfloat16)
+        below, above = torch.nextafter(near, ends)
+        if near.double() < limit:
+            below = near
+        else:
+            above = near
+        for logit, number in ((below, ROOM), (above, 0)):
+            model = StopsBy(self.network(), logit)
+            out = self.generate(model, self.prompts([(5,)]))
+            assert int(out.generated.sum()) == number
+
     def test_finished_rows_leave_the_batch(self) -> None:
-        toy = self.toy()
-        model = self.oracle(toy)
-        batch = self.prompts([(5,)], repeat=200)
-        out = self.generate(model, batch)
-        answers = out.generated.sum(1)
+        """Rows that stop after different numbers of insertions, and never return."""
+        model = FixedInsertions(self.toy(), torch.zeros(self.tokens.vocab_size))
+        batch = self.prompts([(5,), (7, 2), (6,), (5, 5, 6)])
         width = batch["input_ids"].shape[1]
+        out = self.generate(StopsAt(model, length=6), batch)
+        answers = out.generated.sum(1)
+        assert answers.tolist() == [
+            3 - self.eos,
+            2 - self.eos,
+            3 - self.eos,
+            1 - self.eos,
+        ]
+        assert len(model.shapes) == 4 - self.eos
         for step, shape in enumerate(model.shapes):
             assert shape == ((answers >= step).sum(), width + step)
 
@@ -383,6 +408,19 @@ class StopsAt(nn.Module):
         return logits, stop
 
 
+class StopsBy(nn.Module):
+    """A network whose stop head gives the same two logits, 0 and another, always."""
+
+    def __init__(self, inner: nn.Module, logit: Tensor) -> None:
+        super().__init__()
+        self.inner, self.logit = inner, logit
+
+    def forward(self, input_ids: Tensor, *given: Any, **options: Any) -> Any:
+        logits, _ = self.inner(input_ids, *given, **options)
+        stop = torch.stack((torch.zeros_like(self.logit), self.logit))
+        return logits, stop.expand(len(input_ids), 2)
+
+
 def given(batch: Batch, row: int) -> tuple[list[int], list[bool]]:
     """The tokens of a row before generation, and which are slots; no pads."""
     mask = batch["attention_mask"]
@@ -390,23 +428,3 @@ def given(batch: Batch, row: int) -> tuple[list[int], list[bool]]:
     if mask is not None:
         ids, slots = ids[mask[row]], slots[mask[row]]
     return ids.tolist(), slots.tolist()
-
-
-def confined(
-    probs: Tensor, temperature: float, top_k: int | None, top_p: float | None
-) -> Tensor:
-    """Probabilities (N,) after temperature, then top_k, then top_p."""
-    if temperature == 0:
-        return only(probs, [int(probs.argmax())])
-    probs = probs ** (1 / temperature)
-    probs = probs / probs.sum()
-    ranked = sorted(range(len(probs)), key=lambda i: -float(probs[i]))
-    if top_k is not None:
-        probs = only(probs, ranked[:top_k])
-    if top_p is not None:
-        kept: list[int] = []
-        for place in ranked:
-            if sum(float(probs[i]) for i in kept) < top_p:
-                kept.append(place)
-        probs = only(probs, kept)
-    return probs

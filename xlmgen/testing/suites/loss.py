@@ -79,6 +79,16 @@ class LossTests(FamilyTests):
             assert output["loss"].dtype == torch.float32
             torch.testing.assert_close(output["loss"], full["loss"])
 
+    def test_network_in_float64_keeps_its_precision(self) -> None:
+        for batch in self.batches():
+            full = self.run_loss(self.network().double(), batch)
+            assert full["loss"].dtype == full["nll"].dtype == torch.float64
+            single = self.run_loss(self.network(), batch)
+            torch.testing.assert_close(
+                full["nll"].float(), single["nll"], rtol=1e-4, atol=1e-4
+            )
+            torch.autograd.backward(full["loss"])
+
     def run_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The family's loss of a model on a batch."""
         output: dict[str, Tensor] = self.family.loss(self.tokens)(model, batch)

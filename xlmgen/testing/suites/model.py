@@ -43,6 +43,11 @@ class ModelTests(FamilyTests):
         logits = call(self.network(), IDS, at=none)
         assert logits.shape == (0, self.tokens.vocab_size)
 
+    def test_norms_have_one_epsilon_in_every_precision(self) -> None:
+        """Where it is None, PyTorch takes that of the stream's dtype."""
+        for name, module in self.network().named_modules():
+            assert getattr(module, "eps", 0.0) is not None, name
+
     def test_position_matters(self) -> None:
         model, ids = self.network(), IDS[:1]
         swapped = ids.clone()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from xlmgen import sampling
 from xlmgen.sampling import Generation
 from xlmgen.testing.oracle import CausalOracle, FixedLogits, MaskedOracle, Oracle
 from xlmgen.testing.statistics import p_value
@@ -242,6 +245,17 @@ class PredictorTests(PredictorSubject):
             counts = self.first_tokens(LOGITS, top_p=p)
             assert p_value(counts, only(probs, kept)) > LEAST
 
+    def test_tokens_that_float32_would_lose_are_drawn(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of 6 and 7, which are one in 10⁸ each, by the draws that fall to them."""
+        logits = torch.full((self.tokens.vocab_size,), -60.0)
+        logits[5:] = torch.tensor([1.0, 1e-8, 1e-8]).log()
+        for token, from_the_end in ((6, 1.5e-8), (7, 0.5e-8)):
+            monkeypatch.setattr(sampling, "uniform", always(1 - from_the_end))
+            counts = self.first_tokens(logits.tolist())
+            assert counts[token] == counts.sum() > 0
+
     def softmax(self, logits: list[float]) -> Tensor:
         """(V,) float64 probabilities of the ids that can be produced."""
         probs = torch.tensor(logits, dtype=torch.float64).exp()
@@ -253,8 +267,37 @@ LOGITS = [0.3, 1.5, -0.4, 2.5, 1.2, 0.2, 1.0, -0.5]
 """MASK and BOS lead, 6 is the best of what remains."""
 
 
+def always(draw: float) -> Callable[..., Tensor]:
+    """A `uniform` that draws the same number every time."""
+
+    def uniform(shape: Sequence[int], *_: object) -> Tensor:
+        return torch.full(tuple(shape), draw, dtype=torch.float64)
+
+    return uniform
+
+
 def only(probs: Tensor, kept: list[int]) -> Tensor:
     """Probabilities (V,) confined to some ids."""
     confined = torch.zeros_like(probs)
     confined[kept] = probs[kept]
     return confined / confined.sum()
+
+
+def confined(
+    probs: Tensor, temperature: float, top_k: int | None, top_p: float | None
+) -> Tensor:
+    """Probabilities (N,) after temperature, then top_k, then top_p."""
+    if temperature == 0:
+        return only(probs, [int(probs.argmax())])
+    probs = probs ** (1 / temperature)
+    probs = probs / probs.sum()
+    ranked = sorted(range(len(probs)), key=lambda i: -float(probs[i]))
+    if top_k is not None:
+        probs = only(probs, ranked[:top_k])
+    if top_p is not None:
+        kept: list[int] = []
+        for place in ranked:
+            if sum(float(probs[i]) for i in kept) < top_p:
+                kept.append(place)
+        probs = only(probs, kept)
+    return probs
