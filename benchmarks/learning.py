@@ -43,7 +43,6 @@ from benchmarks.learn.runs import PEERS, find  # noqa: E402
 from benchmarks.learn.table import Board  # noqa: E402
 from benchmarks.learn.target import Target  # noqa: E402
 from xlmgen.errors import UserError  # noqa: E402
-from xlmgen.spec.diagnostics import SpecError  # noqa: E402
 
 FAMILIES = sorted(path.parent.name for path in ROOT.glob("families/*/family.yaml"))
 TARGET = Target("val/exact_match", 0.95)
@@ -79,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         code: int = asked.command(asked)
-    except (UserError, SpecError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return code

@@ -5,7 +5,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,16 +177,22 @@ def _nats(run: Run) -> tuple[str, float] | None:
 
 
 def unigram_entropy(runs: Sequence[Run]) -> float | None:
-    """Bits per token of the test split if tokens were drawn by their frequencies."""
+    """Bits per token of the test split, by the frequencies of its tokens alone."""
     from xlmgen.run import Run as RunFolder
 
     ours = next((run for run in runs if not run.peer), None)
     if ours is None:
         return None
-    counts: Counter[int] = Counter()
-    for example in RunFolder.open(ours.path).load_task().examples("test"):
-        counts.update(example["tokens"].tolist())
-    total = sum(counts.values())
+    task = RunFolder.open(ours.path).load_task()
+    special = task.tokenizer.special
+    ignored = {special.pad, special.bos, special.eos, special.mask, special.cls}
+    return entropy((row["tokens"].tolist() for row in task.examples("test")), ignored)
+
+
+def entropy(rows: Iterable[Sequence[int]], ignored: Collection[int] = ()) -> float:
+    """Bits per token of rows whose tokens are drawn by their frequencies."""
+    counts = Counter(token for row in rows for token in row if token not in ignored)
+    total = counts.total()
     return -sum(n / total * math.log2(n / total) for n in counts.values())
 
 
