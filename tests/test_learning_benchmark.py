@@ -33,6 +33,7 @@ from benchmarks.learn.jobs import (  # noqa: E402
     Job,
     Plan,
     environment,
+    installed_torch,
     keep_experiment,
 )
 from benchmarks.learn.queue import Queue  # noqa: E402
@@ -324,13 +325,20 @@ def test_table_shows_step_metric_and_time_left(tmp_path):
         "mdlm-0",
         "training",
         "200 / 300",
-        "val/loss 0.7500  val/exact_match 96.0 %",
+        "loss 0.7500  exact_match 96.0 %",
         "200",
         "0:04",
     )
 
 
 # The plan
+
+
+def test_version_of_the_peer_s_torch_is_that_of_its_environment(tmp_path):
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    (packages / "torch-2.13.0+cpu.dist-info").mkdir(parents=True)
+    (packages / "torch_ema-0.3.dist-info").mkdir()
+    assert installed_torch(tmp_path) == "2.13.0+cpu"
 
 
 def test_plan_trains_then_evaluates_both_ways(learning, tmp_path):

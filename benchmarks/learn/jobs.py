@@ -157,7 +157,7 @@ class Plan:
             steps,
             commands,
             lambda: keep_experiment(run.path, experiment),
-            venv.TORCH.rpartition("=")[2],
+            installed_torch(self.peer_folder),
         )
 
     def _gpt2(self, run: Run, experiment: Experiment, given: list[str]) -> Job:
@@ -245,6 +245,12 @@ def numbers(run: Run) -> dict[str, Any]:
         return {}
     told: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return told
+
+
+def installed_torch(folder: Path) -> str | None:
+    """The version of PyTorch in a virtual environment; None where there is none."""
+    found = folder.glob("lib/python*/site-packages/torch-*.dist-info")
+    return next((path.name[len("torch-") : -len(".dist-info")] for path in found), None)
 
 
 def environment() -> dict[str, str]:

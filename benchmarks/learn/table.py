@@ -58,7 +58,11 @@ class Board:
         """The runs with what their folders say."""
         table = Table(title=f"target {self._target}")
         for name in COLUMNS:
-            table.add_column(name, justify="left" if name in COLUMNS[:2] else "right")
+            table.add_column(
+                name,
+                justify="left" if name in COLUMNS[:2] else "right",
+                no_wrap=name == "run",
+            )
         for progress in self.jobs:
             table.add_row(
                 *cells(progress, self._target), style=STYLES.get(progress.state)
@@ -84,7 +88,12 @@ def latest(run: Run, target: Target) -> str:
     """The last validation: the loss, and the target's metric where it is another."""
     rows = run.validations()[-1:]
     names = dict.fromkeys(("val/loss", target.metric))
-    parts = [f"{n} {number(n, row[n])}" for row in rows for n in names if n in row]
+    parts = [
+        f"{name.removeprefix('val/')} {number(name, row[name])}"
+        for row in rows
+        for name in names
+        if name in row
+    ]
     return "  ".join(parts) or "–"
 
 
