@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 pytest.importorskip("transformers")
-from benchmarks.learning import gpt2  # noqa: E402
+from benchmarks.learn import gpt2  # noqa: E402
 from xlmgen.cli import main  # noqa: E402
 
 EXPERIMENT = ROOT / "families/arlm/experiments/shakespeare_char.yaml"
