@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from xlmgen.cli import report
+from xlmgen.errors import UserError
+from xlmgen.json_input import read_object
 from xlmgen.registry import SPEC, Found, find_families
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.own_kinds import shown
@@ -66,8 +67,8 @@ def task_row(name: str, path: Path) -> Row:
 def kind_row(kind: OwnKind) -> Row:
     """A kind's title, its block, and its schema's file."""
     try:
-        title = str(json.loads(kind.schema.read_text("utf-8")).get("title", ""))
-    except (OSError, ValueError, AttributeError):
+        title = str(read_object(kind.schema, "").get("title", ""))
+    except UserError:
         title = "(schema cannot be read)"
     return Row(kind.name, title, kind.block, shown(kind.schema))
 

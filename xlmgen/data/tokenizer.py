@@ -14,6 +14,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken
 
+from xlmgen.data.tokenizer_file import read_backend
 from xlmgen.errors import UserError
 from xlmgen.files import require_plain
 from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
@@ -178,20 +179,8 @@ class Tokenizer:
             UserError: there is no such file, or it is not a tokenizer.
         """
         require_plain(path, "name a tokenizer.json")
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(
-                f"cannot read the tokenizer {path}: {error.strerror}",
-                "name a tokenizer.json that exists",
-            ) from error
-        try:
-            backend = tokenizers.Tokenizer.from_buffer(content)
-        except Exception as error:  # the library raises nothing more specific
-            raise UserError(
-                f"{path} is not a saved tokenizer: {error}",
-                "name a tokenizer.json written by the tokenizers library",
-            ) from error
+        fix = "name a tokenizer.json written by the tokenizers library"
+        backend = read_backend(path, fix)
         return cls(backend, names, shared=shared, vocab_size=vocab_size)
 
     def _is_whole(self, text: str, ids: list[int]) -> bool:

@@ -61,7 +61,7 @@ def sample(
     task = run.load_task()
     given = [task.encode_prompt(text) for text in prompts]
     family, numbers = with_predictor(run, predictor_options(overrides))
-    parts = assemble(run, family=family, predictor=numbers)
+    parts = assemble(run, family=family, predictor=numbers, stored=stored)
     device = parts.load(stored.folder, stored.weights)
     examples = given or _test_examples(task, num)
     if not given and len(examples) < num and processes.rank() == 0:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlmgen.evaluation.numbers import Number, numbers
-from xlmgen.exchange.config import read_json
+from xlmgen.evaluation.numbers import SCHEMA, Number, numbers
 from xlmgen.hub.published import Published, datasets, local_files, portable_task
+from xlmgen.json_input import read_object
 from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
 from xlmgen.render.environment import environment
-from xlmgen.run import VERSIONS, Run
+from xlmgen.run import Run
 from xlmgen.shards import count_numbers
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.spec.hooks import hooks
@@ -55,7 +54,7 @@ def render_card(
     """
     spec = read_family(run.family_folder / SPEC)
     task = run.load_task()
-    ran_with = json.loads(published.texts[VERSIONS])
+    ran_with = run.record
     step = published.manifest.step
     evaluations = list(read_evaluations(run.path / "results", step))
     return (
@@ -93,7 +92,8 @@ def render_card(
 def read_evaluations(folder: Path, step: int) -> Iterator[Evaluation]:
     """The evaluations of one checkpoint, in the order of their files."""
     for file in sorted(folder.glob("*.json")):
-        result = read_json(file)
+        fix = "measure again with `xlmgen eval`, or delete it"
+        result = read_object(file, fix, SCHEMA)
         if result.get("step") == step and {"split", "rows"} <= result.keys():
             found = (n for n in numbers(result) if not math.isnan(n.value))
             yield Evaluation(file.stem, result["split"], result["rows"], tuple(found))
