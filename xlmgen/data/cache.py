@@ -31,6 +31,7 @@ from xlmgen.files import write_text
 from xlmgen.json_input import Schema, read_object
 from xlmgen.locks import hold
 from xlmgen.manifest import MANIFEST, file_digest
+from xlmgen.output import say
 from xlmgen.resources import cache_root
 
 FORMAT = 2  # raised when the files of an entry change their meaning
@@ -178,7 +179,7 @@ def _turn(folder: Path, *, wait: bool = True) -> AbstractContextManager[bool]:
     def occupied(owner: str) -> bool:
         if wait:
             said = f"process {owner} is preparing the same data; waiting for it"
-            print(said, file=sys.stderr)
+            say(said, file=sys.stderr)
         return wait
 
     return hold(folder.with_name(f".lock-{folder.name}"), occupied)

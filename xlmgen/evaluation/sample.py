@@ -18,7 +18,7 @@ from xlmgen.evaluation.generate import generate
 from xlmgen.evaluation.predictions import write_jsonl
 from xlmgen.evaluation.predictor_options import predictor_options
 from xlmgen.evaluation.scores import is_correct, prompt_text, target
-from xlmgen.evaluation.show_trace import legend, show_order, written_tokens
+from xlmgen.evaluation.show_trace import legend, one_line, show_order, written_tokens
 from xlmgen.evaluation.variant import with_predictor
 from xlmgen.run import Run
 from xlmgen.sampling import Generation
@@ -165,5 +165,5 @@ def _line(
     style: str = "",
     note: tuple[str, str] = ("", ""),
 ) -> None:
-    line = Text.assemble((f"{label:<{LABEL}}", "dim"), (text, style), note)
+    line = Text.assemble((f"{label:<{LABEL}}", "dim"), (one_line(text), style), note)
     console.print(line, soft_wrap=True)

@@ -10,6 +10,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from rich.console import Console
+from rich.text import Text
 
 from xlmgen import processes
 from xlmgen.assembly import Assembly, assemble, device_for
@@ -315,9 +316,8 @@ def _not_finite(steps: StepRange, run: Run) -> UserError:
 
 def _announce(run: Run, harness: Harness, console: Console) -> None:
     parameters = sum(p.numel() for p in harness.model.parameters())
+    size = f"  {parameters / 1e6:.2f} M parameters  {run.path}"
     console.print(
-        f"[bold]{run.experiment.name}[/]  {parameters / 1e6:.2f} M parameters  "
-        f"{run.path}",
-        highlight=False,
+        Text.assemble((run.experiment.name, "bold"), size),
         soft_wrap=True,
     )
