@@ -1,5 +1,6 @@
 """Text of others is text in a terminal, in Markdown and in a workflow."""
 
+import ast
 import io
 import json
 
@@ -7,6 +8,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from xlmgen import resources
 from xlmgen.console import SafeConsole
 from xlmgen.escape import (
     code,
@@ -134,3 +136,22 @@ def test_cells_of_a_table_are_drawn_without_control_characters():
 def test_styles_of_our_own_are_drawn():
     shown = drawn(Text.assemble(("a\x1b[1m", "red"), "\nb"), force_terminal=True)
     assert shown == "\x1b[31ma\\x1b[1m\x1b[0m\\nb\n"
+
+
+def test_consoles_are_safe_ones_and_modules_print_by_say():
+    """`print` is left for text that a function of escape made, in these modules."""
+    printing = {"output", "check", "report", "compare", "review", "__init__", "data"}
+    printing |= {"explain", "resolve", "__main__", "schemas", "run_math"}
+    printing |= {"signals", "bounded"}
+    package = resources.root() / "xlmgen"
+    for file in package.rglob("*.py"):
+        if file.parent.name in ("testing", "suites"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            name = node.func.id if _is_call(node) else ""
+            assert name != "Console", file
+            assert name != "print" or file.stem in printing, file
+
+
+def _is_call(node):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)

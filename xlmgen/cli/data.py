@@ -57,7 +57,6 @@ def data(
     check_alone("xlmgen data")
     resolved = resolve_checked(experiment, overrides or ())
 
-
     from xlmgen.preview.preview import preview, to_data
     from xlmgen.preview.show import show
 

@@ -191,6 +191,15 @@ class Tokenizer:
 
     def _explain(self, text: str, place: str) -> None:
         """Raise the error for the first piece that has no id, if there is one."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{place}: {text[error.start]!r} at character {error.start} is not a "
+                "character of Unicode, but a byte that is not UTF-8 or half of a "
+                "surrogate pair",
+                "write the text as UTF-8",
+            ) from error
         found = self._first_unknown(text)
         if found is None:
             return
