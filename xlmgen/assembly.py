@@ -14,12 +14,14 @@ from xlmgen.evaluation.predictor import build_predictor
 from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.family import Family
 from xlmgen.harness import Harness
-from xlmgen.run import Run
+from xlmgen.run import Run, Stored
+from xlmgen.shards import Shards
 from xlmgen.tasks import Task
 from xlmgen.tokens import SpecialTokens
 from xlmgen.training import rng
-from xlmgen.training.checkpoint import load_into
-from xlmgen.training.checkpoint_folder import Weights
+from xlmgen.training.checkpoint import load_into, misfit
+from xlmgen.training.checkpoint_folder import Weights, weight_files
+from xlmgen.weight_shapes import misfits
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def assemble(
     *,
     family: Family | None = None,
     predictor: Mapping[str, Any] | None = None,
+    stored: Stored | None = None,
 ) -> Assembly:
     """Import the run's family and build its parts, with freshly initialised weights.
 
@@ -87,13 +90,16 @@ def assemble(
         run: the run folder.
         family: instead of the run's own, a variant of it.
         predictor: numbers of the predictor instead of the experiment's.
+        stored: the weights that the model is to be given.
 
     Raises:
-        UserError: the parts do not fit together.
+        UserError: the parts do not fit together, or the weights do not fit the model.
     """
     experiment, settings = run.experiment, run.experiment.training
     family, task = family or run.load_family(), run.load_task()
     tokens = task.tokenizer.special
+    if stored is not None:
+        _refuse_misfits(stored, family, tokens, experiment)
     data = data_module(experiment, task, family)
     numbers = experiment.predictor if predictor is None else predictor
     rng.seed(settings.seed)  # of the weights
@@ -104,3 +110,13 @@ def assemble(
         Harness(family, tokens, experiment),
         build_predictor(family, tokens, numbers),
     )
+
+
+def _refuse_misfits(
+    stored: Stored, family: Family, tokens: SpecialTokens, experiment: Experiment
+) -> None:
+    """Refuse weights of another network before there is memory for this one."""
+    names = [file.name for file in stored.folder.iterdir()]
+    shards = Shards.open(stored.folder, weight_files(names, stored.weights))
+    if problems := misfits(shards, family, tokens, experiment):
+        raise misfit(str(stored.folder), problems)

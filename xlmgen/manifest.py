@@ -13,7 +13,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from xlmgen.errors import UserError
+from xlmgen.json_input import Schema, read_object
+
 MANIFEST = "manifest.json"
+SCHEMA: Schema = {
+    "required": ["files"],
+    "properties": {
+        "files": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["size", "sha256"],
+                "properties": {
+                    "size": {"type": "integer"},
+                    "sha256": {"type": "string"},
+                },
+            },
+        }
+    },
+}
 
 
 class Stamp(NamedTuple):
@@ -117,13 +136,13 @@ def seal(
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a folder, or None where there is none that can be read."""
     try:
-        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = {
-            str(name): Stamp(int(stamp["size"]), str(stamp["sha256"]))
-            for name, stamp in about.pop("files").items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        about = read_object(folder / MANIFEST, "", SCHEMA)
+    except UserError:
         return None  # whatever is there was not written by this module
+    files = {
+        name: Stamp(stamp["size"], stamp["sha256"])
+        for name, stamp in about.pop("files").items()
+    }
     return Manifest(about, files)
 
 

@@ -7,8 +7,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+
+from xlmgen.console import SafeConsole
+from xlmgen.output import say
 
 QUIET = 5.0  # seconds before anything is said where there is no terminal
 EVERY = 10.0  # seconds between two lines there
@@ -44,7 +46,7 @@ class Waiting:
                 self._bar.update(self._line, completed=done, state=state)
         elif now - self._start > QUIET and now - self._said > EVERY:
             self._said = now
-            print(f"{self._label}  {state}", file=sys.stderr, flush=True)
+            say(f"{self._label}  {state}", file=sys.stderr)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -63,9 +65,9 @@ class Waiting:
 
 def _bar() -> Progress:
     return Progress(
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %  {task.fields[state]}"),
-        console=Console(stderr=True),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[state]}", markup=False),
+        console=SafeConsole(stderr=True),
         transient=True,
     )

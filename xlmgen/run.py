@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,14 @@ from xlmgen.errors import UserError
 from xlmgen.experiment.resolve import resolve
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import write_json
+from xlmgen.json_input import Schema, read_object
 from xlmgen.registry import SPEC, load_family, pin
 from xlmgen.spec.messages import CHECK_PATH, show, similar_path
 from xlmgen.tasks import Task, load_task
 from xlmgen.training.checkpoint_folder import (
+    BEST,
     EMA,
+    IMPORTED,
     Weights,
     best_step,
     checkpoints,
@@ -27,7 +29,17 @@ if TYPE_CHECKING:
     from xlmgen.family import Family
 
 EXPERIMENT, TASK, TOKENIZER = "experiment.yaml", "task.yaml", "tokenizer.json"
-VERSIONS = "versions.json"
+VERSIONS, METRICS = "versions.json", "metrics.csv"
+RECORD: Schema = {
+    "properties": {
+        "id": {"type": "string"},
+        "xlmgen": {"type": "string"},
+        "torch": {"type": "string"},
+        "code": {"type": "object"},
+        "continued": {"type": "array"},
+    }
+}
+"""What is read of `versions.json`, and its types."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +99,7 @@ class Run:
     @property
     def has_begun(self) -> bool:
         """Whether there is anything to continue or to look at."""
-        metrics = self.path / "metrics.csv"
-        return bool(checkpoints(self.checkpoints)) or metrics.exists()
+        return bool(checkpoints(self.checkpoints)) or (self.path / METRICS).exists()
 
     @property
     def family_folder(self) -> Path:
@@ -126,17 +137,21 @@ class Run:
                 f"the run {self.path} has no checkpoint yet",
                 "continue it with the same `xlmgen train` command",
             )
-        last, best = max(found), best_step(self.checkpoints)
-        named = {"last": last, "best": best, None: last if best is None else best}
-        if which is not None and which.isdecimal():
-            step: int | None = int(which)
+        steps = {str(step): step for step in found}
+        if which is None or which == "best":
+            step = best_step(self.checkpoints)
+            if which is None and step is None:
+                step = max(found)
+        elif which == "last":
+            step = max(found)
         else:
-            step = named.get(which)
+            step = steps.get(which.lstrip("0") or "0")
         if step not in found:
-            steps = ", ".join(map(str, found))
+            missing = f"step {step}, its best" if step is not None else show(which)
+            best = "best, " * (step is None and (self.checkpoints / BEST).exists())
             raise UserError(
-                f"the run {self.path} has no checkpoint {show(which)}",
-                f"choose {'' if best is None else 'best, '}last, or a step of {steps}",
+                f"the run {self.path} has no checkpoint {missing}",
+                f"choose {best}last, or a step of {', '.join(steps)}",
             )
         return step, found[step]
 
@@ -173,10 +188,10 @@ class Run:
         return Stored(step, folder, weights, averaged)
 
     def resume_point(self) -> ResumePoint:
-        """Where the run goes on: its last whole checkpoint, or the beginning.
+        """Where the run goes on: its last intact checkpoint, or the beginning.
 
         Raises:
-            UserError: it has checkpoints, or had, and none is whole.
+            UserError: it has checkpoints, or had, and none is intact.
         """
         passed: dict[int, str] = {}
         for step, folder in reversed(checkpoints(self.checkpoints).items()):
@@ -184,14 +199,20 @@ class Run:
             if wrong is None:
                 return ResumePoint(step, folder, passed)
             passed[step] = wrong
-        best = best_step(self.checkpoints)
-        if passed or best is not None:
+        fix = "restore one from a copy, or begin again with another --run-dir"
+        if passed:
             said = [f"step {step}: {wrong}" for step, wrong in passed.items()]
             raise UserError(
-                f"no checkpoint of the run {self.path} is whole: "
-                + ("; ".join(said) or f"they are gone, step {best} among them"),
-                "restore one from a copy, or begin anew with another --run-dir",
+                f"no checkpoint of the run {self.path} is intact: {'; '.join(said)}",
+                fix,
             )
+        for known in (self.checkpoints / BEST, self.path / IMPORTED):
+            if known.exists():
+                raise UserError(
+                    f"{self.checkpoints} has no checkpoint, but {known} shows that "
+                    "there was one",
+                    fix,
+                )
         return ResumePoint(0, None, passed)
 
     def write_results(self, name: str, results: Mapping[str, Any]) -> Path:
@@ -246,13 +267,5 @@ def is_run(folder: Path) -> bool:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    path = folder / VERSIONS
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = None
-    if not isinstance(record, dict):
-        raise UserError(
-            f"{path} cannot be read", "it is a run's own record; restore it from a copy"
-        )
-    return record
+    fix = "it is a run's own record; restore it from a copy"
+    return read_object(folder / VERSIONS, fix, RECORD)

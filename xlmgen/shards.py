@@ -12,16 +12,23 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from xlmgen.errors import UserError
 from xlmgen.files import visible, write_json
+from xlmgen.json_input import InvalidJson, Schema, parse_json, read_object
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
 """Bytes of one number, of the common types."""
 BUFFER = 1 << 24  # bytes copied at once
 LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
+INDEX_SCHEMA: Schema = {
+    "required": ["weight_map"],
+    "properties": {
+        "weight_map": {"type": "object", "additionalProperties": {"type": "string"}}
+    },
+}
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -115,24 +122,13 @@ def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
             if not 0 < length <= min(LONGEST_HEADER, size - 8):
                 raise _damaged(file, "it is no safetensors file, or was cut short")
-            header = json.loads(stream.read(length))
+            header = parse_json(stream.read(length))
     except OSError as error:
         raise _damaged(file, error.strerror or "it cannot be read") from error
-    except ValueError as error:
-        raise _damaged(file, "its header is damaged") from error
-    found = []
-    try:
-        for name, info in header.items():
-            if name == "__metadata__":
-                continue
-            first, last = info["data_offsets"]
-            shape = tuple(int(number) for number in info["shape"])
-            place = 8 + length + first
-            entry = Entry(file, place, shape, str(info["dtype"]), last - first)
-            found.append((name, entry))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(file, "its header is damaged") from error
+    except InvalidJson as error:
+        raise _damaged(file, f"its header {error}") from error
     end = 8 + length
+    found = [(name, _entry(file, name, end, info)) for name, info in _tensors(header)]
     for name, entry in sorted(found, key=lambda pair: (pair[1].start, pair[1].nbytes)):
         numbers = math.prod(entry.shape) * WIDTHS.get(entry.dtype, 0)
         if entry.start != end or numbers not in (0, entry.nbytes):
@@ -141,6 +137,26 @@ def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
     if size != end:
         raise _damaged(file, f"it has {size} bytes of {end}")
     yield from found
+
+
+def _tensors(header: Any) -> Iterator[tuple[str, Any]]:
+    """What a header says of every tensor; of no tensor where it is not an object."""
+    if isinstance(header, dict):
+        yield from ((n, info) for n, info in header.items() if n != "__metadata__")
+
+
+def _entry(file: Path, name: str, start: int, info: Any) -> Entry:
+    """The place of a tensor whose data begin at a byte of the file."""
+    match info:
+        case {
+            "data_offsets": [int(first), int(last)],
+            "shape": [*shape],
+            "dtype": str(),
+        }:
+            if all(type(n) is int and n >= 0 for n in (first, last - first, *shape)):
+                nbytes = last - first
+                return Entry(file, start + first, tuple(shape), info["dtype"], nbytes)
+    raise _damaged(file, f"its header is damaged at {name}")
 
 
 def compare(
@@ -254,16 +270,12 @@ def _read_index(folder: Path) -> dict[str, str]:
     path = folder / INDEX
     if not path.is_file():
         return {}
-    try:
-        places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        named = {str(name): str(file) for name, file in places.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged", "restore it from the source") from error
+    fix = "restore it from the source"
+    named: dict[str, str] = read_object(path, fix, INDEX_SCHEMA)["weight_map"]
     for file in sorted(set(named.values())):
         if Path(file).name != file:
             raise UserError(
-                f"{path}: {file!r} is not the name of a file beside it",
-                "restore it from the source",
+                f"{path}: {file!r} is not the name of a file beside it", fix
             )
     return named
 

@@ -237,7 +237,7 @@ def test_names_are_shown_as_they_are(runs, capsys):
     _, out, _ = said(capsys, "a", "[bold]a:smile:|b")
     assert row(out, "[bold]a:smile:|b ")[1] == "12"
     _, out, _ = said(capsys, "a", "[bold]a:smile:|b", "--format", "markdown")
-    assert "| [bold]a:smile:\\|b | 12 |" in out
+    assert "| \\[bold\\]a:smile:\\|b | 12 |" in out
 
 
 def test_what_has_no_value_is_null(runs, capsys):

@@ -128,6 +128,20 @@ def test_a_closed_output_is_no_error(closed, tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no full device")
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (">/dev/full", "error: cannot write the output: No space left on device\n"),
+        (">/dev/full 2>&1", ""),
+    ],
+)
+def test_a_full_output_is_one_line(output, said):
+    command = f"{sys.executable} -m xlmgen explain experiment {output}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, said)
+
+
 @pytest.mark.parametrize(
     ("words", "guess"),
     [

@@ -560,3 +560,14 @@ def test_a_broken_own_kind_is_a_problem_of_the_side_that_has_it(own_kinds):
     git("commit", "-qam", "broken")
     edit('"type": "objec"', '"type": "object"', schema)
     assert review("main", [Path("families")], MEASURE).items == []
+
+
+def test_an_object_that_git_lacks_is_said(repository, capsys):
+    blob = git("rev-parse", f"HEAD:{SPEC.as_posix()}")
+    stored = Path(".git/objects") / blob[:2] / blob[2:]
+    stored.unlink()
+    assert main(["review", "--against", "main"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: git ")
+    assert len(said.splitlines()) == 1
+    assert "git fsck" in said

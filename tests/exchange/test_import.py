@@ -269,8 +269,84 @@ def test_header_that_makes_no_sense_is_refused(tmp_path, change):
         file.write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
         if header["a"] is entry:
             assert Shards.open(tmp_path).entries["a"].shape == (2,)
-    with pytest.raises(UserError, match="its header is damaged"):
+    with pytest.raises(UserError, match="its header is damaged at a"):
         Shards.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[1]",
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 1e999]}}',
+        b'{"a": {"dtype": "F32", "shape": [2.0], "data_offsets": [0, 8]}}',
+        b'{"a": {"dtype": "F32", "shape": [true, 2], "data_offsets": [0, 8]}}',
+        b'{"a": {"dtype": ["F32"], "shape": [2], "data_offsets": [0, 8]}}',
+        b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}}',
+        b'{"\\ud800": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}',
+        b"\xff",
+        b" ",
+    ],
+)
+def test_header_of_another_shape_is_refused_with_its_file(tmp_path, header):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    with pytest.raises(UserError, match=r"model\.safetensors: it") as raised:
+        Shards.open(tmp_path)
+    assert len(raised.value.message) < 300 + len(str(file))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", "config.json"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "[" * 200_000, '{"weight_map": {"a": 1}}', '{"a": 1e999}']
+)
+def test_index_and_config_of_another_shape_are_refused(
+    make_checkpoint, capsys, name, text
+):
+    folder, _ = make_checkpoint()
+    (folder / name).write_text(text)
+    said = refused(folder, capsys)
+    assert said.startswith(f"error: {folder / name} ")
+    assert len(said.splitlines()) == 1
+    assert len(said) < 600
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "tokenizer.json"])
+def test_tokenizer_files_of_another_shape_are_refused(make_checkpoint, capsys, name):
+    folder, _ = make_checkpoint()
+    for text in ("", "[]", "[" * 200_000):
+        (folder / name).write_text(text)
+        said = refused(folder, capsys)
+        assert f"{folder / name} " in said
+        assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("id_", [-1, 300, 2**40, True])
+def test_an_id_that_the_vocabulary_does_not_have_names_no_token(make_checkpoint, id_):
+    folder, _ = make_checkpoint()
+    rewrite(folder / "config.json", pad_token_id=id_)
+    special = imported(folder).load_task().tokenizer.special
+    assert special.pad == END  # EOS, as where none is named
+
+
+@pytest.mark.parametrize(
+    ("key", "number", "said"),
+    [
+        ("hidden_size", 2**60, "d_model: 1152921504606846976 is out of range"),
+        ("num_hidden_layers", 10**12, "layers: 1000000000000 is out of range"),
+        ("hidden_size", 2**16, "model.norm.weight has shape [32], not [65536]"),
+        ("intermediate_size", 2**20, "has shape [48, 32], not [1048576, 32]"),
+        ("vocab_size", 2**40, "has shape [300, 32], not [1099511627776, 32]"),
+        ("vocab_size", 2**62, "no network has such numbers"),
+    ],
+)
+def test_sizes_that_no_network_of_the_weights_has(
+    make_checkpoint, capsys, key, number, said
+):
+    folder, _ = make_checkpoint()
+    rewrite(folder / "config.json", **{key: number})
+    assert said in refused(folder, capsys)
 
 
 def test_index_and_files_must_agree(make_checkpoint, capsys):

@@ -233,7 +233,7 @@ def test_a_card_without_results_and_options(run, hub, capsys):
     ("path", "content", "message"),
     [
         ("versions.json", b"{", "versions.json"),
-        ("results/test.json", b"[]", "results/test.json holds no mapping"),
+        ("results/test.json", b"[]", "results/test.json does not hold a JSON object"),
         ("families/mdlm/loss_mdlm.py", b"\xff", "loss_mdlm.py is no UTF-8 text"),
         (
             "checkpoints/step=000004/model.safetensors",

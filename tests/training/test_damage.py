@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from xlmgen.cli import main
+from xlmgen.errors import UserError
 from xlmgen.run import Run
 from xlmgen.training import fit
 from xlmgen.training.metrics_file import read_rows
@@ -34,6 +35,13 @@ def folder(run, step):
 
 def cut(file):
     file.write_bytes(file.read_bytes()[:-7])
+
+
+def one_line(err):
+    """The error, where it is one line and no traceback."""
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    return line
 
 
 def content(place):
@@ -81,7 +89,7 @@ def test_with_none_whole_nothing_begins_anew(run, capsys):
     rows = (run / "metrics.csv").read_bytes()
     code, out, err = go_on(capsys)
     assert code == 2
-    assert "no checkpoint of the run run is whole: step 12: model.safetensors" in err
+    assert "no checkpoint of the run run is intact: step 12: model.safetensors" in err
     assert all(f"step {step}: " in err for step in STEPS)
     assert len(err.strip().splitlines()) == 1
     assert "step 1/" not in out
@@ -90,7 +98,10 @@ def test_with_none_whole_nothing_begins_anew(run, capsys):
     for step in STEPS:
         shutil.rmtree(folder(run, step))
     code, _, err = go_on(capsys)
-    assert (code, "they are gone, step 12 among them" in err) == (2, True)
+    assert (
+        code,
+        "run/checkpoints has no checkpoint, but run/checkpoints/best.json shows" in err,
+    ) == (2, True)
 
 
 def test_a_checkpoint_of_another_run_is_not_used_and_stays(run, capsys):
@@ -143,3 +154,95 @@ def test_the_best_is_one_that_is_there(run, capsys, monkeypatch):
     rows = {int(row["step"]): row for row in read_rows(run / "metrics.csv")}
     losses = [{"step": n, "val/loss": float(rows[n]["val/loss"])} for n in (6, 9)]
     assert [*meanwhile, json.loads(best.read_text())] == losses
+
+
+DEEP = "[" * 200_000
+
+
+def test_best_json_that_is_damaged_is_named_and_the_others_are_read(run, capsys):
+    best = run / "checkpoints" / "best.json"
+    for text in ("", "nonsense", "[]", "{}", '{"step": "6"}', '{"step": 1e999}', DEEP):
+        best.write_text(text)
+        code, _, err = said(capsys, "eval", "run", "--limit", "2")
+        assert code == 2
+        assert one_line(err).startswith("error: run/checkpoints/best.json ")
+        assert "name a checkpoint with --checkpoint last or a step" in err
+        assert len(err) < 400
+        with pytest.raises(UserError, match=r"best\.json"):
+            Run.open("run").checkpoint("best")
+        for which, step in (("last", 12), ("8", 8), ("000008", 8)):
+            assert Run.open("run").checkpoint(which)[0] == step
+    assert said(capsys, "eval", "run", "--limit", "2", "--checkpoint", "last")[0] == 0
+    assert go_on(capsys, "training.max_steps=13")[0] == 0
+    assert json.loads(best.read_text())["step"] in (12, 13)  # by the state of 12
+
+
+def test_the_best_that_is_gone_is_said(run, capsys):
+    shutil.rmtree(folder(run, 12))
+    code, _, err = said(capsys, "eval", "run")
+    assert code == 2
+    assert "the run run has no checkpoint step 12, its best" in one_line(err)
+    assert "choose last, or a step of 4, 6, 8" in err
+
+
+def test_a_manifest_of_another_shape_is_passed_for_the_checkpoint_before(run, capsys):
+    for text in ("", "[]", DEEP, '{"files": 1}', '{"files": {"a": {"size": 1e999}}}'):
+        (folder(run, 12) / "manifest.json").write_text(text)
+        assert Run.open("run").resume_point().step == 8
+        code, _, err = said(capsys, "eval", "run")
+        assert code == 2
+        assert "step 8 is whole: --checkpoint 8" in one_line(err)
+    code, out, _ = go_on(capsys)
+    assert code == 0
+    assert "step 12 is not used: manifest.json cannot be read" in out
+    assert "continuing from step 8" in out
+
+
+def test_versions_json_that_is_damaged_is_named(run, capsys):
+    for text in ("", "[]", DEEP, '{"id": 1e999}', '{"id": [1]}'):
+        (run / "versions.json").write_text(text)
+        for command in ("eval", "generate"):
+            code, _, err = said(capsys, command, "run")
+            assert code == 2
+            assert "error: run/versions.json " in one_line(err)
+        code, _, err = go_on(capsys)
+        assert code == 2
+        assert "error: run/versions.json " in one_line(err)
+
+
+def test_with_every_checkpoint_deleted_nothing_begins_in_silence(run, capsys):
+    before = (run / "metrics.csv").read_bytes()
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    code, out, err = go_on(capsys)
+    assert code == 2
+    assert "run/checkpoints has no checkpoint, but metrics.csv says" in one_line(err)
+    assert "validated at step 6" in err
+    assert "step 1/" not in out
+    assert (run / "metrics.csv").read_bytes() == before
+    (run / "imported.json").write_text("{}")  # of a run that began with weights
+    (run / "metrics.csv").unlink()
+    code, _, err = go_on(capsys)
+    assert code == 2
+    assert "but run/imported.json shows that there was one" in one_line(err)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again_and_says_so(run, capsys):
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    header, *rows = (run / "metrics.csv").read_text().splitlines()
+    (run / "metrics.csv").write_text("\n".join([header, *rows[:2], ""]))  # 3 and 6
+    code, out, _ = go_on(capsys)
+    assert code == 0
+    assert "no checkpoint was saved yet: the run begins again from step 0" in out
+    assert "the rows up to step 6 in metrics.csv are written again" in out
+    assert [int(row["step"]) for row in read_rows(run / "metrics.csv")] == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b\n1,2\n", "step\nx\n", "step\n\xff\n", 'step\n"\n']
+)
+def test_metrics_that_are_no_table_of_steps_are_named(text, tmp_path):
+    (tmp_path / "metrics.csv").write_text(text, "latin-1")
+    with pytest.raises(UserError, match=r"metrics\.csv is damaged"):
+        read_rows(tmp_path / "metrics.csv")

@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated
 
@@ -21,6 +22,8 @@ import typer
 from xlmgen import __version__
 from xlmgen.cli import report
 from xlmgen.errors import UserError, shortened
+from xlmgen.files import no_room
+from xlmgen.output import say
 from xlmgen.spec.messages import did_you_mean
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
@@ -95,22 +98,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.open_closed()
     report.escape_unprintable()
     try:
+        return _run(words)
+    except BrokenPipeError:
+        report.discard_output()
+        return 1
+    except OSError as error:
+        if error.filename is not None or no_room(error) is None:
+            raise
+        report.discard_output()
+        with suppress(OSError):  # standard error may be what is full
+            say(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
+            sys.stderr.flush()
+        return 2
+
+
+def _run(words: Sequence[str]) -> int:
+    """Run a command; all that stays an error is one of the outputs."""
+    try:
         _refuse_empty(words)
         code = command_line(words)(words, prog_name="xlmgen", standalone_mode=False)
         sys.stdout.flush()
     except UserError as error:
         report.print_error(error)
         return error.exit_code
-    except BrokenPipeError:
-        _close_stdout()
-        return 1
     except OSError as error:
         if error.filename is None:
             raise
         report.print_error(_unusable(os.fsdecode(error.filename), error))
         return 2
     except USAGE_ERROR as error:
-        print(f"error: {_usage(error)}", file=sys.stderr)
+        say(f"error: {_usage(error)}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # which has said why
         return int(stop.code or 0)
@@ -160,8 +177,3 @@ def _usage(error: BaseException) -> str:
         guess = did_you_mean(choice["word"], re.findall("'([^']*)'", choice["known"]))
         said += f" {guess[0].upper()}{guess[1:]}" if guess else ""
     return f"{shortened(said)} See `{command} --help`."
-
-
-def _close_stdout() -> None:
-    """Let the interpreter end quietly when the reader of a pipe went away."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

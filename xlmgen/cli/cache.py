@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xlmgen.errors import UserError
+from xlmgen.output import say
 
 if TYPE_CHECKING:
     from xlmgen.data.cache import Found
@@ -62,19 +63,19 @@ def cache(
             "say what to clear", "give either --older-than DAYS or --all, and not both"
         )
     if not found:
-        print(f"nothing of ours in {cache_root()}" if older_than is None else "none")
+        say(f"nothing of ours in {cache_root()}" if older_than is None else "none")
         return 0
     show(found)
     if action is Action.list or dry_run:
         return 0
     if not yes and not _agreed(found):
-        print("nothing was removed")
+        say("nothing was removed")
         return 1
     kept = [each for each in found if not remove(each)]
     if all_:
         forget()
     for each in kept:
-        print(f"{each.path} is being made just now; it stays", file=sys.stderr)
+        say(f"{each.path} is being made just now; it stays", file=sys.stderr)
     return 1 if kept else 0
 
 
@@ -86,12 +87,12 @@ def show(found: list[Found]) -> None:
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     for what, about, of, when, name in rows:
-        print(
+        say(
             f"{what:<{widths[0]}}  {about:<{widths[1]}}  {of:>{widths[2]}}  "
             f"{when:>{widths[3]}}  {name}"
         )
     total = sum(each.size for each in found)
-    print(f"{len(found)} in {found[0].path.parent}, {size(total)}")
+    say(f"{len(found)} in {found[0].path.parent}, {size(total)}")
 
 
 def size(count: int) -> str:

@@ -14,6 +14,7 @@ import typer
 from xlmgen.cli import formats, report
 from xlmgen.errors import UserError
 from xlmgen.files import real_path, rewrite_text
+from xlmgen.output import say
 from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
 from xlmgen.spec.discover import discover, guess_kind
@@ -122,14 +123,14 @@ def check(
     if fix:
         for done in fix_paths(places):
             where = sys.stdout if format is Format.text else sys.stderr
-            print(f"fixed {done.file}:{done.line}  {done.text}", file=where)
+            say(f"fixed {done.file}:{done.line}  {done.text}", file=where)
     checked = check_paths(places)
     if format is Format.text:
         report.print_problems(checked.told, file=sys.stdout)
         if diff:
             for part in checked.diffs:
                 report.print_diff(part)
-        print(checked.summary)
+        say(checked.summary)
     else:
         output = formats.FORMATS[format.value](checked.told)
         if output:

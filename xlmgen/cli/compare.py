@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from xlmgen import escape
 from xlmgen.cli import report
 from xlmgen.cli.eval_ import Split
 
@@ -45,20 +46,19 @@ def compare(
 
     Example: xlmgen compare runs/arlm-star_tiny-tiny runs/mdlm-star_tiny-tiny
     """
-    from rich.console import Console
-
     from xlmgen.comparison.comparison import as_data
     from xlmgen.comparison.comparison import compare as compare_runs
     from xlmgen.comparison.show import markdown, show
+    from xlmgen.console import SafeConsole
     from xlmgen.files import json_text
     from xlmgen.run import Run
 
     found = compare_runs([Run.open(run) for run in runs], split.value)
     if format is Format.json:
-        print(json_text(as_data(found)))
+        print(escape.json_text(json_text(as_data(found))))
     elif format is Format.markdown:
         print(markdown(found))
     else:
         width = None if report.is_terminal(sys.stdout) else WIDEST
-        show(found, Console(markup=False, emoji=False, highlight=False, width=width))
+        show(found, SafeConsole(width=width))
     return int(strict and bool(found.unfair))

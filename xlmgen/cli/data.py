@@ -10,6 +10,7 @@ import typer
 
 from xlmgen.cli.eval_ import Split
 from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES, resolve_checked
+from xlmgen.escape import json_text
 
 
 class Format(StrEnum):
@@ -50,12 +51,11 @@ def data(
 
     Example: xlmgen data families/mdlm/experiments/star_tiny.yaml training.seed=1
     """
+    from xlmgen.console import SafeConsole
     from xlmgen.launch import check_alone
 
     check_alone("xlmgen data")
     resolved = resolve_checked(experiment, overrides or ())
-
-    from rich.console import Console
 
     from xlmgen.preview.preview import preview, to_data
     from xlmgen.preview.show import show
@@ -64,7 +64,7 @@ def data(
         resolved, split=split.value, num=num, row=row, batch=batch, rank=rank
     )
     if format is Format.json:
-        print(json.dumps(to_data(found), ensure_ascii=False, indent=2))
+        print(json_text(json.dumps(to_data(found), ensure_ascii=False, indent=2)))
     else:
-        show(found, Console(highlight=False))
+        show(found, SafeConsole())
     return 0

@@ -78,7 +78,7 @@ def eval_(
 
     Example: xlmgen eval runs/mdlm-star_tiny-tiny predictor.steps=16
     """
-    from rich.console import Console
+    from xlmgen.console import SafeConsole
 
     opened = open_run(run, checkpoint, overrides or ())
 
@@ -88,7 +88,7 @@ def eval_(
     from xlmgen.launch import is_first
     from xlmgen.processes import join
 
-    console = Console(highlight=False, soft_wrap=True, quiet=not is_first())
+    console = SafeConsole(soft_wrap=True, quiet=not is_first())
     join(device_for(opened.experiment.training))
     results = evaluate(
         opened,

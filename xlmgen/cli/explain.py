@@ -13,6 +13,7 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError, shortened
+from xlmgen.output import say
 from xlmgen.spec import own_kinds
 from xlmgen.spec.code_pages import PAGES
 from xlmgen.spec.diagnostics import CODES, SpecError
@@ -47,7 +48,7 @@ def explain(
         raise SpecError(broken)
     for number, entry in enumerate(find(path, project.schemas)):
         if number:
-            print()
+            say()
         show(entry)
     return 0
 
@@ -114,9 +115,10 @@ def _width() -> int:
 
 def _print(line: str, style: str = "") -> None:
     if style and report.is_terminal(sys.stdout):
-        from rich.console import Console
         from rich.text import Text
 
-        Console(soft_wrap=True).print(Text(line, style))
+        from xlmgen.console import SafeConsole
+
+        SafeConsole(soft_wrap=True).print(Text(line, style))
     else:
-        print(line)
+        say(line)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.eval_ import CHECKPOINT, RUN, WEIGHTS
+from xlmgen.output import say
 
 
 def export(
@@ -29,7 +30,7 @@ def export(
     from xlmgen.run import Run
 
     stored = export_run(Run.open(run), out, parse_size(shard_size), checkpoint, weights)
-    print(out)
+    say(out)
     if stored.averaged:
-        print(stored)
+        say(stored)
     return 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from xlmgen import __version__
+from xlmgen.escape import json_text, terminal, workflow_command
 from xlmgen.spec.diagnostics import CODES, Diagnostic
 
 WIDEST = 100  # characters of a source line that are shown
@@ -25,7 +26,7 @@ def text(problems: Sequence[Diagnostic]) -> str:
 def heading(problem: Diagnostic) -> str:
     """`file:line:col  code  message`."""
     place = f"{problem.file}:{problem.line}:{problem.col}"
-    return f"{place}  {problem.code}  {problem.text}"
+    return terminal(f"{place}  {problem.code}  {problem.text}")
 
 
 def source(problem: Diagnostic) -> tuple[str, str] | None:
@@ -38,7 +39,7 @@ def source(problem: Diagnostic) -> tuple[str, str] | None:
     start, stop = problem.col - 1 - first, min(problem.end_col - 1 - first, len(shown))
     marks = " " * _columns(shown[:start]) + "^" * max(1, _columns(shown[start:stop]))
     number = f"{problem.line:>3}"
-    return f"{number} | {shown}", f"{' ' * len(number)} | {marks}"
+    return terminal(f"{number} | {shown}"), f"{' ' * len(number)} | {marks}"
 
 
 def as_json(problems: Sequence[Diagnostic]) -> str:
@@ -46,7 +47,7 @@ def as_json(problems: Sequence[Diagnostic]) -> str:
     rows = [asdict(p) | {"severity": p.severity} for p in problems]
     for row in rows:
         del row["excerpt"], row["edit"]
-    return json.dumps(rows, indent=2)
+    return json_text(json.dumps(rows, indent=2))
 
 
 def github(problems: Sequence[Diagnostic]) -> str:
@@ -77,7 +78,7 @@ def sarif(problems: Sequence[Diagnostic]) -> str:
             }
         ],
     }
-    return json.dumps(log, indent=2)
+    return json_text(json.dumps(log, indent=2))
 
 
 FORMATS: dict[str, Callable[[Sequence[Diagnostic]], str]] = {
@@ -110,22 +111,7 @@ def annotation(problem: Diagnostic) -> str:
         "title": problem.code,
     }
     level = "notice" if problem.severity == "note" else problem.severity
-    return workflow_command(level, properties, problem.text)
-
-
-def workflow_command(level: str, properties: Mapping[str, object], message: str) -> str:
-    """A command of a GitHub workflow: `::error file=…,line=…::message`."""
-    listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{level} {listed}::{_data(message)}"
-
-
-def _data(value: object) -> str:
-    escaped = str(value).replace("%", "%25")
-    return escaped.replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(value: object) -> str:
-    return _data(value).replace(":", "%3A").replace(",", "%2C")
+    return workflow_command(level, properties, [problem.text])
 
 
 def _result(problem: Diagnostic) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def generate(
 
     Example: xlmgen generate runs/mdlm-star_tiny-tiny --num 4 --trace
     """
-    from rich.console import Console
+    from xlmgen.console import SafeConsole
 
     if prompt and num is not None:
         raise UserError("--prompt and --num do not go together", "give one of them")
@@ -57,7 +57,7 @@ def generate(
     join(device_for(opened.experiment.training))
     sample(
         opened,
-        Console(highlight=False),
+        SafeConsole(),
         prompts=prompt or (),
         num=num or 4,
         trace=trace,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.resolve import OVERRIDES
+from xlmgen.output import say
 
 
 def import_(
@@ -45,7 +46,9 @@ def import_(
         run_dir,
         ["xlmgen", *sys.argv[1:]],
     )
-    print(f"{run.path}\n\nnext:")
-    print(f'  xlmgen generate {run.path} --prompt "…" --trace')
-    print(f"  xlmgen train {run.path}/experiment.yaml --run-dir {run.path}")
+    say(run.path)
+    say()
+    say("next:")
+    say(f'  xlmgen generate {run.path} --prompt "…" --trace')
+    say(f"  xlmgen train {run.path}/experiment.yaml --run-dir {run.path}")
     return 0

@@ -11,6 +11,7 @@ import typer
 from xlmgen import project
 from xlmgen.cli.new import show_files
 from xlmgen.files import real_path
+from xlmgen.output import say
 from xlmgen.render.changes import changes
 from xlmgen.render.starters import NAME, starters
 
@@ -45,10 +46,11 @@ def init(
         return 0
     planned = project.create(folder, files)
     show_files(folder, planned, "written to")
-    print("\nnext:")
+    say()
+    say("next:")
     if real_path(folder) != Path.cwd():
-        print(f"  cd {shlex.quote(str(folder))}")
-    print("  xlmgen check --strict .")
-    print("  pytest")
-    print("  xlmgen train experiments/graphs.yaml")
+        say(f"  cd {shlex.quote(str(folder))}")
+    say("  xlmgen check --strict .")
+    say("  pytest")
+    say("  xlmgen train experiments/graphs.yaml")
     return 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from xlmgen.cli import report
+from xlmgen.errors import UserError
+from xlmgen.escape import terminal
+from xlmgen.json_input import read_object
+from xlmgen.output import say
 from xlmgen.registry import SPEC, Found, find_families
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.own_kinds import shown
@@ -36,10 +39,10 @@ def list_() -> int:
 
     families = [family_row(found) for found in find_families()]
     show("families", families, "write one with `xlmgen new FILE.yaml`")
-    print()
+    say()
     show("tasks", [task_row(name, path) for name, path in find_tasks()], "none found")
     if own := project_of(Path()).kinds.values():
-        print()
+        say()
         show("kinds", [kind_row(kind) for kind in own], "")
     return 0
 
@@ -66,8 +69,8 @@ def task_row(name: str, path: Path) -> Row:
 def kind_row(kind: OwnKind) -> Row:
     """A kind's title, its block, and its schema's file."""
     try:
-        title = str(json.loads(kind.schema.read_text("utf-8")).get("title", ""))
-    except (OSError, ValueError, AttributeError):
+        title = str(read_object(kind.schema, "").get("title", ""))
+    except UserError:
         title = "(schema cannot be read)"
     return Row(kind.name, title, kind.block, shown(kind.schema))
 
@@ -75,27 +78,28 @@ def kind_row(kind: OwnKind) -> Row:
 def show(heading: str, rows: Sequence[Row], empty: str) -> None:
     """A table in a terminal, aligned columns in a pipe."""
     if not rows:
-        print(f"{heading}: {empty}")
+        say(f"{heading}: {empty}")
         return
     if report.is_terminal(sys.stdout):
         from rich.box import SIMPLE_HEAD
-        from rich.console import Console
         from rich.table import Table
+
+        from xlmgen.console import SafeConsole
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in (heading, "title", DETAILS.get(heading, "")):
             table.add_column(column, style="bold" if column == heading else "")
         table.add_column("from", style="dim")
         for row in rows:
-            table.add_row(row.name, row.title, row.detail, row.origin)
-        Console().print(table)
+            table.add_row(*map(terminal, astuple(row)))
+        SafeConsole().print(table)
         return
-    print(f"{heading}:")
-    cells = [(row.name, row.title, row.detail, row.origin) for row in rows]
+    say(f"{heading}:")
+    cells = [tuple(map(terminal, astuple(row))) for row in rows]
     widths = [max(len(cell[i]) for cell in cells) for i in range(4)]
     for cell in cells:
         padded = (f"{c:<{w}}" for c, w in zip(cell, widths, strict=True) if w)
-        print(f"  {'  '.join(padded)}".rstrip())
+        say(f"  {'  '.join(padded)}".rstrip())
 
 
 def _origin(found: Found) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
+from xlmgen.output import say
 
 
 def migrate(
@@ -53,9 +54,9 @@ def migrate_file(file: Path, *, diff: bool) -> None:
     document = load_yaml(file)
     text = migrated(document)
     if text == document.text:
-        print(f"{file}: current")
+        say(f"{file}: current")
     elif diff:
         report.print_diff(unified(document.text, text, str(file), str(file)))
     else:
         rewrite_text(file, document.text, text)  # a link that was named is followed
-        print(f"{file}: rewritten")
+        say(f"{file}: rewritten")

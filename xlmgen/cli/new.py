@@ -14,6 +14,7 @@ import typer
 from xlmgen.cli import report
 from xlmgen.errors import UserError
 from xlmgen.files import real_path, require_folder
+from xlmgen.output import say
 from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.drift import unified
@@ -87,9 +88,10 @@ def new(
         planned = changes(folder, rendered)
         write(folder, planned)
     show_files(folder, planned, "written to")
-    print("\nnext:")
-    print(f"  pytest {folder}")
-    print(f"  xlmgen train {folder / 'experiments' / 'star_tiny.yaml'}")
+    say()
+    say("next:")
+    say(f"  pytest {folder}")
+    say(f"  xlmgen train {folder / 'experiments' / 'star_tiny.yaml'}")
     return 0
 
 
@@ -124,21 +126,22 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
         for c in ordered
     ]
     if report.is_terminal(sys.stdout):
-        from rich.console import Console
         from rich.text import Text
 
-        console = Console()
+        from xlmgen.console import SafeConsole
+
+        console = SafeConsole()
         console.print(Text(f"{folder}/", "bold"))
         for path, word, state in words:
             console.print(Text.assemble(f"  {path}", (word, STYLES[state])))
     else:
-        print(f"{folder}/")
+        say(f"{folder}/")
         for path, word, _ in words:
-            print(f"  {path}{word}")
+            say(f"  {path}{word}")
     done = sum(change.old != change.new for change in planned)
     marked = sum(change.state is State.CONFLICT for change in planned)
     told = f", {marked} of them with conflicts to resolve" if marked else ""
-    print(f"{done} of {len(words)} files {verb} {folder}{told}")
+    say(f"{done} of {len(words)} files {verb} {folder}{told}")
 
 
 def show_diffs(folder: Path, planned: Sequence[Change]) -> None:

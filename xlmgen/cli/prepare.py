@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.resolve import OVERRIDES, resolve_checked
+from xlmgen.output import say
 
 
 def prepare(
@@ -43,8 +44,9 @@ def prepare(
     from xlmgen.data.summary import padding_shares, table
 
     kind = task.tokenizer_options["kind"]
-    print(f"{task.name}  tokenizer {kind}, {task.tokenizer.vocab_size:,} ids")
-    print(table(task))
+    say(f"{task.name}  tokenizer {kind}, {task.tokenizer.vocab_size:,} ids")
+    for line in table(task):
+        say(line)
     if resolved and (shares := padding_shares(task, resolved.training.batch_size)):
-        print(shares)
+        say(shares)
     return 0

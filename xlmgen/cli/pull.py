@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.push import REPO_ID
+from xlmgen.output import say
 
 
 def pull(
@@ -42,14 +43,15 @@ def pull(
 
     pulled = download(repo_id, folder, revision=revision, trust_code=trust_code)
     run = pulled.run.path
-    print(f"{run}  step {pulled.step} of {repo_id} at {pulled.commit[:8]}")
+    say(f"{run}  step {pulled.step} of {repo_id} at {pulled.commit[:8]}")
     if pulled.data:
-        print("its examples are local files; eval and train read yours from")
+        say("its examples are local files; eval and train read yours from")
         for path in pulled.data:
-            print(f"  {run / path}")
-    print("\nnext:")
+            say(f"  {run / path}")
+    say()
+    say("next:")
     what = '--prompt "…"' if pulled.data else "--num 4"
-    print(f"  xlmgen generate {run} {what} --trace")
-    print(f"  xlmgen eval {run}")
-    print(f"  xlmgen train {run}/experiment.yaml --run-dir {run}")
+    say(f"  xlmgen generate {run} {what} --trace")
+    say(f"  xlmgen eval {run}")
+    say(f"  xlmgen train {run}/experiment.yaml --run-dir {run}")
     return 0

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.eval_ import CHECKPOINT, RUN
+from xlmgen.output import say
 
 REPO_ID = Annotated[
     str,
@@ -72,8 +73,11 @@ def push(
     )
     published = published.with_card(card)
     if dry_run:
-        _show_files(published.sizes)
-        print(f"would be pushed to {repo_id}; nothing was\n\n{card}", end="")
+        counted = _show_files(published.sizes)
+        say(f"{counted}, would be pushed to {repo_id}; nothing was")
+        say()
+        for line in card.splitlines():
+            say(line)
         return 0
     from xlmgen.hub.push import push as upload
 
@@ -81,20 +85,22 @@ def push(
         published, repo_id, private=private, branch=revision, message=message
     )
     if pushed.kept_card:
-        print("README.md was edited on the Hub, and stays as it is there")
-    print(f"{pushed.page}/tree/{pushed.commit}\n\nnext:")
+        say("README.md was edited on the Hub, and stays as it is there")
+    say(f"{pushed.page}/tree/{pushed.commit}")
+    say()
+    say("next:")
     at = f" --revision {revision}" if revision else ""
-    print(f"  xlmgen pull {repo_id}{at}")
+    say(f"  xlmgen pull {repo_id}{at}")
     return 0
 
 
-def _show_files(sizes: Mapping[str, int]) -> None:
-    """List every file with its size, and add up."""
+def _show_files(sizes: Mapping[str, int]) -> str:
+    """List every file with its size; return their number and sum."""
     shown = {path: _size(number) for path, number in sizes.items()}
     width = max(map(len, shown.values()))
     for path, size in shown.items():
-        print(f"  {size:>{width}}  {path}")
-    print(f"{len(sizes)} files, {_size(sum(sizes.values()))}, ", end="")
+        say(f"  {size:>{width}}  {path}")
+    return f"{len(sizes)} files, {_size(sum(sizes.values()))}"
 
 
 def _size(number: int) -> str:

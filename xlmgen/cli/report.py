@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from xlmgen.cli import formats
 from xlmgen.errors import UserError
+from xlmgen.escape import terminal_lines
+from xlmgen.output import say
 from xlmgen.spec.diagnostics import Diagnostic, SpecError
 
 if TYPE_CHECKING:
@@ -36,6 +38,17 @@ def open_closed() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
+def discard_output() -> None:
+    """Let what is still to be written go nowhere, where an output takes no more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 def is_terminal(stream: TextIO) -> bool:
     """Whether a person watches the stream, so that colour helps."""
     return stream.isatty()
@@ -47,7 +60,8 @@ def print_problems(problems: Sequence[Diagnostic], *, file: TextIO) -> None:
         return
     if is_terminal(file):
         for problem in problems:
-            _print_rich(_coloured(problem), file)
+            for line in _coloured(problem):
+                _print_rich(line, file)
     else:
         print(formats.text(problems), file=file)
 
@@ -55,7 +69,7 @@ def print_problems(problems: Sequence[Diagnostic], *, file: TextIO) -> None:
 def print_diff(diff: str) -> None:
     """A unified diff, added and removed lines in their colours."""
     if not is_terminal(sys.stdout):
-        print(diff)
+        print(terminal_lines(diff))
         return
     from rich.text import Text
 
@@ -76,16 +90,17 @@ def print_error(error: UserError) -> None:
         line = Text.assemble(("error", SEVERITY_STYLE["error"]), f": {error}")
         _print_rich(line, sys.stderr)
     else:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
 
 
 def _print_rich(line: Text, file: TextIO) -> None:
-    from rich.console import Console
+    from xlmgen.console import SafeConsole
 
-    Console(file=file, soft_wrap=True).print(line)
+    SafeConsole(file=file, soft_wrap=True).print(line)
 
 
-def _coloured(problem: Diagnostic) -> Text:
+def _coloured(problem: Diagnostic) -> list[Text]:
+    """The lines of `formats.text`, in colour."""
     from rich.text import Text
 
     place = f"{problem.file}:{problem.line}:{problem.col}"
@@ -96,6 +111,5 @@ def _coloured(problem: Diagnostic) -> Text:
         result.append(f"; {problem.fix}", "cyan")
     shown = formats.source(problem)
     if shown:
-        result.append(f"\n{shown[0]}\n")
-        result.append(shown[1], style)
-    return result
+        return [result, Text(shown[0]), Text(shown[1], style)]
+    return [result]

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
+from xlmgen.escape import terminal_lines
 from xlmgen.experiment import resolve as resolve_experiment
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
@@ -38,12 +39,13 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
     resolved = resolve_checked(experiment, overrides or ())
     text = to_yaml(resolved)
     if not report.is_terminal(sys.stdout):
-        print(text, end="")
+        print(terminal_lines(text), end="")
         return 0
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(soft_wrap=True)
+    from xlmgen.console import SafeConsole
+
+    console = SafeConsole(soft_wrap=True)
     for line in text.splitlines():
         value, mark, origin = line.partition("  # ")
         style = "dim" if origin == "default" else "cyan"

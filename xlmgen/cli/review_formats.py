@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from xlmgen.cli.formats import annotation, heading, workflow_command
+from xlmgen.cli.formats import annotation, heading
+from xlmgen.escape import code, terminal, terminal_lines, workflow_command
+from xlmgen.escape import markdown as escaped
 from xlmgen.review import Item, Review
 from xlmgen.review.classes import Cost
 from xlmgen.review.hooks import Hook
@@ -18,27 +20,28 @@ def text(review: Review, *, diff: bool = True) -> str:
     """A paragraph for each spec: its class, what it says differently, what breaks."""
     lines: list[str] = []
     for item in review.items:
-        lines += [f"{item.path}: {_title(item)}", *_indented(_said(item))]
+        lines += [terminal(f"{item.path}: {_title(item)}"), *_indented(_said(item))]
         lines += _indented(_costs(item, review, "  {:<10} {}"))
         if diff and item.diff:
-            lines += ["", item.diff]
+            lines += ["", terminal_lines(item.diff)]
         lines.append("")
-    lines += [_hook(hook) for hook in review.hooks]
-    return "\n".join([*lines, summary(review)])
+    lines += [terminal(_hook(hook)) for hook in review.hooks]
+    return "\n".join([*lines, terminal(summary(review))])
 
 
 def markdown(review: Review, *, diff: bool = True) -> str:
     """The same as a page, diffs folded."""
-    lines = ["## xlmgen review", "", summary(review), ""]
+    lines = ["## xlmgen review", "", escaped(summary(review)), ""]
     if review.items:
         lines += ["| spec | | class |", "| --- | --- | --- |"]
         lines += [
-            f"| `{i.path}` | {_cell(i.event)} | {_classes(i)} |" for i in review.items
+            f"| {code(i.path, cell=True)} | {escaped(i.event)} | {_classes(i)} |"
+            for i in review.items
         ]
         lines.append("")
     for item in review.items:
-        lines += [f"### {item.kind} {item.name}: {_classes(item)}", ""]
-        lines += [f"- {_cell(line)}" for line in _said(item)]
+        lines += [f"### {item.kind} {escaped(item.name)}: {_classes(item)}", ""]
+        lines += [f"- {escaped(line)}" for line in _said(item)]
         costs = list(_costs(item, review, "| {} | {} |"))
         if costs:
             lines += ["", "| size | " + _measured(review) + " |", "| --- | --- |"]
@@ -48,7 +51,7 @@ def markdown(review: Review, *, diff: bool = True) -> str:
         lines.append("")
     if review.hooks:
         lines += ["### Where YAML reaches code", ""]
-        lines += [f"- {_cell(_hook(hook))}" for hook in review.hooks]
+        lines += [f"- {escaped(_hook(hook))}" for hook in review.hooks]
     return "\n".join(lines).rstrip()
 
 
@@ -59,12 +62,12 @@ def github(review: Review, *, diff: bool = True) -> str:
         lines += [annotation(problem) for problem in item.problems]
         if not item.problems:
             worst = _worst(item)
-            told = "\n".join([_title(item), *_said(item)])
+            told = [_title(item), *_said(item)]
             level = LEVELS.get(worst, "notice")
             lines.append(_command(level, item.path, item.line, worst, told))
     for hook in review.hooks:
         level = "warning" if hook.new else "notice"
-        lines.append(_command(level, hook.path, hook.line, "python", _hook(hook)))
+        lines.append(_command(level, hook.path, hook.line, "python", [_hook(hook)]))
     return "\n".join(lines)
 
 
@@ -117,7 +120,8 @@ def _costs(item: Item, review: Review, form: str) -> Iterator[str]:
     """A line for every size, and what is counted."""
     for size, (before, after) in item.costs.items():
         told = f"{_cost(before)} → {_cost(after)}"
-        yield form.format(size, _cost(after) if before == after else told)
+        name = escaped(size) if "|" in form else size
+        yield form.format(name, _cost(after) if before == after else told)
     if item.costs and "|" not in form:
         yield f"  ({_measured(review)})"
 
@@ -151,6 +155,7 @@ def _hook(hook: Hook) -> str:
 
 def _folded(diff: str) -> Iterable[str]:
     cut = len(diff) > LONGEST_DIFF
+    diff = terminal_lines(diff)
     ticks = max((len(run) for run in re.findall("`+", diff)), default=0)
     fence = "`" * max(3, ticks + 1)
     return [
@@ -164,17 +169,10 @@ def _folded(diff: str) -> Iterable[str]:
     ]
 
 
-def _cell(line: str) -> str:
-    """A text in which nothing is markup."""
-    for mark in "\\`*_|[]<>#":
-        line = line.replace(mark, f"\\{mark}")
-    return line
-
-
-def _command(level: str, path: str, line: int, title: str, message: str) -> str:
+def _command(level: str, path: str, line: int, title: str, told: list[str]) -> str:
     properties = {"file": path, "line": line, "title": f"review: {title}"}
-    return workflow_command(level, properties, message)
+    return workflow_command(level, properties, told)
 
 
 def _indented(lines: Iterable[str]) -> list[str]:
-    return [f"  {line}" for line in lines]
+    return [f"  {terminal(line)}" for line in lines]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xlmgen.output import say
+
 
 def schemas() -> int:
     """Write the JSON Schemas to ./schemas, where editors follow them.
@@ -18,5 +20,5 @@ def schemas() -> int:
     from xlmgen.spec.project import project_of
 
     folder, changed = write_schemas(project_of("."))
-    print(f"{len(changed)} of {len(schema_texts())} files changed in {folder}")
+    say(f"{len(changed)} of {len(schema_texts())} files changed in {folder}")
     return 0

@@ -10,6 +10,7 @@ import typer
 
 from xlmgen.errors import UserError
 from xlmgen.files import require_new
+from xlmgen.output import say
 
 
 class Action(StrEnum):
@@ -63,9 +64,10 @@ def tokenizer(
     built = tokenizer_kinds.build(options, loaded.folder, TrainTexts(loaded))
     out.parent.mkdir(parents=True, exist_ok=True)
     built.save(out)
-    print(f"{options['kind']}  {report(loaded, built)}")
-    print(f"in {out}; a task beside it reads it with")
-    print(f"  tokenizer: {{kind: file, path: {out.name}}}")
+    for number, line in enumerate(report(loaded, built)):
+        say(line if number else f"{options['kind']}  {line}")
+    say(f"in {out}; a task beside it reads it with")
+    say(f"  tokenizer: {{kind: file, path: {out.name}}}")
     return 0
 
 

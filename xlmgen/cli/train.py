@@ -45,14 +45,13 @@ def train(
 
     Example: xlmgen train families/mdlm/experiments/star_tiny.yaml training.seed=1
     """
-    from rich.console import Console
-
+    from xlmgen.console import SafeConsole
     from xlmgen.experiment import resolve
     from xlmgen.launch import check_alone
     from xlmgen.training import debugging
     from xlmgen.training.train import train as run_training
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = SafeConsole(soft_wrap=True)
     given = list(overrides or ())
     if debug is not None:
         check_alone(f"--debug {debug.value}")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xlmgen.errors import UserError
-from xlmgen.evaluation.numbers import LOSSES, Number, numbers
+from xlmgen.evaluation.numbers import LOSSES, SCHEMA, Number, numbers
 from xlmgen.files import visible
+from xlmgen.json_input import Schema, parse_object, read_object
 from xlmgen.run import Run
 
 EXACT, BOUND = "data_nll", "data_nll_bound"
 """Nats per token of the data, which are the same tokens for every family."""
+ROW: Schema = {"required": ["row"], "properties": {"row": {"type": "integer"}}}
+NEEDED = {"loss", "predictor", "rows", "step"}
+"""Keys of every evaluation; a file without them is something else."""
+AGAIN = "measure again with `xlmgen eval`, or delete it"
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,11 @@ class Measured:
         path = self.run.path / "predictions" / f"{self.file.stem}.jsonl"
         if not path.exists():
             return []
-        with path.open(encoding="utf-8") as lines:
-            return [_parsed(line, path) for line in lines]
+        with path.open("rb") as lines:
+            return [
+                parse_object(line, f"{path}, line {number}", AGAIN, ROW)
+                for number, line in enumerate(lines, 1)
+            ]
 
 
 def measured(run: Run, split: str) -> list[Measured]:
@@ -69,19 +75,7 @@ def measured(run: Run, split: str) -> list[Measured]:
     """
     found = []
     for file in visible(run.path / "results", "*.json"):
-        results = _parsed(file.read_text("utf-8"), file)
-        if results.get("split") == split and "loss" in results:
+        results = read_object(file, AGAIN, SCHEMA)
+        if results.get("split") == split and results.keys() >= NEEDED:
             found.append(Measured(run, file, results))
     return sorted(found, key=lambda one: (len(one.how), one.how))
-
-
-def _parsed(text: str, file: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise UserError(
-            f"{file} cannot be read", "measure again with `xlmgen eval`, or delete it"
-        )
-    return value

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from xlmgen.spec.keywords import is_number
+
 QUESTION = ("prompt", "target")
 
 
@@ -42,7 +44,7 @@ def paired(
     found = {row["row"]: row for row in others}
     pairs = [(row, found[row["row"]]) for row in rows if row["row"] in found]
     same = all(a.get(key) == b.get(key) for a, b in pairs for key in QUESTION)
-    scored = all(metric in row for pair in pairs for row in pair)
+    scored = all(is_number(row.get(metric)) for pair in pairs for row in pair)
     if not pairs or not same or not scored:
         return None
     less = [a[metric] - b[metric] for a, b in pairs]

@@ -11,8 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from xlmgen import escape
 from xlmgen.comparison.comparison import Comparison, parameters
 from xlmgen.comparison.fairness import Part
+from xlmgen.escape import terminal
 from xlmgen.evaluation.scores import SHARES
 
 WIDEST = 12
@@ -51,9 +53,9 @@ def show(found: Comparison, console: Console) -> None:
         console.print(table.heading, style="bold")
         shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
         for number, column in enumerate(table.columns):
-            shown.add_column(column, justify="right" if number else "left")
+            shown.add_column(terminal(column), justify="right" if number else "left")
         for row in table.rows:
-            shown.add_row(*row)
+            shown.add_row(*map(terminal, row))
         console.print(shown)
     for note in notes(found):
         console.print(note, style="yellow" if found.unfair else "")
@@ -66,13 +68,15 @@ def markdown(found: Comparison) -> str:
         rules = ["---", *["---:"] * (len(table.columns) - 1)]
         rows = [_cells(table.columns), rules, *map(_cells, table.rows)]
         lines = (f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
-        parts.append(f"**{table.heading}**\n\n" + "\n".join(lines))
-    return "\n\n".join([*parts, *(f"* {note}" for note in notes(found))])
+        parts.append(f"**{escape.markdown(table.heading)}**\n\n" + "\n".join(lines))
+    return "\n\n".join(
+        [*parts, *(f"* {escape.markdown(note)}" for note in notes(found))]
+    )
 
 
 def _cells(row: Sequence[str]) -> list[str]:
-    """Cells in which a bar is no end of a cell."""
-    return [cell.replace("|", "\\|") for cell in row]
+    """Cells in which nothing is markup."""
+    return [escape.markdown(cell) for cell in row]
 
 
 def tables(found: Comparison) -> Iterator[Table]:

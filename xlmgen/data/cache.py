@@ -28,14 +28,34 @@ from typing import Any
 from xlmgen.data.digests import LARGE, digest
 from xlmgen.errors import UserError
 from xlmgen.files import write_text
+from xlmgen.json_input import Schema, read_object
 from xlmgen.locks import hold
 from xlmgen.manifest import MANIFEST, file_digest
+from xlmgen.output import say
 from xlmgen.resources import cache_root
 
 FORMAT = 2  # raised when the files of an entry change their meaning
 ENTRY = re.compile(r"[0-9a-f]{32}")
 A_DAY = 24 * 60 * 60
 LEFT = re.compile(r"\.(draft|broken)-.+")
+MANIFEST_SCHEMA: Schema = {
+    "required": ["key", "files"],
+    "properties": {
+        "key": {"type": "string"},
+        "files": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["size", "written", "sha256"],
+                "properties": {
+                    "size": {"type": "integer"},
+                    "written": {"type": "integer"},
+                    "sha256": {"type": "string"},
+                },
+            },
+        },
+    },
+}
 
 
 def entry(
@@ -159,7 +179,7 @@ def _turn(folder: Path, *, wait: bool = True) -> AbstractContextManager[bool]:
     def occupied(owner: str) -> bool:
         if wait:
             said = f"process {owner} is preparing the same data; waiting for it"
-            print(said, file=sys.stderr)
+            say(said, file=sys.stderr)
         return wait
 
     return hold(folder.with_name(f".lock-{folder.name}"), occupied)
@@ -212,13 +232,11 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 def _manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a folder that is one of ours."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        inside = all(Path(name).name == name for name in manifest["files"])
-        if manifest["key"][:32] == folder.name and inside:
-            return dict(manifest)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # whatever is there was not written by this module
-    return None
+        manifest = read_object(folder / MANIFEST, "", MANIFEST_SCHEMA)
+    except UserError:
+        return None  # whatever is there was not written by this module
+    inside = all(Path(name).name == name for name in manifest["files"])
+    return manifest if inside and manifest["key"][:32] == folder.name else None
 
 
 def _complete(folder: Path, key: str) -> bool:
@@ -241,7 +259,7 @@ def _complete(folder: Path, key: str) -> bool:
                 return False
             again = again or not as_left
             file["written"] = found.st_mtime_ns
-    except (OSError, KeyError, TypeError):
+    except OSError:
         return False
     with suppress(OSError):  # a cache may be read-only
         if again:  # a copied one: not to read it at each start

@@ -13,6 +13,7 @@ from typing import Any
 
 from xlmgen import manifest
 from xlmgen.files import real_path, write_text
+from xlmgen.json_input import parse_json
 from xlmgen.resources import cache_root
 
 LARGE = 16 << 20
@@ -33,7 +34,7 @@ def file_digest(path: Path) -> str:
     record = _folder() / f"{_name(str(real_path(path)))}.json"
     before = _state(path)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(record.read_text("utf-8"))
+        known = parse_json(record.read_bytes())
         if known["state"] == before:
             return str(known["sha256"])
     found = manifest.file_digest(path)

@@ -27,7 +27,7 @@ def line(task: Task) -> str:
     return "; ".join(said)
 
 
-def table(task: Task) -> str:
+def table(task: Task) -> list[str]:
     """Every split's counts in aligned columns, and where its ids are."""
     what = "blocks" if task.packed else "examples"
     heads = (
@@ -50,7 +50,7 @@ def table(task: Task) -> str:
         )
         for row in rows
     ]
-    return "\n".join([*lines, f"in {task.prepared.folder}"])
+    return [*lines, f"in {task.prepared.folder}"]
 
 
 def padding_shares(task: Task, batch_size: int) -> str:

@@ -22,12 +22,21 @@ from xlmgen.data.progress import TokenisingProgress
 from xlmgen.data.sources import Corpus, Row
 from xlmgen.data.tokenizer import AT_ONCE, CHARACTERS_AT_ONCE, Tokenizer
 from xlmgen.errors import UserError
+from xlmgen.json_input import Schema, read_object
 from xlmgen.manifest import file_digest
 from xlmgen.spec.messages import show
 from xlmgen.tasks.task import SPLITS
 
 SHARDS, REPORT = "shards", "report.json"
 SHARD_CHARACTERS = 1 << 24
+SHARD: Schema = {
+    "required": ["piece", "skip", "files"],
+    "properties": {
+        "piece": {"type": "integer"},
+        "skip": {"type": "integer"},
+        "files": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
 
 
 @dataclass
@@ -242,12 +251,12 @@ def _finished(shards: Path) -> tuple[list[Path], int, int]:
 def _checked(shard: Path) -> dict[str, Any] | None:
     """The report of a shard whose files are what they were when it was finished."""
     try:
-        report = json.loads((shard / REPORT).read_text(encoding="utf-8"))
+        report = read_object(shard / REPORT, "", SHARD)
         files: dict[str, str] = report["files"]
         same = all(file_digest(shard / name) == found for name, found in files.items())
-    except (OSError, ValueError, KeyError):
+    except (OSError, UserError):
         return None
-    return dict(report) if same else None
+    return report if same else None
 
 
 def _finish(shard: Path, report: Report, piece: int, skip: int) -> None:

@@ -16,6 +16,7 @@ from tokenizers import AddedToken, models
 
 from xlmgen.data.characters import refuse_surrogates
 from xlmgen.data.pieces import Lost, Pieces
+from xlmgen.data.tokenizer_file import read_backend
 from xlmgen.errors import UserError
 from xlmgen.files import require_plain
 from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
@@ -187,20 +188,8 @@ class Tokenizer:
             UserError: there is no such file, or it is not a tokenizer.
         """
         require_plain(path, "name a tokenizer.json")
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(
-                f"cannot read the tokenizer {path}: {error.strerror}",
-                "name a tokenizer.json that exists",
-            ) from error
-        try:
-            backend = tokenizers.Tokenizer.from_buffer(content)
-        except Exception as error:  # the library raises nothing more specific
-            raise UserError(
-                f"{path} is not a saved tokenizer: {error}",
-                "name a tokenizer.json written by the tokenizers library",
-            ) from error
+        fix = "name a tokenizer.json written by the tokenizers library"
+        backend = read_backend(path, fix)
         return cls(
             backend, names, suggested=suggested, shared=shared, vocab_size=vocab_size
         )

@@ -1,6 +1,5 @@
 """The tokenizers that a task's `tokenizer:` can ask for, one function per kind."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from xlmgen.data.tokenizer import USUAL_NAMES, Tokenizer
 from xlmgen.errors import UserError
 from xlmgen.files import located
+from xlmgen.json_input import read_object
 from xlmgen.tokens import SPECIAL_TOKENS
 
 NUM_BYTES = 256
@@ -191,16 +191,10 @@ def tokenizer_file(path: Path) -> tuple[Path, dict[str, str]]:
         )
     names: dict[str, str] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):  # the later wins
-        try:
-            said = json.loads((path / name).read_text("utf-8"))
-            written = {role: said.get(f"{role}_token") for role in USUAL_NAMES}
-        except FileNotFoundError:
+        if not (path / name).exists():
             continue
-        except (OSError, ValueError, AttributeError) as error:
-            raise UserError(
-                f"tokenizer.path: cannot read {path / name}: {error}",
-                "restore it from its source",
-            ) from error
+        said = read_object(path / name, "restore it from its source")
+        written = {role: said.get(f"{role}_token") for role in USUAL_NAMES}
         for role, token in written.items():
             content = token.get("content") if isinstance(token, dict) else token
             if isinstance(content, str):

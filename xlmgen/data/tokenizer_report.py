@@ -13,7 +13,7 @@ EXAMPLES = 3
 LONGEST_EXAMPLE = 40
 
 
-def report(task: Task, tokenizer: Tokenizer) -> str:
+def report(task: Task, tokenizer: Tokenizer) -> list[str]:
     """Its size, its tokens for each word and byte, and some texts in pieces."""
     words = size = tokens = unknown = number = 0
     shown: list[str] = []
@@ -38,7 +38,7 @@ def report(task: Task, tokenizer: Tokenizer) -> str:
     ]
     if unknown:
         lines.append(f"{unknown:,} texts of validation cannot be written")
-    return "\n".join([*lines, *(f"  {text!r}" for text in shown)])
+    return [*lines, *(f"  {text!r}" for text in shown)]
 
 
 def _validation_texts(task: Task) -> Iterator[str]:

@@ -89,7 +89,7 @@ def evaluate(
     stored = run.weights(checkpoint, weights)
     options = predictor_options(overrides)
     family, numbers = with_predictor(run, options)
-    parts = assemble(run, family=family, predictor=numbers)
+    parts = assemble(run, family=family, predictor=numbers, stored=stored)
     device = parts.load(stored.folder, stored.weights)
     scores_here = processes.rank() == 0
     judge = Evaluator.load(evaluator, device) if evaluator and scores_here else None

@@ -8,10 +8,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlmgen.evaluation.scores import SHARES
+from xlmgen.json_input import Schema
 
 NOT_METRICS = ("draws", "standard_error", "monte_carlo_error")
 LOSSES = {"loss": "loss", "pseudo_likelihood": "pseudo_nll"}
 """The parts of results that are losses, and which of their metrics has the error."""
+_NUMBERS: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": ["number", "null"]},
+}
+SCHEMA: Schema = {
+    "properties": {
+        "split": {"type": "string"},
+        "step": {"type": "integer"},
+        "rows": {"type": "integer"},
+        "forward_passes": {"type": "integer"},
+        "predictor": {"type": "object"},
+        **dict.fromkeys(
+            (*LOSSES, "scores", "scores_error", "samples", "data"), _NUMBERS
+        ),
+    },
+}
+"""A file of results, and its types."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from xlmgen.evaluation.generate import generate
 from xlmgen.evaluation.predictions import write_jsonl
 from xlmgen.evaluation.predictor_options import predictor_options
 from xlmgen.evaluation.scores import is_correct, prompt_text, target
-from xlmgen.evaluation.show_trace import legend, show_order, written_tokens
+from xlmgen.evaluation.show_trace import legend, one_line, show_order, written_tokens
 from xlmgen.evaluation.variant import with_predictor
 from xlmgen.run import Run
 from xlmgen.sampling import Generation
@@ -61,7 +61,7 @@ def sample(
     task = run.load_task()
     given = [task.encode_prompt(text) for text in prompts]
     family, numbers = with_predictor(run, predictor_options(overrides))
-    parts = assemble(run, family=family, predictor=numbers)
+    parts = assemble(run, family=family, predictor=numbers, stored=stored)
     device = parts.load(stored.folder, stored.weights)
     examples = given or _test_examples(task, num)
     if not given and len(examples) < num and processes.rank() == 0:
@@ -165,5 +165,5 @@ def _line(
     style: str = "",
     note: tuple[str, str] = ("", ""),
 ) -> None:
-    line = Text.assemble((f"{label:<{LABEL}}", "dim"), (text, style), note)
+    line = Text.assemble((f"{label:<{LABEL}}", "dim"), (one_line(text), style), note)
     console.print(line, soft_wrap=True)

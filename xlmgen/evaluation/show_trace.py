@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
+from xlmgen.escape import terminal
 from xlmgen.evaluation.grid import print_grid
 from xlmgen.sampling import Generation
 
@@ -69,8 +70,7 @@ def visible(text: str) -> str:
 
 def one_line(text: str) -> str:
     """A text on one line, its control characters to be seen."""
-    shown = text.replace("\n", "⏎")
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
+    return terminal(text.replace("\n", "⏎").replace("\t", "\\t"))
 
 
 def show_order(console: Console, tokens: Sequence[Written], label: str) -> None:

@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from xlmgen.escape import terminal
 from xlmgen.evaluation.numbers import numbers
 
 
@@ -18,7 +19,12 @@ def show_results(results: Mapping[str, Any], console: Console) -> None:
     for column in ("value", "±", *(["data"] if "data" in results else [])):
         table.add_column(column, justify="right")
     for number in numbers(results):
-        cells = (number.name, number.shown, number.error_shown, number.of_data_shown)
+        cells = (
+            terminal(number.name),
+            number.shown,
+            number.error_shown,
+            number.of_data_shown,
+        )
         table.add_row(*cells[: len(table.columns)])
     console.print(table)
     averaged = ", ema weights" if results["weights"] == "ema" else ""

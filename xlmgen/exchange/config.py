@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.errors import UserError
+from xlmgen.json_input import Schema, check_object, read_object
 from xlmgen.spec.family import FamilySpec
-from xlmgen.spec.keywords import Schema, validator
 from xlmgen.spec.schemas import built_in, satisfies
 from xlmgen.tokens import SpecialTokens
 
 CONFIG = "config.json"
+RESTORE = "restore it from its source"
 NUMBERS = {
     "d_model": "hidden_size",
     "layers": "num_hidden_layers",
@@ -37,7 +38,7 @@ SHAPE: Schema = {
     "required": ["model_type", "vocab_size"]
     + [name for key, name in NUMBERS.items() if key != "kv_heads"],
     "properties": {
-        "model_type": {"type": "string"},
+        "model_type": {"type": "string", "maxLength": 100},
         "vocab_size": COUNT,
         **dict.fromkeys(NUMBERS.values(), COUNT),
         "num_key_value_heads": {"type": ["integer", "null"], "minimum": 1},
@@ -71,24 +72,20 @@ class Config:
         Raises:
             UserError: there is none, or it is none of a language model.
         """
-        if not folder.is_dir():
-            raise UserError(
-                f"there is no folder {folder}",
-                "name a folder with config.json and safetensors files",
-            )
-        data = read_json(folder / CONFIG)
+        for place, what in ((folder, "folder "), (folder / CONFIG, "")):
+            if not place.exists():
+                raise UserError(
+                    f"there is no {what}{place}",
+                    "name a folder with config.json and safetensors files",
+                )
+        data = read_object(folder / CONFIG, RESTORE)
         missing = [key for key in SHAPE["required"] if key not in data]
         if missing:
             raise UserError(
                 f"{folder / CONFIG} has no {', '.join(missing)}",
                 "name the folder of a language model's checkpoint",
             )
-        for error in validator(SHAPE).iter_errors(data):
-            key = ".".join(str(part) for part in error.absolute_path)
-            raise UserError(
-                f"{folder / CONFIG}: {key}: {error.message}",
-                "restore it from its source",
-            )
+        check_object(data, str(folder / CONFIG), RESTORE, SHAPE)
         return cls(folder / CONFIG, data)
 
     @property
@@ -120,12 +117,16 @@ class Config:
 
     @property
     def special_ids(self) -> dict[str, int]:
-        """The ids of special tokens that it names; the first where it names several."""
+        """The ids of special tokens that it names; the first where it names several.
+
+        An id that the vocabulary does not have names no token.
+        """
         found = {}
         for role in ROLES:
             value = self.data.get(f"{role}_token_id")
             value = value[0] if isinstance(value, list) and value else value
-            if isinstance(value, int):
+            # Some configs write -1 where there is no such token.
+            if type(value) is int and 0 <= value < self.vocab_size:
                 found[role] = value
         return found
 
@@ -235,25 +236,3 @@ def make_config(
         **{f"{role}_token_id": getattr(tokens, role) for role in ROLES},
         "torch_dtype": DTYPES.get(dtype, dtype.lower()),
     }
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file.
-
-    Raises:
-        UserError: there is no such file, or it holds something else.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"there is no {path}",
-            "name a folder with config.json and safetensors files",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read", "restore it from its source"
-        ) from error
-    if not isinstance(data, dict):
-        raise UserError(f"{path} holds no mapping", "restore it from its source")
-    return data

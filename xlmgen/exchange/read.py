@@ -19,7 +19,7 @@ from xlmgen.manifest import copy_hashed, seal
 from xlmgen.registry import SPEC, find_families
 from xlmgen.run import Run, run_id
 from xlmgen.run_folder import create, is_new
-from xlmgen.shards import INDEX, Shards, compare
+from xlmgen.shards import INDEX, Shards
 from xlmgen.spec.family import read_family
 from xlmgen.tasks import Task, load_task
 from xlmgen.training.checkpoint_folder import IMPORTED, about, folder_name
@@ -103,8 +103,9 @@ def import_checkpoint(
         for name in (CONFIG, *FILES):
             if (checkpoint / name).is_file():
                 shutil.copyfile(checkpoint / name, folder / SOURCE / name)
-        origin = str(checkpoint.resolve())
-        write_json(place / IMPORTED, {"from": origin, "tensors": len(shards.entries)})
+        origin = {"from": str(checkpoint.resolve()), "tensors": len(shards.entries)}
+        for made in (place, folder):
+            write_json(made / IMPORTED, origin)
         seal(place, about(run_id(folder), 0), stamps)
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -131,21 +132,14 @@ def _with_numbers(file: Path, overrides: Sequence[str], config: Config) -> Exper
 def _check_tensors(
     shards: Shards, family: Path, experiment: Experiment, config: Config
 ) -> None:
-    """Hold names and shapes against the network, which is built without memory."""
-    import torch
-
-    from xlmgen.harness import build_model
+    """Compare names and shapes with the network, which is built without memory."""
     from xlmgen.registry import load_family, pin
     from xlmgen.tokens import SpecialTokens
+    from xlmgen.weight_shapes import misfits
 
     pin(family.parent)
     tokens = SpecialTokens(vocab_size=config.vocab_size)
-    with torch.device("meta"):
-        model = build_model(load_family(family.name), tokens, experiment)
-    names = model.state_dict()
-    own = {name for name, _ in model.named_parameters()}  # a tied one counts once
-    expected = {name: tuple(tensor.shape) for name, tensor in names.items()}
-    problems = compare(shards.entries, expected, frozenset(names.keys() - own))
+    problems = misfits(shards, load_family(family.name), tokens, experiment)
     if problems:
         raise UserError(
             f"{shards.folder} does not fit the family {family.name}: "

@@ -9,13 +9,29 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
 from xlmgen.data.tokenizer import Tokenizer
+from xlmgen.data.tokenizer_file import check_ids, library_errors, read_backend
 from xlmgen.errors import UserError
-from xlmgen.exchange.config import ROLES, Config, read_json
+from xlmgen.exchange.config import RESTORE, ROLES, Config
+from xlmgen.json_input import Schema, read_object
 
 SAVED, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 FILES = (SAVED, SETTINGS, VOCABULARY, MERGES, "special_tokens_map.json")
 """What belongs to a tokenizer, and goes with a checkpoint."""
+SETTINGS_SCHEMA: Schema = {
+    "properties": {
+        "added_tokens_decoder": {
+            "type": "object",
+            "propertyNames": {"pattern": "^[0-9]{1,9}$"},
+            "additionalProperties": {
+                "type": "object",
+                "required": ["content"],
+                "properties": {"content": {"type": "string"}},
+            },
+        }
+    }
+}
+"""What is read of the settings of a tokenizer, beside the names of special tokens."""
 QWEN2_PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -37,7 +53,9 @@ def read_tokenizer(config: Config) -> tuple[Tokenizer, dict[str, str]]:
         UserError: there are no files, or the network has no row for a special token.
     """
     folder = config.path.parent
-    settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+    settings = {}
+    if (folder / SETTINGS).exists():
+        settings = read_object(folder / SETTINGS, RESTORE, SETTINGS_SCHEMA)
     backend = _backend(folder, settings)
     names = _special_names(backend, config, settings)
     try:
@@ -52,26 +70,16 @@ def read_tokenizer(config: Config) -> tuple[Tokenizer, dict[str, str]]:
 
 def _backend(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
     if (folder / SAVED).is_file():
-        try:
-            return tokenizers.Tokenizer.from_file(str(folder / SAVED))
-        except Exception as error:  # the library raises nothing more specific
-            raise UserError(
-                f"{folder / SAVED} is not a saved tokenizer: {error}",
-                "restore it from its source",
-            ) from error
+        return read_backend(folder / SAVED, RESTORE)
     if not ((folder / VOCABULARY).is_file() and (folder / MERGES).is_file()):
         raise UserError(
             f"{folder} has no {SAVED}, and no {VOCABULARY} with {MERGES}",
             "copy the tokenizer's files beside the weights",
         )
-    try:
+    with library_errors(f"{folder / VOCABULARY} and {MERGES} are not a BPE", RESTORE):
         model = models.BPE.from_file(str(folder / VOCABULARY), str(folder / MERGES))
-    except Exception as error:  # the library raises nothing more specific
-        raise UserError(
-            f"{folder / VOCABULARY} and {MERGES} are no BPE: {error}",
-            "restore them from their source",
-        ) from error
     backend = tokenizers.Tokenizer(model)
+    check_ids(backend, folder / VOCABULARY, RESTORE)
     backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [

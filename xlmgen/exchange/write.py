@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.errors import UserError
-from xlmgen.exchange.config import CONFIG, NUMBERS, ROLES, make_config, read_json, reads
+from xlmgen.exchange.config import CONFIG, NUMBERS, ROLES, make_config, reads
 from xlmgen.exchange.read import SOURCE
 from xlmgen.exchange.tokenizer_files import SAVED, SETTINGS
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import visible, write_json
+from xlmgen.json_input import read_object
 from xlmgen.registry import SPEC
 from xlmgen.run import TOKENIZER, Run, Stored
 from xlmgen.shards import Shards, write_shards
@@ -90,7 +91,7 @@ def _config(run: Run, spec: FamilySpec, task: Task, shards: Shards) -> dict[str,
     """The configuration that the run was imported with, or one from its numbers."""
     source = run.path / SOURCE / CONFIG
     if source.is_file():
-        return read_json(source)
+        return read_object(source, "restore it from the checkpoint that it came with")
     numbers = _numbers(run.experiment, spec, shards)
     (dtype, *_) = {entry.dtype for entry in shards.entries.values()}
     return make_config(spec, numbers, task.tokenizer.special, dtype)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
+from xlmgen.escape import terminal
 from xlmgen.experiment.settings import Experiment
 
 COMMENT_COLUMN = 40
@@ -33,7 +35,7 @@ def _lines(
             continue
         line = f"{indent}{key}: {_flow(value)}"
         origin = origins.get(path)
-        yield f"{line:<{COMMENT_COLUMN}}  # {origin}" if origin else line
+        yield f"{line:<{COMMENT_COLUMN}}  # {terminal(origin)}" if origin else line
 
 
 def _flow(value: Any) -> str:
@@ -41,4 +43,8 @@ def _flow(value: Any) -> str:
     text: str = yaml.safe_dump(
         value, default_flow_style=True, width=float("inf"), allow_unicode=True
     )
-    return text.removesuffix("\n").removesuffix("\n...")
+    text = text.removesuffix("\n").removesuffix("\n...")
+    if terminal(text) == text:
+        return text
+    # JSON is YAML, and so are the escapes of a terminal in its strings.
+    return terminal(json.dumps(value, ensure_ascii=False))

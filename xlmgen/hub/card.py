@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlmgen.evaluation.numbers import Number, numbers
-from xlmgen.exchange.config import read_json
+from xlmgen.escape import code, markdown
+from xlmgen.evaluation.numbers import SCHEMA, Number, numbers
 from xlmgen.files import visible
 from xlmgen.hub.published import Published, datasets, local_files, portable_task
+from xlmgen.json_input import read_object
 from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
 from xlmgen.render.environment import environment
-from xlmgen.run import VERSIONS, Run
+from xlmgen.run import Run
 from xlmgen.shards import count_numbers
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.spec.hooks import hooks
@@ -38,6 +38,11 @@ class Evaluation:
     rows: int
     numbers: tuple[Number, ...]
 
+    @property
+    def cell(self) -> str:
+        """Its name as code in a table of Markdown."""
+        return code(self.name, cell=True)
+
 
 def render_card(
     run: Run,
@@ -56,9 +61,11 @@ def render_card(
     """
     spec = read_family(run.family_folder / SPEC)
     task = run.load_task()
-    ran_with = json.loads(published.texts[VERSIONS])
+    ran_with = run.record
     step = published.manifest.step
     evaluations = list(read_evaluations(run.path / "results", step))
+    portable = portable_task(task.document)
+    folder = f"runs/{repo_id.partition('/')[2]}"
     return (
         environment(BUILT_IN.templates)
         .get_template(TEMPLATE)
@@ -71,22 +78,23 @@ def render_card(
                 license,
                 trained_on or datasets(task.document),
             ),
-            name=run.experiment.name,
-            title=_line(spec.title or spec.name),
-            summary=_line(spec.summary),
+            name=markdown(run.experiment.name),
+            title=markdown(_line(spec.title or spec.name)),
+            summary=markdown(_line(spec.summary)),
             family=spec.name,
             size=run.experiment.size,
             task=task.name,
-            version=ran_with.get("xlmgen", published.manifest.xlmgen),
-            papers=[{"name": p, "link": paper_link(p)} for p in spec.papers],
+            version=markdown(ran_with.get("xlmgen", published.manifest.xlmgen)),
+            papers=[{"name": markdown(p), "link": paper_link(p)} for p in spec.papers],
             repo_id=repo_id,
             revision=revision,
-            folder=f"runs/{repo_id.partition('/')[2]}",
-            data=local_files(portable_task(task.document)),
-            own_kinds=[f"`{kind.block}: {kind.name}`" for kind in spec.own_kinds],
-            own_python=[f"`{target}`" for _, target in hooks(task.document)],
-            training=_training(run, published, ran_with.get("torch", "?")),
+            folder=folder,
+            data=[code(f"{folder}/{path}") for path in local_files(portable)],
+            own_kinds=[code(f"{kind.block}: {kind.name}") for kind in spec.own_kinds],
+            own_python=[code(target) for _, target in hooks(task.document)],
+            training=_training(run, published, markdown(ran_with.get("torch", "?"))),
             evaluations=evaluations,
+            markdown=markdown,
         )
     )
 
@@ -94,7 +102,8 @@ def render_card(
 def read_evaluations(folder: Path, step: int) -> Iterator[Evaluation]:
     """The evaluations of one checkpoint, in the order of their files."""
     for file in visible(folder, "*.json"):
-        result = read_json(file)
+        fix = "measure again with `xlmgen eval`, or delete it"
+        result = read_object(file, fix, SCHEMA)
         if result.get("step") == step and {"split", "rows"} <= result.keys():
             found = (n for n in numbers(result) if not math.isnan(n.value))
             yield Evaluation(file.stem, result["split"], result["rows"], tuple(found))

@@ -10,9 +10,9 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from xlmgen.errors import UserError
+from xlmgen.json_input import parse_object
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
 from xlmgen.render.plan import LOCK
@@ -22,6 +22,7 @@ from xlmgen.spec.project import KINDS, TEMPLATES
 
 MANIFEST, CARD = "xlmgen.json", "README.md"
 FORMAT = "xlmgen/hub/v1"
+AGAIN = "ask its owner to push the run again"
 TOP = (EXPERIMENT, TASK, TOKENIZER, VERSIONS, MANIFEST, CARD)
 OF_FAMILY = (SPEC, LOCK, CARD)
 OWN_KINDS = tuple(f"{folder.as_posix()}/" for folder in (KINDS, TEMPLATES))
@@ -65,22 +66,18 @@ class Manifest:
             UserError: it is of another format, or damaged.
         """
         try:
-            data: dict[str, Any] = json.loads(text)
-            spec = data.pop("spec")
+            data = parse_object(text, place, AGAIN)
+            spec = data.pop("spec", None)
             if spec != FORMAT:
                 raise UserError(
                     f"{place} is of the format {spec!r}, not {FORMAT!r}",
                     "a newer xlmgen pushed it: pip install --upgrade xlmgen",
                 )
             read = cls(**{**data, "weights": tuple(data["weights"])})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(
-                f"{place} is damaged", "ask its owner to push the run again"
-            ) from error
+        except (TypeError, KeyError) as error:
+            raise UserError(f"{place} is damaged", AGAIN) from error
         if not read.is_sound:
-            raise UserError(
-                f"{place} is damaged", "ask its owner to push the run again"
-            )
+            raise UserError(f"{place} is damaged", AGAIN)
         return read
 
     @property
@@ -89,7 +86,7 @@ class Manifest:
         return (
             isinstance(self.family, str)
             and self.family.isidentifier()
-            and isinstance(self.step, int)
+            and type(self.step) is int
             and isinstance(self.xlmgen, str)
             and _VERSION.fullmatch(self.xlmgen) is not None
             and 0 < len(self.weights) == len(set(self.weights))

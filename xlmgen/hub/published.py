@@ -13,7 +13,6 @@ from typing import Any
 
 from xlmgen import __version__
 from xlmgen.errors import UserError
-from xlmgen.exchange.config import read_json
 from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
 from xlmgen.hub.contents import CARD, MANIFEST, Manifest, is_ours
@@ -86,7 +85,7 @@ def publish(run: Run, checkpoint: str | None = None) -> Published:
         EXPERIMENT: portable_experiment(run.experiment, family.name),
         TASK: _yaml(portable_task(document)),
         TOKENIZER: _text(run.path / TOKENIZER),
-        VERSIONS: portable_versions(read_json(run.path / VERSIONS)),
+        VERSIONS: portable_versions(run.record),
     }
     for file in (*sorted(family.iterdir()), *own_files(run.path)):
         path = file.relative_to(run.path).as_posix()

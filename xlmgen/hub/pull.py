@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import threading
@@ -17,14 +16,15 @@ from xlmgen.errors import UserError
 from xlmgen.experiment.family_check import check_family
 from xlmgen.files import real_path, write_json, write_text
 from xlmgen.hub.client import Repository, Snapshot, bars
-from xlmgen.hub.contents import MANIFEST, Manifest, is_ours, is_weights
+from xlmgen.hub.contents import AGAIN, MANIFEST, Manifest, is_ours, is_weights
 from xlmgen.hub.published import local_files
 from xlmgen.hub.trust import refuse_hooks, rendered_anew
+from xlmgen.json_input import parse_object
 from xlmgen.manifest import seal
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
 from xlmgen.render.transaction import locked
-from xlmgen.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run, run_id
+from xlmgen.run import EXPERIMENT, RECORD, TASK, TOKENIZER, VERSIONS, Run, run_id
 from xlmgen.shards import Shards
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.messages import show
@@ -203,11 +203,7 @@ def _fill(
     snapshot: Snapshot,
 ) -> Task:
     """Write a run folder, and hold it to what `eval` and `train` ask of one."""
-    if not _is_mapping(texts[VERSIONS]):
-        raise UserError(
-            f"{repository.page}: {VERSIONS} is damaged",
-            "ask its owner to push it again",
-        )
+    parse_object(texts[VERSIONS], f"{repository.page}: {VERSIONS}", AGAIN, RECORD)
     for path, text in texts.items():
         if path != MANIFEST:
             write_text(place / path, text)
@@ -219,7 +215,8 @@ def _fill(
         file.rename(checkpoint / file.name)
     shards = Shards.open(checkpoint)
     origin = {"from": repository.page, "commit": snapshot.commit, "step": manifest.step}
-    write_json(checkpoint / IMPORTED, {**origin, "tensors": len(shards.entries)})
+    for folder in (checkpoint, place):
+        write_json(folder / IMPORTED, {**origin, "tensors": len(shards.entries)})
     seal(checkpoint, about(run_id(place), 0))
     try:
         run = Run.open(place)
@@ -233,14 +230,6 @@ def _fill(
         ) from error
     _refuse_foreign(run, task, repository.page)
     return task
-
-
-def _is_mapping(text: str) -> bool:
-    """Whether a text is a JSON object."""
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
 
 
 def _refuse_foreign(run: Run, task: Task, page: str) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xlmgen.escape import terminal
 from xlmgen.evaluation.grid import Cell, print_grid
 from xlmgen.evaluation.show_trace import one_line, visible
 from xlmgen.preview.histogram import show_histogram
@@ -85,7 +86,7 @@ def _splits(preview: Preview, console: Console) -> None:
     for split, found in preview.lengths.items():
         rows = found.examples + found.dropped
         table.add_row(
-            split,
+            terminal(split),
             f"{found.examples:,}",
             f"{found.tokens:,}",
             _lost(found.dropped, rows),

@@ -8,7 +8,6 @@ by the next one that writes.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -20,9 +19,18 @@ from pathlib import Path
 
 from xlmgen.errors import UserError
 from xlmgen.files import real_path, write_json
+from xlmgen.json_input import Schema, read_object
 from xlmgen.render.lock import is_inside
 
 RECORD = "journal.json"
+RECORD_SCHEMA: Schema = {
+    "additionalProperties": {
+        "type": "array",
+        "minItems": 2,
+        "maxItems": 2,
+        "items": {"type": ["string", "null"]},
+    }
+}
 WAIT = 10.0  # seconds that another process gets to finish
 
 
@@ -177,12 +185,10 @@ def _read_record(journal: Path) -> dict[str, tuple[str | None, str | None]]:
     if journal.is_symlink():
         return {}
     try:
-        record = json.loads((journal / RECORD).read_text("utf-8"))
-        return {
-            path: (old, new) for path, (old, new) in record.items() if is_inside(path)
-        }
-    except (OSError, ValueError, TypeError, AttributeError):
+        record = read_object(journal / RECORD, "", RECORD_SCHEMA)
+    except UserError:
         return {}
+    return {path: (old, new) for path, (old, new) in record.items() if is_inside(path)}
 
 
 def _digest(path: Path) -> str | None:

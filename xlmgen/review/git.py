@@ -48,7 +48,11 @@ def read_commit(ref: str, folder: Path) -> Commit:
     for entry in listed.decode("utf-8", "surrogateescape").split("\0")[:-1]:
         about, _, path = entry.partition("\t")
         mode, _, blob, size = about.split()
-        if mode in REGULAR and path.endswith(SUFFIXES) and int(size) <= MAX_BYTES:
+        if mode not in REGULAR or not path.endswith(SUFFIXES):
+            continue
+        if not size.isdecimal():  # git writes BAD
+            raise _missing(path, blob)
+        if int(size) <= MAX_BYTES:
             blobs[path] = blob
     return Commit(root, ref, _texts(root, blobs))
 
@@ -57,15 +61,25 @@ def _texts(root: Path, blobs: Mapping[str, str]) -> dict[str, str]:
     wanted = "".join(f"{blob}\n" for blob in blobs.values()).encode()
     content = _checked(_git(root, "cat-file", "--batch", given=wanted))
     texts, at = {}, 0
-    for path in blobs:
+    for path, blob in blobs.items():
         head, _, _ = content[at : at + 200].partition(b"\n")
         start = at + len(head) + 1
-        at = start + int(head.split()[2]) + 1
+        _, kind, *size = head.split()
+        if kind != b"blob":
+            raise _missing(path, blob)
+        at = start + int(size[0]) + 1
         try:
             texts[path] = content[start : at - 1].decode("utf-8")
         except UnicodeDecodeError:
             continue
     return texts
+
+
+def _missing(path: str, blob: str) -> UserError:
+    return UserError(
+        f"git has no object {blob} for {path}: this clone is damaged or partial",
+        "see what `git fsck` says, and fetch or clone again",
+    )
 
 
 def _top(folder: Path) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from xlmgen import bounded, resources
 from xlmgen.errors import shortened
 from xlmgen.files import is_plain, without_parents
+from xlmgen.json_input import InvalidJson, parse_json
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
 from xlmgen.spec.keywords import Schema, known_keywords, unknown_keywords
@@ -202,17 +203,16 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     if text is None:
         return [_no_text(path, "XG401")]
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        line = error.lineno
-        span = Span(line, error.colno, line, error.colno + 1)
-        message = f"this is not JSON: {error.msg}"
+        data = parse_json(text)
+    except InvalidJson as error:
+        wrong = error.__cause__
+        if not isinstance(wrong, json.JSONDecodeError):
+            return [at(path, "XG401", f"the file {error}")]
+        line = wrong.lineno
+        span = Span(line, wrong.colno, line, wrong.colno + 1)
+        message = f"this is not JSON: {wrong.msg}"
         lines = text.splitlines()
         return [diagnose(shown(path), lines, span, "XG401", "", message)]
-    except RecursionError:
-        return [at(path, "XG401", "this is nested too deeply")]
-    except ValueError as error:  # a number of thousands of digits
-        return [at(path, "XG401", f"this cannot be read: {error}")]
     if not isinstance(data, dict):
         return [at(path, "XG401", "a schema is an object: { … }")]
     # JSON is YAML but for tabs; read as such every value has its line

@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from xlmgen.errors import UserError
 from xlmgen.files import writing
+from xlmgen.json_input import parse_json
 from xlmgen.manifest import HashedFile, Stamp, seal
 from xlmgen.shards import Shards, header
 from xlmgen.training.checkpoint_folder import (
@@ -34,6 +35,10 @@ from xlmgen.training.checkpoint_folder import (
     weight_files,
 )
 
+DAMAGE = (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError)
+"""Raised where a file or its aliases are not as they were written."""
+MOST_NAMED = 20
+"""Parameters that an error names."""
 OTHER = "choose another checkpoint of the run with --checkpoint"
 PREFIX = "model."
 """What the harness's names of the model's parameters start with."""
@@ -125,11 +130,11 @@ def load_weights(folder: Path, name: str = WEIGHTS) -> dict[str, Tensor]:
     """
     try:
         with safe_open(folder / name, framework="pt") as file:
-            aliases = json.loads((file.metadata() or {}).get("aliases", "{}"))
+            aliases = parse_json((file.metadata() or {}).get("aliases", "{}"))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+            return weights | {name: weights[of] for name, of in aliases.items()}
+    except DAMAGE as error:
         raise _damaged(folder / name, error) from error
-    return weights | {name: weights[of] for name, of in aliases.items()}
 
 
 def load_into(model: nn.Module, folder: Path, weights: Weights = Weights.raw) -> None:
@@ -161,7 +166,7 @@ def load_into(model: nn.Module, folder: Path, weights: Weights = Weights.raw) ->
             with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118
                     parameters[name].copy_(opened.get_tensor(name))
-        except (OSError, SafetensorError) as error:
+        except DAMAGE as error:
             raise _damaged(file, error) from error
 
 
@@ -200,10 +205,17 @@ def check_names(
         if name in found and tuple(found[name].shape) != tuple(tensor.shape)
     ]
     if problems := missing + unexpected + shapes:
-        raise UserError(
-            f"{place} does not fit the model: {', '.join(problems)}",
-            "it was saved by another model or size",
-        )
+        raise misfit(place, problems)
+
+
+def misfit(place: str, problems: Sequence[str]) -> UserError:
+    """The error for weights that do not fit a model; names the first problems."""
+    more = len(problems) - MOST_NAMED
+    listed = ", ".join(problems[:MOST_NAMED]) + f" and {more} more" * (more > 0)
+    return UserError(
+        f"{place} does not fit the model: {listed}",
+        "it was saved by another model or size",
+    )
 
 
 def _write(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, Stamp]:

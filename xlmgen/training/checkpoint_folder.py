@@ -5,7 +5,6 @@ No torch.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from enum import StrEnum
@@ -13,15 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.files import visible, write_json
+from xlmgen.json_input import Schema, read_object
 from xlmgen.manifest import MANIFEST, Manifest, problem, read_manifest
 from xlmgen.shards import INDEX
 
 WEIGHTS, EMA, STATE = "model.safetensors", "ema.safetensors", "state.pt"
 IMPORTED = "imported.json"
-"""In place of `state.pt` where the weights come from elsewhere: what they were."""
+"""In place of `state.pt` where the weights come from elsewhere: what they were.
+
+The run folder has a copy, which shows that there was a checkpoint where it is gone.
+"""
 BEST = "best.json"
 """Beside the checkpoints: the step of the best one and its validation loss."""
 MONITOR = "val/loss"
+BEST_SCHEMA: Schema = {
+    "required": ["step"],
+    "properties": {"step": {"type": "integer"}},
+}
 _NAME = re.compile(r"step=(\d+)")
 
 
@@ -113,11 +120,17 @@ def evaluated_weights(checkpoint: Path) -> dict[str, Path]:
 
 
 def best_step(folder: Path) -> int | None:
-    """The step of the best checkpoint, or None before the first validation."""
+    """The step of the best checkpoint, or None before the first validation.
+
+    Raises:
+        UserError: the file that names it is damaged.
+    """
     file = folder / BEST
-    if not file.is_file():
+    if not file.exists():
         return None
-    return int(json.loads(file.read_text(encoding="utf-8"))["step"])
+    fix = "name a checkpoint with --checkpoint last or a step, or delete the file"
+    step: int = read_object(file, fix, BEST_SCHEMA)["step"]
+    return step
 
 
 def mark_best(folder: Path, step: int, loss: float) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from xlmgen.console import SafeConsole
 from xlmgen.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
 
     experiment = resolve(path, [*overrides, *PROFILE])
     folder = Path(tempfile.mkdtemp(prefix="xlmgen-profile-"))
-    quiet = Console(quiet=True)
+    quiet = SafeConsole(quiet=True)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # PyTorch's profiler talks
     try:
         run, _ = prepare(experiment, folder, console, ())
@@ -90,7 +91,9 @@ def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
     trace = folder / "trace.json"
     profiler.write_trace(trace)
     _show(profiler, console)
-    console.print(f"\ntrace: {trace}\nopen it at https://ui.perfetto.dev")
+    console.print()
+    console.print(f"trace: {trace}", soft_wrap=True)
+    console.print("open it at https://ui.perfetto.dev")
     return 0
 
 
@@ -100,16 +103,16 @@ def _show(profiler: StepProfiler, console: Console) -> None:
     parts = (f"{name} {100 * part / whole:.0f} %" for name, part in phases.items())
     console.print(
         f"{PROFILED_STEPS} steps after {WARMUP_STEPS} others: {1e3 * whole:.1f} ms a "
-        f"step, of which {', '.join(parts)}\n\n"
-        " share  calls/step    ms/step  operation, without those inside it"
+        f"step, of which {', '.join(parts)}"
     )
+    console.print()
+    console.print(" share  calls/step    ms/step  operation, without those inside it")
     costs = profiler.costs()
     itself = sum(cost.seconds for cost in costs)
     for cost in costs[:SHOWN]:
         console.print(
             f"{100 * cost.seconds / itself:4.1f} %  {cost.calls / PROFILED_STEPS:10.1f}"
-            f"  {1e3 * cost.seconds / PROFILED_STEPS:9.3f}  {cost.name}",
-            markup=False,
+            f"  {1e3 * cost.seconds / PROFILED_STEPS:9.3f}  {cost.name}"
         )
 
 

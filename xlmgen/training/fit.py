@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from rich.console import Console
+from rich.text import Text
 
 from xlmgen import processes
 from xlmgen.assembly import Assembly, assemble, device_for
@@ -21,15 +22,15 @@ from xlmgen.experiment.settings import Training
 from xlmgen.harness import Harness
 from xlmgen.launch import check_cores, is_first
 from xlmgen.origins import changed_rows
-from xlmgen.run import ResumePoint, Run
+from xlmgen.run import METRICS, ResumePoint, Run, Stored
 from xlmgen.run_folder import record_rows
 from xlmgen.training.checkpoint import load_into, load_state
-from xlmgen.training.checkpoint_folder import IMPORTED, checkpoints
+from xlmgen.training.checkpoint_folder import IMPORTED, Weights, checkpoints
 from xlmgen.training.curve import learning_curve
 from xlmgen.training.early_end import EarlyEnd, rises
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.interrupt import StopOnSignal
-from xlmgen.training.metrics_file import read_rows
+from xlmgen.training.metrics_file import read_rows, validated_before_last
 from xlmgen.training.patience import Patience
 from xlmgen.training.recorder import Recorder, Scorer
 from xlmgen.training.stop_when import StopWhen, Target
@@ -76,13 +77,15 @@ class Fit:
             )
         require_devices(settings)
         start = run.resume_point()
+        if start.folder is None:
+            refuse_lost_checkpoints(run, read_rows(run.path / METRICS))
         for step, wrong in start.passed.items():
             console.print(
                 f"note: the checkpoint of step {step} is not used: {wrong}",
                 style="yellow",
                 soft_wrap=True,
             )
-        parts = assemble(run)
+        parts = assemble(run, stored=_imported(start))
         generate = run.experiment.evaluation.generate
         rising = parts.task.metrics if generate else ()
         losses = parts.harness.validation_names()
@@ -144,8 +147,14 @@ class Fit:
             return
         if step:
             console.print(f"continuing from step {step}")
-        elif (self.run.path / "metrics.csv").exists():
-            console.print("it has no checkpoint yet; beginning again")
+        elif rows := read_rows(self.run.path / METRICS):
+            last = rows[-1]["step"]
+            console.print(
+                f"note: no checkpoint was saved yet: the run begins again from step 0, "
+                f"and the rows up to step {last} in {METRICS} are written again",
+                style="yellow",
+                soft_wrap=True,
+            )
         self.parts.data.start_batch = step * settings.accumulate
         for logger in self.trainer.loggers:
             if isinstance(logger, Tracker):
@@ -243,6 +252,24 @@ def is_out_of_memory(error: Exception) -> bool:
     return known or "DefaultCPUAllocator" in str(error)
 
 
+def refuse_lost_checkpoints(run: Run, rows: Sequence[Mapping[str, str]]) -> None:
+    """Refuse to begin again where a checkpoint was saved and none is left.
+
+    Args:
+        rows: of `metrics.csv`.
+
+    Raises:
+        UserError: the rows show that there was one.
+    """
+    step = validated_before_last(rows)
+    if step is not None:
+        raise UserError(
+            f"{run.checkpoints} has no checkpoint, but {METRICS} says that the run "
+            f"was validated at step {step} and saved",
+            "restore a checkpoint from a copy, or begin again with another --run-dir",
+        )
+
+
 def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
     """Answers the first `limit` validation rows and scores them with the task."""
     metrics = answer_metrics(parts.task)
@@ -271,6 +298,13 @@ def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
     return scorer
 
 
+def _imported(start: ResumePoint) -> Stored | None:
+    """The weights from elsewhere that a run begins with, where it does."""
+    if start.folder is None or not (start.folder / IMPORTED).is_file():
+        return None
+    return Stored(start.step, start.folder, Weights.raw, averaged=False)
+
+
 def _not_finite(steps: StepRange, run: Run) -> UserError:
     last = max(checkpoints(run.checkpoints), default=0)
     kept = f"the last checkpoint is that of step {last}"
@@ -288,9 +322,8 @@ def _not_finite(steps: StepRange, run: Run) -> UserError:
 
 def _announce(run: Run, harness: Harness, console: Console) -> None:
     parameters = sum(p.numel() for p in harness.model.parameters())
+    size = f"  {parameters / 1e6:.2f} M parameters  {run.path}"
     console.print(
-        f"[bold]{run.experiment.name}[/]  {parameters / 1e6:.2f} M parameters  "
-        f"{run.path}",
-        highlight=False,
+        Text.assemble((run.experiment.name, "bold"), size),
         soft_wrap=True,
     )

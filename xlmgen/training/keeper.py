@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from xlmgen.errors import UserError
 from xlmgen.training.checkpoint_folder import (
     MONITOR,
     best_step,
@@ -107,8 +109,9 @@ class CheckpointKeeper(Callback):
     def _mark_best(self) -> None:
         """Make `best.json` say what this run knows, unless it does."""
         step = self._best_at
-        if best_step(self._folder) == step:
-            return
+        with suppress(UserError):  # a damaged file is written again
+            if best_step(self._folder) == step:
+                return
         if step is not None and step in checkpoints(self._folder):
             mark_best(self._folder, step, self._best)
         else:

@@ -112,7 +112,8 @@ class TrainingProgress(Callback):
         self._print(f"[green]step {step}[/]  {summary(self._recorder.headline)}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        """Print a line that has markup."""
+        self._console.print(Text.from_markup(line), soft_wrap=True)
 
     def teardown(
         self, trainer: Trainer, pl_module: LightningModule, stage: str

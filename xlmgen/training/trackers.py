@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import secrets
 from argparse import Namespace
@@ -16,9 +15,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
 from xlmgen.files import write_json
+from xlmgen.json_input import Schema, read_object
 
 ID_FILE = "tracker.json"
 """In the run folder: what the run is called there, whatever its folder is called."""
+ID_SCHEMA: Schema = {"required": ["id"], "properties": {"id": {"type": "string"}}}
 
 
 class Tracker(Logger):
@@ -94,4 +95,6 @@ def run_id_of(folder: Path) -> str:
     file = folder / ID_FILE
     if not file.is_file():
         write_json(file, {"id": secrets.token_hex(4)})
-    return str(json.loads(file.read_text(encoding="utf-8"))["id"])
+    fix = "delete it: the run begins again in the tracker, under another name"
+    name: str = read_object(file, fix, ID_SCHEMA)["id"]
+    return name

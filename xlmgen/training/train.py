@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from xlmgen.console import SafeConsole
 from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import try_own
 from xlmgen.experiment.family_check import check_family, family_folder
@@ -57,7 +58,7 @@ def train(
     if experiment.training.accelerator == "cpu":
         check_cores(experiment.training)
     if not is_first():
-        console = Console(quiet=True)
+        console = SafeConsole(quiet=True)
     try:
         with stopped_by_signals(), alone(path) if is_first() else nullcontext():
             _train(experiment, path, console, command)
@@ -74,9 +75,10 @@ def train(
             f"make room; then the same command {continues}",
             exit_code=1,
         ) from error
-    console.print(
-        f"\nnext:\n  xlmgen eval {path}\n  xlmgen generate {path} --num 4 --trace"
-    )
+    console.print()
+    console.print("next:")
+    console.print(f"  xlmgen eval {path}", soft_wrap=True)
+    console.print(f"  xlmgen generate {path} --num 4 --trace", soft_wrap=True)
     return 0
 
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from xlmgen import launch
 from xlmgen.evaluation.likelihood import NOTHING_MEASURED
 from xlmgen.experiment.settings import Experiment, Training
-from xlmgen.run import run_id
+from xlmgen.run import METRICS, run_id
 from xlmgen.training.averaging import AverageWeights
 from xlmgen.training.checkpoint import FolderCheckpoint
 from xlmgen.training.early_end import EarlyEnd
@@ -79,7 +79,7 @@ def build_trainer(
     )
     decay = settings.ema_decay
     averaging = [] if decay is None else [AverageWeights(decay)]
-    loggers: list[Logger] = [MetricsFile(folder / "metrics.csv", resumed_at)]
+    loggers: list[Logger] = [MetricsFile(folder / METRICS, resumed_at)]
     if "tensorboard" in experiment.loggers:
         loggers.append(TensorBoard(folder / "tensorboard", resumed_at))
     loggers += [Tracker(name, experiment, folder) for name in experiment.trackers]
