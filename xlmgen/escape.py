@@ -18,6 +18,7 @@ KEPT = {"\t", "\u200c", "\u200d"}
 """Of these what many scripts need: joiners of letters and of pictures."""
 _COMMAND = re.compile(r"^(\s*):(?=:)")
 _OLD_COMMAND = "##["  # of a workflow, anywhere in a line
+_OPENING = re.compile(r"^([0-9]*)((?<=[0-9])[.)]|(?<![0-9])[+=-])")
 _MARKS = re.compile(r"[\\`*\[\]<>#|~$&]|(?<!\w)_|_(?!\w)")
 
 
@@ -38,8 +39,12 @@ def terminal_lines(text: str) -> str:
 
 
 def markdown(text: object) -> str:
-    """Text in a line of Markdown in which nothing is markup, a link or HTML."""
+    """Text in a line of Markdown in which nothing is markup, a link or HTML.
+
+    Nor does it begin a list, a quote or a rule where it begins the line.
+    """
     shown = _MARKS.sub(r"\\\g<0>", terminal(text))
+    shown = _OPENING.sub(r"\1\\\2", shown)
     # GitHub makes a link of a bare address.
     return shown.replace("://", ":\\//").replace("www.", "www\\.")
 

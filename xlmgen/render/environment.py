@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xlmgen import resources
+from xlmgen.escape import markdown
 from xlmgen.render import python
-from xlmgen.render.markdown import markdown
 
 if TYPE_CHECKING:
     from jinja2 import Environment, FileSystemBytecodeCache
@@ -51,8 +51,13 @@ def environment(search: tuple[Path, ...]) -> Environment:
         python.signature,
     )
     made.globals.update({helper.__name__: helper for helper in helpers})
-    made.filters |= {"literal": python.literal, "markdown": markdown}
+    made.filters |= {"literal": python.literal, "markdown": paragraph}
     return made
+
+
+def paragraph(text: str) -> str:
+    """A text of several lines as one paragraph of Markdown that shows it."""
+    return markdown(" ".join(text.split()))
 
 
 def _bytecode_cache() -> FileSystemBytecodeCache | None:
