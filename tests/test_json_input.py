@@ -90,3 +90,9 @@ def test_what_is_not_a_file_of_bounded_size_is_refused(tmp_path):
         file.truncate(LARGEST_FILE + 1)
     with pytest.raises(UserError, match="has more than 100,000,000 bytes"):
         read_object(tmp_path / "large.json", "restore it")
+
+
+def test_the_length_that_transformers_writes_for_none_is_read():
+    assert parse_json(f'{{"model_max_length": {int(1e30)}}}') == {
+        "model_max_length": int(1e30)
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ LARGEST_FILE = 100_000_000
 """Bytes of a file, which is also the limit of a safetensors header."""
 DEEPEST = 64
 """Lists and objects within each other."""
-LARGEST_INTEGER = 2**64
+LARGEST_INTEGER = int(sys.float_info.max)
+"""Larger ones are no float. transformers writes 10**30 for a model without a limit."""
 LONGEST_MESSAGE = 160
 """Characters of what a schema says of a value, which may hold all of the value."""
 
