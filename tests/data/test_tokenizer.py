@@ -386,8 +386,14 @@ def test_a_run_s_copy_of_a_task_knows_the_names_of_a_folder(tmp_path):
             lambda f: (f / "tokenizer.json").unlink(),
             "has no tokenizer.json; the transf",
         ),
-        (lambda f: (f / "tokenizer_config.json").write_text("{"), "cannot read"),
-        (lambda f: (f / "tokenizer_config.json").write_text("[]"), "cannot read"),
+        (
+            lambda f: (f / "tokenizer_config.json").write_text("{"),
+            "config.json is not JSON",
+        ),
+        (
+            lambda f: (f / "tokenizer_config.json").write_text("[]"),
+            "not hold a JSON object",
+        ),
     ],
 )
 def test_a_folder_that_is_no_tokenizer_s(tmp_path, change, message):

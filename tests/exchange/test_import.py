@@ -333,8 +333,8 @@ def test_an_id_that_the_vocabulary_does_not_have_names_no_token(make_checkpoint,
 @pytest.mark.parametrize(
     ("key", "number", "said"),
     [
-        ("hidden_size", 2**60, "d_model: 1152921504606846976 is out of range"),
-        ("num_hidden_layers", 10**12, "layers: 1000000000000 is out of range"),
+        ("hidden_size", 2**60, "1152921504606846976 is out of range"),
+        ("num_hidden_layers", 10**12, "1000000000000 is out of range"),
         ("hidden_size", 2**16, "model.norm.weight has shape [32], not [65536]"),
         ("intermediate_size", 2**20, "has shape [48, 32], not [1048576, 32]"),
         ("vocab_size", 2**40, "has shape [300, 32], not [1099511627776, 32]"),

@@ -70,6 +70,7 @@ def test_it_holds_what_was_pushed(run, pushed, capsys):
         f"{place}/model.safetensors",
         f"{place}/imported.json",
         f"{place}/manifest.json",
+        "imported.json",
     }
     for path, content in pushed.texts().items():
         if path in files:

@@ -91,6 +91,12 @@ def test_a_link_out_of_the_folder_is_neither_copied_nor_read(place, target, proj
     assert not [path for path in own_files(project) if path.is_symlink()]
 
 
+def test_the_files_of_a_relative_path_are_those_of_the_folder(project):
+    found = own_files(Path())
+    assert Path("templates/family/predictor/spaced.py.jinja") in found
+    assert [project / path for path in found] == own_files(project)
+
+
 def test_a_link_within_the_folder_is_followed(project):
     LINK.symlink_to("spaced.py.jinja")
     assert not links_out(project)

@@ -147,4 +147,6 @@ def _entries(root: Path) -> Iterator[Path]:
 
 def _leads_out(root: Path, path: Path) -> bool:
     top = path.relative_to(root).parts[0]
-    return os.path.lexists(path) and not real_path(path).is_relative_to(root / top)
+    return os.path.lexists(path) and not real_path(path).is_relative_to(
+        real_path(root) / top
+    )
