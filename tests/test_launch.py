@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -138,6 +139,7 @@ def test_a_signal_is_answered_while_nothing_of_python_runs(name):
         text=True,
     ) as process:
         assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)  # until no Python runs any more
         process.send_signal(signum)
         assert process.wait(timeout=60) == 128 + signum
         assert process.stderr.read() == f"stopped by {name}\n"

@@ -18,7 +18,9 @@ KEPT = {"\t", "\u200c", "\u200d"}
 """Of these what many scripts need: joiners of letters and of pictures."""
 _COMMAND = re.compile(r"^(\s*):(?=:)")
 _OLD_COMMAND = "##["  # of a workflow, anywhere in a line
-_OPENING = re.compile(r"^([0-9]*)((?<=[0-9])[.)]|(?<![0-9])[+=-])")
+_OPENING = re.compile(
+    r"^([0-9]*)((?<=[0-9])[.)](?=\s|$)|(?<![0-9])[+-](?=\s|$|--)|(?<![0-9])=(?==*$))"
+)
 _MARKS = re.compile(r"[\\`*\[\]<>#|~$&]|(?<!\w)_|_(?!\w)")
 
 

@@ -125,7 +125,7 @@ def test_github_annotations_are_escaped():
     line = formats.github([problem])
     assert line == (
         "::warning file=a%2Cb%3Ac.yaml,line=1,col=2,endColumn=3,title=XG302"
-        "::p: 50%25 %0D%0A::error::x"
+        r"::p: 50%25 \r\n::error::x"
     )
 
 

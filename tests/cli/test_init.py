@@ -159,7 +159,7 @@ def test_every_yaml_file_names_a_schema_that_is_there(here):
     main(["init"])
     specs = [*here.glob("families/**/*.yaml"), *here.glob("tasks/*.yaml")]
     specs += here.glob("experiments/*.yaml")
-    assert len(specs) == 8
+    assert len(specs) == 9
     for path in specs:
         (named,) = MODELINE.findall(path.read_text("utf-8"))
         schema = Path(os.path.normpath(path.parent / named))
@@ -177,7 +177,7 @@ def test_the_editor_s_settings_map_every_spec_to_its_schema(here):
         assert Path(schema).is_file()
         for pattern in patterns:
             mapped |= dict.fromkeys(here.glob(pattern), Path(schema).name)
-    assert len(mapped) == 8
+    assert len(mapped) == 9
     for path, schema in mapped.items():
         assert MODELINE.findall(path.read_text("utf-8"))[0].endswith(f"/{schema}")
     assert json.loads(Path(".vscode/extensions.json").read_text("utf-8"))

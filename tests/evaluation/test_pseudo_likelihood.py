@@ -155,7 +155,7 @@ def test_time_conditioned_network_is_refused():
     text = (FAMILIES / "mdlm" / "family.yaml").read_text("utf-8")
     require_masked_tokens(family_spec(load_yaml("family.yaml", text)))
     text = text.replace(
-        "attention: bidirectional", "attention: bidirectional, time: adaln"
+        "attention: bidirectional", "attention: bidirectional\n  time: adaln"
     )
     with pytest.raises(UserError, match="is told a noise time"):
         require_masked_tokens(family_spec(load_yaml("family.yaml", text)))

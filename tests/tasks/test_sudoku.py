@@ -189,8 +189,9 @@ def test_a_csv_of_quizzes_and_solutions(table):
 )
 def test_a_quiz_that_is_not_its_solution_with_holes_is_named(table, quizzes):
     table.write_text(f"{table.read_text()}\n{quizzes},{SOLVED}\n")
+    shown, solved = quizzes[:50], SOLVED[:50]  # a message holds a part of a value
     with pytest.raises(
-        UserError, match=rf"sudoku\.csv:42: '{quizzes}' is not '{SOLVED}"
+        UserError, match=rf"sudoku\.csv:42: '{shown}.* is not '{solved}"
     ):
         load_task("sudoku_csv").examples("train")
 

@@ -30,9 +30,9 @@ def family(name, folder, *changes):
 @pytest.mark.parametrize("time", ["none", "adaln"])
 def test_loss_of_one_block_is_that_of_masked_diffusion(time, tmp_path):
     attention = "attention: bidirectional"
-    masked = family("mdlm", tmp_path, (attention, f"{attention}, time: {time}"))
+    masked = family("mdlm", tmp_path, (attention, f"{attention}\n  time: {time}"))
     attention = "attention: block_causal"
-    blocks = family("bd3lm", tmp_path, (attention, f"{attention}, time: {time}"))
+    blocks = family("bd3lm", tmp_path, (attention, f"{attention}\n  time: {time}"))
     one, other = (f.model(TOKENS.vocab_size, **SIZE) for f in (masked, blocks))
     for parameter in one.parameters():
         torch.nn.init.normal_(

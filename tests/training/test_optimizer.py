@@ -26,6 +26,7 @@ DECAYING = {
         r"blocks\.\d\.feedforward\.(up|gate_up|out)",
         r"(blocks\.\d\.)?modulation",
         r"time\.network\.\d",
+        r"absolute\.projection",
         "head|stop|gap|length",
     ),
     "qwen2": (

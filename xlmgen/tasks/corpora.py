@@ -18,5 +18,6 @@ def as_files(name: str) -> dict[str, Any]:
         "files": {split: str(TEXTS / name / f"{split}.txt") for split in SPLITS},
         "format": "txt",
         "unit": "file",
+        "delimiter": None,
         "columns": {"tokens": "text"},
     }
