@@ -57,10 +57,9 @@ def test_a_network_is_the_same_where_its_last_block_is_narrow(name):
         block.feedforward.register_forward_hook(lambda _, x, y: fed.append(y.shape[:2]))
     ids = torch.randint(16, (3, 6))
     attended = torch.arange(6) < torch.tensor([[6], [5], [6]])
-    time = {"t": torch.rand(3)} if name == "mdlm" else {}
     with torch.inference_mode():
-        every = model(ids, attended, **time).flatten(0, 1)
+        every = model(ids, attended).flatten(0, 1)
         fed.clear()
-        chosen = model(ids, attended, at=AT, **time)
+        chosen = model(ids, attended, at=AT)
     assert fed == [(3, 6), (3, 6), (3, 2)]
     torch.testing.assert_close(chosen, every[AT])

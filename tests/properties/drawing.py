@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from xlmgen.spec.patterns import strict
 from xlmgen.spec.schemas import properties
 
 LARGEST = 2**63 - 1
@@ -49,7 +50,7 @@ def _typed(kind: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if kind == "string":
         longest = schema.get("maxLength", 30)
         if "pattern" in schema:
-            drawn = st.from_regex(schema["pattern"].replace("$", r"\Z"))
+            drawn = st.from_regex(strict(schema["pattern"]))
             return drawn.filter(lambda text: len(text) <= longest)
         return st.text(max_size=longest)
     if kind == "integer":

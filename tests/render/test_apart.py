@@ -76,7 +76,7 @@ def test_a_render_apart_is_the_same_render(project):
 def test_families_of_shipped_kinds_are_rendered_in_this_process(monkeypatch):
     monkeypatch.setattr(bounded, "call", None)
     family = read_family(ROOT / "families" / "mdlm" / "family.yaml")
-    assert len(render_files(family)) == 18
+    assert len(render_files(family)) == 19
 
 
 def test_problems_come_back_as_they_are(project):
