@@ -1,5 +1,7 @@
 """The rows that an unmasking predictor fills in, and the forward passes it takes."""
 
+from typing import overload
+
 import torch
 from torch import Tensor, nn
 
@@ -125,6 +127,10 @@ def blocks(fillable: Tensor, size: int) -> list[Tensor]:
     return [index == block for block in range(int(index.max()) + 1)]
 
 
+@overload
+def split_steps(steps: int, parts: int) -> list[int]: ...
+@overload
+def split_steps(steps: int | None, parts: int) -> list[int] | list[None]: ...
 def split_steps(steps: int | None, parts: int) -> list[int] | list[None]:
     """Divide steps evenly over blocks, at least one each; None stays None."""
     if steps is None:
