@@ -102,14 +102,15 @@ class AncestralTests(UnmaskingSubject):
             pytest.skip("remasking looks at no confidence")
         logits = torch.full((3, self.tokens.vocab_size), -20.0)
         logits[0, 5], logits[1:, 5:] = 20.0, 1.0
-        ids = torch.full((ROWS, 3), self.tokens.mask)
+        ids = torch.full((4 * ROWS, 3), self.tokens.mask)
         batch = {
             "input_ids": ids,
             "attention_mask": None,
             "fillable": torch.ones_like(ids, dtype=torch.bool),
         }
         model = FixedLogits(self.toy(), logits)
-        out = self.generate(model, batch, steps=20, eta=0.9, trace=True)
+        whole: dict[str, Any] = {"block": 3} if self.options["block"] else {}
+        out = self.generate(model, batch, steps=20, eta=0.9, trace=True, **whole)
         assert out.trace is not None
         visible = torch.zeros_like(ids, dtype=torch.bool)
         again = torch.zeros(2, dtype=torch.long)
@@ -122,9 +123,10 @@ class AncestralTests(UnmaskingSubject):
             chosen = masked & both[row]
             again += position[chosen].bincount(minlength=2)
             visible[row, position] = ~masked
-        sure, unsure = again.tolist()
-        assert sure > 0
-        assert unsure - sure > 3.5 * (unsure + sure) ** 0.5  # as even chances do not
+        # A softmax of what each lacks: the first was drawn with 1, the second with 1/3.
+        shares = torch.tensor([-1.0, -1 / 3], dtype=torch.float64).softmax(0)
+        assert p_value(again, shares) > LEAST
+        assert p_value(again, torch.full_like(shares, 0.5)) < 0.01
 
 
 def one_by_one(draws: list[float]) -> Callable[[Canvas, object], Tensor]:

@@ -130,10 +130,12 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         if self.threshold is None:
             pytest.skip("stops are drawn")
         limit = math.log(self.threshold / (1 - self.threshold))
-        near = torch.tensor(limit, dtype=torch.bfloat16)
+        near = torch.tensor(limit or 0.01, dtype=torch.bfloat16)
         ends = torch.tensor([-torch.inf, torch.inf], dtype=torch.bfloat16)
         below, above = torch.nextafter(near, ends)
-        if near.double() < limit:
+        if limit == 0:  # a threshold of ½
+            below, above = -near, near
+        elif near.double() < limit:
             below = near
         else:
             above = near
