@@ -137,7 +137,7 @@ def test_a_change_that_passes_is_annotated_and_summed_up(pull_request):
     assert ("notice", "families/mine/family.yaml", "6") in told
     assert {level for level, _, _ in told} <= {"notice", "warning"}
     assert page.startswith("## xlmgen review\n")
-    assert "2 of 8 specs differ" in page
+    assert "2 of 9 specs differ" in page
     assert "xlmgen check" not in page
 
 
@@ -146,9 +146,9 @@ def test_a_spec_with_problems_fails_and_is_annotated_once(pull_request):
     done, page = pull_request()
     assert done.returncode == 1
     told = [a for a in ANNOTATION.findall(done.stdout) if a[0] == "error"]
-    assert told == [("error", "families/mine/family.yaml", "20")]
+    assert told == [("error", "families/mine/family.yaml", "26")]
     check, _, review = page.partition("## xlmgen review")
-    assert check.startswith("## xlmgen check\n\n    families/mine/family.yaml:20:")
+    assert check.startswith("## xlmgen check\n\n    families/mine/family.yaml:26:")
     assert "did you mean 'schedule'?" in check
     assert "invalid" in review
 
@@ -174,7 +174,7 @@ def test_the_change_is_compared_with_where_it_began(pull_request):
     git("update-ref", "refs/remotes/origin/main", "main")
     git("checkout", "-q", "change")
     _, page = pull_request()
-    assert "1 of 8 specs differ" in page
+    assert "1 of 9 specs differ" in page
 
 
 def test_without_a_pull_request_there_is_only_the_check(pull_request):

@@ -70,7 +70,7 @@ def test_the_steps_that_it_prints_work(here, capfd, monkeypatch, where):
         assert folder in os.getcwd()
     check, tests, train = map(shlex.split, steps[-3:])
     assert main(check[1:]) == 0
-    assert "8 files checked: no problems" in capfd.readouterr().out
+    assert "9 files checked: no problems" in capfd.readouterr().out
     if not where:
         command = [sys.executable, "-m", *tests, "-q", "-p", "no:cacheprovider"]
         subprocess.run(command, check=True)
