@@ -43,7 +43,7 @@ from xlmgen.spec.load import load_yaml
 from xlmgen.spec.schemas import BLOCKS, built_in
 from xlmgen.tasks.corpora import TEXTS
 from xlmgen.tasks.find import BUILT_IN
-from xlmgen.tasks.task import SPLITS
+from xlmgen.tasks.spec import SPLITS
 
 DOCS = Path(__file__).parent
 MARKED = re.compile(r"(<!-- table: ([^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -77,7 +77,7 @@ def test_it_sees_the_rows_of_a_run_in_their_order(letters, monkeypatch):
 
     monkeypatch.setattr(gpt2, "_nll", spied)
     gpt2.train_gpt2(EXPERIMENT, SMALL, letters / "peer")
-    from xlmgen.harness import Harness
+    from xlmgen.training.harness import Harness
 
     step = Harness.training_step
 

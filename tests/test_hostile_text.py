@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from xlmgen.cli import main
-from xlmgen.escape import terminal_lines
+from xlmgen.terminal.escape import terminal_lines
 
 EVIL = (
     "e\x1b[31mv\x1b]0;t\x07\r\n::error::i\u202el\n"

@@ -141,7 +141,7 @@ def test_the_command_line_of_an_installed_wheel(installed):
 def test_the_corpus_of_an_installed_wheel_is_read(installed):
     rows = installed(
         "-c",
-        "from xlmgen.tasks import load_task;"
+        "from xlmgen.data.task import load_task;"
         "print(len(load_task('shakespeare_char').examples('test')))",
     )
     assert rows == "830\n"
@@ -162,7 +162,7 @@ def test_a_built_in_family_trains_from_an_installed_wheel(installed):
         "from xlmgen.registry import load_family;"
         "import sys; load_family('mdlm');"
         "print(sys.modules['xlmgen.families.mdlm'].__file__);"
-        "import xlmgen.harness; print(xlmgen.harness.__file__)",
+        "import xlmgen.training.harness; print(xlmgen.training.harness.__file__)",
     )
     for file in used.split():
         assert Path(file).is_relative_to(installed.site), file

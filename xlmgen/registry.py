@@ -15,7 +15,7 @@ from xlmgen import resources
 from xlmgen.errors import UserError
 
 if TYPE_CHECKING:
-    from xlmgen.family import Family
+    from xlmgen.runtime.family import Family
 
 PINNED = "XLMGEN_PINNED"  # in the environment, so that spawned workers see it too
 USER_PATH = "XLMGEN_PATH"

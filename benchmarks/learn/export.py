@@ -13,16 +13,16 @@ import numpy as np
 
 from benchmarks.learn.rows import Pairs, Rows
 from benchmarks.learn.runs import NUMBERS, ROWS
-from xlmgen.assembly import data_module
 from xlmgen.data.datamodule import DataModule
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import family_folder
 from xlmgen.experiment.settings import Experiment
-from xlmgen.files import write_json
+from xlmgen.io.files import write_json
 from xlmgen.registry import load_family, pin
-from xlmgen.tasks import load_task
-from xlmgen.tokens import SPECIAL_TOKENS
+from xlmgen.runs.build import data_module
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS
 from xlmgen.training.schedule import learning_rate_factor
 
 SPLITS = ("train", "validation", "test")

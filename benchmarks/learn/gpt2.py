@@ -20,13 +20,13 @@ from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from xlmgen.assembly import data_module
 from xlmgen.data.datamodule import DataModule
+from xlmgen.data.task import load_task
 from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import family_folder
 from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.registry import load_family, pin
-from xlmgen.tasks import load_task
+from xlmgen.runs.build import data_module
 from xlmgen.training.metrics_file import MetricsFile, read_rows
 from xlmgen.training.schedule import learning_rate_factor
 

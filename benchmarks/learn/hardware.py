@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xlmgen.files import write_text
+from xlmgen.io.files import write_text
 
 VECTOR = {
     "avx2": "avx2",

@@ -11,19 +11,19 @@ from typing import Any
 from benchmarks.learn.decoding import arguments, one_token_per_pass, result_name
 from benchmarks.learn.runs import EXPERIMENT, NUMBERS, ROWS, Run
 from benchmarks.speed import venv
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import family_folder
 from xlmgen.experiment.resolve import leaves
 from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
-from xlmgen.files import write_text
+from xlmgen.io.files import write_text
 from xlmgen.registry import SPEC
-from xlmgen.run_folder import may_change
+from xlmgen.runs.checkpoint_folder import best_step, checkpoints
+from xlmgen.runs.folder import may_change
 from xlmgen.spec.document import dotted
 from xlmgen.spec.load import load_yaml
-from xlmgen.tasks import load_task
-from xlmgen.training.checkpoint_folder import best_step, checkpoints
 
 ROOT = Path(__file__).parents[2]
 THREADS = 1

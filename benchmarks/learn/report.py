@@ -14,7 +14,7 @@ from benchmarks.learn.hardware import sentence
 from benchmarks.learn.runs import Run
 from benchmarks.learn.target import Target
 from benchmarks.learn.text import mean_error, percent
-from xlmgen.files import write_text
+from xlmgen.io.files import write_text
 
 SCORE = "exact_match"
 NONE = "–"
@@ -178,7 +178,7 @@ def _nats(run: Run) -> tuple[str, float] | None:
 
 def unigram_entropy(runs: Sequence[Run]) -> float | None:
     """Bits per token of the test split, by the frequencies of its tokens alone."""
-    from xlmgen.run import Run as RunFolder
+    from xlmgen.runs.run import Run as RunFolder
 
     ours = next((run for run in runs if not run.peer), None)
     if ours is None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks.speed.shapes import Shape
-from xlmgen.nn import Linear
+from xlmgen.runtime.nn import Linear
 
 REPEATS = 7
 COPIED = 64 * 2**20

@@ -12,10 +12,10 @@ from torch import nn
 
 from benchmarks.speed.shapes import Shape
 from benchmarks.speed.side import Generated, Grows, Side
-from xlmgen.family import Family
-from xlmgen.memory import keep_freed_memory
 from xlmgen.registry import load_family
-from xlmgen.tokens import SPECIAL_TOKENS, Block, SpecialTokens
+from xlmgen.runtime.family import Family
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, Block, SpecialTokens
+from xlmgen.training.memory import keep_freed_memory
 from xlmgen.training.optimizer import parameter_groups
 
 WEIGHT_DECAY = 0.01

@@ -8,7 +8,7 @@ likelihood is exact, and it generates one token per forward pass.
 arXiv:1706.03762
 """
 
-from xlmgen.family import Family
+from xlmgen.runtime.family import Family
 
 from .collator_arlm import COLLATORS
 from .loss_arlm import ArlmLoss

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 import torch
 
-from xlmgen.data.layout import (
+from xlmgen.runtime.collate.layout import (
     Example,
     flat_positions,
     lm_layout,
     prompt_layout,
     seq2seq_layout,
 )
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 from .types_arlm import ArlmBatch, ArlmPrompt
 

@@ -7,8 +7,8 @@ Shapes: B rows, L positions, N scored positions, V vocabulary.
 
 from torch import nn
 
-from xlmgen.nn import cross_entropy
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_arlm import ArlmBatch, ArlmLossOutput
 

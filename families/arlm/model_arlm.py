@@ -7,7 +7,7 @@ Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabu
 
 from torch import Tensor, nn
 
-from xlmgen.nn import (
+from xlmgen.runtime.nn import (
     Attention,
     Dropout,
     FeedForward,

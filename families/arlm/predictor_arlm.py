@@ -7,8 +7,8 @@ Shapes: B rows, P prompt positions, V vocabulary.
 
 import torch
 
-from xlmgen.sampling import Generation, TokenSampler, Tracer
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.sampling import Generation, TokenSampler, Tracer
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_arlm import ArlmModel
 from .types_arlm import ArlmPrompt

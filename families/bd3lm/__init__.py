@@ -9,7 +9,7 @@ blocks are read from a cache.
 arXiv:2503.09573
 """
 
-from xlmgen.family import Family
+from xlmgen.runtime.family import Family
 
 from .collator_bd3lm import COLLATORS
 from .loss_bd3lm import Bd3lmLoss

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 import torch
 
-from xlmgen.data.block_layout import (
+from xlmgen.runtime.collate.block_layout import (
     block_prompt_layout,
     lm_block_layout,
     seq2seq_block_layout,
 )
-from xlmgen.data.layout import Example, flat_positions, with_token_at
-from xlmgen.noise import LinearSchedule, draw_block_times
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.collate.layout import Example, flat_positions, with_token_at
+from xlmgen.runtime.noise import LinearSchedule, draw_block_times
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 from .types_bd3lm import Bd3lmBatch, Bd3lmPrompt
 

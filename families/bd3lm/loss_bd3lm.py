@@ -7,9 +7,9 @@ Shapes: B rows, L positions, A of them in blocks, N masked positions, V vocabula
 
 from torch import nn
 
-from xlmgen.nn import cross_entropy
-from xlmgen.noise import LinearSchedule
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.noise import LinearSchedule
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_bd3lm import Bd3lmBatch, Bd3lmLossOutput
 

@@ -8,9 +8,9 @@ Shapes: B rows, L positions, N chosen positions, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.block_canvas import BlockCanvas, BlockRows
-from xlmgen.sampling import Generation, TokenSampler, ranks
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.decoding.blockwise import BlockCanvas, BlockRows
+from xlmgen.runtime.sampling import Generation, TokenSampler, ranks
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_bd3lm import Bd3lmPrompt
 

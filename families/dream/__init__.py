@@ -9,7 +9,7 @@ by what is visible near it; the surest tokens are revealed first.
 arXiv:2508.15487
 """
 
-from xlmgen.family import Family
+from xlmgen.runtime.family import Family
 
 from .collator_dream import COLLATORS
 from .loss_dream import DreamLoss

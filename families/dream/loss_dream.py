@@ -7,9 +7,9 @@ Shapes: B rows, L positions, N masked positions, V vocabulary.
 
 from torch import nn
 
-from xlmgen.nn import cross_entropy
-from xlmgen.reweighting import context_weight
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.context_weight import context_weight
+from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_dream import DreamBatch, DreamLossOutput
 

@@ -8,8 +8,8 @@ Shapes: B rows, L positions, N chosen positions, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.canvas import Canvas
-from xlmgen.sampling import (
+from xlmgen.runtime.decoding.masked import Canvas
+from xlmgen.runtime.sampling import (
     Generation,
     TokenSampler,
     even_split,
@@ -17,7 +17,7 @@ from xlmgen.sampling import (
     ranks,
     spread,
 )
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_dream import DreamPrompt
 

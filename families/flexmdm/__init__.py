@@ -8,7 +8,7 @@ to its own length in any order. The loss bounds the likelihood of content and le
 arXiv:2509.01025
 """
 
-from xlmgen.family import Family
+from xlmgen.runtime.family import Family
 
 from .collator_flexmdm import COLLATORS
 from .loss_flexmdm import FlexmdmLoss

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from xlmgen.data.gaps import (
+from xlmgen.runtime.collate.gaps import (
     GapLayout,
     close_up,
     infill_gaps,
@@ -18,9 +18,9 @@ from xlmgen.data.gaps import (
     room,
     seq2seq_gaps,
 )
-from xlmgen.data.layout import Example, count, flat_positions, with_token_at
-from xlmgen.noise import LinearSchedule, Rising, draw_times
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.collate.layout import Example, count, flat_positions, with_token_at
+from xlmgen.runtime.noise import LinearSchedule, Rising, draw_times
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 from .types_flexmdm import FlexmdmBatch, FlexmdmPrompt
 

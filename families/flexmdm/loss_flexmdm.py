@@ -8,9 +8,9 @@ Shapes: B rows, L positions, N masked positions, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.nn import cross_entropy
-from xlmgen.noise import LinearSchedule, Rising
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.noise import LinearSchedule, Rising
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_flexmdm import FlexmdmBatch, FlexmdmLossOutput
 

@@ -4,7 +4,7 @@
 
 from torch import Tensor
 
-from xlmgen.evaluation.metrics import NllMetric
+from xlmgen.runtime.metrics import NllMetric
 
 
 class FlexmdmMetrics(NllMetric):

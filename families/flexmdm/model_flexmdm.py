@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabu
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xlmgen.nn import (
+from xlmgen.runtime.nn import (
     AbsolutePositions,
     Attention,
     Dropout,

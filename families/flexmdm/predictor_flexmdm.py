@@ -8,10 +8,10 @@ Shapes: B rows, L positions, N chosen positions, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.growing import GrowingRows
-from xlmgen.noise import LinearSchedule, Rising
-from xlmgen.sampling import Generation, TokenSampler
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.decoding.flexible_length import GrowingRows
+from xlmgen.runtime.noise import LinearSchedule, Rising
+from xlmgen.runtime.sampling import Generation, TokenSampler
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_flexmdm import FlexmdmPrompt
 

@@ -8,7 +8,7 @@ which one, and when nothing is; generation inserts one token per forward pass.
 arXiv:2505.05755
 """
 
-from xlmgen.family import Family
+from xlmgen.runtime.family import Family
 
 from .collator_ilm import COLLATORS
 from .loss_ilm import IlmLoss

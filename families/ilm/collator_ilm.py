@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from xlmgen.data.dropping import close_gaps
-from xlmgen.data.layout import (
+from xlmgen.runtime.collate.dropping import close_gaps
+from xlmgen.runtime.collate.layout import (
     Example,
     Layout,
     count,
@@ -21,7 +21,7 @@ from xlmgen.data.layout import (
     masked_prompt_layout,
     seq2seq_layout,
 )
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 from .types_ilm import IlmBatch, IlmPrompt
 

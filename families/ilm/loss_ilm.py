@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from xlmgen.nn import log_partition_and_scores, segment_logsumexp, segment_sum
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.nn import log_partition_and_scores, segment_logsumexp, segment_sum
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_ilm import IlmBatch, IlmLossOutput
 

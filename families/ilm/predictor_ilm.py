@@ -8,9 +8,9 @@ Shapes: A active rows, K slots, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.insertion import InsertionRows, PairSampler
-from xlmgen.sampling import Generation
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.decoding.insertion import InsertionRows, PairSampler
+from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_ilm import IlmPrompt
 

@@ -9,7 +9,7 @@ block reveals first what the model is surest of.
 arXiv:2502.09992
 """
 
-from xlmgen.family import Family
+from xlmgen.runtime.family import Family
 
 from .collator_llada import COLLATORS
 from .loss_llada import LladaLoss

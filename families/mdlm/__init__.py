@@ -8,7 +8,7 @@ bounds the likelihood; generation reveals several tokens per forward pass.
 arXiv:2406.07524
 """
 
-from xlmgen.family import Family
+from xlmgen.runtime.family import Family
 
 from .collator_mdlm import COLLATORS
 from .loss_mdlm import MdlmLoss

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from xlmgen.data.layout import (
+from xlmgen.runtime.collate.layout import (
     Example,
     Layout,
     flat_positions,
@@ -19,8 +19,8 @@ from xlmgen.data.layout import (
     seq2seq_layout,
     with_token_at,
 )
-from xlmgen.noise import LinearSchedule, draw_times
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.noise import LinearSchedule, draw_times
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 from .types_mdlm import MdlmBatch, MdlmPrompt
 

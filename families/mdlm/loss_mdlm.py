@@ -7,9 +7,9 @@ Shapes: B rows, L positions, N masked positions, V vocabulary.
 
 from torch import nn
 
-from xlmgen.nn import cross_entropy
-from xlmgen.noise import LinearSchedule
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.noise import LinearSchedule
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_mdlm import MdlmBatch, MdlmLossOutput
 

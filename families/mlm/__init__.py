@@ -8,7 +8,7 @@ the plain mean over what was masked; generation reveals several tokens per forwa
 arXiv:1810.04805, arXiv:1904.09324
 """
 
-from xlmgen.family import Family
+from xlmgen.runtime.family import Family
 
 from .collator_mlm import COLLATORS
 from .loss_mlm import MlmLoss

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from xlmgen.data.layout import (
+from xlmgen.runtime.collate.layout import (
     Example,
     Layout,
     flat_positions,
@@ -19,7 +19,7 @@ from xlmgen.data.layout import (
     seq2seq_layout,
     with_token_at,
 )
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 from .types_mlm import MlmBatch, MlmPrompt
 

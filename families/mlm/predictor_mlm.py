@@ -10,10 +10,10 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from xlmgen.canvas import Canvas
-from xlmgen.noise import LinearSchedule
-from xlmgen.sampling import Generation, TokenSampler
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.decoding.masked import Canvas
+from xlmgen.runtime.noise import LinearSchedule
+from xlmgen.runtime.sampling import Generation, TokenSampler
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .types_mlm import MlmPrompt
 

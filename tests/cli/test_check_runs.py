@@ -4,7 +4,7 @@ from pathlib import Path
 
 from xlmgen.cli import main
 from xlmgen.render.plan import EXPERIMENTS
-from xlmgen.run import EXPERIMENT, VERSIONS
+from xlmgen.runs.run import EXPERIMENT, VERSIONS
 
 SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 

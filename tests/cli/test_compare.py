@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from xlmgen.cli import main
 from xlmgen.comparison.fairness import TRAINING
 from xlmgen.experiment.settings import ROWS, Training
-from xlmgen.training.checkpoint_folder import WEIGHTS
+from xlmgen.runs.checkpoint_folder import WEIGHTS
 
 # Settings of training that change how fast it is or what is written, and no weight.
 NOT_COMPARED = {

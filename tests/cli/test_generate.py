@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xlmgen.cli import main
-from xlmgen.tasks import load_task
+from xlmgen.data.task import load_task
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from xlmgen import files
 from xlmgen.cli import main
+from xlmgen.io import files
 from xlmgen.spec.migrations import MIGRATIONS
 
 SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"

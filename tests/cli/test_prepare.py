@@ -6,8 +6,8 @@ import pytest
 
 from xlmgen.cli import main
 from xlmgen.data import summary
+from xlmgen.data.task import load_task
 from xlmgen.data.tokenizer import Tokenizer
-from xlmgen.tasks import load_task
 
 TASK = """\
 spec: xlmgen/task/v1

@@ -425,7 +425,7 @@ def test_layers_of_xlmgen_that_change_are_followed(repository):
     git("add", ".")
     git("commit", "-qm", "layers")
     assert items() == {}
-    edit("self.qkv", "self.fused", Path("xlmgen/nn/attention.py"))
+    edit("self.qkv", "self.fused", Path("xlmgen/runtime/nn/attention.py"))
     git("commit", "-qam", "as they were")
     item = family()
     assert item.classes == ["checkpoint"]

@@ -9,10 +9,10 @@ import yaml
 
 from xlmgen import resources
 from xlmgen.cli.check import check_paths
+from xlmgen.data.task import load_task
 from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import family_folder
-from xlmgen.run_folder import create
-from xlmgen.tasks import load_task
+from xlmgen.runs.folder import create
 
 HEAVY = ("torch", "numpy", "lightning", "tokenizers", "rich")
 COMMANDS = (

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from xlmgen.cli import main
-from xlmgen.tasks import load_task
+from xlmgen.data.task import load_task
 
 TASK = """\
 spec: xlmgen/task/v1

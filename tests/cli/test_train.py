@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from xlmgen.cli import main
-from xlmgen.run import Run
+from xlmgen.runs.run import Run
 
 
 def said(capsys, *arguments):

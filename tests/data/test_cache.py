@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import yaml
 
-from xlmgen import locks, manifest, resources
+from xlmgen import resources
 from xlmgen.data import cache, digests
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
-from xlmgen.tasks import load_task
+from xlmgen.io import locks, manifest
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from xlmgen import resources
 from xlmgen.registry import load_family
-from xlmgen.tokens import SPECIAL_TOKENS, Block, SpecialTokens
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, Block, SpecialTokens
 
 FAMILIES = sorted(
     path.parent.name for path in resources.root().glob("families/*/family.yaml")

@@ -12,11 +12,11 @@ import torch
 import yaml
 
 import xlmgen
-from xlmgen import processes
 from xlmgen.data.datamodule import DataModule
-from xlmgen.data.layout import lm_layout, prompt_layout, seq2seq_layout
+from xlmgen.data.task import load_task
+from xlmgen.distributed import processes
 from xlmgen.errors import UserError
-from xlmgen.tasks import load_task
+from xlmgen.runtime.collate.layout import lm_layout, prompt_layout, seq2seq_layout
 
 USES = ("lm", "seq2seq", "infill", "unconditional", "predict", "predict_infill")
 
@@ -200,8 +200,8 @@ from itertools import islice
 import torch
 from types import SimpleNamespace
 from xlmgen.data.datamodule import DataModule
-from xlmgen.data.layout import seq2seq_layout
-from xlmgen.tasks import load_task
+from xlmgen.runtime.collate.layout import seq2seq_layout
+from xlmgen.data.task import load_task
 
 class Collator:
     def __init__(self, tokens, block):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xlmgen.data.detokenize import STYLES, detokenize
-from xlmgen.tasks import load_task
+from xlmgen.data.task import load_task
 
 LM1B = {
     "see http : / / x.org": "see http://x.org",

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from xlmgen.data import hub
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.spec.diagnostics import SpecError
-from xlmgen.tasks import load_task
 
 TASK = """\
 spec: xlmgen/task/v1

@@ -104,8 +104,8 @@ def test_blocks_go_to_another_process_as_a_path(folder):
 
 
 def test_the_layout_takes_a_block_as_it_is(folder):
-    from xlmgen.data.layout import lm_layout
-    from xlmgen.tokens import Block, SpecialTokens
+    from xlmgen.runtime.collate.layout import lm_layout
+    from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
     blocks = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5)
     layout = lm_layout(
@@ -115,8 +115,8 @@ def test_the_layout_takes_a_block_as_it_is(folder):
 
 
 def test_documents_that_are_apart_are_laid_out(folder):
-    from xlmgen.data.layout import lm_layout
-    from xlmgen.tokens import Block, SpecialTokens
+    from xlmgen.runtime.collate.layout import lm_layout
+    from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
     blocks = packed(folder, [[10, 11], [20, 21]], 5, apart=True)
     rows = [

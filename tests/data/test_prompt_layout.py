@@ -3,10 +3,10 @@
 import pytest
 
 from xlmgen.data.datamodule import DataModule
-from xlmgen.data.layout import lm_layout, masked_prompt_layout, prompt_layout
+from xlmgen.data.task import load_task
 from xlmgen.registry import load_family
-from xlmgen.tasks import load_task
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.collate.layout import lm_layout, masked_prompt_layout, prompt_layout
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=10)
 PAD, BOS, EOS, MASK = 0, 1, 2, 3

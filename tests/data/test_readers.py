@@ -8,11 +8,11 @@ import lzma
 import pytest
 
 from xlmgen.data.readers import Reading, expand, read
+from xlmgen.data.task import load_task
 from xlmgen.data.text_files import ending
 from xlmgen.errors import UserError
-from xlmgen.files import begin
+from xlmgen.io.files import begin
 from xlmgen.spec.diagnostics import SpecError
-from xlmgen.tasks import load_task
 
 TASK = """\
 spec: xlmgen/task/v1

@@ -6,10 +6,10 @@ import pytest
 
 from xlmgen.data.row_filter import RowFilter
 from xlmgen.data.sources import Corpus
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.template import Template
-from xlmgen.tasks import load_task
 
 PAIRS = """\
 spec: xlmgen/task/v1

@@ -11,7 +11,7 @@ from xlmgen.errors import UserError
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.validate import validate
-from xlmgen.tasks.task import SPLITS
+from xlmgen.tasks.spec import SPLITS
 
 HEAD = """\
 spec: xlmgen/task/v1

@@ -7,8 +7,8 @@ import textwrap
 import pytest
 
 from xlmgen.data import tokenise
+from xlmgen.data.task import load_task
 from xlmgen.data.tokenizer import Tokenizer
-from xlmgen.tasks import load_task
 
 TASK = """\
 spec: xlmgen/task/v1
@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
     script = textwrap.dedent("""
         import os, resource, sys
         os.environ["XLMGEN_CACHE"] = sys.argv[1] + ".cache"
-        from xlmgen.tasks import load_task
+        from xlmgen.data.task import load_task
         task = load_task(sys.argv[1] + "/some.yaml")
         assert len(task.examples("train")) > 100
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

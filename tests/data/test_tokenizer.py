@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers
 
 import xlmgen
+from xlmgen.data.task import load_task
 from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.data.tokenizer_kinds import (
     bpe,
@@ -24,8 +25,7 @@ from xlmgen.data.tokenizer_kinds import (
     words,
 )
 from xlmgen.errors import UserError
-from xlmgen.tasks import load_task
-from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, SpecialTokens
 
 CORPUS = ["the cat sat on the mat", "the [MASK] hat\n", "ein Käfer"] * 5
 ANY = {"byte": byte_level(), "bpe": bpe(CORPUS, 280)}

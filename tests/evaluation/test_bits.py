@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from xlmgen.cli import main
+from xlmgen.data.task import load_task
 from xlmgen.evaluation.bits import in_bits, predicted_ids
 from xlmgen.evaluation.data_tokens import count_tokens
 from xlmgen.evaluation.entropy import entropy
-from xlmgen.tasks import load_task
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 TASK = """\
 spec: xlmgen/task/v1

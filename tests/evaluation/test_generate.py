@@ -6,19 +6,19 @@ import pytest
 import torch
 from rich.console import Console
 
-from xlmgen.assembly import assemble
 from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
-from xlmgen.evaluation.predictor import build_predictor
 from xlmgen.experiment import resolve
-from xlmgen.run import Run
+from xlmgen.runs.build import build
+from xlmgen.runs.predictor import build_predictor
+from xlmgen.runs.run import Run
 from xlmgen.training.train import train
 
 
 @pytest.fixture
 def parts(project):
     train(resolve("toy.yaml", ["training.max_steps=1"]), Path("r"), Console(quiet=True))
-    parts = assemble(Run.open("r"))
+    parts = build(Run.open("r"))
     parts.load(Run.open("r").checkpoint()[1])
     return parts
 
@@ -27,7 +27,7 @@ def answered(parts, batch_size, limit=None):
     parts.data.eval_batch_size = batch_size
     sizes = []
     answers = generate_answers(
-        parts.harness.model,
+        parts.model,
         parts.predictor,
         parts.data.predict_dataloader("test", limit),
         eos=parts.tokens.eos,
@@ -58,9 +58,9 @@ def test_a_limit_takes_the_first_rows(parts):
 
 
 def test_generating_leaves_the_model_in_its_mode(parts):
-    parts.harness.model.train()
+    parts.model.train()
     answered(parts, 16)
-    assert all(module.training for module in parts.harness.model.modules())
+    assert all(module.training for module in parts.model.modules())
 
 
 def test_a_number_the_predictor_does_not_have(parts):

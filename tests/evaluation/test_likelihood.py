@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from xlmgen.assembly import assemble
 from xlmgen.evaluation.likelihood import measure_split, requests
 from xlmgen.experiment import resolve
-from xlmgen.run import Run
+from xlmgen.runs.build import build
+from xlmgen.runs.run import Run
 from xlmgen.training.train import train
 
 
@@ -39,14 +39,15 @@ def test_the_draws_of_a_row_are_spread_over_a_batch():
 def parts(project):
     train(resolve("toy.yaml"), Path("run"), Console(quiet=True))
     run = Run.open("run")
-    parts = assemble(run)
+    parts = build(run)
     parts.load(run.checkpoint()[1])
     return parts
 
 
 def measured(parts, **options):
     return measure_split(
-        parts.harness,
+        parts.measure,
+        parts.metrics,
         parts.task.examples("test"),
         parts.data.collator("seq2seq", evaluation=True),
         **{"rows": 41, "split": "test", "draws": 6, "batch_size": 16}
@@ -61,7 +62,7 @@ def losses(parts, rows=41):
     with torch.inference_mode():
         for row in range(rows):
             batch = collator([parts.task.examples("test")[row]])
-            outputs.append(parts.harness.measure(batch))
+            outputs.append(parts.measure(batch))
     return torch.cat([o["nll"] for o in outputs]), torch.cat(
         [o["num_tokens"] for o in outputs]
     )
@@ -97,7 +98,7 @@ def test_a_limit_measures_the_first_rows(parts):
 def test_a_random_loss_is_drawn_as_often_as_asked(parts):
     """Noise of deviation σ per row leaves σ / √draws per row in the mean."""
     exact = measured(parts).metrics["loss"]
-    parts.harness.loss.noise = 2.0
+    parts.loss.noise = 2.0
     few, many = measured(parts, draws=4), measured(parts, draws=100)
     assert (few.draws, many.draws) == (4, 100)
     expected = 2.0 / math.sqrt(41 * 100) / 5

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from xlmgen import resources
-from xlmgen.assembly import assemble
 from xlmgen.cli import main
 from xlmgen.errors import UserError
 from xlmgen.evaluation.pseudo_likelihood import pseudo_nll, require_masked_tokens
-from xlmgen.run import Run
+from xlmgen.runs.build import build
+from xlmgen.runs.run import Run
+from xlmgen.runtime.special_tokens import SpecialTokens
 from xlmgen.spec.family import family_spec, read_family
 from xlmgen.spec.load import load_yaml
 from xlmgen.testing.oracle import MaskedOracle
 from xlmgen.testing.toy import make_toy
-from xlmgen.tokens import SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=8)
 FAMILIES = resources.root() / "families"
@@ -116,7 +116,7 @@ def test_on_the_command_line(run, capsys):
 def plainly(run, rows):
     """(rows,) nats and tokens, one masked token of one row at a time."""
     opened = Run.open(run)
-    parts = assemble(opened)
+    parts = build(opened)
     parts.load(opened.checkpoint()[1])
     collator = parts.data.collator("seq2seq", evaluation=True)
     mask, nll, tokens = parts.tokens.mask, torch.zeros(rows), torch.zeros(rows)
@@ -127,7 +127,7 @@ def plainly(run, rows):
             ids = clean.clone()
             ids[0, place] = mask
             with torch.no_grad():
-                logits = parts.harness.model(ids, batch["attention_mask"])[0, place]
+                logits = parts.model(ids, batch["attention_mask"])[0, place]
             logits[mask] = -torch.inf
             nll[row] -= logits.log_softmax(0)[clean[0, place]]
             tokens[row] += 1

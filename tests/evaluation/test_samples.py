@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from xlmgen.cli import main
+from xlmgen.data.task import load_task
 from xlmgen.evaluation.samples import Samples, data_ids, describe
-from xlmgen.tasks import load_task
 
 
 def samples(*ids, train=()):

@@ -11,7 +11,7 @@ from xlmgen.errors import UserError
 from xlmgen.evaluation.predictor_options import predictor_options
 from xlmgen.evaluation.variant import with_predictor
 from xlmgen.experiment import resolve
-from xlmgen.run import Run
+from xlmgen.runs.run import Run
 from xlmgen.training.train import train
 
 EXPERIMENT = """\

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from xlmgen.cli import main
-from xlmgen.shards import Shards, split
+from xlmgen.io.shards import Shards, split
 
 
 @pytest.fixture(autouse=True)

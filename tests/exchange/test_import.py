@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from xlmgen.assembly import assemble
 from xlmgen.cli import main
 from xlmgen.errors import UserError
+from xlmgen.io.shards import Shards
 from xlmgen.registry import load_family
-from xlmgen.run import Run
-from xlmgen.shards import Shards
+from xlmgen.runs.build import build
+from xlmgen.runs.run import Run
 
 from .conftest import END, MASK, backend, rewrite
 
@@ -26,9 +26,9 @@ def imported(folder, *words):
 
 
 def network(run):
-    parts = assemble(run)
+    parts = build(run)
     parts.load(run.checkpoint()[1])
-    return parts.harness.model.cpu()
+    return parts.model.cpu()
 
 
 def refused(folder, capsys, *words):
@@ -104,9 +104,9 @@ def test_greedy_answers_are_those_of_transformers(make_checkpoint, causal_family
     folder, released = make_checkpoint(tie_word_embeddings=True)
     experiment = str(causal_family / "experiments" / "text.yaml")
     run = imported(folder, "--experiment", experiment)
-    parts = assemble(run, predictor={"temperature": 0.0, "max_new_tokens": 12})
+    parts = build(run, predictor={"temperature": 0.0, "max_new_tokens": 12})
     parts.load(run.checkpoint()[1])
-    model = parts.harness.model.cpu()
+    model = parts.model.cpu()
     prompt = torch.tensor([[72, 101, 108], [5, 6, 7]])
     batch = {"input_ids": prompt, "attention_mask": None, "max_new_tokens": 12}
     answers = parts.predictor.generate(model, batch).answers(END)

@@ -446,7 +446,7 @@ tokenizer: {kind: byte}
 
 def test_local_files_are_said_to_be_missing_and_then_found(run, hub, capsys):
     """The task of the run is made another: what the network is does not matter."""
-    from xlmgen.tasks import load_task
+    from xlmgen.data.task import load_task
 
     Path("here").mkdir()
     Path("here/a.txt").write_text("abc\nabd\nabe\nabf\n" * 9)

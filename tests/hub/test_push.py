@@ -16,9 +16,9 @@ from xlmgen.hub.published import (
     portable_task,
     portable_versions,
 )
-from xlmgen.manifest import seal
-from xlmgen.run import run_id
-from xlmgen.training.checkpoint_folder import about
+from xlmgen.io.manifest import seal
+from xlmgen.runs.checkpoint_folder import about
+from xlmgen.runs.run import run_id
 
 from .standin import READER, WRITER
 

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from xlmgen.data.lengths import measure
+from xlmgen.data.task import load_task
 from xlmgen.preview.histogram import MOST, histogram, show_histogram
-from xlmgen.tasks import load_task
 
 RNG = np.random.default_rng(0)
 CASES = {

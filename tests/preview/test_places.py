@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from xlmgen.preview.places import Kind, places, read
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=20)
 IDS = torch.tensor([[7, 3, 8, 0], [9, 6, 3, 0]])

@@ -16,7 +16,7 @@ from xlmgen.preview.places import Kind
 from xlmgen.preview.preview import preview, to_data
 from xlmgen.preview.show import show
 from xlmgen.registry import load_family
-from xlmgen.tokens import SPECIAL_TOKENS
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS
 
 SHIPPED = resources.root() / "families"
 FAMILIES = sorted(path.parent.name for path in SHIPPED.glob("*/family.yaml"))

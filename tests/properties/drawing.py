@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from xlmgen.spec.patterns import strict
+from xlmgen.io.patterns import strict
 from xlmgen.spec.schemas import properties
 
 LARGEST = 2**63 - 1

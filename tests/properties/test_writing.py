@@ -236,7 +236,7 @@ def test_a_folder_that_is_read_only_is_said_and_left(stage, scene, monkeypatch):
 @pytest.mark.parametrize("scene", [misspelt, outdated], ids=["fix", "migrate"])
 def test_an_edit_made_while_a_file_is_rewritten_stays(stage, scene, monkeypatch):
     """Another program saves the file between its reading and its writing."""
-    from xlmgen import files
+    from xlmgen.io import files
 
     folder, command = stage(scene, monkeypatch)
     file = folder / command[-1]
@@ -257,7 +257,7 @@ def test_an_edit_made_while_a_file_is_rewritten_stays(stage, scene, monkeypatch)
 
 def test_a_rewrite_follows_no_link_that_waits_for_it(here, monkeypatch):
     """Nor does it write to a file that happens to have the name of its draft."""
-    from xlmgen import files
+    from xlmgen.io import files
 
     Path("outside").write_text("mine\n")
     monkeypatch.setattr(files.secrets, "token_hex", lambda n: "0")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from xlmgen import bounded
 from xlmgen.cli import main
+from xlmgen.io import bounded
 from xlmgen.render import render_files
 from xlmgen.render.apart import render_apart
 from xlmgen.render.files import render_here

@@ -17,8 +17,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from xlmgen import bounded, resources
+from xlmgen import resources
+from xlmgen.io import bounded
 from xlmgen.render import render
+from xlmgen.runtime.special_tokens import Block
 from xlmgen.spec import contracts
 from xlmgen.spec.family import FamilySpec, family_spec, read_family
 from xlmgen.spec.load import load_yaml
@@ -27,7 +29,6 @@ from xlmgen.spec.validate import validate
 from xlmgen.testing.combinations import Combinations, covering, names
 from xlmgen.testing.subject import TOKENS, import_family
 from xlmgen.testing.toy import seeded
-from xlmgen.tokens import Block
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "families").glob("*.yaml"))

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from xlmgen.cli import main
+from xlmgen.io.json_schema import validator
 from xlmgen.render import render
 from xlmgen.render.context import context, decisions
 from xlmgen.spec.family import family_spec, read_family
-from xlmgen.spec.keywords import validator
 from xlmgen.spec.load import load_yaml
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from xlmgen.cli import main
-from xlmgen.spec.keywords import validator
+from xlmgen.io.json_schema import validator
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.validate import MOST, validate
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from xlmgen.cli import main
-from xlmgen.spec.keywords import validator
+from xlmgen.io.json_schema import validator
+from xlmgen.io.patterns import strict
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.patterns import strict
 from xlmgen.spec.schemas import FILES, built_in
 from xlmgen.spec.validate import validate
 

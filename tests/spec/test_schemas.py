@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from xlmgen import resources
-from xlmgen.spec.keywords import validator
+from xlmgen.io.json_schema import validator
 from xlmgen.spec.schemas import BLOCKS, FILES, GENERATOR, Schemas, built_in, index_text
 
 ROOT = resources.root() / "schemas"

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from xlmgen.data.task import load_task
 from xlmgen.spec.diagnostics import SpecError
-from xlmgen.tasks import load_task
 
 
 @pytest.fixture

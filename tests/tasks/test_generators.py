@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from xlmgen.data.task import load_task
 from xlmgen.evaluation.scores import score_rows
 from xlmgen.spec import generators as rules
-from xlmgen.tasks import find_tasks, generators, load_task
+from xlmgen.tasks import generators
+from xlmgen.tasks.find import find_tasks
 
 TASKS = [name for name, path in find_tasks() if "generator" in load_task(path).source]
 SIZES = {"train": 60, "validation": 8, "test": 25}
@@ -94,7 +96,8 @@ def test_the_same_bytes_on_every_machine(name, made):
 def test_hash_seeds_change_nothing(made):
     """Python orders sets of texts anew in every process."""
     code = (
-        "from xlmgen.tasks import generators, load_task\n"
+        "from xlmgen.data.task import load_task\n"
+        "from xlmgen.tasks import generators\n"
         f"for name in {TASKS!r}:\n"
         f"    source = {{**load_task(name).source, 'sizes': {SIZES!r}}}\n"
         "    print(hash('a'), name, generators.module(source['generator'])"

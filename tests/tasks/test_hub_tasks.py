@@ -12,9 +12,9 @@ import yaml
 
 from xlmgen import resources
 from xlmgen.cli import main
+from xlmgen.data.task import load_task
 from xlmgen.evaluation.scores import score_rows
-from xlmgen.tasks import find_tasks, load_task
-from xlmgen.tasks.find import BUILT_IN
+from xlmgen.tasks.find import BUILT_IN, find_tasks
 
 SPLITS = ("train", "validation", "test")
 SOLVED = (

@@ -6,10 +6,11 @@ from itertools import pairwise
 import pytest
 import yaml
 
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.spec.diagnostics import SpecError
-from xlmgen.tasks import load_task, maze
 from xlmgen.tasks.answered import Answered
+from xlmgen.tasks.find import maze
 
 
 def source_of(name, **changes):

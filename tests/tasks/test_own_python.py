@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from xlmgen.cli import main
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import score
 from xlmgen.review import Measure, review
-from xlmgen.tasks import load_task
 
 CODE = """\
 from random import Random
@@ -420,7 +420,7 @@ def test_a_mistake_before_training_leaves_no_run(sorting, capsys):
     ("target", "said"),
     [
         ("os:getcwd", "there is no module os.py"),
-        ("xlmgen.files:write_text", "there is no module xlmgen/files.py"),
+        ("xlmgen.io.files:write_text", "there is no module xlmgen/io/files.py"),
         ("my_tasks.other:example", "there is no module my_tasks/other.py"),
         ("json:example", "json is the name of another module, too"),
     ],

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import METRICS, SHARES, is_correct, score, score_rows
 from xlmgen.spec import generators as rules
-from xlmgen.tasks import load_task
 
 
 @pytest.fixture(scope="module")

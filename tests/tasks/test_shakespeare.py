@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from xlmgen.cli import main
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
-from xlmgen.tasks import load_task
 from xlmgen.tasks.corpora import TEXTS
 from xlmgen.tasks.find import BUILT_IN
-from xlmgen.tasks.task import SPLITS
+from xlmgen.tasks.spec import SPLITS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = TEXTS / "shakespeare"

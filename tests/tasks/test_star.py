@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
-from xlmgen.tasks import load_task, star
+from xlmgen.tasks import star
 
 TASKS = ("star_tiny", "star_easy", "star_medium", "star_hard")
 # the longest prompt and answer, which the published data has too

@@ -5,9 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import score_rows
-from xlmgen.tasks import load_task, search, sudoku
+from xlmgen.tasks import search, sudoku
 from xlmgen.tasks.answered import Answered
 from xlmgen.tasks.draws import Draws
 

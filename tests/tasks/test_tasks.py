@@ -11,11 +11,12 @@ import yaml
 
 import xlmgen
 from xlmgen import resources
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.render.plan import EXPERIMENTS
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 from xlmgen.spec.diagnostics import SpecError
-from xlmgen.tasks import find_tasks, load_task
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.tasks.find import find_tasks
 
 LM = """\
 spec: xlmgen/task/v1

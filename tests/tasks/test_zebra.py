@@ -4,10 +4,11 @@ from itertools import permutations, product
 
 import pytest
 
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.spec.generators.zebra import KINDS
-from xlmgen.tasks import load_task, zebra
 from xlmgen.tasks.answered import Answered
+from xlmgen.tasks.find import zebra
 
 SIZES = {"train": 30, "validation": 5, "test": 10}
 

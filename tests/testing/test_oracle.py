@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
+from xlmgen.runtime.special_tokens import SpecialTokens
 from xlmgen.testing.law import Step, sampler_law
 from xlmgen.testing.oracle import CausalOracle, MaskedOracle
 from xlmgen.testing.statistics import p_value, tally, total_variation
 from xlmgen.testing.toy import entropy, make_toy, seeded
-from xlmgen.tokens import SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=8)
 V = TOKENS.vocab_size

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from xlmgen.noise import CosineSchedule, LinearSchedule, Rising
+from xlmgen.runtime.noise import CosineSchedule, LinearSchedule, Rising
+from xlmgen.runtime.special_tokens import SpecialTokens
 from xlmgen.testing.remnants import (
     MASKED,
     MISSING,
@@ -16,7 +17,6 @@ from xlmgen.testing.remnants import (
     remnants,
 )
 from xlmgen.testing.toy import make_toy, seeded
-from xlmgen.tokens import SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=8)
 LINEAR = Rising(LinearSchedule())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xlmgen.cli import main
-from xlmgen.run import Run
+from xlmgen.runs.run import Run
 
 pytest.importorskip("fcntl", reason="there are no locks on this system")
 

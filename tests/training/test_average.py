@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from xlmgen.assembly import assemble
 from xlmgen.cli import main
-from xlmgen.run import Run
+from xlmgen.runs.build import build
+from xlmgen.runs.run import Run
 from xlmgen.training.average import Average, decay_at
 from xlmgen.training.metrics_file import read_rows
 
@@ -93,8 +93,7 @@ def test_it_is_the_average_of_the_weights_of_every_step(project, more):
     every = ["training.checkpoint_every=1", "training.keep=null"]
     run = train("run", f"training.ema_decay={DECAY}", *every, *more)
     expected = {
-        name: value.double()
-        for name, value in assemble(run).harness.model.state_dict().items()
+        name: value.double() for name, value in build(run).model.state_dict().items()
     }
     for step in range(1, 13):
         _, folder = run.checkpoint(str(step))

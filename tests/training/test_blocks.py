@@ -9,12 +9,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from xlmgen.data.datamodule import DataModule
+from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.experiment import resolve
-from xlmgen.harness import Harness
 from xlmgen.registry import load_family
-from xlmgen.tasks import load_task
+from xlmgen.runs.model import build_model
 from xlmgen.training.blocks import blocks_of, recompute_activations
+from xlmgen.training.harness import Harness
 from xlmgen.training.sharding import gather_weights, release_weights, shard
 
 FAMILIES = ("arlm", "mlm", "mdlm", "llada", "dream", "bd3lm", "flexmdm", "ilm")
@@ -29,7 +30,13 @@ def parts(name, *overrides):
     task, family = load_task(experiment.task), load_family(name)
     data = DataModule(task, family, batch_size=4, eval_batch_size=4, seed=0)
     torch.manual_seed(0)
-    harness = Harness(family, task.tokenizer.special, experiment)
+    tokens = task.tokenizer.special
+    harness = Harness(
+        build_model(family, tokens, experiment),
+        family.loss(tokens),
+        family.metrics(),
+        experiment.training,
+    )
     return harness.train(), next(iter(data.train_dataloader()))
 
 

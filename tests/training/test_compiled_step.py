@@ -6,7 +6,7 @@ from torch._dynamo.utils import counters
 
 from xlmgen import resources
 from xlmgen.registry import load_family
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 FAMILIES = sorted(
     path.parent.name for path in resources.root().glob("families/*/family.yaml")

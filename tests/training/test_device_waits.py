@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from xlmgen import resources
+from xlmgen.data.task import load_task
 from xlmgen.experiment import resolve
-from xlmgen.harness import Harness
 from xlmgen.registry import load_family
-from xlmgen.tasks import load_task
-from xlmgen.tokens import Block
+from xlmgen.runs.model import build_model
+from xlmgen.runtime.special_tokens import Block
+from xlmgen.training.harness import Harness
 
 FAMILIES = sorted(
     path.parent.name for path in resources.root().glob("families/*/family.yaml")
@@ -48,7 +49,12 @@ def test_a_step_does_not_wait(project, name, examples):
     tokens = task.tokenizer.special
     batch = family.collators["lm"](tokens, Block(6))(examples, None)
     with torch.device("meta"):
-        harness = Harness(family, tokens, experiment).train()
+        harness = Harness(
+            build_model(family, tokens, experiment),
+            family.loss(tokens),
+            family.metrics(),
+            experiment.training,
+        ).train()
     batch = {key: moved(value, "meta") for key, value in batch.items()}
     harness.training_step(batch, 0).backward()
     harness.configure_gradient_clipping(

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from xlmgen.cli import main
-from xlmgen.run import Run
+from xlmgen.runs.run import Run
 from xlmgen.training.metrics_file import read_rows
 
 

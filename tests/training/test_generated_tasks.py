@@ -7,8 +7,9 @@ import yaml
 
 from xlmgen import resources
 from xlmgen.cli import main
+from xlmgen.data.task import load_task
 from xlmgen.registry import load_family
-from xlmgen.tasks import find_tasks, load_task
+from xlmgen.tasks.find import find_tasks
 
 TASKS = [
     name

@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from xlmgen import resources
-from xlmgen.run import Run
-from xlmgen.training.checkpoint import FolderCheckpoint
-from xlmgen.training.checkpoint_folder import checkpoints
+from xlmgen.runs.checkpoint import FolderCheckpoint
+from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.run import Run
 from xlmgen.training.metrics_file import read_rows
 
 TASK = """\

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
-from xlmgen.harness import Harness
-from xlmgen.run import Run
+from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.run import Run
 from xlmgen.training import fit as fit_module
-from xlmgen.training.checkpoint_folder import checkpoints
+from xlmgen.training.harness import Harness
 from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.train import train
 

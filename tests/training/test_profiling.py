@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from xlmgen.cli import main
-from xlmgen.harness import Harness
 from xlmgen.training import debugging, profiling
+from xlmgen.training.harness import Harness
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
-from xlmgen.run import Run
+from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.run import Run
 from xlmgen.training import trainer as trainer_module
-from xlmgen.training.checkpoint_folder import checkpoints
 from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.schedule import (
     change_after,

@@ -6,11 +6,11 @@ import pytest
 
 from xlmgen import resources
 from xlmgen.cli import main
+from xlmgen.data.task import load_task
 from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.render.plan import EXPERIMENTS
-from xlmgen.run import Run
-from xlmgen.tasks import load_task
+from xlmgen.runs.run import Run
 from xlmgen.tasks.find import task_path
 
 FAMILIES = sorted(

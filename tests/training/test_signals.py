@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from xlmgen.cli import main
 from xlmgen.data.datamodule import DataModule
 from xlmgen.data.workers import leave_signals_to_the_parent
-from xlmgen.harness import Harness
-from xlmgen.manifest import HashedFile
-from xlmgen.run import Run
-from xlmgen.training.checkpoint import FolderCheckpoint
+from xlmgen.io.manifest import HashedFile
+from xlmgen.runs.checkpoint import FolderCheckpoint
+from xlmgen.runs.run import Run
+from xlmgen.training.harness import Harness
 from xlmgen.training.metrics_file import read_rows
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)

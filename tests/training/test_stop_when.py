@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
-from xlmgen.harness import Harness
-from xlmgen.run import Run
+from xlmgen.runs.run import Run
 from xlmgen.training import fit as fit_module
+from xlmgen.training.harness import Harness
 from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.train import train
 

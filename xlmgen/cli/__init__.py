@@ -22,9 +22,9 @@ import typer
 from xlmgen import __version__
 from xlmgen.cli import report
 from xlmgen.errors import UserError, shortened
-from xlmgen.files import no_room
-from xlmgen.output import say
+from xlmgen.io.files import no_room
 from xlmgen.spec.messages import did_you_mean
+from xlmgen.terminal.output import say
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
 # How typer says that an option's value is none of those it takes.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xlmgen.errors import UserError
-from xlmgen.output import say
+from xlmgen.terminal.output import say
 
 if TYPE_CHECKING:
     from xlmgen.data.cache import Found

@@ -13,8 +13,7 @@ import typer
 
 from xlmgen.cli import formats, report
 from xlmgen.errors import UserError
-from xlmgen.files import real_path, rewrite_text
-from xlmgen.output import say
+from xlmgen.io.files import real_path, rewrite_text
 from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
 from xlmgen.spec.discover import discover, guess_kind
@@ -26,6 +25,7 @@ from xlmgen.spec.own_kinds import shown
 from xlmgen.spec.project import project_of
 from xlmgen.spec.schemas import BLOCKS
 from xlmgen.spec.validate import file_kind, validate
+from xlmgen.terminal.output import say
 
 FAMILIES = Path("families")
 

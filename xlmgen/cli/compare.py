@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from xlmgen import escape
 from xlmgen.cli import report
 from xlmgen.cli.eval_ import Split
+from xlmgen.terminal import escape
 
 WIDEST = 10_000  # columns of a table that is cut nowhere
 
@@ -49,9 +49,9 @@ def compare(
     from xlmgen.comparison.comparison import as_data
     from xlmgen.comparison.comparison import compare as compare_runs
     from xlmgen.comparison.show import markdown, show
-    from xlmgen.console import SafeConsole
-    from xlmgen.files import json_text
-    from xlmgen.run import Run
+    from xlmgen.io.files import json_text
+    from xlmgen.runs.run import Run
+    from xlmgen.terminal.console import SafeConsole
 
     found = compare_runs([Run.open(run) for run in runs], split.value)
     if format is Format.json:

@@ -10,7 +10,7 @@ import typer
 
 from xlmgen.cli.eval_ import Split
 from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES, resolve_checked
-from xlmgen.escape import json_text
+from xlmgen.terminal.escape import json_text
 
 
 class Format(StrEnum):
@@ -51,8 +51,8 @@ def data(
 
     Example: xlmgen data families/mdlm/experiments/star_tiny.yaml training.seed=1
     """
-    from xlmgen.console import SafeConsole
-    from xlmgen.launch import check_alone
+    from xlmgen.distributed.launch import check_alone
+    from xlmgen.terminal.console import SafeConsole
 
     check_alone("xlmgen data")
     resolved = resolve_checked(experiment, overrides or ())

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xlmgen.training.checkpoint_folder import Weights
+from xlmgen.runs.checkpoint_folder import Weights
 
 if TYPE_CHECKING:
-    from xlmgen.run import Run
+    from xlmgen.runs.run import Run
 
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
 CHECKPOINT = Annotated[
@@ -78,15 +78,15 @@ def eval_(
 
     Example: xlmgen eval runs/mdlm-star_tiny-tiny predictor.steps=16
     """
-    from xlmgen.console import SafeConsole
+    from xlmgen.terminal.console import SafeConsole
 
     opened = open_run(run, checkpoint, overrides or ())
 
-    from xlmgen.assembly import device_for
+    from xlmgen.distributed.launch import is_first
+    from xlmgen.distributed.processes import join
     from xlmgen.evaluation.evaluate import evaluate
     from xlmgen.evaluation.table import show_results
-    from xlmgen.launch import is_first
-    from xlmgen.processes import join
+    from xlmgen.runs.build import device_for
 
     console = SafeConsole(soft_wrap=True, quiet=not is_first())
     join(device_for(opened.experiment.training))
@@ -115,7 +115,7 @@ def open_run(path: Path, checkpoint: str | None, overrides: Sequence[str]) -> Ru
         UserError: there is no such run or checkpoint, or an override has a problem.
     """
     from xlmgen.evaluation.predictor_options import check_predictor
-    from xlmgen.run import Run
+    from xlmgen.runs.run import Run
 
     run = Run.open(path)
     run.checkpoint(checkpoint)

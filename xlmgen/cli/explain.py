@@ -13,13 +13,13 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError, shortened
-from xlmgen.output import say
 from xlmgen.spec import own_kinds
 from xlmgen.spec.code_pages import PAGES
 from xlmgen.spec.diagnostics import CODES, SpecError
 from xlmgen.spec.explain import Entry
 from xlmgen.spec.explain import explain as find
 from xlmgen.spec.project import project_of
+from xlmgen.terminal.output import say
 
 CODE = re.compile(r"XG\d+", re.IGNORECASE)
 
@@ -117,7 +117,7 @@ def _print(line: str, style: str = "") -> None:
     if style and report.is_terminal(sys.stdout):
         from rich.text import Text
 
-        from xlmgen.console import SafeConsole
+        from xlmgen.terminal.console import SafeConsole
 
         SafeConsole(soft_wrap=True).print(Text(line, style))
     else:

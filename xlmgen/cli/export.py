@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.eval_ import CHECKPOINT, RUN, WEIGHTS
-from xlmgen.output import say
+from xlmgen.terminal.output import say
 
 
 def export(
@@ -27,7 +27,7 @@ def export(
     Example: xlmgen export runs/dream-text-tiny dream-tiny --shard-size 200MB
     """
     from xlmgen.exchange.write import export_run, parse_size
-    from xlmgen.run import Run
+    from xlmgen.runs.run import Run
 
     stored = export_run(Run.open(run), out, parse_size(shard_size), checkpoint, weights)
     say(out)

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from xlmgen import __version__
-from xlmgen.escape import json_text, terminal, workflow_command
 from xlmgen.spec.diagnostics import CODES, Diagnostic
+from xlmgen.terminal.escape import json_text, terminal, workflow_command
 
 WIDEST = 100  # characters of a source line that are shown
 

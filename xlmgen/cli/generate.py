@@ -9,7 +9,7 @@ import typer
 
 from xlmgen.cli.eval_ import CHECKPOINT, OVERRIDES, RUN, SEED, WEIGHTS, open_run
 from xlmgen.errors import UserError
-from xlmgen.files import require_new
+from xlmgen.io.files import require_new
 
 
 def generate(
@@ -42,7 +42,7 @@ def generate(
 
     Example: xlmgen generate runs/mdlm-star_tiny-tiny --num 4 --trace
     """
-    from xlmgen.console import SafeConsole
+    from xlmgen.terminal.console import SafeConsole
 
     if prompt and num is not None:
         raise UserError("--prompt and --num do not go together", "give one of them")
@@ -50,9 +50,9 @@ def generate(
         require_new(out)
     opened = open_run(run, checkpoint, overrides or ())
 
-    from xlmgen.assembly import device_for
+    from xlmgen.distributed.processes import join
     from xlmgen.evaluation.sample import sample
-    from xlmgen.processes import join
+    from xlmgen.runs.build import device_for
 
     join(device_for(opened.experiment.training))
     sample(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.resolve import OVERRIDES
-from xlmgen.output import say
+from xlmgen.terminal.output import say
 
 
 def import_(

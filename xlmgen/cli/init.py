@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from xlmgen import project
 from xlmgen.cli.new import show_files
-from xlmgen.files import real_path
-from xlmgen.output import say
+from xlmgen.io.files import real_path
+from xlmgen.render import new_project as project
 from xlmgen.render.changes import changes
 from xlmgen.render.starters import NAME, starters
+from xlmgen.terminal.output import say
 
 
 def init(

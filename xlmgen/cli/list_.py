@@ -9,13 +9,13 @@ from pathlib import Path
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
-from xlmgen.escape import terminal
-from xlmgen.json_input import read_object
-from xlmgen.output import say
+from xlmgen.io.json_input import read_object
 from xlmgen.registry import SPEC, Found, find_families
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.own_kinds import shown
 from xlmgen.spec.project import OwnKind, project_of
+from xlmgen.terminal.escape import terminal
+from xlmgen.terminal.output import say
 
 DETAILS = {"families": "blocks", "kinds": "block"}
 
@@ -35,7 +35,7 @@ def list_() -> int:
 
     Example: xlmgen list
     """
-    from xlmgen.tasks import find_tasks
+    from xlmgen.tasks.find import find_tasks
 
     families = [family_row(found) for found in find_families()]
     show("families", families, "write one with `xlmgen new FILE.yaml`")
@@ -84,7 +84,7 @@ def show(heading: str, rows: Sequence[Row], empty: str) -> None:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        from xlmgen.console import SafeConsole
+        from xlmgen.terminal.console import SafeConsole
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in (heading, "title", DETAILS.get(heading, "")):

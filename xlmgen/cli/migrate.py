@@ -9,7 +9,7 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
-from xlmgen.output import say
+from xlmgen.terminal.output import say
 
 
 def migrate(
@@ -46,7 +46,7 @@ def migrate_file(file: Path, *, diff: bool) -> None:
     Raises:
         UserError: the file cannot be read, rewritten or written.
     """
-    from xlmgen.files import rewrite_text
+    from xlmgen.io.files import rewrite_text
     from xlmgen.render.drift import unified
     from xlmgen.spec.load import load_yaml
     from xlmgen.spec.migrate import migrate as migrated

@@ -13,8 +13,7 @@ import typer
 
 from xlmgen.cli import report
 from xlmgen.errors import UserError
-from xlmgen.files import real_path, require_folder
-from xlmgen.output import say
+from xlmgen.io.files import real_path, require_folder
 from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State, changes
 from xlmgen.render.drift import unified
@@ -23,6 +22,7 @@ from xlmgen.render.transaction import exclusive
 from xlmgen.spec import modeline
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.spec.project import project_of
+from xlmgen.terminal.output import say
 
 FAMILIES = Path("families")
 STYLES = {
@@ -128,7 +128,7 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
     if report.is_terminal(sys.stdout):
         from rich.text import Text
 
-        from xlmgen.console import SafeConsole
+        from xlmgen.terminal.console import SafeConsole
 
         console = SafeConsole()
         console.print(Text(f"{folder}/", "bold"))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.resolve import OVERRIDES, resolve_checked
-from xlmgen.output import say
+from xlmgen.terminal.output import say
 
 
 def prepare(
@@ -28,9 +28,9 @@ def prepare(
 
     Example: xlmgen prepare families/mdlm/experiments/star_tiny.yaml
     """
+    from xlmgen.data.task import load_task
     from xlmgen.spec.load import load_yaml
     from xlmgen.spec.validate import file_kind
-    from xlmgen.tasks import load_task
     from xlmgen.tasks.find import find_tasks, task_path
 
     given = list(overrides or ())

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.push import REPO_ID
-from xlmgen.output import say
+from xlmgen.terminal.output import say
 
 
 def pull(

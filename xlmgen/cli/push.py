@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.eval_ import CHECKPOINT, RUN
-from xlmgen.output import say
+from xlmgen.terminal.output import say
 
 REPO_ID = Annotated[
     str,
@@ -58,7 +58,7 @@ def push(
     from xlmgen.hub.card import render_card
     from xlmgen.hub.contents import check_repo_id
     from xlmgen.hub.published import publish
-    from xlmgen.run import Run
+    from xlmgen.runs.run import Run
 
     check_repo_id(repo_id)
     opened = Run.open(run)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from xlmgen.cli import formats
 from xlmgen.errors import UserError
-from xlmgen.escape import terminal_lines
-from xlmgen.output import say
 from xlmgen.spec.diagnostics import Diagnostic, SpecError
+from xlmgen.terminal.escape import terminal_lines
+from xlmgen.terminal.output import say
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -94,7 +94,7 @@ def print_error(error: UserError) -> None:
 
 
 def _print_rich(line: Text, file: TextIO) -> None:
-    from xlmgen.console import SafeConsole
+    from xlmgen.terminal.console import SafeConsole
 
     SafeConsole(file=file, soft_wrap=True).print(line)
 

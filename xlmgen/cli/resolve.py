@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
-from xlmgen.escape import terminal_lines
+from xlmgen.data.task import load_task
 from xlmgen.experiment import resolve as resolve_experiment
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
-from xlmgen.tasks import load_task
+from xlmgen.terminal.escape import terminal_lines
 
 EXPERIMENT = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment.")
@@ -43,7 +43,7 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
         return 0
     from rich.text import Text
 
-    from xlmgen.console import SafeConsole
+    from xlmgen.terminal.console import SafeConsole
 
     console = SafeConsole(soft_wrap=True)
     for line in text.splitlines():

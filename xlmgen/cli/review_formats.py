@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from xlmgen.cli.formats import annotation, heading
-from xlmgen.escape import code, terminal, terminal_lines, workflow_command
-from xlmgen.escape import markdown as escaped
 from xlmgen.review import Item, Review
 from xlmgen.review.classes import Cost
 from xlmgen.review.hooks import Hook
+from xlmgen.terminal.escape import code, terminal, terminal_lines, workflow_command
+from xlmgen.terminal.escape import markdown as escaped
 
 LEVELS = {"checkpoint": "warning", "config": "warning", "source": "warning"}
 LONGEST_DIFF = 60_000  # characters in a page, which has room for a million in all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xlmgen.output import say
+from xlmgen.terminal.output import say
 
 
 def schemas() -> int:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from xlmgen.errors import UserError
-from xlmgen.files import require_new
-from xlmgen.output import say
+from xlmgen.io.files import require_new
+from xlmgen.terminal.output import say
 
 
 class Action(StrEnum):
@@ -51,7 +51,7 @@ def tokenizer(
 
     Example: xlmgen tokenizer train my_text.yaml --kind unigram --size 8192
     """
-    from xlmgen.tasks import load_task
+    from xlmgen.data.task import load_task
 
     loaded = load_task(task)
     require_new(out)
@@ -74,8 +74,8 @@ def tokenizer(
 def _options(own: Any, kind: Kind | None, size: int | None) -> dict[str, Any]:
     """The task's own options with those of the command line over them."""
     from xlmgen.data.tokenizer_kinds import LEARNED, SIZED
+    from xlmgen.io.json_schema import validator
     from xlmgen.spec.defaults import fill_defaults
-    from xlmgen.spec.keywords import validator
     from xlmgen.spec.schemas import built_in
 
     options = dict(own) if kind in (None, own["kind"]) else {"kind": str(kind)}

@@ -45,9 +45,9 @@ def train(
 
     Example: xlmgen train families/mdlm/experiments/star_tiny.yaml training.seed=1
     """
-    from xlmgen.console import SafeConsole
+    from xlmgen.distributed.launch import check_alone
     from xlmgen.experiment import resolve
-    from xlmgen.launch import check_alone
+    from xlmgen.terminal.console import SafeConsole
     from xlmgen.training import debugging
     from xlmgen.training.train import train as run_training
 

@@ -12,8 +12,8 @@ import typer
 from xlmgen.cli import report
 from xlmgen.cli.new import FAMILIES, show_diffs, show_files
 from xlmgen.errors import UserError
-from xlmgen.files import real_path
-from xlmgen.merge import marked_lines
+from xlmgen.io.files import real_path
+from xlmgen.io.merge import marked_lines
 from xlmgen.render.apply import refuse, write
 from xlmgen.render.changes import Change, State
 from xlmgen.render.drift import abandoned, conflicts

@@ -20,10 +20,10 @@ from xlmgen.comparison.fairness import (
 from xlmgen.comparison.measured import Measured, measured
 from xlmgen.comparison.paired import Paired, paired
 from xlmgen.errors import UserError
-from xlmgen.origins import family_code
-from xlmgen.run import Run
-from xlmgen.shards import count_numbers
-from xlmgen.training.checkpoint_folder import WEIGHTS, folder_name
+from xlmgen.io.shards import count_numbers
+from xlmgen.runs.checkpoint_folder import WEIGHTS, folder_name
+from xlmgen.runs.provenance import family_code
+from xlmgen.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from xlmgen.data.task import load_task
 from xlmgen.experiment.resolve import leaves
 from xlmgen.registry import SPEC
-from xlmgen.run import TASK, TOKENIZER, Run
+from xlmgen.runs.run import TASK, TOKENIZER, Run
 from xlmgen.spec.load import load_yaml
-from xlmgen.tasks import load_task
 
 NOT_EXAMPLES = ("name", "title", "summary", "metrics")
 """Keys of a task that say nothing of its examples."""

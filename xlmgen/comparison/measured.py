@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.evaluation.numbers import LOSSES, SCHEMA, Number, numbers
-from xlmgen.files import visible
-from xlmgen.json_input import Schema, parse_object, read_object
-from xlmgen.run import Run
+from xlmgen.io.files import visible
+from xlmgen.io.json_input import Schema, parse_object, read_object
+from xlmgen.runs.run import Run
 
 EXACT, BOUND = "data_nll", "data_nll_bound"
 """Nats per token of the data, which are the same tokens for every family."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from xlmgen.spec.keywords import is_number
+from xlmgen.io.json_schema import is_number
 
 QUESTION = ("prompt", "target")
 

@@ -11,11 +11,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from xlmgen import escape
 from xlmgen.comparison.comparison import Comparison, parameters
 from xlmgen.comparison.fairness import Part
-from xlmgen.escape import terminal
 from xlmgen.evaluation.scores import SHARES
+from xlmgen.terminal import escape
+from xlmgen.terminal.escape import terminal
 
 WIDEST = 12
 """Columns of a table that is not turned."""

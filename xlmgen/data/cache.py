@@ -27,12 +27,12 @@ from typing import Any
 
 from xlmgen.data.digests import LARGE, digest
 from xlmgen.errors import UserError
-from xlmgen.files import write_text
-from xlmgen.json_input import Schema, read_object
-from xlmgen.locks import hold
-from xlmgen.manifest import MANIFEST, file_digest
-from xlmgen.output import say
+from xlmgen.io.files import write_text
+from xlmgen.io.json_input import Schema, read_object
+from xlmgen.io.locks import hold
+from xlmgen.io.manifest import MANIFEST, file_digest
 from xlmgen.resources import cache_root
+from xlmgen.terminal.output import say
 
 FORMAT = 2  # raised when the files of an entry change their meaning
 ENTRY = re.compile(r"[0-9a-f]{32}")

@@ -6,7 +6,6 @@ from typing import Any
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from xlmgen import processes
 from xlmgen.data.batches import (
     Batches,
     Collator,
@@ -14,10 +13,12 @@ from xlmgen.data.batches import (
     TrainingSampler,
 )
 from xlmgen.data.examples import Example, Examples, Ints
+from xlmgen.data.task import Task
 from xlmgen.data.workers import leave_signals_to_the_parent
+from xlmgen.distributed import processes
 from xlmgen.errors import UserError
-from xlmgen.family import Family
-from xlmgen.tasks.task import SPLITS, Task, check_split
+from xlmgen.runtime.family import Family
+from xlmgen.tasks.spec import SPLITS, check_split
 
 TRAINING_USES = {"lm": "lm", "seq2seq": "seq2seq", "infill": "infill"}
 GENERATION_USES = {

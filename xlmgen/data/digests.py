@@ -11,9 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from xlmgen import manifest
-from xlmgen.files import real_path, write_text
-from xlmgen.json_input import parse_json
+from xlmgen.io import manifest
+from xlmgen.io.files import real_path, write_text
+from xlmgen.io.json_input import parse_json
 from xlmgen.resources import cache_root
 
 LARGE = 16 << 20

@@ -15,8 +15,8 @@ from xlmgen.data.digests import file_digest
 from xlmgen.data.readers import FORMS, Reading, Row
 from xlmgen.data.text_files import ending
 from xlmgen.errors import UserError
-from xlmgen.files import located
-from xlmgen.tasks.task import LOCAL
+from xlmgen.io.files import located
+from xlmgen.tasks.spec import LOCAL
 
 OLDEST = 4  # of the package: it was the first that runs no code of a data set
 COMMIT = re.compile(r"[0-9a-f]{40}")

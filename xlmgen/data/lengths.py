@@ -8,7 +8,7 @@ import numpy as np
 from xlmgen.data.examples import Examples, Ints
 from xlmgen.data.packing import PackedExamples
 from xlmgen.data.prepare import room
-from xlmgen.tasks.task import Task
+from xlmgen.data.task import Task
 
 
 @dataclass(frozen=True)

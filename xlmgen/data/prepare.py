@@ -13,11 +13,12 @@ from xlmgen.data import cache, tokenise, tokenizer_kinds
 from xlmgen.data.digests import code_digest, digest
 from xlmgen.data.examples import AT_ONCE, Example, Examples, Ragged
 from xlmgen.data.packing import PackedExamples
+from xlmgen.data.task import Task
 from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.errors import UserError
-from xlmgen.manifest import read_manifest
-from xlmgen.tasks.task import SPLITS, Task, check_split
-from xlmgen.tokens import Block
+from xlmgen.io.manifest import read_manifest
+from xlmgen.runtime.special_tokens import Block
+from xlmgen.tasks.spec import SPLITS, check_split
 
 HOLE = "[MASK]"  # how a person writes a hole in a prompt
 

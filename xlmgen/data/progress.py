@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xlmgen.data.sources import Corpus, Row
-from xlmgen.progress import Waiting
+from xlmgen.terminal.progress import Waiting
 
 
 class TokenisingProgress(Waiting):

@@ -14,7 +14,7 @@ from typing import Any
 
 from xlmgen.data.text_files import ending, opened
 from xlmgen.errors import UserError
-from xlmgen.files import begin, located, without_parents
+from xlmgen.io.files import begin, located, without_parents
 
 Row = tuple[int, Mapping[str, Any]]  # the line or row number, and the cells
 

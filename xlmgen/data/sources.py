@@ -15,13 +15,13 @@ from xlmgen.data.digests import code_digest, file_digest
 from xlmgen.data.row_filter import NotANumber, RowFilter, written
 from xlmgen.data.text_files import ending, is_compressed
 from xlmgen.errors import UserError
-from xlmgen.files import require_plain
+from xlmgen.io.files import require_plain
 from xlmgen.spec import template
 from xlmgen.spec.messages import show
 from xlmgen.spec.template import Template
 from xlmgen.tasks import corpora, draws, generators, own
 from xlmgen.tasks.hook import Hook
-from xlmgen.tasks.task import SPLITS
+from xlmgen.tasks.spec import SPLITS
 
 DELIMITERS = (";", "\t", "|", ",")
 """What often stands between the cells of a file."""

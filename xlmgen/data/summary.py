@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xlmgen.data.batches import padding
 from xlmgen.data.examples import Examples
-from xlmgen.tasks.task import SPLITS, Task
+from xlmgen.data.task import Task
+from xlmgen.tasks.spec import SPLITS
 
 LEFT_OUT = {
     "filtered": "by the filter",

@@ -22,10 +22,10 @@ from xlmgen.data.progress import TokenisingProgress
 from xlmgen.data.sources import Corpus, Row
 from xlmgen.data.tokenizer import AT_ONCE, CHARACTERS_AT_ONCE, Tokenizer
 from xlmgen.errors import UserError
-from xlmgen.json_input import Schema, read_object
-from xlmgen.manifest import file_digest
+from xlmgen.io.json_input import Schema, read_object
+from xlmgen.io.manifest import file_digest
 from xlmgen.spec.messages import show
-from xlmgen.tasks.task import SPLITS
+from xlmgen.tasks.spec import SPLITS
 
 SHARDS, REPORT = "shards", "report.json"
 SHARD_CHARACTERS = 1 << 24

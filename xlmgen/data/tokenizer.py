@@ -18,8 +18,8 @@ from xlmgen.data.characters import refuse_surrogates
 from xlmgen.data.pieces import Lost, Pieces
 from xlmgen.data.tokenizer_file import read_backend
 from xlmgen.errors import UserError
-from xlmgen.files import require_plain
-from xlmgen.tokens import SPECIAL_TOKENS, SpecialTokens
+from xlmgen.io.files import require_plain
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, SpecialTokens
 
 USUAL_NAMES = {
     "pad": ("[PAD]", "<pad>", "<|pad|>", "<PAD>"),

@@ -9,9 +9,9 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from xlmgen.data.tokenizer import USUAL_NAMES, Tokenizer
 from xlmgen.errors import UserError
-from xlmgen.files import located
-from xlmgen.json_input import read_object
-from xlmgen.tokens import SPECIAL_TOKENS
+from xlmgen.io.files import located
+from xlmgen.io.json_input import read_object
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS
 
 NUM_BYTES = 256
 # Kinds that look at the train split; those with a size, and those without.

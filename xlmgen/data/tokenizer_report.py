@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from xlmgen.data.task import Task
 from xlmgen.data.tokenizer import AT_ONCE, Tokenizer
-from xlmgen.tasks.task import Task
 
 MOST_TEXTS = 10_000  # so that the report is there at once
 EXAMPLES = 3

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xlmgen import processes
+from xlmgen.data.task import Task
+from xlmgen.distributed import processes
 from xlmgen.evaluation.entropy import entropy
-from xlmgen.tasks.task import Task
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 UNITS = ("character", "byte")
 """The kinds of tokenizer whose tokens are such a unit, by their own names."""

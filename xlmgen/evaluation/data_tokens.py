@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from xlmgen import processes
+from xlmgen.distributed import processes
 from xlmgen.evaluation.likelihood import Likelihood
 
 

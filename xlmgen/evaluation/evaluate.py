@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from xlmgen import processes
-from xlmgen.assembly import assemble
 from xlmgen.data.datamodule import TRAINING_USES
+from xlmgen.data.task import Task
+from xlmgen.distributed import processes
 from xlmgen.errors import UserError
 from xlmgen.evaluation.bits import in_bits
 from xlmgen.evaluation.data_tokens import per_data_token
@@ -35,12 +35,12 @@ from xlmgen.evaluation.scores import (
     score_set,
 )
 from xlmgen.evaluation.variant import with_predictor
-from xlmgen.origins import changed_code, changed_rows
 from xlmgen.registry import SPEC
-from xlmgen.run import Run
+from xlmgen.runs.build import build
+from xlmgen.runs.checkpoint_folder import Weights
+from xlmgen.runs.provenance import changed_code, changed_rows
+from xlmgen.runs.run import Run
 from xlmgen.spec.family import read_family
-from xlmgen.tasks import Task
-from xlmgen.training.checkpoint_folder import Weights
 
 
 def evaluate(
@@ -89,7 +89,7 @@ def evaluate(
     stored = run.weights(checkpoint, weights)
     options = predictor_options(overrides)
     family, numbers = with_predictor(run, options)
-    parts = assemble(run, family=family, predictor=numbers, stored=stored)
+    parts = build(run, family=family, predictor=numbers, stored=stored)
     device = parts.load(stored.folder, stored.weights)
     scores_here = processes.rank() == 0
     judge = Evaluator.load(evaluator, device) if evaluator and scores_here else None
@@ -104,7 +104,8 @@ def evaluate(
     with progress(console) as bar:
         work = bar.add_task("loss", total=None)
         likelihood = measure_split(
-            parts.harness,
+            parts.measure,
+            parts.metrics,
             examples,
             collator,
             rows=rows,
@@ -130,7 +131,7 @@ def evaluate(
         if pseudo_likelihood:
             work = bar.add_task("masked", total=own)
             pseudo = measure_pseudo_likelihood(
-                parts.harness.model,
+                parts.model,
                 examples,
                 collator,
                 mask=parts.tokens.mask,
@@ -158,7 +159,7 @@ def evaluate(
         if parts.task.metrics or evaluator:
             work = bar.add_task("answers", total=own)
             answers = generate_answers(
-                parts.harness.model,
+                parts.model,
                 parts.predictor,
                 parts.data.predict_dataloader(split, limit),
                 eos=parts.tokens.eos,

@@ -10,9 +10,9 @@ import torch
 from lightning.pytorch.utilities import move_data_to_device
 from torch import nn
 
-from xlmgen import processes
 from xlmgen.data.batches import batch_seed
-from xlmgen.sampling import Generation
+from xlmgen.distributed import processes
+from xlmgen.runtime.sampling import Generation
 
 AfterBatch = Callable[[int], None]
 """Called with the number of rows that a batch answered."""

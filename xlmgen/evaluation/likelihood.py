@@ -13,14 +13,16 @@ from lightning.pytorch.utilities import move_data_to_device
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from xlmgen import processes
 from xlmgen.data.batches import Batches, Collator, Request, batch_seed
-from xlmgen.harness import Harness
+from xlmgen.distributed import processes
 
 NOTHING_MEASURED = (
     r"The ``compute`` method of metric \w+ was called before the ``update`` method"
 )
 """What torchmetrics warns of on a process that had no batch."""
+
+
+Measure = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Likelihood:
 
 
 def measure_split(
-    harness: Harness,
+    measure: Measure,
+    metrics: Any,
     examples: Any,
     collator: Collator,
     *,
@@ -56,7 +59,8 @@ def measure_split(
     """Measure the loss of the first `rows` examples, every one of them.
 
     Args:
-        harness: on the device, in evaluation mode.
+        measure: the loss's output on a batch; the model is in evaluation mode.
+        metrics: the family's torchmetrics of that output, on the device.
         examples: of the split.
         collator: the family's training collator, made for evaluation.
         draws: per row, where the loss is random.
@@ -64,7 +68,7 @@ def measure_split(
         after_batch: called with the rows of a batch, repetitions counted.
     """
     batches = Batches(examples, collator)
-    if not _is_random(harness, batches, min(rows, batch_size), split, device):
+    if not _is_random(measure, batches, min(rows, batch_size), split, device):
         draws = 1
     nll = torch.zeros(rows, dtype=torch.float64)
     squares = torch.zeros(rows, dtype=torch.float64)
@@ -72,12 +76,12 @@ def measure_split(
     plan = list(requests(rows, draws, batch_size, split))
     plan = plan[processes.rank() :: processes.count()]
     loader = DataLoader(batches, sampler=plan, batch_size=None, collate_fn=_same)
-    harness.metrics.reset()
+    metrics.reset()
     with torch.inference_mode():
         for request, batch in zip(plan, loader, strict=True):
             torch.manual_seed(request.seed)  # a batch draws the same on any process
-            output = harness.measure(move_data_to_device(batch, device))
-            harness.metrics.update(output)
+            output = measure(move_data_to_device(batch, device))
+            metrics.update(output)
             index = torch.tensor(request.rows)
             values = output["nll"].double().cpu()
             nll.index_add_(0, index, values)
@@ -86,16 +90,16 @@ def measure_split(
             after_batch(len(request.rows))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", NOTHING_MEASURED)
-        computed = harness.metrics.compute()  # over all processes
-    metrics = {name: float(value) for name, value in computed.items()}
-    harness.metrics.reset()
+        computed = metrics.compute()  # over all processes
+    means = {name: float(value) for name, value in computed.items()}
+    metrics.reset()
     nll, squares, tokens = (
         torch.stack(processes.gather(part)).sum(0) / draws
         for part in (nll, squares, tokens)
     )
     mean = float(nll.sum() / tokens.sum())
     return Likelihood(
-        {"loss": mean, **metrics},
+        {"loss": mean, **means},
         draws,
         ratio_error(nll, tokens),
         _monte_carlo_error(nll, squares, tokens, draws),
@@ -119,7 +123,7 @@ def requests(rows: int, draws: int, batch_size: int, split: str) -> Iterator[Req
 
 
 def _is_random(
-    harness: Harness, batches: Batches, rows: int, split: str, device: torch.device
+    measure: Measure, batches: Batches, rows: int, split: str, device: torch.device
 ) -> bool:
     """Whether two draws of the first rows' loss differ."""
     found: list[Tensor] = []
@@ -128,7 +132,7 @@ def _is_random(
             torch.manual_seed(seed)
             request = Request(tuple(range(rows)), batch_seed(seed, split, 0, 0))
             batch = move_data_to_device(batches[request], device)
-            found.append(harness.measure(batch)["nll"])
+            found.append(measure(batch)["nll"])
     return not torch.equal(*found)
 
 

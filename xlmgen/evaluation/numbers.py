@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlmgen.evaluation.scores import SHARES
-from xlmgen.json_input import Schema
+from xlmgen.io.json_input import Schema
 
 NOT_METRICS = ("draws", "standard_error", "monte_carlo_error")
 LOSSES = {"loss": "loss", "pseudo_likelihood": "pseudo_nll"}

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xlmgen.data.task import Task
 from xlmgen.evaluation.scores import has_target, is_correct, prompt_text, target
-from xlmgen.files import write_text
-from xlmgen.tasks import Task
+from xlmgen.io.files import write_text
 
 Example = Mapping[str, Any]
 

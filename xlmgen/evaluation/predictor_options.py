@@ -13,7 +13,7 @@ from typing import Any
 from xlmgen.errors import UserError
 from xlmgen.experiment.overrides import parse_override
 from xlmgen.registry import SPEC
-from xlmgen.run import Run
+from xlmgen.runs.run import Run
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities import move_data_to_device
 from torch import Tensor, nn
 
-from xlmgen import processes
 from xlmgen.data.batches import Batches, Collator, Request, batch_seed
+from xlmgen.distributed import processes
 from xlmgen.errors import UserError
 from xlmgen.evaluation.likelihood import ratio_error
 from xlmgen.spec.contracts import capabilities

@@ -10,20 +10,20 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from xlmgen import processes
-from xlmgen.assembly import assemble
 from xlmgen.data.batches import batch_seed
 from xlmgen.data.datamodule import GENERATION_USES
+from xlmgen.data.task import Task
+from xlmgen.distributed import processes
 from xlmgen.evaluation.generate import generate
 from xlmgen.evaluation.predictions import write_jsonl
 from xlmgen.evaluation.predictor_options import predictor_options
 from xlmgen.evaluation.scores import is_correct, prompt_text, target
 from xlmgen.evaluation.show_trace import legend, one_line, show_order, written_tokens
 from xlmgen.evaluation.variant import with_predictor
-from xlmgen.run import Run
-from xlmgen.sampling import Generation
-from xlmgen.tasks import Task
-from xlmgen.training.checkpoint_folder import Weights
+from xlmgen.runs.build import build
+from xlmgen.runs.checkpoint_folder import Weights
+from xlmgen.runs.run import Run
+from xlmgen.runtime.sampling import Generation
 
 Example = Mapping[str, Any]
 LABEL = 8  # columns in front of a text
@@ -61,7 +61,7 @@ def sample(
     task = run.load_task()
     given = [task.encode_prompt(text) for text in prompts]
     family, numbers = with_predictor(run, predictor_options(overrides))
-    parts = assemble(run, family=family, predictor=numbers, stored=stored)
+    parts = build(run, family=family, predictor=numbers, stored=stored)
     device = parts.load(stored.folder, stored.weights)
     examples = given or _test_examples(task, num)
     if not given and len(examples) < num and processes.rank() == 0:
@@ -84,7 +84,7 @@ def sample(
         generator.manual_seed(batch_seed(seed, "sampling", first, 0))
         batch = collator(some, torch.Generator().manual_seed(seed))
         generation = generate(
-            parts.harness.model,
+            parts.model,
             parts.predictor,
             batch,
             device,

@@ -10,9 +10,9 @@ from functools import cached_property
 from statistics import fmean, median, pstdev
 from typing import Any
 
+from xlmgen.data.task import Task
 from xlmgen.evaluation.entropy import entropy
 from xlmgen.evaluation.scores import METRICS
-from xlmgen.tasks.task import Task
 
 Ids = Sequence[int]
 DISTINCT = (1, 2, 3, 4)  # lengths of the n-grams of `distinct_n`

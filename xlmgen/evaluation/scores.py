@@ -6,12 +6,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
+from xlmgen.data.task import Task
 from xlmgen.errors import UserError
 from xlmgen.spec import generators
 from xlmgen.tasks import own
 from xlmgen.tasks.answered import Answered, Words
 from xlmgen.tasks.generators import PACKAGE
-from xlmgen.tasks.task import Task
 
 Example = Mapping[str, Any]
 Ids = Sequence[int]

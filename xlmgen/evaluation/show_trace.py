@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from xlmgen.escape import terminal
 from xlmgen.evaluation.grid import print_grid
-from xlmgen.sampling import Generation
+from xlmgen.runtime.sampling import Generation
+from xlmgen.terminal.escape import terminal
 
 PALETTE = (
     "#5e81f4",

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from xlmgen.escape import terminal
 from xlmgen.evaluation.numbers import numbers
+from xlmgen.terminal.escape import terminal
 
 
 def show_results(results: Mapping[str, Any], console: Console) -> None:

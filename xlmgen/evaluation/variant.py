@@ -18,13 +18,13 @@ from typing import Any
 import yaml
 
 from xlmgen.errors import UserError
-from xlmgen.evaluation.predictor import predictor_numbers
 from xlmgen.evaluation.predictor_options import changed_predictor
-from xlmgen.family import Family
 from xlmgen.registry import SPEC, load_family, pin
 from xlmgen.render import render_files
-from xlmgen.run import Run
-from xlmgen.run_folder import copy_family
+from xlmgen.runs.folder import copy_family
+from xlmgen.runs.predictor import predictor_numbers
+from xlmgen.runs.run import Run
+from xlmgen.runtime.family import Family
 from xlmgen.spec.document import Document
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.load import load_yaml

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.errors import UserError
-from xlmgen.json_input import Schema, check_object, read_object
+from xlmgen.io.json_input import Schema, check_object, read_object
+from xlmgen.runtime.special_tokens import SpecialTokens
 from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.schemas import built_in, satisfies
-from xlmgen.tokens import SpecialTokens
 
 CONFIG = "config.json"
 RESTORE = "restore it from its source"

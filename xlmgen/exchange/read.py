@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from xlmgen.data.task import Task, load_task
 from xlmgen.errors import UserError
 from xlmgen.exchange.config import CONFIG, Config, check_options, readers, reads
 from xlmgen.exchange.tokenizer_files import FILES, read_tokenizer
 from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
-from xlmgen.files import write_json
-from xlmgen.manifest import copy_hashed, seal
+from xlmgen.io.files import write_json
+from xlmgen.io.manifest import copy_hashed, seal
+from xlmgen.io.shards import INDEX, Shards
 from xlmgen.registry import SPEC, find_families
-from xlmgen.run import Run, run_id
-from xlmgen.run_folder import create, is_new
-from xlmgen.shards import INDEX, Shards
+from xlmgen.runs.checkpoint_folder import IMPORTED, about, folder_name
+from xlmgen.runs.folder import create, is_new
+from xlmgen.runs.run import Run, run_id
 from xlmgen.spec.family import read_family
-from xlmgen.tasks import Task, load_task
-from xlmgen.training.checkpoint_folder import IMPORTED, about, folder_name
 
 SOURCE = "source"
 """In an imported run: the checkpoint's own configuration and tokenizer."""
@@ -134,8 +134,8 @@ def _check_tensors(
 ) -> None:
     """Compare names and shapes with the network, which is built without memory."""
     from xlmgen.registry import load_family, pin
-    from xlmgen.tokens import SpecialTokens
-    from xlmgen.weight_shapes import misfits
+    from xlmgen.runs.weight_shapes import misfits
+    from xlmgen.runtime.special_tokens import SpecialTokens
 
     pin(family.parent)
     tokens = SpecialTokens(vocab_size=config.vocab_size)

@@ -12,7 +12,7 @@ from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.data.tokenizer_file import check_ids, library_errors, read_backend
 from xlmgen.errors import UserError
 from xlmgen.exchange.config import RESTORE, ROLES, Config
-from xlmgen.json_input import Schema, read_object
+from xlmgen.io.json_input import Schema, read_object
 
 SAVED, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"

@@ -8,19 +8,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from xlmgen.data.task import Task
 from xlmgen.errors import UserError
 from xlmgen.exchange.config import CONFIG, NUMBERS, ROLES, make_config, reads
 from xlmgen.exchange.read import SOURCE
 from xlmgen.exchange.tokenizer_files import SAVED, SETTINGS
 from xlmgen.experiment.settings import Experiment
-from xlmgen.files import visible, write_json
-from xlmgen.json_input import read_object
+from xlmgen.io.files import visible, write_json
+from xlmgen.io.json_input import read_object
+from xlmgen.io.shards import Shards, write_shards
 from xlmgen.registry import SPEC
-from xlmgen.run import TOKENIZER, Run, Stored
-from xlmgen.shards import Shards, write_shards
+from xlmgen.runs.checkpoint_folder import Weights, weight_files
+from xlmgen.runs.run import TOKENIZER, Run, Stored
 from xlmgen.spec.family import FamilySpec, read_family
-from xlmgen.tasks import Task
-from xlmgen.training.checkpoint_folder import Weights, weight_files
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 

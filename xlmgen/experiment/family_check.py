@@ -9,7 +9,7 @@ from typing import Any
 
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment, is_path
-from xlmgen.files import begin
+from xlmgen.io.files import begin
 from xlmgen.registry import SPEC, find_family
 from xlmgen.spec.contracts import refusals
 from xlmgen.spec.diagnostics import SpecError, errors

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from xlmgen.escape import terminal
 from xlmgen.experiment.settings import Experiment
+from xlmgen.terminal.escape import terminal
 
 COMMENT_COLUMN = 40
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlmgen.escape import code, markdown
 from xlmgen.evaluation.numbers import SCHEMA, Number, numbers
-from xlmgen.files import visible
 from xlmgen.hub.published import Published, datasets, local_files, portable_task
-from xlmgen.json_input import read_object
+from xlmgen.io.files import visible
+from xlmgen.io.json_input import read_object
+from xlmgen.io.shards import count_numbers
 from xlmgen.registry import SPEC
 from xlmgen.render.context import paper_link
 from xlmgen.render.environment import environment
-from xlmgen.run import Run
-from xlmgen.shards import count_numbers
+from xlmgen.runs.run import Run
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.spec.hooks import hooks
 from xlmgen.spec.project import BUILT_IN
+from xlmgen.terminal.escape import code, markdown
 
 TEMPLATE = "hub/card.md.jinja"
 

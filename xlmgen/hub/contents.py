@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
 from xlmgen.errors import UserError
-from xlmgen.json_input import parse_object
+from xlmgen.io.json_input import parse_object
+from xlmgen.io.shards import INDEX
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
 from xlmgen.render.plan import LOCK
-from xlmgen.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS
-from xlmgen.shards import INDEX
+from xlmgen.runs.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS
 from xlmgen.spec.project import KINDS, TEMPLATES
 
 MANIFEST, CARD = "xlmgen.json", "README.md"

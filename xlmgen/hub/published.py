@@ -17,9 +17,9 @@ from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
 from xlmgen.hub.contents import CARD, MANIFEST, Manifest, is_ours
 from xlmgen.render.changes import read
-from xlmgen.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run
+from xlmgen.runs.checkpoint_folder import evaluated_weights
+from xlmgen.runs.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run
 from xlmgen.spec.project import own_files
-from xlmgen.training.checkpoint_folder import evaluated_weights
 
 DATA = "data"
 """The folder of a pulled run in which its task looks for local files."""

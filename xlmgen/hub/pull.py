@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from xlmgen.data.task import Task
 from xlmgen.errors import UserError
 from xlmgen.experiment.family_check import check_family
-from xlmgen.files import real_path, write_json, write_text
 from xlmgen.hub.client import Repository, Snapshot, bars
 from xlmgen.hub.contents import AGAIN, MANIFEST, Manifest, is_ours, is_weights
 from xlmgen.hub.published import local_files
 from xlmgen.hub.trust import refuse_hooks, rendered_anew
-from xlmgen.json_input import parse_object
-from xlmgen.manifest import seal
+from xlmgen.io.files import real_path, write_json, write_text
+from xlmgen.io.json_input import parse_object
+from xlmgen.io.manifest import seal
+from xlmgen.io.shards import Shards
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
 from xlmgen.render.transaction import locked
-from xlmgen.run import EXPERIMENT, RECORD, TASK, TOKENIZER, VERSIONS, Run, run_id
-from xlmgen.shards import Shards
+from xlmgen.runs.checkpoint_folder import IMPORTED, about, folder_name
+from xlmgen.runs.run import EXPERIMENT, RECORD, TASK, TOKENIZER, VERSIONS, Run, run_id
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.messages import show
-from xlmgen.tasks import Task
-from xlmgen.training.checkpoint_folder import IMPORTED, about, folder_name
 
 NEEDED = (EXPERIMENT, TASK, TOKENIZER, VERSIONS)
 AT_ONCE = 8  # small files that are downloaded at the same time

@@ -12,7 +12,7 @@ from xlmgen.errors import UserError
 from xlmgen.hub.contents import is_own_kind
 from xlmgen.registry import SPEC
 from xlmgen.render import render
-from xlmgen.run import TASK
+from xlmgen.runs.run import TASK
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.hooks import hooks

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xlmgen.tokens import SpecialTokens
+from xlmgen.runtime.special_tokens import SpecialTokens
 
 PER_ROW = ("t", "num_tokens", "num_dropped", "answer_length")
 """Keys that may have a number for every row."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from xlmgen.assembly import data_module
 from xlmgen.data.datamodule import DataModule
 from xlmgen.data.lengths import Lengths, measure
+from xlmgen.data.task import Task, load_task
 from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import prompt_text
 from xlmgen.experiment.family_check import family_folder
@@ -19,9 +19,9 @@ from xlmgen.experiment.settings import Experiment
 from xlmgen.preview.histogram import Histogram, histogram
 from xlmgen.preview.places import PER_ROW, Place, Reading, numbers, places, read
 from xlmgen.registry import load_family, pin
-from xlmgen.tasks import Task, load_task
-from xlmgen.tasks.task import SPLITS
-from xlmgen.tokens import SPECIAL_TOKENS
+from xlmgen.runs.build import data_module
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS
+from xlmgen.tasks.spec import SPLITS
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xlmgen.escape import terminal
 from xlmgen.evaluation.grid import Cell, print_grid
 from xlmgen.evaluation.show_trace import one_line, visible
 from xlmgen.preview.histogram import show_histogram
 from xlmgen.preview.places import Kind, Place
 from xlmgen.preview.preview import Preview, shown_rows, special_tokens
+from xlmgen.terminal.escape import terminal
 
 STYLES = {
     Kind.given: "cyan",

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xlmgen import bounded
 from xlmgen.errors import UserError
+from xlmgen.io import bounded
 from xlmgen.render.files import render_here
 from xlmgen.spec.diagnostics import Diagnostic, SpecError
 from xlmgen.spec.family import FamilySpec

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from xlmgen.merge import marked_lines
+from xlmgen.io.merge import marked_lines
 from xlmgen.render.changes import Change, State, changes, read_lock
 from xlmgen.render.lock import LockError
 from xlmgen.render.plan import LOCK, SPEC

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xlmgen import resources
-from xlmgen.escape import markdown
 from xlmgen.render import python
+from xlmgen.terminal.escape import markdown
 
 if TYPE_CHECKING:
     from jinja2 import Environment, FileSystemBytecodeCache

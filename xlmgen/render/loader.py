@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import BaseLoader, Environment, FileSystemLoader, TemplateNotFound
 from jinja2.exceptions import SecurityError
 
-from xlmgen.files import is_plain, real_path
+from xlmgen.io.files import is_plain, real_path
 from xlmgen.spec.load import MAX_BYTES
 
 Source = tuple[str, str, Callable[[], bool]]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlmgen.errors import UserError
-from xlmgen.files import real_path, write_json
-from xlmgen.json_input import Schema, read_object
+from xlmgen.io.files import real_path, write_json
+from xlmgen.io.json_input import Schema, read_object
 from xlmgen.render.lock import is_inside
 
 RECORD = "journal.json"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from xlmgen.errors import UserError
-from xlmgen.merge import marked_lines, merge
+from xlmgen.io.merge import marked_lines, merge
 from xlmgen.render.changes import Change, State, changes, read_lock
 from xlmgen.render.lock import LockError
 from xlmgen.render.plan import LOCK, SPEC

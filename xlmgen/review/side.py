@@ -154,7 +154,7 @@ class Before:
 
     @cached_property
     def _layers(self) -> Mapping[str, str]:
-        """The modules of `xlmgen.nn`, where the repository is that of xlmgen."""
+        """The modules of `xlmgen.runtime.nn`, if the repository is xlmgen's own."""
         files = self.commit.files.items()
         return {
             path.removesuffix("/__init__.py"): text

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from xlmgen.io.json_schema import Schema
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.keywords import Schema
 from xlmgen.spec.messages import either, show
 from xlmgen.spec.schemas import BLOCKS, Schemas, satisfies
 

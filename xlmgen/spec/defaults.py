@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlmgen.spec.keywords import Schema
+from xlmgen.io.json_schema import Schema
 from xlmgen.spec.schemas import applicable, built_in, properties
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xlmgen.errors import UserError
-from xlmgen.files import is_plain, real_path
+from xlmgen.io.files import is_plain, real_path
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import MAX_BYTES
 from xlmgen.spec.messages import similar_path
@@ -20,7 +20,7 @@ YAML = (".yaml", ".yml")
 SPEC_LINE = re.compile(r"^[\"']?spec[\"']?[ \t]*:[ \t]*[\"']?xlmgen/", re.MULTILINE)
 # Folders that hold copies or other people's files.
 SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
-# What makes a folder a run (`xlmgen.run`, which is too much to import for two names).
+# Files that make a folder a run; `xlmgen.runs.run` is above this module.
 RUN = frozenset({"experiment.yaml", "versions.json"})
 
 

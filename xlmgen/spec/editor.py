@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xlmgen.errors import UserError
-from xlmgen.files import write_text
+from xlmgen.io.files import write_text
 from xlmgen.spec import own_kinds
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.modeline import FOLDER

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xlmgen.errors import UserError
-from xlmgen.spec.keywords import Schema
+from xlmgen.io.json_schema import Schema
 from xlmgen.spec.messages import closest, either, expected, show, types
 from xlmgen.spec.schemas import FILES, GENERATOR, Schemas, built_in
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from xlmgen.files import real_path
+from xlmgen.io.files import real_path
 from xlmgen.spec import document
 
 HOOK = "python"

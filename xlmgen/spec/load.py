@@ -25,8 +25,8 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from xlmgen.files import is_plain
-from xlmgen.merge import marked_lines
+from xlmgen.io.files import is_plain
+from xlmgen.io.merge import marked_lines
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import BOM, LINE_BREAK, Document, Path, Span, diagnose, dotted
 from xlmgen.spec.messages import show, similar_path

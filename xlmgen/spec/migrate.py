@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from xlmgen.errors import UserError
-from xlmgen.merge import is_crlf, merge
+from xlmgen.io.merge import is_crlf, merge
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.document import Document, split_bom
 from xlmgen.spec.load import load_yaml

@@ -11,7 +11,7 @@ import os
 import re
 from pathlib import Path
 
-from xlmgen.files import real_path
+from xlmgen.io.files import real_path
 from xlmgen.spec.schemas import SUFFIX
 
 FOLDER = "schemas"

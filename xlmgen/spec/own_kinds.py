@@ -17,13 +17,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from xlmgen import bounded, resources
+from xlmgen import resources
 from xlmgen.errors import shortened
-from xlmgen.files import is_plain, without_parents
-from xlmgen.json_input import InvalidJson, parse_json
+from xlmgen.io import bounded
+from xlmgen.io.files import is_plain, without_parents
+from xlmgen.io.json_input import InvalidJson, parse_json
+from xlmgen.io.json_schema import Schema, known_keywords, unknown_keywords
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
-from xlmgen.spec.keywords import Schema, known_keywords, unknown_keywords
 from xlmgen.spec.load import MAX_BYTES, load_yaml
 from xlmgen.spec.messages import did_you_mean, show
 from xlmgen.spec.project import (
@@ -194,7 +195,7 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     path = kind.schema
     if kind.block == "noise_schedule":
         message = "a project cannot have noise schedules of its own"
-        fix = "a schedule is a class of xlmgen.noise, for which there is no template"
+        fix = "schedules are classes of xlmgen.runtime.noise and have no template"
         return [at(path, "XG401", message, fix)]
     if not NAME.fullmatch(kind.name):
         message = f"'{kind.name}' is no name of a kind"

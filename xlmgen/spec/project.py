@@ -15,7 +15,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from xlmgen import resources
-from xlmgen.files import real_path
+from xlmgen.io.files import real_path
 from xlmgen.spec.schemas import BLOCKS, SUFFIX, Schemas, built_in
 
 KINDS = Path("schemas", "kinds")

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xlmgen import resources
-from xlmgen.spec.keywords import Schema, validator
+from xlmgen.io.json_schema import Schema, validator
 
 SUFFIX = ".schema.json"
 BLOCKS = ("collator", "noise_schedule", "model", "loss", "predictor")

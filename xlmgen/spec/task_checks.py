@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from xlmgen.io.json_schema import is_number
 from xlmgen.spec import generators
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
 from xlmgen.spec.hooks import HOOK, function_name
-from xlmgen.spec.keywords import is_number
 from xlmgen.spec.messages import show
 from xlmgen.spec.schemas import built_in, satisfies
 from xlmgen.spec.template import Template

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from xlmgen import bounded
+from xlmgen.io import bounded
+from xlmgen.io.json_schema import Schema, validator
 from xlmgen.spec import checks, contracts, own_kinds, task_checks
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
-from xlmgen.spec.keywords import Schema, validator
 from xlmgen.spec.messages import (
     LONGEST,
     certain,

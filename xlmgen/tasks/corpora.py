@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from xlmgen.tasks.task import SPLITS
+from xlmgen.tasks.spec import SPLITS
 
 TEXTS = Path(__file__).resolve().parent / "texts"
 

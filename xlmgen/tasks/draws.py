@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlmgen.errors import UserError
-from xlmgen.progress import Waiting
+from xlmgen.terminal.progress import Waiting
 
 Ints = npt.NDArray[np.int64]
 Row = Mapping[str, str]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xlmgen.errors import UserError
-from xlmgen.files import begin, visible
+from xlmgen.io.files import begin, visible
 
 BUILT_IN = Path(__file__).resolve().parent
 

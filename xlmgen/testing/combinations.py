@@ -16,10 +16,10 @@ from typing import Any
 
 import yaml
 
+from xlmgen.io.json_schema import Schema, validator
 from xlmgen.spec import contracts
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.document import Document
-from xlmgen.spec.keywords import Schema, validator
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.schemas import BLOCKS, Schemas, properties
 

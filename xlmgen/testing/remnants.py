@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xlmgen.noise import Rising
+from xlmgen.runtime.noise import Rising
 from xlmgen.testing.oracle import IMPOSSIBLE, Oracle
 from xlmgen.testing.schedule import slope
 from xlmgen.testing.toy import Toy

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlmgen import noise
-from xlmgen.noise import Rising, Schedule
 from xlmgen.render.kinds.schedule import CLASSES
+from xlmgen.runtime import noise
+from xlmgen.runtime.noise import Rising, Schedule
 from xlmgen.spec.family import FamilySpec
 from xlmgen.testing.law import Step
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from xlmgen.family import Family
 from xlmgen.render.context import class_name
+from xlmgen.runtime.family import Family
+from xlmgen.runtime.special_tokens import SpecialTokens
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.testing.toy import ANSWER, Toy, make_toy, seeded
-from xlmgen.tokens import SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=8)
 

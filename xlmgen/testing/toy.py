@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlmgen.tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 CONTENT = (5, 6, 7)
 """The ordinary tokens of the tests' vocabulary."""

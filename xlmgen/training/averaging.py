@@ -8,9 +8,9 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from xlmgen.harness import Harness
+from xlmgen.runs.checkpoint import AVERAGE
 from xlmgen.training.average import Average
-from xlmgen.training.checkpoint import AVERAGE
+from xlmgen.training.harness import Harness
 from xlmgen.training.recorder import ends_step
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from xlmgen.console import SafeConsole
 from xlmgen.errors import UserError
+from xlmgen.terminal.console import SafeConsole
 
 if TYPE_CHECKING:
     from xlmgen.training.profiling import StepProfiler

@@ -12,23 +12,23 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.text import Text
 
-from xlmgen import processes
-from xlmgen.assembly import Assembly, assemble, device_for
 from xlmgen.data import summary
+from xlmgen.distributed import processes
+from xlmgen.distributed.launch import check_cores, is_first
 from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.experiment.settings import Training
-from xlmgen.harness import Harness
-from xlmgen.launch import check_cores, is_first
-from xlmgen.origins import changed_rows
-from xlmgen.run import METRICS, ResumePoint, Run, Stored
-from xlmgen.run_folder import record_rows
-from xlmgen.training.checkpoint import load_into, load_state
-from xlmgen.training.checkpoint_folder import IMPORTED, Weights, checkpoints
+from xlmgen.runs.build import Parts, build, device_for
+from xlmgen.runs.checkpoint import load_into, load_state
+from xlmgen.runs.checkpoint_folder import IMPORTED, Weights, checkpoints
+from xlmgen.runs.folder import record_rows
+from xlmgen.runs.provenance import changed_rows
+from xlmgen.runs.run import METRICS, ResumePoint, Run, Stored
 from xlmgen.training.curve import learning_curve
 from xlmgen.training.early_end import EarlyEnd, rises
 from xlmgen.training.guard import NotFinite, StepRange
+from xlmgen.training.harness import Harness
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.metrics_file import read_rows, validated_before_last
 from xlmgen.training.patience import Patience
@@ -50,7 +50,8 @@ class Fit:
     """
 
     run: Run
-    parts: Assembly
+    parts: Parts
+    harness: Harness
     trainer: Trainer
     start: ResumePoint
 
@@ -85,10 +86,11 @@ class Fit:
                 style="yellow",
                 soft_wrap=True,
             )
-        parts = assemble(run, stored=_imported(start))
+        parts = build(run, stored=_imported(start))
         generate = run.experiment.evaluation.generate
         rising = parts.task.metrics if generate else ()
-        losses = parts.harness.validation_names()
+        harness = Harness.of(parts)
+        losses = harness.validation_names()
         for name in parts.task.own_metrics:
             if name in losses and generate:  # both would be val/NAME
                 raise UserError(
@@ -112,7 +114,7 @@ class Fit:
                     f"training: {' '.join(str(error).split()).rstrip('.!')}",
                     "change training.accelerator, devices or precision",
                 ) from error
-        return cls(run, parts, trainer, start)
+        return cls(run, parts, harness, trainer, start)
 
     def go(self, console: Console) -> None:
         """Train until `max_steps`, from the last checkpoint where there is one.
@@ -124,7 +126,7 @@ class Fit:
         """
         settings = self.run.experiment.training
         step, checkpoint = self.start.step, self.start.folder
-        _announce(self.run, self.parts.harness, console)
+        _announce(self.run, self.harness, console)
         if step >= settings.max_steps:
             console.print(
                 f"trained to step {step} already; to go on, raise training.max_steps"
@@ -136,7 +138,7 @@ class Fit:
                 console.print(note, style="yellow", soft_wrap=True)
             record_rows(self.run, self.parts.task.prepared.digests)
         if checkpoint is not None and (checkpoint / IMPORTED).is_file():
-            load_into(self.parts.harness.model, checkpoint)  # there is no more to it
+            load_into(self.parts.model, checkpoint)  # there is no more to it
             checkpoint = None
         if checkpoint is not None:
             states = load_state(checkpoint)["callbacks"]
@@ -162,7 +164,7 @@ class Fit:
         try:
             with quiet_lightning():
                 self.trainer.fit(
-                    self.parts.harness,
+                    self.harness,
                     self.parts.data,
                     ckpt_path=checkpoint,
                     weights_only=True,
@@ -270,7 +272,7 @@ def refuse_lost_checkpoints(run: Run, rows: Sequence[Mapping[str, str]]) -> None
         )
 
 
-def validation_scorer(parts: Assembly, limit: int) -> Scorer | None:
+def validation_scorer(parts: Parts, limit: int) -> Scorer | None:
     """Answers the first `limit` validation rows and scores them with the task."""
     metrics = answer_metrics(parts.task)
     if not limit or not metrics:

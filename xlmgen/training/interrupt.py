@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from xlmgen.harness import Harness
+from xlmgen.training.harness import Harness
 from xlmgen.training.keeper import CheckpointKeeper
 from xlmgen.training.recorder import ends_step
 from xlmgen.training.signals import Interrupted, handle

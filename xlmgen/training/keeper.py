@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from xlmgen.errors import UserError
-from xlmgen.training.checkpoint_folder import (
+from xlmgen.runs.checkpoint_folder import (
     MONITOR,
     best_step,
     checkpoints,

@@ -15,8 +15,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from xlmgen.errors import UserError
-from xlmgen.files import write_text, writing
-from xlmgen.training.checkpoint_folder import MONITOR
+from xlmgen.io.files import write_text, writing
+from xlmgen.runs.checkpoint_folder import MONITOR
 
 FIRST_COLUMNS = ("step", "train/loss", "train/lr")
 

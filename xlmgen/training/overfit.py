@@ -6,8 +6,9 @@ import torch
 from lightning.pytorch.utilities import move_data_to_device
 from rich.console import Console
 
-from xlmgen.assembly import assemble, device_for
-from xlmgen.run import Run
+from xlmgen.runs.build import build, device_for
+from xlmgen.runs.run import Run
+from xlmgen.training.harness import Harness
 from xlmgen.training.optimizer import build_optimizer
 
 
@@ -20,10 +21,12 @@ def overfit_one_batch(
         The steps taken and the last loss: below `small` if they were enough, or what
         it was when it stopped being finite.
     """
-    parts = assemble(run)
+    parts = build(run)
     settings = run.experiment.training
     device = device_for(settings)
-    harness = parts.harness.to(device).eval()  # no dropout: the batch is to be learned
+    harness = (
+        Harness.of(parts).to(device).eval()
+    )  # no dropout: the batch is to be learned
     batch = move_data_to_device(next(iter(parts.data.train_dataloader())), device)
     optimizer = build_optimizer(harness.model, settings)
     loss = torch.tensor(torch.inf)

@@ -13,9 +13,9 @@ from lightning.pytorch.trainer.call import _call_callback_hooks
 from torch import Tensor
 from torch.optim import Optimizer
 
-from xlmgen import processes
-from xlmgen.harness import Harness
+from xlmgen.distributed import processes
 from xlmgen.training.guard import NotFinite, StepRange
+from xlmgen.training.harness import Harness
 
 Scorer = Callable[[Trainer, Harness], Mapping[str, float]]
 """Generates and scores answers with a harness's model: exact match and the like."""

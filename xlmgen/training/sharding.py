@@ -20,7 +20,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from xlmgen.nn.head import Logits
+from xlmgen.runtime.nn.head import Logits
 from xlmgen.training.blocks import blocks_of
 
 

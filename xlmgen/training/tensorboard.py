@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from xlmgen.files import no_room, writing
+from xlmgen.io.files import no_room, writing
 
 
 class TensorBoard(Logger):

@@ -14,8 +14,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
-from xlmgen.harness import Harness
-from xlmgen.training import rng
+from xlmgen.runs import rng
+from xlmgen.training.harness import Harness
 from xlmgen.training.metrics_file import MetricsFile
 from xlmgen.training.peaks import peak_flops
 from xlmgen.training.recorder import Recorder, ends_step, log

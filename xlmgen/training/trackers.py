@@ -14,8 +14,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
-from xlmgen.files import write_json
-from xlmgen.json_input import Schema, read_object
+from xlmgen.io.files import write_json
+from xlmgen.io.json_input import Schema, read_object
 
 ID_FILE = "tracker.json"
 """In the run folder: what the run is called there, whatever its folder is called."""

@@ -11,25 +11,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from xlmgen.console import SafeConsole
+from xlmgen.data.task import load_task
+from xlmgen.distributed.launch import check_cores, check_processes, is_first
 from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import try_own
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
-from xlmgen.files import no_room
-from xlmgen.launch import check_cores, check_processes, is_first
-from xlmgen.locks import hold
-from xlmgen.origins import (
+from xlmgen.io.files import no_room
+from xlmgen.io.locks import hold
+from xlmgen.registry import SPEC
+from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.folder import create, is_new, reopen
+from xlmgen.runs.provenance import (
     changed_code,
     is_behind_its_spec,
     same_family,
     same_task,
 )
-from xlmgen.registry import SPEC
-from xlmgen.run import TASK, Run, is_run
-from xlmgen.run_folder import create, is_new, reopen
-from xlmgen.tasks import load_task
-from xlmgen.training.checkpoint_folder import checkpoints
+from xlmgen.runs.run import TASK, Run, is_run
+from xlmgen.terminal.console import SafeConsole
 from xlmgen.training.schedule import change_after
 from xlmgen.training.signals import Interrupted, stopped_by_signals
 

@@ -19,12 +19,12 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
-from xlmgen import launch
+from xlmgen.distributed import launch
 from xlmgen.evaluation.likelihood import NOTHING_MEASURED
 from xlmgen.experiment.settings import Experiment, Training
-from xlmgen.run import METRICS, run_id
+from xlmgen.runs.checkpoint import FolderCheckpoint
+from xlmgen.runs.run import METRICS, run_id
 from xlmgen.training.averaging import AverageWeights
-from xlmgen.training.checkpoint import FolderCheckpoint
 from xlmgen.training.early_end import EarlyEnd
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.keeper import CheckpointKeeper
@@ -120,7 +120,7 @@ def build_trainer(
 
 
 def _cluster() -> ClusterEnvironment:
-    """Who started the processes, as `xlmgen.launch` has it.
+    """Who started the processes, as `xlmgen.distributed.launch` has it.
 
     Lightning's own guess takes variables that were left behind for a launcher.
     """

@@ -7,10 +7,10 @@ device do.
 import torch
 from torch import nn
 
-from xlmgen.data.layout import prompt_layout, seq2seq_layout
-from xlmgen.evaluation.metrics import NllMetric
-from xlmgen.family import Family
-from xlmgen.sampling import Generation, Tracer
+from xlmgen.runtime.collate.layout import prompt_layout, seq2seq_layout
+from xlmgen.runtime.family import Family
+from xlmgen.runtime.metrics import NllMetric
+from xlmgen.runtime.sampling import Generation, Tracer
 
 
 class ToyModel(nn.Module):

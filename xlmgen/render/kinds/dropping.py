@@ -8,8 +8,8 @@ from xlmgen.spec.family import FamilySpec
 @dataclass(frozen=True)
 class Dropping:
     end: str  # what stands at the end of every row
-    imports: tuple[str, ...]  # from xlmgen.data.dropping
-    layouts: tuple[str, ...]  # from xlmgen.data.layout
+    imports: tuple[str, ...]  # from xlmgen.runtime.collate.dropping
+    layouts: tuple[str, ...]  # from xlmgen.runtime.collate.layout
 
 
 def decide(family: FamilySpec) -> Dropping:

@@ -23,7 +23,7 @@ class Insertion:
     options: tuple[Option, ...]
     never: str  # expression of the ids that are never generated
     never_words: str
-    imports: tuple[str, ...]  # from xlmgen.insertion
+    imports: tuple[str, ...]  # from xlmgen.runtime.decoding.insertion
     sampling_imports: tuple[str, ...]
 
 

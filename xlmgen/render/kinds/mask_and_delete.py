@@ -10,7 +10,7 @@ from xlmgen.spec.family import FamilySpec
 class Deleting:
     sampling_eps: str  # expression of what the time stays away from 1
     max_gap: int | None  # the most missing tokens that the model can tell of
-    gap_imports: tuple[str, ...]  # from xlmgen.data.gaps
+    gap_imports: tuple[str, ...]  # from xlmgen.runtime.collate.gaps
     noise_imports: tuple[str, ...]
     end: str  # what ends a row, in words
 

@@ -17,7 +17,7 @@ class Masking:
     random_until: float
     word: str
     pad_to_block: bool
-    layouts: tuple[str, ...]  # imports from xlmgen.data.layout
+    layouts: tuple[str, ...]  # imports from xlmgen.runtime.collate.layout
     noise_imports: tuple[str, ...]
     summary: str
     replace_summary: str

@@ -28,7 +28,7 @@ class Network:
     attention: tuple[str, ...]  # arguments that make it
     norm: str  # expression that makes one
     feedforward: str  # expression that makes one
-    imports: tuple[str, ...]  # from xlmgen.nn
+    imports: tuple[str, ...]  # from xlmgen.runtime.nn
     description: str
     summary: str
     returns: str  # the type

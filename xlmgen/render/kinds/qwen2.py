@@ -10,7 +10,7 @@ class Qwen2:
     causal: bool
     time: bool
     norm: tuple[str, ...]  # arguments of one
-    imports: tuple[str, ...]  # from xlmgen.nn
+    imports: tuple[str, ...]  # from xlmgen.runtime.nn
     layer_inputs: tuple[str, ...]  # parameters of a layer's forward
     stream_inputs: tuple[str, ...]  # parameters of the decoder's forward
     description: str

@@ -27,12 +27,12 @@ class SchedulePair:
 
     insert: str  # expressions
     unmask: str
-    class_names: tuple[str, ...]  # imports from xlmgen.noise
+    class_names: tuple[str, ...]  # imports from xlmgen.runtime.noise
 
     @property
     def class_name(self) -> str:
         """The classes as a list for the README."""
-        return "`, `xlmgen.noise.".join(self.class_names)
+        return "`, `xlmgen.runtime.noise.".join(self.class_names)
 
 
 def schedule_code(family: FamilySpec) -> ScheduleCode | SchedulePair:

@@ -113,7 +113,9 @@ def decide(family: FamilySpec) -> Unmasking:
         noisy=noisy,
         window=window["kind"] if window else None,
         std_imports=tuple(std),
-        canvas_module="xlmgen.block_canvas" if blockwise else "xlmgen.canvas",
+        canvas_module="xlmgen.runtime.decoding.blockwise"
+        if blockwise
+        else "xlmgen.runtime.decoding.masked",
         canvas_imports=tuple(canvas),
         noise_imports=("loop_times",) if loop else (),
         sampling_imports=tuple(sampling),

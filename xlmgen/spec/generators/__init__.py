@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
+from xlmgen.io.json_schema import Schema
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.keywords import Schema
 from xlmgen.spec.schemas import GENERATOR, built_in
 
 Source = Mapping[str, Any]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlmgen.canvas import Canvas
+from xlmgen.runtime.decoding.masked import Canvas
 from xlmgen.testing.law import sampler_law
 from xlmgen.testing.oracle import FixedLogits
 from xlmgen.testing.schedule import ancestral_steps, levels, noise_level

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlmgen.nn import KeyValueCache
+from xlmgen.runtime.nn import KeyValueCache
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.suites.model import call, differ
 

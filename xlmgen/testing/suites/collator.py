@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from xlmgen.errors import UserError
+from xlmgen.runtime.special_tokens import Block
 from xlmgen.testing.shapes import check_fields
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.toy import seeded
-from xlmgen.tokens import Block
 
 TRAINING = ("lm", "seq2seq", "infill")
 BLOCK = Block(answer=5, prompt=4)

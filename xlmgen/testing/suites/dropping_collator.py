@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from xlmgen.errors import UserError
+from xlmgen.runtime.special_tokens import Block
 from xlmgen.testing.insertion import InsertionSubject
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.suites.collator import BLOCK, EXAMPLES, WHOLE, CollatorSubject
 from xlmgen.testing.toy import seeded
-from xlmgen.tokens import Block
 
 ROWS = 4000
 LEAST = 1e-4

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from xlmgen.runtime.special_tokens import Block
 from xlmgen.testing.suites.predictor import Batch, PredictorSubject
 from xlmgen.testing.toy import ANSWER, seeded
-from xlmgen.tokens import Block
 
 ROUNDS, STEPS = 40, 50
 """At most so many rounds of so many steps; after each the network is asked."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlmgen.noise import Rising
+from xlmgen.runtime.noise import Rising
 from xlmgen.testing.remnants import (
     MASKED,
     MISSING,

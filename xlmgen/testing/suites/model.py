@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
-from xlmgen.nn import Attention
+from xlmgen.runtime.nn import Attention
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.toy import CONTENT, seeded
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xlmgen import sampling
-from xlmgen.sampling import Generation
+from xlmgen.runtime import sampling
+from xlmgen.runtime.sampling import Generation
 from xlmgen.testing.oracle import CausalOracle, FixedLogits, MaskedOracle, Oracle
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.subject import FamilyTests

@@ -1,0 +1,118 @@
+"""Work in a process of its own ends, whatever it is."""
+
+import os
+import re
+import sys
+import time
+
+import pytest
+
+from xlmgen.io import bounded
+from xlmgen.io.bounded import OutOfBounds, call
+
+HERE = os.path.dirname(__file__)
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """The process finds this module."""
+    monkeypatch.syspath_prepend(HERE)
+
+
+def double(number):
+    return {"twice": 2 * number}
+
+
+def loop(_):
+    bounded.report("the loop")
+    while True:
+        pass
+
+
+def backtrack(_):
+    return bool(re.search("^(a|a)*$", "a" * 60 + "b"))
+
+
+def power(_):
+    return len(str(9**9**9))
+
+
+def fill(size):
+    bounded.report("the text")
+    return len("a" * size)
+
+
+def grow(_):
+    text = "a" * 2**20
+    while True:
+        text += text
+
+
+def sleep(_):
+    time.sleep(600)
+
+
+def recurse(depth):
+    return recurse(depth + 1)
+
+
+def end(code):
+    os._exit(code)
+
+
+def test_the_answer_comes_back():
+    assert call(double, 21) == {"twice": 42}
+
+
+@pytest.mark.parametrize("work", [loop, backtrack, power])
+def test_work_that_takes_too_long_is_ended(work):
+    with pytest.raises(OutOfBounds, match="takes longer than") as ended:
+        call(work, None)
+    assert ended.value.place == ("the loop" if work is loop else "")
+
+
+def test_work_that_waits_is_ended(monkeypatch):
+    monkeypatch.setattr(bounded, "WALL", 1.0)
+    with pytest.raises(OutOfBounds, match="takes longer than 1 s"):
+        call(sleep, None)
+
+
+@pytest.mark.parametrize(("work", "size"), [(fill, 4 * 10**9), (grow, 0)])
+def test_work_that_takes_too_much_memory_is_ended(work, size):
+    with pytest.raises(OutOfBounds, match="needs more than 512 MB") as ended:
+        call(work, size)
+    assert ended.value.place == ("the text" if work is fill else "")
+
+
+def fill_elsewhere(_):
+    """Fill memory as on a system without a limit of address space."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    sys.platform = "other"
+    bounded._limit()
+    texts = []
+    for _ in range(1000):
+        texts.append("a" * 2**20)
+        time.sleep(0.001)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes Linux for another system")
+def test_memory_is_watched_where_the_system_does_not_limit_it():
+    with pytest.raises(OutOfBounds, match="needs more than 512 MB"):
+        call(fill_elsewhere, None)
+
+
+def test_an_error_in_the_work_is_shown():
+    with pytest.raises(RuntimeError, match="RecursionError"):
+        call(recurse, 0)
+    with pytest.raises(RuntimeError):
+        call(end, 3)
+
+
+def test_no_module_of_the_current_folder_is_imported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pickle.py").write_text("raise SystemExit(9)")
+    (tmp_path / "json.py").write_text("raise SystemExit(9)")
+    assert call(double, 1) == {"twice": 2}

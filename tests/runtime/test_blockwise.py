@@ -1,0 +1,118 @@
+"""Rows filled block by block: what the model is given, who leaves, what comes back."""
+
+import pytest
+import torch
+from torch import nn
+
+from xlmgen.errors import UserError
+from xlmgen.runtime.decoding.blockwise import BlockRows
+from xlmgen.runtime.special_tokens import SpecialTokens
+
+T = SpecialTokens(vocab_size=8)
+M, P, B, E = T.mask, T.pad, T.bos, T.eos
+IDS = torch.tensor([[5, B, M, M, M, M], [P, B, 7, M, M, M], [P, B, M, M, M, M]])
+BATCH = {
+    "input_ids": IDS,
+    "attention_mask": IDS != P,
+    "fillable": IDS == M,
+    "context": 2,
+    "block_size": 2,
+}
+
+
+class Cache:
+    def __init__(self, rows, length):
+        self.length, self.rows, self.room = 0, torch.arange(rows), length
+
+    def advance(self, length):
+        self.length += length
+
+    def keep(self, rows):
+        self.rows = self.rows[rows]
+
+
+class Recorder(nn.Module):
+    """A record of the calls: ids, mask, cached columns and rows, time."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def new_cache(self, rows, length):
+        self.cache = Cache(rows, length)
+        return self.cache
+
+    def forward(self, ids, attention_mask=None, *, at, cache, t=None):
+        seen = cache.length, cache.rows.tolist()
+        self.calls.append((ids.tolist(), attention_mask, *seen, t, len(at)))
+        return torch.zeros(len(at), T.vocab_size)
+
+
+def fill(rows, *tokens):
+    """Fill every block with the given tokens, one pass each."""
+    for canvas, token in zip(rows.blocks(), tokens, strict=True):
+        where = canvas.masked
+        canvas.logits(where, torch.full((len(where),), 0.5))
+        canvas.reveal(where, torch.full((int(where.sum()),), token), 0)
+
+
+def test_every_block_is_passed_behind_what_is_cached_and_then_kept():
+    model = Recorder()
+    rows = BlockRows(model, BATCH, T, timed=True)
+    fill(rows, 5, 6)
+    context, first, kept, second = model.calls
+    assert context[0] == IDS[:, :2].tolist()
+    assert first[0] == IDS[:, 2:4].tolist()
+    assert kept[0] == [[5, 5], [7, 5], [5, 5]]
+    assert second[0] == [[M, M]] * 3
+    assert [call[2] for call in model.calls] == [0, 2, 2, 4]
+    assert [call[1].shape[1] for call in model.calls] == [2, 4, 4, 6]
+    assert [float(call[4][0]) for call in model.calls] == [0, 0.5, 0, 0.5]
+    assert [call[5] for call in model.calls] == [0, 5, 0, 6]
+    out = rows.generation()
+    assert out.forward_passes == 4
+    assert out.generated.equal(BATCH["fillable"])
+    assert out.ids[0].tolist() == [5, B, 5, 5, 6, 6]
+
+
+def test_rows_that_ended_leave_with_their_cache_and_are_pad_behind():
+    model = Recorder()
+    rows = BlockRows(model, BATCH, T, trace=True)
+    blocks = rows.blocks()
+    canvas = next(blocks)
+    canvas.reveal(canvas.masked, torch.tensor([5, 6, 6, E, 5]), 0)
+    canvas = next(blocks)
+    assert model.cache.rows.tolist() == [0, 1]
+    assert canvas.attention_mask.equal((IDS != P)[:2])
+    canvas.reveal(canvas.masked, torch.tensor([5, 6, 7, 5]), 0)
+    assert next(blocks, None) is None
+    out = rows.generation()
+    assert out.ids[:, 2:].tolist() == [[5, 6, 5, 6], [7, 6, 7, 5], [E, 5, P, P]]
+    assert out.generated[2].tolist() == [False, False, True, True, False, False]
+    assert out.trace.step.tolist() == [0] * 5 + [1] * 4
+    assert out.trace.row.tolist() == [0, 0, 1, 2, 2, 0, 0, 1, 1]
+    assert out.trace.position.tolist() == [2, 3, 3, 2, 3, 4, 5, 4, 5]
+
+
+@pytest.mark.parametrize("max_length", [0, 1, 2])
+def test_length_below_what_is_given_is_an_error(max_length):
+    """Row by row the second has 7 at the first place, the third 6 at the third."""
+    ids = torch.tensor([[5, B, M, M, M, M], [P, B, 7, M, M, M], [P, B, 5, 5, 6, M]])
+    batch = BATCH | {"input_ids": ids, "fillable": ids == M}
+    with pytest.raises(UserError, match=f"max_length {max_length} would cut off"):
+        BlockRows(Recorder(), batch, T, max_length=max_length)
+    for allowed in (3, 4, 9):
+        rows = BlockRows(Recorder(), batch, T, max_length=allowed)
+        assert rows.ids[2, 2:5].tolist() == [5, 5, 6]
+
+
+def test_length_is_cut_or_added():
+    for length, width in ((3, 5), (7, 9)):
+        model = Recorder()
+        rows = BlockRows(model, BATCH, T, max_length=length)
+        fill(rows, *[5] * -(-length // 2))
+        out = rows.generation()
+        assert out.ids.shape == (3, width)
+        assert model.cache.room == width
+        assert (out.ids[0, 2:] == 5).all()
+        assert out.generated[1].sum() == length - 1

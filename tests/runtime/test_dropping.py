@@ -1,0 +1,161 @@
+"""Rows that lose tokens, by hand."""
+
+from math import comb
+
+import pytest
+import torch
+
+from xlmgen.errors import UserError
+from xlmgen.registry import load_family
+from xlmgen.runtime.collate.dropping import (
+    close_gaps,
+    refuse_packed,
+    with_given_end,
+)
+from xlmgen.runtime.collate.layout import (
+    infill_layout,
+    lm_layout,
+    masked_prompt_layout,
+    seq2seq_layout,
+)
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.testing.statistics import p_value
+
+TOKENS = SpecialTokens(vocab_size=12)
+PAD, BOS, EOS, MASK, CLS = 0, 1, 2, 3, 4
+BLOCK, WHOLE = Block(6, 4), Block(8)
+LEAST = 1e-4
+
+
+def bits(tensor):
+    return [row.nonzero().flatten().tolist() for row in tensor]
+
+
+def at(layout, *rows):
+    """(B, L) bool, True at these columns of every row."""
+    chosen = torch.zeros_like(layout.answer)
+    for row, columns in enumerate(rows):
+        chosen[row, columns] = True
+    return chosen
+
+
+def laid_out(function, examples, block, *, eos=False):
+    return function(examples, TOKENS, block, bos=True, eos=eos, pad_to_block=False)
+
+
+@pytest.mark.parametrize("length", [1, 4])
+def test_every_subset_of_a_number_drawn_from_all_is_as_likely(length):
+    """N ~ U{0, …, n}, the subsets of N tokens alike, and rows drawn apart."""
+    collator = load_family("ilm").collators["lm"](TOKENS, WHOLE)
+    rows, ids = 6000, list(range(5, 5 + length))
+    batch = collator([{"tokens": ids}] * rows, torch.Generator().manual_seed(0))
+    assert (batch["answer_length"] == length).all()
+    dropped = torch.zeros(rows, length, dtype=torch.int64)
+    row = torch.arange(rows).repeat_interleave(batch["num_dropped"])
+    dropped[row, batch["target_ids"] - 5] = 1
+    which = (dropped << torch.arange(length)).sum(1)
+    subsets = [f"{code:b}".count("1") for code in range(2**length)]
+    expected = [1 / (length + 1) / comb(length, number) for number in subsets]
+    counts = which.bincount(minlength=2**length)
+    assert p_value(counts, torch.tensor(expected)) > LEAST
+    pairs = (which[::2] > 0) * 2 + (which[1::2] > 0)
+    some = length / (length + 1)
+    apart = [(1 - some) ** 2, some * (1 - some), some * (1 - some), some**2]
+    assert p_value(pairs.bincount(minlength=4), torch.tensor(apart)) > LEAST
+
+
+def test_gaps_close_behind_cls_and_pads_stay_on_the_right():
+    examples = [{"prompt": [5, 6], "target": [7, 8, 9]}, {"prompt": [5], "target": [6]}]
+    whole = laid_out(seq2seq_layout, examples, BLOCK)
+    kept = close_gaps(whole, at(whole, [3, 5], [2]), TOKENS)
+    assert kept.ids.tolist() == [[CLS, 5, 6, BOS, 8], [CLS, 5, BOS, PAD, PAD]]
+    assert bits(kept.attention_mask) == [[0, 1, 2, 3, 4], [0, 1, 2]]
+    # Prompts have no slots; BOS has one also where all behind it is dropped.
+    assert bits(kept.slots) == [[3, 4], [2]]
+    # 7 belongs to BOS, 9 to 8, and the second row's 6 to that row's BOS.
+    assert kept.slot_of_dropped.tolist() == [0, 1, 2]
+
+
+def test_neighbours_that_are_dropped_share_the_slot_on_their_left():
+    whole = laid_out(lm_layout, [{"tokens": [5, 6, 7, 8, 9]}], WHOLE)
+    kept = close_gaps(whole, at(whole, [2, 3, 5]), TOKENS)
+    assert kept.ids.tolist() == [[CLS, BOS, 5, 8]]
+    assert bits(kept.slots) == [[1, 2, 3]]
+    assert kept.slot_of_dropped.tolist() == [1, 1, 2]
+
+
+def test_rows_of_one_length_have_no_mask():
+    whole = laid_out(lm_layout, [{"tokens": [5, 6]}, {"tokens": [7, 8, 9]}], WHOLE)
+    kept = close_gaps(whole, at(whole, [], [1]), TOKENS)
+    assert kept.ids.tolist() == [[CLS, BOS, 5, 6], [CLS, BOS, 8, 9]]
+    assert kept.attention_mask is None
+    assert kept.slot_of_dropped.tolist() == [3]
+
+
+def test_slots_are_in_holes_and_right_before_them():
+    examples = [
+        {"tokens": [5, 6, 7, 8, 9], "given": [1, 0, 0, 1, 0]},
+        {"tokens": [5, 6, 7], "given": [0, 1, 1]},
+    ]
+    whole = laid_out(infill_layout, examples, WHOLE)
+    kept = close_gaps(whole, at(whole, [3], []), TOKENS)
+    assert kept.ids.tolist() == [[CLS, BOS, 5, 6, 8, 9], [CLS, BOS, 5, 6, 7, PAD]]
+    assert bits(kept.slots) == [[2, 3, 4, 5], [1, 2]]
+    assert kept.slot_of_dropped.tolist() == [1]
+
+    empty = close_gaps(whole, whole.answer, TOKENS)
+    assert empty.ids.tolist() == [[CLS, BOS, 5, 8], [CLS, BOS, 6, 7]]
+    assert bits(empty.slots) == [[2, 3], [1]]
+    assert empty.slot_of_dropped.tolist() == [0, 0, 1, 2]
+
+
+def test_an_eos_of_the_data_is_given():
+    examples = [{"tokens": [5, 6]}, {"tokens": []}]
+    ended = with_given_end(laid_out(lm_layout, examples, WHOLE, eos=True), EOS)
+    assert ended.ids.tolist() == [[BOS, 5, 6, EOS], [BOS, EOS, PAD, PAD]]
+    assert bits(ended.answer) == [[1, 2], []]
+    assert bits(close_gaps(ended, ended.answer, TOKENS).slots) == [[1], []]
+
+
+def test_the_last_place_of_an_answer_to_be_found_is_for_eos():
+    examples = [{"prompt": [5, 6]}, {"prompt": []}]
+    asked = masked_prompt_layout(examples, TOKENS, Block(3, 4), bos=True)
+    ended = with_given_end(asked, EOS)
+    assert ended.ids.tolist() == [
+        [5, 6, BOS, MASK, MASK, EOS],
+        [BOS, MASK, MASK, EOS, PAD, PAD],
+    ]
+    assert bits(ended.answer) == [[3, 4], [1, 2]]
+    assert bits(asked.answer) == [[3, 4, 5], [1, 2, 3]], "the layout itself is kept"
+    given = close_gaps(ended, ended.answer, TOKENS)
+    assert given.ids.tolist() == [[CLS, 5, 6, BOS, EOS], [CLS, BOS, EOS, PAD, PAD]]
+    assert bits(given.slots) == [[3], [1]]
+
+
+def test_the_eos_of_a_row_with_holes_is_given_already():
+    """A last token that is given is no prompt without an end."""
+    examples = [{"tokens": [5, 6], "given": [0, 1]}]
+    whole = laid_out(infill_layout, examples, Block(4), eos=True)
+    ended = with_given_end(whole, EOS)
+    assert ended.ids.tolist() == [[BOS, 5, 6, EOS]]
+    assert bits(ended.answer) == [[1]]
+
+
+def test_a_prompt_that_fills_the_block_leaves_no_place_for_eos():
+    def ended(*prompts):
+        examples = [{"prompt": prompt} for prompt in prompts]
+        return with_given_end(
+            masked_prompt_layout(examples, TOKENS, Block(4), bos=True), EOS
+        )
+
+    assert ended([5, 6]).ids.tolist() == [[BOS, 5, 6, EOS]]
+    with pytest.raises(UserError, match=r"row 1 .* 5 tokens long.* block holds 4"):
+        ended([5], [5, 6, 7])
+
+
+def test_packed_rows_are_refused_wherever_they_stand():
+    refuse_packed([{"tokens": [5]}, {"tokens": [6], "packed": False}])
+    refuse_packed([])
+    with pytest.raises(UserError, match="packed rows hold an EOS") as caught:
+        refuse_packed([{"tokens": [5]}, {"tokens": [6], "packed": True}])
+    assert "packing: none" in str(caught.value.fix)

@@ -1,0 +1,329 @@
+"""Rows that tokens are inserted into, and the draws of their slots, by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from xlmgen.errors import UserError
+from xlmgen.runtime.decoding.insertion import (
+    InsertionRows,
+    PairSampler,
+    SlotFirstSampler,
+)
+from xlmgen.runtime.nn import head, piecewise
+from xlmgen.runtime.sampling import TokenSampler
+from xlmgen.testing.statistics import p_value
+
+PAD, BOS, CLS = 0, 1, 4
+VOCAB = 12
+DRAWS = 4000
+LEAST = 1e-4
+
+PROMPTS = torch.tensor([[CLS, 5, BOS], [CLS, BOS, PAD]])
+BEHIND_BOS = PROMPTS == BOS
+
+
+class Silent(nn.Module):
+    """Says nothing of tokens and the end, and notes what it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def forward(self, input_ids, attention_mask=None, *, positions, at):
+        self.asked.append((input_ids, attention_mask, positions, at))
+        return torch.zeros(len(at), VOCAB), torch.zeros(len(input_ids), 2)
+
+
+def grown(ids=PROMPTS, slots=BEHIND_BOS, room=(3, 3), *, limit=None, trace=False):
+    mask = None if bool((ids != PAD).all()) else ids != PAD
+    return InsertionRows(
+        Silent(),
+        ids,
+        mask,
+        slots,
+        torch.tensor(room),
+        limit=limit,
+        pad=PAD,
+        trace=trace,
+    )
+
+
+def insert(rows, slots, tokens):
+    """One step: ask, then insert behind these slots. Returns the logits."""
+    logits, _ = rows.forward()
+    rows.insert(torch.tensor(slots), torch.tensor(tokens))
+    return logits
+
+
+def asked(rows):
+    """What the model was asked last: ids, positions and places, as lists."""
+    ids, _, positions, at = rows.model.asked[-1]
+    return ids.tolist(), positions.tolist(), at.tolist()
+
+
+def test_tokens_stay_in_memory_and_their_positions_move():
+    rows = grown()
+    insert(rows, [0, 0], [7, 8])
+    ids, positions, at = asked(rows)
+    assert ids == PROMPTS.tolist()
+    assert positions == [[0, 1, 2], [0, 1, 1]]
+    assert at == [2, 3 + 1]
+
+    insert(rows, [0, 1], [9, 6])  # before 7, which moves on; behind 8
+    ids, positions, at = asked(rows)
+    assert ids == [[CLS, 5, BOS, 7], [CLS, BOS, PAD, 8]]
+    assert [positions[0], positions[1][3]] == [[0, 1, 2, 3], 2]
+    assert at == [2, 3, 4 + 1, 4 + 3]
+
+    rows.forward()
+    ids, positions, at = asked(rows)
+    assert ids == [[CLS, 5, BOS, 7, 9], [CLS, BOS, PAD, 8, 6]]
+    assert [positions[0], positions[1][3:]] == [[0, 1, 2, 4, 3], [2, 3]]
+    assert at == [2, 3, 4, 5 + 1, 5 + 3, 5 + 4]
+
+
+def test_new_tokens_are_attended_and_pads_never():
+    rows = grown()
+    insert(rows, [0, 0], [7, 8])
+    insert(rows, [0, 0], [7, 8])
+    masks = [mask.long().tolist() for _, mask, _, _ in rows.model.asked]
+    assert masks == [[[1, 1, 1], [1, 1, 0]], [[1, 1, 1, 1], [1, 1, 0, 1]]]
+
+
+def test_in_the_end_rows_are_in_the_order_of_reading():
+    rows = grown()
+    insert(rows, [0, 0], [7, 8])
+    insert(rows, [0, 1], [9, 6])
+    out = rows.generation()
+    assert out.ids.tolist() == [
+        [CLS, 5, BOS, 9, 7, PAD],
+        [CLS, BOS, 8, 6, PAD, PAD],
+    ]
+    assert out.generated.long().tolist() == [[0, 0, 0, 1, 1, 0], [0, 0, 1, 1, 0, 0]]
+    assert out.forward_passes == 2
+    assert out.trace is None
+
+
+def test_what_belongs_to_a_slot_is_told_apart_by_row():
+    """Logits of slot k of row b are those of place `at[b, k]`."""
+    rows = grown()
+    insert(rows, [0, 0], [7, 8])
+    rows.model.forward = lambda ids, mask, *, positions, at: (
+        at[:, None].expand(-1, VOCAB).float(),
+        torch.tensor([[0.0, 1.0], [2.0, 3.0]]),
+    )
+    logits, stop = rows.forward()
+    assert logits.shape == (2, 2, VOCAB)
+    assert logits[..., 0].tolist() == [[2, 3], [5, 7]]
+    assert stop.tolist() == [[0, 1], [2, 3]]
+
+
+def test_finished_rows_leave_and_stay_as_they_are():
+    rows = grown()
+    insert(rows, [0, 0], [7, 8])
+    logits, _ = rows.forward()
+    assert rows.finish(torch.tensor([True, False]), logits).equal(logits[1:])
+    rows.insert(torch.tensor([1]), torch.tensor([9]))
+    assert rows.active.tolist() == [1]
+    rows.forward()
+    assert asked(rows)[0] == [[CLS, BOS, PAD, 8, 9]]
+    assert asked(rows)[2] == [1, 3, 4]
+    out = rows.generation()
+    assert out.ids.tolist() == [
+        [CLS, 5, BOS, 7, PAD, PAD],
+        [CLS, BOS, 8, 9, PAD, PAD],
+    ]
+    assert out.generated.sum(1).tolist() == [1, 2]
+
+
+def test_rows_leave_when_their_room_is_used_up():
+    rows = grown(room=(1, 2))
+    assert rows.active.tolist() == [0, 1]
+    insert(rows, [0, 0], [7, 8])
+    assert rows.active.tolist() == [1]
+    insert(rows, [0], [9])
+    assert rows.active.tolist() == []
+    assert rows.generation().ids.tolist() == [
+        [CLS, 5, BOS, 7, PAD],
+        [CLS, BOS, 9, 8, PAD],
+    ]
+
+
+def test_a_limit_is_the_most_that_any_row_takes():
+    rows = grown(room=(1, 9), limit=2)
+    assert rows.ids.shape == (2, 3 + 2)
+    insert(rows, [0, 0], [7, 8])
+    insert(rows, [0], [9])
+    assert rows.active.tolist() == []
+
+
+def test_rows_without_slots_or_without_room_are_never_asked_about():
+    slots = torch.tensor([[0, 0, 0], [0, 1, 0]]).bool()
+    assert grown(slots=slots).active.tolist() == [1]
+    assert grown(room=(2, -1)).active.tolist() == [0]
+    rows = grown(slots=torch.zeros_like(slots))
+    assert rows.active.tolist() == []
+    out = rows.generation()
+    assert out.ids.tolist() == PROMPTS.tolist()
+    assert not out.generated.any()
+
+
+def test_the_trace_tells_where_each_token_ends_up():
+    rows = grown(trace=True)
+    insert(rows, [0, 0], [7, 8])
+    insert(rows, [0, 1], [9, 6])
+    trace = rows.generation().trace
+    columns = trace.step, trace.row, trace.position, trace.token
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == [
+        (0, 0, 4, 7),
+        (0, 1, 2, 8),
+        (1, 0, 3, 9),
+        (1, 1, 3, 6),
+    ]
+
+
+def test_holes_are_filled_where_they_are():
+    """Rows with fewer slots than others: the missing ones have no mass."""
+    ids = torch.tensor([[CLS, BOS, 5, 6], [CLS, 5, BOS, 7]])
+    slots = torch.tensor([[0, 1, 0, 1], [0, 0, 0, 1]]).bool()
+    rows = grown(ids, slots, room=(2, 2))
+    missing = insert(rows, [0, 0], [8, 9]).isneginf()
+    assert missing[..., 0].tolist() == [[False, False], [False, True]]
+    assert missing.all(-1).equal(missing.any(-1))
+    assert rows.model.asked[0][1] is None
+    assert asked(rows)[2][:3] == [1, 3, 4 + 3]
+
+    missing = insert(rows, [1, 2], [10, 11]).isneginf()
+    assert missing[..., 0].tolist() == [[False] * 3, [False, True, False]]
+    out = rows.generation()
+    assert out.ids.tolist() == [[CLS, BOS, 8, 5, 6, 10], [CLS, 5, BOS, 7, 9, 11]]
+    assert out.generated.long().tolist() == [[0, 0, 1, 0, 0, 1], [0, 0, 0, 0, 1, 1]]
+
+
+def logits(*slots):
+    """(1, K, V) from the probabilities of every slot's tokens."""
+    return torch.tensor([slots]).log()
+
+
+def assert_draws(sampler, given, probs):
+    """Many draws follow these probabilities of slots and tokens (K, V)."""
+    rows = given.expand(DRAWS, -1, -1)
+    slot, token = sampler(rows, torch.Generator().manual_seed(0))
+    counts = (slot * given.shape[2] + token).bincount(minlength=given[0].numel())
+    assert p_value(counts, torch.tensor(probs)) > LEAST
+
+
+PAIRS = logits([0.4, 0.1], [0.3, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("options", "probs"),
+    [
+        ({}, [[0.4, 0.1], [0.3, 0.2]]),
+        ({"temperature": 0.5}, [[16 / 30, 1 / 30], [9 / 30, 4 / 30]]),
+        ({"top_k": 2}, [[4 / 7, 0], [3 / 7, 0]]),
+        ({"top_k": 3}, [[4 / 9, 0], [3 / 9, 2 / 9]]),
+        ({"top_p": 0.6}, [[4 / 7, 0], [3 / 7, 0]]),
+        ({"temperature": 0}, [[1.0, 0], [0, 0]]),
+        ({"never": (0,)}, [[0, 1 / 3], [0, 2 / 3]]),
+        ({"never": (0,), "temperature": 0}, [[0, 0], [0, 1.0]]),
+        ({"never": (0,), "top_k": 1}, [[0, 0], [0, 1.0]]),
+    ],
+)
+def test_pairs_are_drawn_from_all_slots_and_tokens_at_once(options, probs):
+    assert_draws(PairSampler(**options), PAIRS, probs)
+
+
+@pytest.mark.parametrize(
+    ("slots", "tokens", "probs"),
+    [
+        ({}, {}, [[0.4, 0.1], [0.3, 0.2]]),
+        # Both slots have a mass of 1/2, whatever is done to their tokens.
+        ({}, {"temperature": 0}, [[0.5, 0], [0.5, 0]]),
+        ({}, {"top_k": 1}, [[0.5, 0], [0.5, 0]]),
+        ({"temperature": 0.5}, {}, [[0.4, 0.1], [0.3, 0.2]]),
+        ({}, {"never": (0,)}, [[0, 1 / 3], [0, 2 / 3]]),
+        ({"temperature": 0.5}, {"never": (0,)}, [[0, 1 / 5], [0, 4 / 5]]),
+    ],
+)
+def test_slots_are_drawn_by_their_mass_and_tokens_in_them(slots, tokens, probs):
+    sampler = SlotFirstSampler(TokenSampler(**slots), TokenSampler(**tokens))
+    assert_draws(sampler, PAIRS, probs)
+
+
+PAIR_SAMPLERS = {
+    "pairs": lambda temperature, never: PairSampler(never, temperature),
+    "best pairs": lambda temperature, never: PairSampler(never, temperature, 3, 0.9),
+    "slot first": lambda temperature, never: SlotFirstSampler(
+        TokenSampler((), temperature), TokenSampler(never, temperature)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", PAIR_SAMPLERS.values(), ids=PAIR_SAMPLERS)
+@pytest.mark.parametrize("temperature", [1e-39, 0.01])
+def test_small_temperature_draws_the_best_pair_that_is_allowed(make, temperature):
+    """The forbidden id has the largest logit of all."""
+    given = torch.tensor([[[1.0, 2.0, 3e38], [3e37, 3.0, 3e38]]]).expand(100, -1, -1)
+    slot, token = make(temperature, (2,))(given, torch.Generator().manual_seed(0))
+    assert slot.tolist() == [1] * 100
+    assert token.tolist() == [0] * 100
+
+
+@pytest.mark.parametrize("make", PAIR_SAMPLERS.values(), ids=PAIR_SAMPLERS)
+@pytest.mark.parametrize("temperature", [0, 0.5, 1.0])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_row_without_a_pair_to_draw_is_an_error(make, temperature, value):
+    given = torch.zeros(2, 2, 3)
+    given[1, :, :2] = value
+    with pytest.raises(UserError, match="nothing can be drawn"):
+        make(temperature, (2,))(given)
+
+
+def test_the_heaviest_slot_need_not_hold_the_likeliest_pair():
+    given = logits([0.4, 0.05, 0.0], [0.21, 0.2, 0.15])
+    best = TokenSampler(temperature=0)
+    assert [int(x) for x in PairSampler(temperature=0)(given)] == [0, 0]
+    assert [int(x) for x in SlotFirstSampler(best, best)(given)] == [1, 0]
+    without_two = TokenSampler(never=(2,), temperature=0)
+    assert [int(x) for x in SlotFirstSampler(best, without_two)(given)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [PairSampler(), SlotFirstSampler(TokenSampler(), TokenSampler())],
+)
+def test_missing_slots_are_never_drawn_and_rows_are_drawn_apart(sampler):
+    given = torch.zeros(2 * DRAWS, 2, 3)
+    given[:, 1] = -math.inf
+    given[1::2, 0] = -math.inf
+    given[1::2, 1] = torch.tensor([0.5, 0.25, 0.25]).log()
+    slot, token = sampler(given, torch.Generator().manual_seed(0))
+    assert slot.tolist() == [0, 1] * DRAWS
+    for start, probs in ((0, [1 / 3, 1 / 3, 1 / 3]), (1, [0.5, 0.25, 0.25])):
+        counts = token[start::2].bincount(minlength=3)
+        assert p_value(counts, torch.tensor(probs)) > LEAST
+
+
+def test_of_a_large_vocabulary_only_the_logits_of_the_drawn_slots_are_made(
+    monkeypatch, largest
+):
+    """A pass over every slot costs the memory of one piece, not of all logits."""
+    vocab, rows, slots = 5000, 8, 64
+    monkeypatch.setattr(piecewise, "CACHED", 2**14)
+    monkeypatch.setattr(head, "LARGE", 1)
+    torch.manual_seed(0)
+    layer, streams = head.Head(16, vocab, bias=False), torch.randn(rows * slots, 16)
+    with torch.inference_mode(), largest:
+        given = layer(streams).unflatten(0, (rows, slots))
+        some = given[torch.arange(rows) != 3]
+        slot, token = PairSampler((0, 1))(some, torch.Generator().manual_seed(0))
+    assert largest.numbers < rows * slots * vocab / 20
+    exact = (streams @ layer.weight.T).view(rows, slots, vocab)
+    exact = exact[torch.arange(rows) != 3].detach()
+    with torch.inference_mode():
+        again = PairSampler((0, 1))(exact, torch.Generator().manual_seed(0))
+    assert [slot.tolist(), token.tolist()] == [again[0].tolist(), again[1].tolist()]

@@ -1,0 +1,112 @@
+"""The canvas: which rows a pass runs on, what is written, what is left alone."""
+
+import pytest
+import torch
+from torch import nn
+
+from xlmgen.runtime.decoding.masked import Canvas, blocks, split_steps
+
+MASK = 3
+IDS = torch.tensor([[5, MASK, MASK, 6], [MASK, 7, MASK, 0], [5, 6, 7, 5]])
+FILLABLE = IDS == MASK
+ATTENDED = torch.tensor([[True] * 4, [True, True, True, False], [True] * 4])
+
+
+class Echo(nn.Module):
+    """Logits that hold the flat position asked for, and a record of the calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def forward(self, ids, attention_mask=None, *, at, t=None):
+        self.calls.append((ids.clone(), attention_mask, t))
+        return at[:, None].float().expand(-1, 8)
+
+
+def make(**options):
+    return Canvas(Echo(), IDS, ATTENDED, FILLABLE, MASK, **options)
+
+
+def test_only_rows_with_a_chosen_position_take_part():
+    canvas = make()
+    where = torch.zeros_like(FILLABLE)
+    where[1, 2] = True
+    logits = canvas.logits(where, torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
+    ids, attended, t = canvas.model.calls[0]
+    assert ids.equal(IDS[1:2])
+    assert attended.equal(ATTENDED[1:2])
+    assert t.equal(torch.tensor([0.2]))
+    assert logits[:, 0].tolist() == [2.0]
+    assert canvas.forward_passes == 1
+
+
+def test_positions_are_flat_over_the_rows_that_take_part():
+    canvas = make()
+    where = torch.zeros_like(FILLABLE)
+    where[0, 1] = where[2, 3] = True
+    assert canvas.logits(where)[:, 0].tolist() == [1.0, 4.0 + 3.0]
+
+
+def test_without_the_prompt_everything_given_is_masked():
+    canvas = make()
+    where = FILLABLE.clone()
+    canvas.reveal(
+        torch.tensor([[False, True, False, False]] + [[False] * 4] * 2),
+        torch.tensor([7]),
+        0,
+    )
+    canvas.logits(where, without_prompt=True)
+    assert canvas.model.calls[0][0].tolist() == [[3, 7, 3, 3], [3, 3, 3, 3]]
+    assert canvas.ids[0].tolist() == [5, 7, MASK, 6]
+
+
+def test_reveal_and_remask_touch_nothing_given():
+    canvas = make(trace=True)
+    where = torch.zeros_like(FILLABLE)
+    where[0, 1] = where[1, 0] = True
+    canvas.reveal(where, torch.tensor([5, 6]), 0)
+    assert canvas.ids.tolist() == [[5, 5, MASK, 6], [6, 7, MASK, 0], [5, 6, 7, 5]]
+    assert canvas.masked.equal(canvas.ids == MASK)
+    canvas.remask(torch.ones_like(where), 1)
+    assert canvas.ids.equal(IDS)
+    assert canvas.masked.equal(FILLABLE)
+    trace = canvas.generation().trace
+    assert trace.token.tolist() == [5, 6] + [MASK] * 4
+    assert trace.step.tolist() == [0, 0, 1, 1, 1, 1]
+
+
+def test_batch_is_not_written_to():
+    before = IDS.clone()
+    canvas = make()
+    canvas.reveal(FILLABLE, torch.tensor([5, 5, 5, 5]), 0)
+    assert IDS.equal(before)
+
+
+def test_masked_share_is_of_the_fillable():
+    canvas = make()
+    assert canvas.masked_share().tolist() == [1.0, 1.0, 0.0]
+    where = torch.zeros_like(FILLABLE)
+    where[0, 1] = True
+    canvas.reveal(where, torch.tensor([5]), 0)
+    assert canvas.masked_share().tolist() == [0.5, 1.0, 0.0]
+
+
+def test_blocks_cut_what_is_fillable_from_left_to_right():
+    fillable = torch.tensor([[1, 0, 1, 1, 1, 1], [0, 0, 0, 1, 0, 0]]).bool()
+    first, second, third = blocks(fillable, 2)
+    assert first.int().tolist() == [[1, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0]]
+    assert second.int().tolist() == [[0, 0, 0, 1, 1, 0], [0] * 6]
+    assert third.int().tolist() == [[0, 0, 0, 0, 0, 1], [0] * 6]
+
+
+def test_nothing_to_fill_is_no_block():
+    assert blocks(torch.zeros(2, 3, dtype=torch.bool), 2) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "parts", "expected"),
+    [(8, 2, [4, 4]), (7, 3, [3, 2, 2]), (2, 3, [1, 1, 1]), (5, 1, [5]), (5, 0, [])],
+)
+def test_steps_are_divided_evenly_and_never_zero(steps, parts, expected):
+    assert split_steps(steps, parts) == expected

@@ -1,0 +1,251 @@
+"""Noise schedules against formulas written out here, and derivatives by autograd."""
+
+import math
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+import torch
+
+from xlmgen.runtime.noise import (
+    CosineSchedule,
+    GeometricSchedule,
+    LinearSchedule,
+    PolynomialSchedule,
+    Rising,
+    draw_block_times,
+    draw_times,
+    loop_times,
+)
+
+FORMULAS = {
+    LinearSchedule(): lambda t: 1 - t,
+    CosineSchedule(): lambda t: 1 - math.cos(math.pi * (1 - t) / 2),
+    PolynomialSchedule(2.0): lambda t: 1 - t**2,
+    PolynomialSchedule(0.5): lambda t: 1 - t**0.5,
+    GeometricSchedule(1e-3, 15.0): lambda t: math.exp(-(1e-3 ** (1 - t)) * 15**t),
+}
+TIMES = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
+
+schedules = pytest.mark.parametrize("schedule", FORMULAS, ids=str)
+
+
+@schedules
+def test_alpha_is_the_formula(schedule):
+    expected = [FORMULAS[schedule](float(t)) for t in TIMES]
+    torch.testing.assert_close(
+        schedule.alpha(TIMES), torch.tensor(expected, dtype=torch.float64)
+    )
+
+
+@schedules
+def test_noise_is_what_is_not_clean_and_keeps_its_precision(schedule):
+    torch.testing.assert_close(schedule.noise(TIMES), 1 - schedule.alpha(TIMES))
+    early = torch.tensor([1e-7, 1e-5, 1e-3, 0.5], dtype=torch.float64)
+    torch.testing.assert_close(
+        schedule.noise(early.float()).double(),
+        schedule.noise(early.float().double()),
+        rtol=1e-5,
+        atol=0,
+    )
+
+
+@schedules
+def test_alpha_prime_is_the_derivative(schedule):
+    t = TIMES.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(schedule.alpha(t).sum(), t)
+    torch.testing.assert_close(schedule.alpha_prime(TIMES), slope)
+    assert (slope < 0).all()
+
+
+@schedules
+def test_weight_is_the_rate_by_the_masked_share(schedule):
+    expected = -schedule.alpha_prime(TIMES) / (1 - schedule.alpha(TIMES))
+    torch.testing.assert_close(schedule.weight(TIMES), expected)
+
+
+@schedules
+def test_weight_keeps_its_precision_in_float32(schedule):
+    times = torch.tensor([1e-6, 1e-4, 1e-2, 0.5, 0.999], dtype=torch.float64)
+    torch.testing.assert_close(
+        schedule.weight(times.float()).double(),
+        schedule.weight(times.float().double()),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+@schedules
+def test_inverse_undoes_alpha(schedule):
+    torch.testing.assert_close(schedule.inverse(schedule.alpha(TIMES)), TIMES)
+
+
+@schedules
+def test_inverse_of_the_ends_is_in_the_interval(schedule):
+    ends = schedule.inverse(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    torch.testing.assert_close(ends, torch.tensor([1.0, 0.0], dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "schedule", [s for s in FORMULAS if not isinstance(s, GeometricSchedule)], ids=str
+)
+def test_ends_are_exactly_clean_and_exactly_noise(schedule):
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(schedule.alpha(ends), 1 - ends, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("antithetic", [True, False])
+@pytest.mark.parametrize("sampling_eps", [0.0, 1e-3, 0.3])
+def test_times_lie_in_their_interval(antithetic, sampling_eps):
+    t = draw_times(
+        1000,
+        torch.Generator().manual_seed(0),
+        sampling_eps=sampling_eps,
+        antithetic=antithetic,
+    )
+    assert t.dtype == torch.float32
+    assert t.min() > 0
+    assert t.min() >= sampling_eps
+    assert t.max() <= 1
+    middle = (1 + sampling_eps) / 2
+    assert abs(float(t.mean()) - middle) < 0.03
+
+
+def test_antithetic_times_fall_one_into_each_share():
+    for seed in range(50):
+        t = draw_times(8, torch.Generator().manual_seed(seed)).double()
+        assert sorted(((t * 8).ceil() - 1).tolist()) == list(range(8))
+
+
+def test_independent_times_are_not_spread():
+    generator = torch.Generator().manual_seed(0)
+    t = draw_times(64, generator, antithetic=False).double()
+    assert len(set(((t * 64).ceil() - 1).tolist())) < 60
+
+
+def test_antithetic_times_are_uniform_each():
+    """The first row of many batches, not only the batch as a whole."""
+    generator = torch.Generator().manual_seed(0)
+    first = torch.stack([draw_times(4, generator)[0] for _ in range(4000)])
+    counts = (first * 4).ceil().long().clamp(1, 4).bincount(minlength=5)[1:]
+    assert (counts - 1000).abs().max() < 120
+
+
+def test_loop_stays_on_its_plateau():
+    clock = torch.tensor([1.0, 0.8, 0.6, 0.5, 0.3, 0.2, 0.1, 0.0])
+    times = loop_times(clock, t_on=0.6, t_off=0.2, plateau=0.4)
+    expected = [1.0, 0.7, 0.4, 0.4, 0.4, 0.4, 0.2, 0.0]
+    torch.testing.assert_close(times, torch.tensor(expected))
+
+
+def test_times_of_blocks_are_even_in_rows_in_blocks_and_in_the_batch():
+    for seed in range(20):
+        t = draw_block_times(8, 3, torch.Generator().manual_seed(seed)).double()
+        assert t.shape == (8, 3)
+        assert sorted(((t * 24).ceil() - 1).flatten().tolist()) == list(range(24))
+        for row in t:
+            assert sorted(((row * 3).ceil() - 1).tolist()) == [0, 1, 2]
+        for block in t.T:
+            shares = ((block * 3).ceil() - 1).long().bincount(minlength=3)
+            assert shares.min() >= 1
+            assert shares.max() <= 4
+
+
+def test_times_of_blocks_are_uniform_each():
+    generator = torch.Generator().manual_seed(0)
+    for antithetic in (True, False):
+        drawn = [
+            draw_block_times(3, 2, generator, antithetic=antithetic)
+            for _ in range(4000)
+        ]
+        for place in ((0, 0), (2, 1)):
+            t = torch.stack([times[place] for times in drawn])
+            counts = (t * 4).ceil().long().clamp(1, 4).bincount(minlength=5)[1:]
+            assert (counts - 1000).abs().max() < 120
+
+
+def test_independent_times_of_blocks_are_not_spread():
+    generator = torch.Generator().manual_seed(0)
+    t = draw_block_times(16, 4, generator, antithetic=False).double()
+    assert len(set(((t * 64).ceil() - 1).flatten().tolist())) < 60
+
+
+RISING = {
+    Rising(LinearSchedule()): lambda t: t,
+    Rising(CosineSchedule()): lambda t: 1 - math.cos(math.pi * t / 2),
+    Rising(PolynomialSchedule(3.0)): lambda t: 1 - (1 - t) ** 3,
+}
+rising = pytest.mark.parametrize("schedule", RISING, ids=str)
+
+
+@rising
+def test_a_rising_schedule_is_the_formula(schedule):
+    expected = torch.tensor([RISING[schedule](float(t)) for t in TIMES]).double()
+    torch.testing.assert_close(schedule.level(TIMES), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(schedule.inverse(schedule.level(TIMES)), TIMES)
+
+
+@rising
+def test_the_rate_of_a_rising_schedule_is_that_of_what_is_left(schedule):
+    t = TIMES.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(schedule.level(t).sum(), t)
+    expected = slope / (1 - schedule.level(TIMES))
+    torch.testing.assert_close(schedule.weight(TIMES), expected)
+
+
+@rising
+def test_chances_of_steps_multiply_to_the_chance_of_all_of_them(schedule):
+    times = torch.linspace(0, 1, 12, dtype=torch.float64)
+    chances = schedule.chances(times)
+    assert chances[-1] == 1
+    left = math.prod(1 - chance for chance in chances[:6])
+    assert left == pytest.approx(1 - float(schedule.level(times[6])))
+    assert chances[3] == pytest.approx(1 - float(schedule.remains(times[3], times[4])))
+
+
+@pytest.mark.parametrize("exponent", [1, 3, 20])
+def test_chances_are_exact_where_the_level_itself_rounds_to_1(exponent):
+    """Against fractions, to the last step."""
+    steep = Rising(PolynomialSchedule(float(exponent)))
+    times = torch.linspace(0, 1, 65, dtype=torch.float64)
+    left = [Fraction(step, 64) ** exponent for step in range(64, -1, -1)]
+    exact = [float(1 - s / t) for t, s in pairwise(left)]
+    assert steep.chances(times) == pytest.approx(exact, rel=1e-14)
+
+
+@pytest.mark.parametrize("sigma_min", [1e-17, 1e-50, 1e-320])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_geometric_schedule_of_a_tiny_noise_is_finite(sigma_min, dtype):
+    schedule = GeometricSchedule(sigma_min, 20.0)
+    t = torch.tensor([0.0, 1e-6, 0.01, 0.3, 0.9, 1.0], dtype=dtype)
+    noise, weight = schedule.noise(t), schedule.weight(t)
+    assert ((noise > 0) & (noise <= 1)).all()
+    assert (weight.isfinite() & (weight >= 0)).all()
+    log_rate = math.log(20.0) - math.log(sigma_min)
+    assert float(weight[0]) == pytest.approx(log_rate, rel=1e-5)  # σ → 0
+    assert ((schedule.inverse(1 - noise) >= 0) & (schedule.inverse(noise) <= 1)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weight_of_the_cosine_schedule_is_0_at_the_end(dtype):
+    """In float32 as in float64, close to both ends: π/2 · cot(πt/2)."""
+    schedule = CosineSchedule()
+    assert float(schedule.weight(torch.tensor(1.0, dtype=dtype))) == 0.0
+    left = 2.0 ** -torch.arange(1, 20, dtype=torch.float64)  # exact in float32
+    for t, cotangent in (
+        (left, [1 / math.tan(math.pi / 2 * u) for u in left.tolist()]),
+        (1 - left, [math.tan(math.pi / 2 * u) for u in left.tolist()]),
+    ):
+        expected = math.pi / 2 * torch.tensor(cotangent, dtype=torch.float64)
+        found = schedule.weight(t.to(dtype)).double()
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0, 3.0])
+def test_what_remains_keeps_its_precision_in_float32(exponent):
+    """Close to the end, where the level itself rounds to 1."""
+    steep = Rising(PolynomialSchedule(exponent))
+    left = 2.0 ** -torch.arange(2, 14)  # 1 − t, exact in float32
+    remains = steep.remains(1 - left, 1 - left / 2)
+    expected = torch.full_like(remains, 0.5**exponent)
+    torch.testing.assert_close(remains, expected, rtol=1e-3, atol=0)

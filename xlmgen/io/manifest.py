@@ -1,0 +1,165 @@
+"""What the files of a folder were when they were written: their sizes and hashes.
+
+A manifest is written last. Hashing while writing costs no second pass over large files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from xlmgen.errors import UserError
+from xlmgen.io.json_input import Schema, read_object
+
+MANIFEST = "manifest.json"
+SCHEMA: Schema = {
+    "required": ["files"],
+    "properties": {
+        "files": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["size", "sha256"],
+                "properties": {
+                    "size": {"type": "integer"},
+                    "sha256": {"type": "string"},
+                },
+            },
+        }
+    },
+}
+
+
+class Stamp(NamedTuple):
+    """What a file was when it was written."""
+
+    size: int
+    sha256: str
+
+
+class Manifest(NamedTuple):
+    """The manifest of a folder.
+
+    Args:
+        about: what else it says.
+        files: the stamp of every file by its path in the folder.
+    """
+
+    about: Mapping[str, Any]
+    files: Mapping[str, Stamp]
+
+
+class HashedFile:
+    """A new file that is hashed while it is written; a context manager.
+
+    `error` is what the system said where writing failed: a library that writes to it
+    may raise something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.error: OSError | None = None
+        self._file = path.open("xb", buffering=0)
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        view = memoryview(data).cast("B")
+        self._hash.update(view)
+        done = 0
+        try:
+            while done < len(view):  # one call may write a part only
+                done += self._file.write(view[done:]) or 0
+        except OSError as error:
+            self.error = error
+            raise
+        self._size += done
+        return done
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(self._size, self._hash.hexdigest())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy_hashed(source: Path, target: Path) -> Stamp:
+    """Copy a file to a place where there is none."""
+    with source.open("rb") as file, HashedFile(target) as copy:
+        shutil.copyfileobj(file, copy, 1 << 20)
+        return copy.stamp
+
+
+def seal(
+    folder: Path, about: Mapping[str, Any], known: Mapping[str, Stamp] | None = None
+) -> None:
+    """Write the manifest of a folder, with all files that are in it.
+
+    Args:
+        about: what else it says, as JSON values.
+        known: stamps of files that were hashed already; the others are read.
+    """
+    stamps = dict(known or {})
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in stamps:
+            stamps[name] = Stamp(path.stat().st_size, file_digest(path))
+    files = {name: stamp._asdict() for name, stamp in sorted(stamps.items())}
+    text = json.dumps({**about, "files": files}, indent=1)
+    with HashedFile(folder / MANIFEST) as file:
+        file.write(text.encode())
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder, or None where there is none that can be read."""
+    try:
+        about = read_object(folder / MANIFEST, "", SCHEMA)
+    except UserError:
+        return None  # whatever is there was not written by this module
+    files = {
+        name: Stamp(stamp["size"], stamp["sha256"])
+        for name, stamp in about.pop("files").items()
+    }
+    return Manifest(about, files)
+
+
+def problem(folder: Path, stamps: Mapping[str, Stamp]) -> str | None:
+    """The first file that is not what it was, and how it differs; None if all are."""
+    try:
+        return next(_problems(folder, stamps), None)
+    except OSError as error:
+        return f"{error.filename} cannot be read: {error.strerror}"
+
+
+def _problems(folder: Path, stamps: Mapping[str, Stamp]) -> Iterator[str]:
+    for name, stamp in stamps.items():  # sizes first: they cost nothing
+        if not (folder / name).is_file():
+            yield f"{name} is missing"
+        elif (size := (folder / name).stat().st_size) != stamp.size:
+            yield f"{name} has {size} bytes, and {stamp.size} were written"
+    for name, stamp in stamps.items():
+        if file_digest(folder / name) != stamp.sha256:
+            yield f"the content of {name} is not what was written"

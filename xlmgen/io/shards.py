@@ -1,0 +1,315 @@
+"""The safetensors files of a checkpoint: which tensors are where, without reading them.
+
+Only headers are read, so that a checkpoint of any size is checked in no time and before
+anything is written. No torch, and never a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from xlmgen.errors import UserError
+from xlmgen.io.files import visible, write_json
+from xlmgen.io.json_input import InvalidJson, Schema, parse_json, read_object
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
+"""Bytes of one number, of the common types."""
+BUFFER = 1 << 24  # bytes copied at once
+LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
+INDEX_SCHEMA: Schema = {
+    "required": ["weight_map"],
+    "properties": {
+        "weight_map": {"type": "object", "additionalProperties": {"type": "string"}}
+    },
+}
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one tensor is.
+
+    Args:
+        file: the safetensors file.
+        start: the byte of the file that it begins at.
+        shape: its shape.
+        dtype: as the format writes it, such as `BF16`.
+        nbytes: its size.
+    """
+
+    file: Path
+    start: int
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The tensors of a folder by name, in the order of their files."""
+
+    folder: Path
+    entries: Mapping[str, Entry]
+
+    @classmethod
+    def open(cls, folder: Path, names: Sequence[str] | None = None) -> Shards:
+        """The tensors of a folder: one file, or several with or without an index.
+
+        Args:
+            names: the files to look into; by default all that the folder has.
+
+        Raises:
+            UserError: there are none, a file is damaged, or the index says otherwise.
+        """
+        index = _read_index(folder)
+        if names is not None:
+            files = [folder / name for name in names]
+        elif index:
+            files = [folder / name for name in sorted(set(index.values()))]
+        else:
+            files = visible(folder, "*.safetensors")
+        if not files:
+            raise _without_weights(folder)
+        entries: dict[str, Entry] = {}
+        for file in files:
+            for name, entry in read_header(file):
+                if name in entries:
+                    raise UserError(
+                        f"{name} is in {entries[name].file.name} and in {file.name}",
+                        f"a tensor has one place; restore the files of {folder}",
+                    )
+                entries[name] = entry
+        _compare_with_index(folder, index, entries)
+        return cls(folder, entries)
+
+    @property
+    def files(self) -> list[Path]:
+        """Its files, in order."""
+        return list(dict.fromkeys(entry.file for entry in self.entries.values()))
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all tensors."""
+        return sum(entry.nbytes for entry in self.entries.values())
+
+
+def count_numbers(file: Path) -> int:
+    """The numbers in all tensors of a file; those that are tied are in it once.
+
+    Raises:
+        UserError: see `read_header`.
+    """
+    return sum(math.prod(entry.shape) for _, entry in read_header(file))
+
+
+def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
+    """Name and place of every tensor in a file.
+
+    Raises:
+        UserError: the file is missing, no safetensors file, or cut short.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            start = stream.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
+            if not 0 < length <= min(LONGEST_HEADER, size - 8):
+                raise _damaged(file, "it is no safetensors file, or was cut short")
+            header = parse_json(stream.read(length))
+    except OSError as error:
+        raise _damaged(file, error.strerror or "it cannot be read") from error
+    except InvalidJson as error:
+        raise _damaged(file, f"its header {error}") from error
+    end = 8 + length
+    found = [(name, _entry(file, name, end, info)) for name, info in _tensors(header)]
+    for name, entry in sorted(found, key=lambda pair: (pair[1].start, pair[1].nbytes)):
+        numbers = math.prod(entry.shape) * WIDTHS.get(entry.dtype, 0)
+        if entry.start != end or numbers not in (0, entry.nbytes):
+            raise _damaged(file, f"its header is damaged at {name}")
+        end += entry.nbytes
+    if size != end:
+        raise _damaged(file, f"it has {size} bytes of {end}")
+    yield from found
+
+
+def _tensors(header: Any) -> Iterator[tuple[str, Any]]:
+    """What a header says of every tensor; of no tensor where it is not an object."""
+    if isinstance(header, dict):
+        yield from ((n, info) for n, info in header.items() if n != "__metadata__")
+
+
+def _entry(file: Path, name: str, start: int, info: Any) -> Entry:
+    """The place of a tensor whose data begin at a byte of the file."""
+    match info:
+        case {
+            "data_offsets": [int(first), int(last)],
+            "shape": [*shape],
+            "dtype": str(),
+        }:
+            if all(type(n) is int and n >= 0 for n in (first, last - first, *shape)):
+                nbytes = last - first
+                return Entry(file, start + first, tuple(shape), info["dtype"], nbytes)
+    raise _damaged(file, f"its header is damaged at {name}")
+
+
+def compare(
+    entries: Mapping[str, Entry],
+    expected: Mapping[str, tuple[int, ...]],
+    optional: frozenset[str] = frozenset(),
+) -> list[str]:
+    """What differs between a checkpoint and a model: names and shapes.
+
+    Args:
+        expected: the shape of every parameter by its name.
+        optional: names that another tensor stands for where they are missing.
+    """
+    missing = [
+        f"missing {name}"
+        for name in expected
+        if name not in entries and name not in optional
+    ]
+    left_over = [f"left over {name}" for name in entries if name not in expected]
+    shapes = [
+        f"{name} has shape {list(entry.shape)}, not {list(expected[name])}"
+        for name, entry in entries.items()
+        if name in expected and entry.shape != tuple(expected[name])
+    ]
+    return missing + left_over + shapes
+
+
+def split(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
+    """Names grouped in order so that no group holds more than `limit` bytes.
+
+    A tensor larger than the limit stands alone.
+    """
+    groups: list[list[str]] = []
+    room = 0
+    for name, size in sizes.items():
+        if not groups or size > room:
+            groups.append([])
+            room = limit
+        groups[-1].append(name)
+        room -= size
+    return groups
+
+
+def write_shards(folder: Path, shards: Shards, limit: int) -> None:
+    """Copy all tensors into files of at most `limit` bytes, byte by byte.
+
+    Several files get an index. Nothing but a buffer is ever in memory.
+    """
+    sizes = {name: entry.nbytes for name, entry in shards.entries.items()}
+    groups = split(sizes, limit)
+    if len(groups) == 1:
+        _write_file(folder / WEIGHTS, shards.entries, groups[0])
+        return
+    places: dict[str, str] = {}
+    for part, names in enumerate(groups, 1):
+        file = f"model-{part:05d}-of-{len(groups):05d}.safetensors"
+        _write_file(folder / file, shards.entries, names)
+        places |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": shards.nbytes}, "weight_map": places}
+    write_json(folder / INDEX, index)
+
+
+def header(
+    tensors: Mapping[str, tuple[str, Sequence[int], int]],
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The beginning of a safetensors file; the tensors follow it in their order.
+
+    Args:
+        tensors: type, shape and size in bytes by name.
+        metadata: what else it says.
+    """
+    content: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
+    end = 0
+    for name, (dtype, shape, nbytes) in tensors.items():
+        content[name] = {
+            "dtype": dtype,
+            "shape": list(shape),
+            "data_offsets": [end, end + nbytes],
+        }
+        end += nbytes
+    text = json.dumps(content, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the numbers are aligned
+    return struct.pack("<Q", len(text)) + text
+
+
+def _write_file(file: Path, entries: Mapping[str, Entry], names: Sequence[str]) -> None:
+    places = {name: entries[name] for name in names}
+    with file.open("wb") as target:
+        target.write(
+            header({n: (e.dtype, e.shape, e.nbytes) for n, e in places.items()})
+        )
+        for name in names:
+            _copy(entries[name], target)
+
+
+def _copy(entry: Entry, target: IO[bytes]) -> None:
+    with entry.file.open("rb") as source:
+        source.seek(entry.start)
+        left = entry.nbytes
+        while left:
+            piece = source.read(min(left, BUFFER))
+            if not piece:
+                raise _damaged(entry.file, "it was cut short")
+            target.write(piece)
+            left -= len(piece)
+
+
+def _read_index(folder: Path) -> dict[str, str]:
+    """Tensor to file, as the index says; empty where there is none."""
+    path = folder / INDEX
+    if not path.is_file():
+        return {}
+    fix = "restore it from the source"
+    named: dict[str, str] = read_object(path, fix, INDEX_SCHEMA)["weight_map"]
+    for file in sorted(set(named.values())):
+        if Path(file).name != file:
+            raise UserError(
+                f"{path}: {file!r} is not the name of a file beside it", fix
+            )
+    return named
+
+
+def _compare_with_index(
+    folder: Path, index: Mapping[str, str], entries: Mapping[str, Entry]
+) -> None:
+    wrong = [
+        name
+        for name in {**index, **entries}
+        if index
+        if name not in entries
+        or name not in index
+        or entries[name].file.name != index[name]
+    ]
+    if wrong:
+        raise UserError(
+            f"{folder / INDEX} and the files beside it differ in {', '.join(wrong)}",
+            "restore both from the source",
+        )
+
+
+def _without_weights(folder: Path) -> UserError:
+    pickled = sorted(f.name for kind in PICKLES for f in visible(folder, kind))
+    if pickled:
+        return UserError(
+            f"{folder} holds {pickled[0]}, which is a pickle: reading one can run code",
+            "convert it to safetensors where you trust it, and import that",
+        )
+    return UserError(
+        f"{folder} holds no weights: no file ends in .safetensors",
+        "name the folder of a checkpoint, with its config.json",
+    )
+
+
+def _damaged(file: Path, what: str) -> UserError:
+    return UserError(f"{file}: {what}", "restore the file from its source")

@@ -1,0 +1,1 @@
+"""Run folders: what a run was made from and what it made."""

@@ -1,0 +1,291 @@
+"""Checkpoints as folders: `step=000500/{model.safetensors, state.pt, manifest.json}`.
+
+A checkpoint is written to a temporary folder beside its place, forced to disk and
+renamed: one that exists was whole, and its manifest says whether it still is. Where the
+weights are averaged, `ema.safetensors` has the average. Loading one runs no code.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from xlmgen.errors import UserError
+from xlmgen.io.files import writing
+from xlmgen.io.json_input import parse_json
+from xlmgen.io.manifest import HashedFile, Stamp, seal
+from xlmgen.io.shards import Shards, header
+from xlmgen.runs.checkpoint_folder import (
+    EMA,
+    STATE,
+    WEIGHTS,
+    Weights,
+    about,
+    is_ours,
+    weight_files,
+)
+
+DAMAGE = (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError)
+"""Raised where a file or its aliases are not as they were written."""
+MOST_NAMED = 20
+"""Parameters that an error names."""
+OTHER = "choose another checkpoint of the run with --checkpoint"
+PREFIX = "model."
+"""What the harness's names of the model's parameters start with."""
+AVERAGE = "average"
+"""Under this key a checkpoint has the averaged weights, by the model's names."""
+DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""What safetensors calls the types of tensors."""
+
+
+class Shaped(Protocol):
+    """A tensor, or the place of one in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+class FolderCheckpoint(CheckpointIO):
+    """Lightning's checkpoints as folders of safetensors and plain data.
+
+    Args:
+        run: the id of the run that they belong to.
+    """
+
+    def __init__(self, run: str | None = None) -> None:
+        self._run = run
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | os.PathLike[str],
+        storage_options: Any | None = None,
+    ) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.mkdir()
+        step = checkpoint["global_step"]
+        try:
+            with writing(target):
+                stamps = _write(checkpoint, temporary)
+                seal(temporary, about(self._run, step), stamps)
+                for file in (*temporary.iterdir(), temporary):
+                    _sync(file)
+                _replace(target, temporary, ours=is_ours(target, self._run, step))
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any | None = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        folder = Path(path)
+        weights = load_weights(folder)
+        checkpoint = load_state(folder)
+        checkpoint["state_dict"] = {PREFIX + k: v for k, v in weights.items()}
+        if (folder / EMA).exists():
+            checkpoint[AVERAGE] = load_weights(folder, EMA)
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        folder = Path(path)
+        removed = folder.with_name(f".{folder.name}.old")
+        folder.rename(removed)  # at once: a kill leaves no half of a checkpoint
+        shutil.rmtree(removed)
+
+
+def load_weights(folder: Path, name: str = WEIGHTS) -> dict[str, Tensor]:
+    """The parameters of a checkpoint by the model's own names, on the CPU.
+
+    Args:
+        name: the file that they are in.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(folder / name, framework="pt") as file:
+            aliases = parse_json((file.metadata() or {}).get("aliases", "{}"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return weights | {name: weights[of] for name, of in aliases.items()}
+    except DAMAGE as error:
+        raise _damaged(folder / name, error) from error
+
+
+def load_into(model: nn.Module, folder: Path, weights: Weights = Weights.raw) -> None:
+    """Give a model a checkpoint's parameters, one tensor in memory at a time.
+
+    Parameters in another precision are converted to the model's.
+
+    Args:
+        weights: which of them.
+
+    Raises:
+        UserError: a file is missing or damaged, or the parameters do not fit.
+    """
+    try:
+        names = [file.name for file in folder.iterdir()]
+        shards = Shards.open(folder, weight_files(names, weights))
+    except UserError as error:
+        raise UserError(error.message, OTHER) from error
+    parameters = model.state_dict()
+    stored = {parameters[n].data_ptr() for n in shards.entries if n in parameters}
+    wanted = {
+        name: tensor
+        for name, tensor in parameters.items()
+        if name in shards.entries or tensor.data_ptr() not in stored  # tied to another
+    }
+    check_names(wanted, shards.entries, str(folder))
+    for file in shards.files:
+        try:
+            with safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118
+                    parameters[name].copy_(opened.get_tensor(name))
+        except DAMAGE as error:
+            raise _damaged(file, error) from error
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Everything of a checkpoint but the model's parameters.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever the bytes lead it to
+        raise _damaged(folder / STATE, error) from error
+    assert isinstance(state, dict)
+    return state
+
+
+def check_names(
+    expected: Mapping[str, Shaped], found: Mapping[str, Shaped], place: str
+) -> None:
+    """Refuse parameters that do not fit a model.
+
+    Args:
+        expected: what has a shape, by its name.
+        found: the same of a checkpoint.
+        place: where that is, for the error.
+
+    Raises:
+        UserError: lists every missing, unexpected and mis-shaped name.
+    """
+    missing = [f"missing {name}" for name in expected if name not in found]
+    unexpected = [f"unexpected {name}" for name in found if name not in expected]
+    shapes = [
+        f"{name} has shape {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and tuple(found[name].shape) != tuple(tensor.shape)
+    ]
+    if problems := missing + unexpected + shapes:
+        raise misfit(place, problems)
+
+
+def misfit(place: str, problems: Sequence[str]) -> UserError:
+    """The error for weights that do not fit a model; names the first problems."""
+    more = len(problems) - MOST_NAMED
+    listed = ", ".join(problems[:MOST_NAMED]) + f" and {more} more" * (more > 0)
+    return UserError(
+        f"{place} does not fit the model: {listed}",
+        "it was saved by another model or size",
+    )
+
+
+def _write(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, Stamp]:
+    """Write the files of a checkpoint and hash them meanwhile."""
+    raw = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items()}
+    stamps = {WEIGHTS: _save_weights(raw, folder / WEIGHTS)}
+    if AVERAGE in checkpoint:
+        stamps[EMA] = _save_weights(checkpoint[AVERAGE], folder / EMA)
+    apart = ("state_dict", AVERAGE)
+    state = {k: v for k, v in checkpoint.items() if k not in apart}
+    with HashedFile(folder / STATE) as file:
+        try:
+            torch.save(state, cast("IO[bytes]", file))
+        except RuntimeError as error:
+            # PyTorch ends its archive on the way out, and fails once more.
+            raise file.error or error from error
+        return stamps | {STATE: file.stamp}
+
+
+def _save_weights(tensors: Mapping[str, Tensor], path: Path) -> Stamp:
+    """Write a safetensors file, one tensor in the CPU's memory at a time."""
+    # A tied tensor is stored once; its other names are in the metadata.
+    owners: dict[int, str] = {}
+    aliases: dict[str, str] = {}
+    kept: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        owner = owners.setdefault(tensor.data_ptr(), name) if tensor.numel() else name
+        if owner == name:
+            kept[name] = tensor.detach()
+        else:
+            aliases[name] = owner
+    # Wide numbers first, so that all are aligned.
+    ordered = dict(sorted(kept.items(), key=lambda pair: -pair[1].element_size()))
+    layout = {n: (DTYPES[t.dtype], t.shape, t.nbytes) for n, t in ordered.items()}
+    with HashedFile(path) as file:
+        file.write(header(layout, {"aliases": json.dumps(aliases)}))
+        for tensor in filter(torch.Tensor.numel, ordered.values()):
+            numbers = tensor.cpu().contiguous().flatten().view(torch.uint8).numpy()
+            file.write(numbers.data)
+        return file.stamp
+
+
+def _replace(target: Path, temporary: Path, *, ours: bool) -> None:
+    """Rename a finished folder into place; an older one goes only after that.
+
+    What is there and was not written by this run is set aside and stays.
+    """
+    old = target.with_name(f".{target.name}.old")
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old if ours else _free(target.with_name(f"{target.name}.other")))
+    temporary.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _free(path: Path) -> Path:
+    """A name that nothing has."""
+    names = (path.with_name(f"{path.name}{n or ''}") for n in itertools.count())
+    return next(name for name in names if not name.exists())
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+    return UserError(f"{file} {what}", OTHER)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

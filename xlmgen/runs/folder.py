@@ -1,0 +1,216 @@
+"""Making a run folder, and opening one again to go on."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from xlmgen import __version__, resources
+from xlmgen.data.task import Task
+from xlmgen.errors import UserError
+from xlmgen.experiment.overrides import KeyPath
+from xlmgen.experiment.resolve import leaves
+from xlmgen.experiment.settings import ROWS, Experiment
+from xlmgen.experiment.show import to_yaml
+from xlmgen.io.files import visible, write_json, write_text
+from xlmgen.registry import SPEC
+from xlmgen.runs.run import EXPERIMENT, VERSIONS, Run, is_run
+from xlmgen.spec.document import dotted
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.messages import show
+from xlmgen.spec.project import own_files, project_of
+
+MAY_CHANGE = {"name", "loggers"} | {
+    f"training.{key}"
+    for key in (
+        "max_steps",
+        "on_nan",
+        "log_every",
+        "validate_every",
+        "patience",
+        "stop_when",
+        "checkpoint_every",
+        "keep",
+        "keep_every",
+        "num_workers",
+        "activation_checkpointing",
+        "accelerator",
+        "strategy",
+        *ROWS,
+    )
+}
+"""What a run may be continued with another value of, if a step keeps its rows."""
+
+
+def create(
+    path: Path,
+    experiment: Experiment,
+    family: Path,
+    task: Task,
+    command: Sequence[str],
+    fill: Callable[[Path], None] = lambda folder: None,
+) -> Run:
+    """Make a run folder, whole or not at all.
+
+    Args:
+        path: where; must not exist, or be an empty folder.
+        family: the folder of the family; its spec and code are copied.
+        command: the command line that started the run.
+        fill: adds files to the folder before it is there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.mkdir()
+    try:
+        copy_family(family, draft / "families" / family.name)
+        copy_own_kinds(family / SPEC, draft)
+        task.save(draft)
+        write_text(draft / EXPERIMENT, to_yaml(experiment))
+        record = {"id": secrets.token_hex(8), **versions(experiment, command)}
+        if task.code:
+            record["code"] = task.code
+        write_json(draft / VERSIONS, record)
+        for folder in ("checkpoints", "predictions", "results"):
+            (draft / folder).mkdir()
+        fill(draft)
+        draft.rename(path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return Run(path, experiment)
+
+
+def is_new(path: Path) -> bool:
+    """Whether a run can be created in a folder; False where there is one already.
+
+    Raises:
+        UserError: there is something else.
+    """
+    if not path.exists():
+        return True
+    if path.is_dir() and not any(path.iterdir()):
+        return True
+    if not path.is_dir() or not is_run(path):
+        raise UserError(
+            f"{path} exists and is not a run folder",
+            "nothing was written; choose another folder with --run-dir",
+        )
+    return False
+
+
+def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
+    """The run in a folder, to be continued with the same experiment.
+
+    Raises:
+        UserError: the experiment differs in more than how long, how often and where.
+    """
+    run = Run.open(path)
+    there = run.experiment
+    old, new = dict(leaves(there.data)), dict(leaves(experiment.data))
+    differing = [
+        f"{dotted(keys)} is {show(new.get(keys))} here and {show(old.get(keys))} there"
+        for keys in {**old, **new}
+        if old.get(keys) != new.get(keys) and not may_change(keys)
+    ]
+    if differing:
+        raise UserError(
+            f"{path} holds a run of another experiment: {'; '.join(differing)}",
+            "choose another folder with --run-dir, or give it the same settings",
+        )
+    rows, before = experiment.training.rows_of_a_step, there.training.rows_of_a_step
+    if rows != before:
+        product = " × ".join(f"training.{key}" for key in ROWS)
+        raise UserError(
+            f"{path} holds a run with {before} rows in a step, not {rows}",
+            f"keep the product of {product}, or choose another folder with --run-dir",
+        )
+    for leftover in (path / "checkpoints").glob(".step=*"):
+        shutil.rmtree(leftover)
+    write_text(path / EXPERIMENT, to_yaml(experiment))
+    continued = [*run.record.get("continued", []), versions(experiment, command)]
+    write_json(path / VERSIONS, {**run.record, "continued": continued})
+    return Run(path, experiment)
+
+
+def may_change(keys: KeyPath) -> bool:
+    """Whether a run may be continued with another value of this key."""
+    return any(".".join(keys[:n]) in MAY_CHANGE for n in range(1, len(keys) + 1))
+
+
+def record_rows(run: Run, digests: Mapping[str, str]) -> None:
+    """Write down which rows a training reads.
+
+    The first are those of the run; others, of a later start, belong to that start.
+
+    Args:
+        run: the run, before its training.
+        digests: of the rows of every split.
+    """
+    record = run.record
+    if record.setdefault("rows", dict(digests)) != digests:
+        record.setdefault("continued", [{}])[-1]["rows"] = dict(digests)
+    write_json(run.path / VERSIONS, record)
+
+
+def copy_family(source: Path, target: Path) -> None:
+    """Copy a family's spec and code: what a run needs and a reader wants."""
+    if not (source / "__init__.py").is_file():
+        raise UserError(
+            f"the family in {source} is not rendered",
+            f"run `xlmgen new {source / SPEC} --out {source.parent}`",
+        )
+    target.mkdir(parents=True)
+    for pattern in ("*.py", "*.yaml", "*.lock", "README.md"):
+        for file in visible(source, pattern):
+            shutil.copyfile(file, target / file.name)
+
+
+def copy_own_kinds(spec: Path, target: Path) -> None:
+    """Copy the kinds of a family's project, where the family has any of them.
+
+    The run is then a project itself, and can be moved anywhere.
+    """
+    project = project_of(spec)
+    blocks = load_yaml(spec).data or {}
+    names = ((b, o.get("kind")) for b, o in blocks.items() if isinstance(o, dict))
+    if project.root is None or not project.used(names):
+        return
+    for file in own_files(project.root):
+        if (resources.root() / file.relative_to(project.root)).is_file():
+            continue  # a copy of ours
+        copy = target / file.relative_to(project.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+
+
+def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
+    """What a run was made with, for whoever wants to repeat it."""
+    import platform
+
+    packages = ("torch", "lightning", "torchmetrics", "numpy", "tokenizers")
+    return {
+        "xlmgen": __version__,
+        **{name: metadata.version(name) for name in packages},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "commit": _commit(),
+        "seed": experiment.training.seed,
+        "command": list(command),
+    }
+
+
+def _commit() -> str | None:
+    """The git commit of the current folder, or None outside a repository."""
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

@@ -1,0 +1,1 @@
+"""Everything that rendered families import."""

@@ -1,0 +1,1 @@
+"""Batches of examples: layouts, dropped tokens, gaps."""

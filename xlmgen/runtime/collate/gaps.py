@@ -1,0 +1,200 @@
+"""Rows from which tokens are missing: where the gaps are, and how many tokens each had.
+
+A gap is named by the token before it. Rows begin with a token that is given, so that
+every gap has one.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xlmgen.errors import UserError
+from xlmgen.runtime.collate.compaction import Closing
+from xlmgen.runtime.collate.layout import (
+    Bools,
+    Example,
+    Ints,
+    Layout,
+    attention_mask,
+    count,
+    infill_layout,
+    lm_layout,
+    seq2seq_layout,
+)
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
+
+
+class GapLayout(NamedTuple):
+    """A batch of clean rows, and where tokens may be missing.
+
+    Shapes: B rows, L positions.
+    """
+
+    ids: Tensor  # (B, L) int64
+    attended: Tensor  # (B, L) bool, False on pads
+    answer: Tensor  # (B, L) bool, what may be missing; never prompt, BOS or EOS
+    free: Tensor  # (B, L) bool, behind which tokens others may be missing
+    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
+
+
+class ClosedRows(NamedTuple):
+    """What is left of a batch of rows, moved together.
+
+    Shapes: B rows, L positions, of which each row fills the first.
+    """
+
+    ids: Tensor  # (B, L) int64
+    free: Tensor  # (B, L) bool, behind which tokens others may be missing
+    gaps: Tensor  # (B, L) int64, how many tokens are missing behind each
+    closing: Closing  # moves what else belongs to the tokens
+    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
+
+    @property
+    def attended(self) -> Tensor:
+        """(B, L) bool, False on pads."""
+        return self.closing.attended
+
+    @property
+    def attention_mask(self) -> Tensor | None:
+        """(B, L) bool, or None when every position is attended; else `documents`."""
+        return attention_mask(self.attended, self.documents)
+
+
+def lm_gaps(
+    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+) -> GapLayout:
+    """`[BOS] tokens [EOS]`: any of the tokens may be missing, BOS and EOS never.
+
+    Rows of a packed stream have no EOS of their own; the stream's are tokens.
+    """
+    clean = lm_layout(examples, tokens, block, bos=True, eos=eos, pad_to_block=False)
+    ended = eos and not _packed(examples)
+    if ended or clean.documents is not None:
+        return _opened(clean, ended=ended)
+    # Behind each token another may be missing: what is attended needs no second look.
+    return GapLayout(clean.ids, clean.attended, clean.answer, free=clean.attended)
+
+
+def seq2seq_gaps(
+    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+) -> GapLayout:
+    """`prompt [BOS] target [EOS]`: any token of the target may be missing."""
+    clean = seq2seq_layout(
+        examples, tokens, block, bos=True, eos=eos, pad_to_block=False
+    )
+    return _opened(clean, ended=eos)
+
+
+def infill_gaps(
+    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+) -> GapLayout:
+    """`[BOS] tokens [EOS]` in which only tokens of the holes may be missing."""
+    clean = infill_layout(
+        examples, tokens, block, bos=True, eos=eos, pad_to_block=False
+    )
+    free = torch.from_numpy(_with_before(clean.answer.numpy()))
+    return GapLayout(clean.ids, clean.attended, clean.answer, free)
+
+
+def prompt_gaps(
+    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+) -> GapLayout:
+    """`prompt [BOS] [EOS]`: everything between BOS and EOS is missing.
+
+    Where the block has no prompt, a row is a whole sequence that begins with `[BOS]
+    prompt`, and what is missing follows. Rows of a packed stream have no EOS.
+    """
+    prompts = [example.get("prompt", ()) for example in examples]
+    packed = _packed(examples)
+    if block.prompt:
+        rows = [{"prompt": prompt, "target": ()} for prompt in prompts]
+        known = seq2seq_gaps(rows, tokens, block, eos=eos)
+    else:
+        rows = [{"tokens": prompt} for prompt in prompts]
+        known = lm_gaps(rows, tokens, block, eos=eos and not packed)
+    nothing = torch.zeros_like(known.answer)
+    last = torch.from_numpy(_last(known.attended, ended=eos and not packed))
+    free = nothing.scatter(1, last[:, None], True)
+    return known._replace(answer=nothing, free=free)
+
+
+def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
+    """Take the missing tokens (B, L) out and count them in the gaps that they leave."""
+    closing = Closing(clean.attended & ~missing)
+    rows, width = missing.shape
+    follows = np.empty_like(closing.stood_at)  # what stood behind what stays
+    follows[:-1] = closing.stood_at[1:]
+    ends = np.arange(0, rows * width, width) + clean.attended.numpy().sum(1)
+    follows[closing.lengths.cumsum() - 1] = ends
+    documents, whole = clean.documents, clean.free is clean.attended
+    return ClosedRows(
+        ids=closing.move(clean.ids, fill=pad),
+        free=closing.attended.clone() if whole else closing.move(clean.free),
+        gaps=closing.place(follows - closing.stood_at - 1),
+        closing=closing,
+        documents=None if documents is None else closing.move(documents),
+    )
+
+
+def room(rows: ClosedRows, block: Block, *, eos: bool) -> Tensor:
+    """(B,) int64: how many tokens may be inserted into each row."""
+    length = count(rows.attended)
+    if block.prompt:
+        return torch.full_like(length, block.answer - int(eos))
+    return block.answer - length
+
+
+def refuse_longer_gaps(clean: GapLayout, longest: int) -> None:
+    """Raise a UserError where a gap could miss more tokens than a model can tell."""
+    gaps = _count(clean.attended & ~clean.answer, clean.answer).amax(1)
+    if bool((gaps > longest).any()):
+        row = int(gaps.argmax())
+        raise UserError(
+            f"answer of row {row} of the batch is {int(gaps[row])} tokens long, and "
+            f"the model tells gaps of up to {longest}",
+            "raise model.max_gap in the family's YAML or shorten the task's answers",
+        )
+
+
+def _count(kept: Tensor, missing: Tensor) -> Tensor:
+    """(B, L) int64: how many are missing behind each kept token, in their order."""
+    before = kept.cumsum(1) - 1  # which kept token stands before each position
+    return torch.zeros_like(before).scatter_add(1, before, missing.long())
+
+
+def _opened(clean: Layout, *, ended: bool) -> GapLayout:
+    """An answer between the token that opens it and an EOS that is given."""
+    row, last = np.arange(len(clean.ids)), _last(clean.attended, ended=ended)
+    answer = clean.answer.numpy()
+    if ended:
+        answer = answer.copy()
+        answer[row, last + 1] = False
+    free = _with_before(answer)
+    free[row, last] = True
+    return GapLayout(
+        clean.ids,
+        clean.attended,
+        torch.from_numpy(answer),
+        torch.from_numpy(free),
+        clean.documents,
+    )
+
+
+def _last(attended: Tensor, *, ended: bool) -> Ints:
+    """(B,) the column of each row's last token before its EOS."""
+    last: Ints = attended.numpy().sum(1) - 1 - int(ended)
+    return last
+
+
+def _with_before(answer: Bools) -> Bools:
+    """(B, L) bool: the answer, and the positions right before it."""
+    free = answer.copy()
+    free[:, :-1] |= answer[:, 1:]
+    return free
+
+
+def _packed(examples: Sequence[Example]) -> bool:
+    return bool(examples) and bool(examples[0].get("packed", False))

@@ -1,0 +1,287 @@
+"""Lay examples out as rows of one tensor: where the prompt, the answer and the pads go.
+
+The collators of every family build on these functions, so that two families see the
+same tokens in the same places. All of them work on the whole batch at once: their cost
+grows with the number of tokens and with nothing else.
+"""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from xlmgen.errors import UserError
+from xlmgen.runtime.special_tokens import Block, SpecialTokens
+
+Example = Mapping[str, Any]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+class Layout(NamedTuple):
+    """A batch of clean rows.
+
+    Shapes: B rows, L positions.
+    """
+
+    ids: Tensor  # (B, L) int64
+    attended: Tensor  # (B, L) bool, False on pads that are not part of the sequence
+    answer: Tensor  # (B, L) bool, what the model is to produce; never prompt or given
+    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
+
+    @property
+    def attention_mask(self) -> Tensor | None:
+        """(B, L) bool, or None when every position is attended; else `documents`."""
+        return attention_mask(self.attended, self.documents)
+
+    @property
+    def starts(self) -> Tensor:
+        """(B, L) bool, the tokens that begin a row or one of its documents."""
+        starts = torch.zeros_like(self.attended)
+        starts[:, 0] = True
+        if self.documents is not None:
+            starts[:, 1:] = self.documents[:, 1:] != self.documents[:, :-1]
+        return starts
+
+    def columns(self, which: slice) -> "Layout":
+        """The same rows with these columns only."""
+        documents = None if self.documents is None else self.documents[:, which]
+        ids, attended, answer = (part[:, which] for part in self[:3])
+        return Layout(ids, attended, answer, documents)
+
+
+def attention_mask(attended: Tensor, documents: Tensor | None) -> Tensor | None:
+    """The mask that a network takes; see `xlmgen.runtime.nn.attention.key_mask`."""
+    if documents is not None:
+        return documents
+    return None if attended.numpy().all() else attended
+
+
+def lm_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+    eos: bool,
+    pad_to_block: bool,
+) -> Layout:
+    """`[BOS] tokens [EOS]`, right-padded.
+
+    With `pad_to_block` every row is as long as the block and its pads are ordinary
+    tokens of the answer: how a fixed-length family learns length. Without, rows are as
+    long as the longest and pads are neither attended nor part of the answer.
+
+    Rows of a packed stream (`packed: True`) hold their BOS and EOS already. The BOS
+    that each begins with is given: every family is scored on the same tokens. Where
+    they say which `documents` they hold, so is the BOS of each.
+    """
+    packed = bool(examples) and bool(examples[0].get("packed", False))
+    bos, eos = bos and not packed, eos and not packed
+    flat, lengths = _flatten(examples, "tokens")
+    stop = int(bos) + lengths + int(eos)
+    width = _width(stop, block.answer, "sequence", fixed=pad_to_block)
+    ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
+    _place(ids, flat, int(bos), lengths)
+    if bos:
+        ids[:, 0] = tokens.bos
+    if eos:
+        ids[np.arange(len(ids)), stop - 1] = tokens.eos
+    if pad_to_block:
+        stop = np.full_like(stop, width)
+    attended = _span(width, 0, stop)
+    answer = attended.copy()
+    answer[:, : int(bos or packed)] = False
+    if not packed or "documents" not in examples[0]:
+        return _layout(ids, attended, answer)
+    documents = np.zeros_like(ids)
+    _place(documents, _flatten(examples, "documents")[0], 0, lengths)
+    if pad_to_block:  # pads are tokens of the last document
+        documents = np.maximum.accumulate(documents, axis=1)
+    answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
+    whole = _layout(ids, attended, answer)
+    return whole._replace(documents=torch.from_numpy(documents))
+
+
+def seq2seq_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+    eos: bool,
+    pad_to_block: bool,
+) -> Layout:
+    """`prompt [BOS] target [EOS]`, right-padded; the answer is `target [EOS]`.
+
+    With `pad_to_block` every answer is `block.answer` long and its pads belong to it.
+    """
+    prompts, prompt_lengths = _flatten(examples, "prompt")
+    targets, target_lengths = _flatten(examples, "target")
+    start = prompt_lengths + int(bos)
+    stop = start + target_lengths + int(eos)
+    _width(start, block.prompt, "prompt", fixed=False)
+    _width(stop - start, block.answer, "answer", fixed=False)
+    end = start + block.answer if pad_to_block else stop
+    width = int(end.max(initial=0))
+    ids = np.full((len(start), width), tokens.pad, dtype=np.int64)
+    _place(ids, prompts, 0, prompt_lengths)
+    _place(ids, targets, start, target_lengths)
+    rows = np.arange(len(ids))
+    if bos:
+        ids[rows, start - 1] = tokens.bos
+    if eos:
+        ids[rows, stop - 1] = tokens.eos
+    return _layout(ids, _span(width, 0, end), _span(width, start, end))
+
+
+def infill_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+    eos: bool,
+    pad_to_block: bool,
+) -> Layout:
+    """`[BOS] tokens [EOS]` in which only the holes (`given` is 0) are the answer.
+
+    BOS, EOS and, with `pad_to_block`, the pads up to the block are given: what a hole
+    may hold is then asked in the context that the model was trained in.
+    """
+    whole = lm_layout(
+        examples, tokens, block, bos=bos, eos=eos, pad_to_block=pad_to_block
+    )
+    flat, lengths = _flatten(examples, "given")
+    given = np.ones(whole.ids.shape, dtype=np.int64)
+    _place(given, flat, int(bos), lengths)
+    return whole._replace(answer=torch.from_numpy(given == 0))
+
+
+def prompt_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+) -> Layout:
+    """`prompt [BOS]`, padded on the left so that all rows end in the same column.
+
+    Where the block has no prompt, a row is the beginning of a whole sequence, `[BOS]
+    prompt`; examples without a `prompt` give BOS alone. The answer is nowhere.
+    """
+    prompts, lengths = _flatten(examples, "prompt", default=())
+    end = lengths + int(bos)
+    opened = bos and not block.prompt
+    _width(end, block.prompt or block.answer, "prompt", fixed=False)
+    width = int(end.max(initial=0))
+    ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
+    _place(ids, prompts, width - end + int(opened), lengths)
+    if bos:
+        ids[np.arange(len(ids)), width - end if opened else width - 1] = tokens.bos
+    attended = _span(width, width - end, np.full_like(end, width))
+    return _layout(ids, attended, np.zeros_like(attended))
+
+
+def masked_prompt_layout(
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    block: Block,
+    *,
+    bos: bool,
+) -> Layout:
+    """`prompt [BOS]`, then the answer to be found: `block.answer` times MASK.
+
+    Where the block has no prompt, a row is a whole sequence that begins with `[BOS]
+    prompt`. Rows of a packed stream (`packed: True`) begin with BOS in any case.
+    """
+    bos = bos or (bool(examples) and bool(examples[0].get("packed", False)))
+    prompts, lengths = _flatten(examples, "prompt", default=())
+    start = lengths + int(bos)
+    opened = bos and not block.prompt
+    _width(start, block.prompt or block.answer, "prompt", fixed=False)
+    stop = start + block.answer if block.prompt else np.full_like(start, block.answer)
+    width = int(stop.max(initial=0))
+    ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
+    _place(ids, prompts, int(opened), lengths)
+    if bos:
+        ids[np.arange(len(ids)), 0 if opened else start - 1] = tokens.bos
+    answer = _span(width, start, stop)
+    ids[answer] = tokens.mask
+    return _layout(ids, _span(width, 0, stop), answer)
+
+
+def flat_positions(marks: Tensor) -> Tensor:
+    """Where `marks` (B, L) are true: (N,) int64, `row * L + column`, in their order."""
+    return torch.from_numpy(np.flatnonzero(marks.numpy()))
+
+
+def count(marks: Tensor) -> Tensor:
+    """How many of `marks` (B, L) are true in each row: (B,) int64."""
+    return torch.from_numpy(marks.numpy().sum(1))
+
+
+def with_token_at(ids: Tensor, at: Tensor, token: int) -> Tensor:
+    """A copy of `ids` (B, L) in which one token stands at the flat positions (N,).
+
+    By positions and not by a mask: a processor cannot guess where a mask drawn at
+    random is true, and filling by one takes five times as long.
+    """
+    filled = ids.numpy().copy()
+    filled.reshape(-1)[at.numpy()] = token
+    return torch.from_numpy(filled)
+
+
+def _layout(ids: Ints, attended: Bools, answer: Bools) -> Layout:
+    return Layout(
+        torch.from_numpy(ids), torch.from_numpy(attended), torch.from_numpy(answer)
+    )
+
+
+def _flatten(
+    examples: Sequence[Example], key: str, default: Sequence[int] | None = None
+) -> tuple[Ints, Ints]:
+    """All rows of one key end to end, and their lengths."""
+    if default is None:
+        rows = [example[key] for example in examples]
+    else:
+        rows = [example.get(key, default) for example in examples]
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    if all(type(row) is list for row in rows):
+        ids = array("Q")  # numpy takes five times as long to read lists
+        for row in rows:
+            ids.fromlist(row)
+        return np.frombuffer(ids, np.int64), lengths
+    return np.concatenate(rows, dtype=np.int64, casting="unsafe"), lengths
+
+
+def _place(target: Ints, flat: Ints, start: Ints | int, lengths: Ints) -> None:
+    """Write row i of `flat` into `target[i, start[i] : start[i] + lengths[i]]`."""
+    target[_span(target.shape[1], start, start + lengths)] = flat
+
+
+def _span(width: int, start: Ints | int, stop: Ints) -> Bools:
+    """(B, width) bool, True from `start[i]`, or the same of all, up to `stop[i]`."""
+    columns = np.arange(width)
+    inside: Bools = columns < stop[:, None]
+    if isinstance(start, int):
+        inside[:, :start] = False
+    else:
+        inside &= columns >= start[:, None]
+    return inside
+
+
+def _width(lengths: Ints, limit: int, what: str, *, fixed: bool) -> int:
+    longest = int(lengths.max(initial=0))
+    if longest > limit:
+        row = int(lengths.argmax())
+        raise UserError(
+            f"{what} of row {row} of the batch is {longest} tokens long, special "
+            f"tokens included, and the task's block holds {limit}",
+            "raise the block in the task's YAML or set its overflow policy",
+        )
+    return limit if fixed else longest

@@ -1,0 +1,138 @@
+"""The rows that an unmasking predictor fills in, and the forward passes it takes."""
+
+from typing import overload
+
+import torch
+from torch import Tensor, nn
+
+from xlmgen.runtime.sampling import Generation, Tracer, uniform
+
+
+class Canvas:
+    """Rows of tokens, some of them masked, that a model fills in step by step.
+
+    Shapes: B rows, L positions, N chosen positions, V vocabulary.
+
+    Args:
+        model: called as `model(input_ids, attention_mask, at=…)`, and with `t=…` where
+            it has a time input.
+        input_ids: (B, L), MASK where a token is to be found.
+        attention_mask: (B, L) bool or None.
+        fillable: (B, L) bool; everything else is given and never changes.
+        mask: id of MASK.
+        trace: whether to record which token was written when.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        fillable: Tensor,
+        mask: int,
+        *,
+        trace: bool = False,
+    ) -> None:
+        self.model = model
+        self.ids = input_ids.clone()
+        self.attention_mask = attention_mask
+        self.fillable = fillable
+        self.masked = fillable & (input_ids == mask)
+        self.mask = mask
+        self.forward_passes = 0
+        self.tracer = Tracer() if trace else None
+        self.first_step = 0  # of this block, counted over all blocks
+        self.next_step = 0
+
+    def begin_block(self) -> None:
+        """Count the steps of the next block, which start from 0, after those so far."""
+        self.first_step = self.next_step
+
+    def uniform(self, generator: torch.Generator | None) -> Tensor:
+        """(B, L) float64 draws from [0, 1), one for every position."""
+        return uniform(self.ids.shape, self.ids.device, generator)
+
+    def time(self, t: Tensor) -> Tensor:
+        """One time for all rows: () → (B,)"""
+        return t.to(self.ids.device).expand(len(self.ids))
+
+    def masked_share(self) -> Tensor:
+        """(B,) float64: the share of fillable positions that are still masked."""
+        fillable = self.fillable.sum(1).clamp(min=1)
+        return self.masked.sum(1).double() / fillable
+
+    def logits(
+        self, where: Tensor, t: Tensor | None = None, *, without_prompt: bool = False
+    ) -> Tensor:
+        """Logits (N, V) at the N true places of `where` (B, L), in one forward pass.
+
+        Only rows with a true place take part, and the head runs on those places only.
+
+        Args:
+            where: (B, L) bool.
+            t: (B,), for models with a time input.
+            without_prompt: mask everything that is given, for guidance.
+        """
+        rows = where.any(1).nonzero().squeeze(1)
+        at = where[rows].flatten().nonzero().squeeze(1)
+        ids, attended = self.ids, self.attention_mask
+        if without_prompt:
+            ids = ids.masked_fill(~self.fillable, self.mask)
+        self.forward_passes += 1
+        time = {} if t is None else {"t": t[rows].float()}
+        return self.model(
+            ids[rows], None if attended is None else attended[rows], at=at, **time
+        )
+
+    def reveal(self, where: Tensor, tokens: Tensor, step: int) -> None:
+        """Write tokens (N,) at the N true places of `where` (B, L)."""
+        self.ids[where] = tokens
+        self.masked = self.masked & ~where
+        self._written(where, tokens, step)
+
+    def remask(self, where: Tensor, step: int) -> None:
+        """Mask the true places of `where` (B, L) again."""
+        where = where & self.fillable
+        self.ids = self.ids.masked_fill(where, self.mask)
+        self.masked = self.masked | where
+        self._written(where, self.ids[where], step)
+
+    def _written(self, where: Tensor, tokens: Tensor, step: int) -> None:
+        self.next_step = self.first_step + step + 1
+        if self.tracer:
+            self._trace(self.tracer, self.next_step - 1, where, tokens)
+
+    def _trace(self, tracer: Tracer, step: int, where: Tensor, tokens: Tensor) -> None:
+        tracer.write(step, where, tokens)
+
+    def generation(self) -> Generation:
+        return Generation(
+            ids=self.ids,
+            generated=self.fillable,
+            forward_passes=self.forward_passes,
+            trace=self.tracer.trace() if self.tracer else None,
+        )
+
+
+def blocks(fillable: Tensor, size: int) -> list[Tensor]:
+    """Cut the fillable positions of every row, left to right, into blocks of `size`.
+
+    Args:
+        fillable: (B, L) bool.
+
+    Returns:
+        one (B, L) bool for every block; the last ones are empty in rows with fewer.
+    """
+    index = torch.where(fillable, (fillable.cumsum(1) - 1) // size, -1)
+    return [index == block for block in range(int(index.max()) + 1)]
+
+
+@overload
+def split_steps(steps: int, parts: int) -> list[int]: ...
+@overload
+def split_steps(steps: int | None, parts: int) -> list[int] | list[None]: ...
+def split_steps(steps: int | None, parts: int) -> list[int] | list[None]:
+    """Divide steps evenly over blocks, at least one each; None stays None."""
+    if steps is None:
+        return [None] * parts
+    return [max(1, steps // parts + (part < steps % parts)) for part in range(parts)]
