@@ -76,18 +76,21 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def largest():
-    """Within it: the most numbers of any tensor that is made."""
+    """Within it: the bytes of the largest allocation, within operators too."""
     import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.profiler import ProfilerActivity, profile
 
-    class Largest(TorchDispatchMode):
-        numbers = 0
+    class Largest:
+        bytes = 0
 
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            made = func(*args, **(kwargs or {}))
-            for tensor in made if isinstance(made, tuple | list) else [made]:
-                if isinstance(tensor, torch.Tensor):
-                    self.numbers = max(self.numbers, tensor.numel())
-            return made
+        def __enter__(self):
+            cpu = [ProfilerActivity.CPU]
+            self.profile = profile(activities=cpu, profile_memory=True)
+            self.profile.__enter__()
+
+        def __exit__(self, *exception):
+            torch.cpu.synchronize()
+            self.profile.__exit__(*exception)
+            self.bytes = max(e.self_cpu_memory_usage for e in self.profile.events())
 
     return Largest()

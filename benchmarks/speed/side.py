@@ -103,7 +103,8 @@ class Grows(nn.Module):
     tokens.
 
     Args:
-        model: gives logits, and what it expects behind every position.
+        model: returns hidden states or logits, and what it expects behind every
+            position.
         length: tokens of a whole row.
         pad: id of PAD.
         closed: positions at the beginning behind which nothing is inserted.
@@ -111,14 +112,14 @@ class Grows(nn.Module):
 
     def __init__(self, model: nn.Module, length: int, pad: int, closed: int) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.head = model, getattr(model, "head", None)
         self.length, self.pad, self.closed = length, pad, closed
 
     def forward(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
-        logits, expected = self.model(input_ids, *args, **kwargs)
+        states, expected = self.model(input_ids, *args, **kwargs)
         there = input_ids != self.pad
         lacking = (self.length - there.sum(1)).clamp(min=0)
         grows = there.clone()
         grows[:, : self.closed] = False
         share = lacking / grows.sum(1).clamp(min=1)  # (B,)
-        return logits, (grows * share[:, None]).to(expected.dtype)
+        return states, (grows * share[:, None]).to(expected.dtype)

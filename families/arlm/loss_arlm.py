@@ -2,14 +2,13 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The training objective: predict the next token.
 
-Shapes: B rows, L positions, N scored positions, V vocabulary.
+Shapes: B rows, L positions, N scored positions, D width of the hidden states.
 """
 
-from torch import nn
-
-from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.nn import linear_cross_entropy, segment_sum
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_arlm import ArlmModel
 from .types_arlm import ArlmBatch, ArlmLossOutput
 
 
@@ -19,18 +18,18 @@ class ArlmLoss:
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens
 
-    def __call__(self, model: nn.Module, batch: ArlmBatch) -> ArlmLossOutput:
-        # 1. The head runs on the scored positions only.
+    def __call__(self, model: ArlmModel, batch: ArlmBatch) -> ArlmLossOutput:
+        # 1. Hidden states of the scored positions.
         at = batch["scored_at"]  # (N,)
-        logits = model(batch["input_ids"], batch["documents"], at=at)  # (N, V)
+        hidden = model(batch["input_ids"], batch["documents"], at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]
 
-        # 2. −log p(x_i | x_<i), added up over every row.
-        nll = cross_entropy(logits, targets)  # (N,)
-        rows, length = batch["input_ids"].shape
-        row_nll = nll.new_zeros(rows).index_add(0, at // length, nll)
+        # 2. −log p(x_i | x_<i).
+        nll = linear_cross_entropy(hidden, model.head, targets)  # (N,)
 
         # 3. The mean over the scored tokens of the batch.
         num_tokens = (batch["target_ids"] != -100).sum(1)
-        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
-        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}
+        loss = nll.sum() / num_tokens.sum().clamp(min=1)
+        rows, length = batch["input_ids"].shape
+        row_nll = segment_sum(nll.detach(), at // length, rows)
+        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

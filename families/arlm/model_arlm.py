@@ -16,6 +16,7 @@ from xlmgen.runtime.nn import (
     Rotary,
     causal_mask,
     initialise,
+    select_positions,
     token_positions,
 )
 
@@ -92,17 +93,17 @@ class ArlmModel(nn.Module):
         at: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
-        """Logits of the next token at every position.
+        """Hidden states; `head` makes them logits of the next token at every position.
 
         Args:
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int, the document of each token, which sees
                 no other; with a cache (B, cached + L); None attends all.
-            at: (N,) flat positions, row · L + column: run the head on these only.
+            at: (N,) flat positions, row · L + column; None is all of them.
             cache: keys and values of the tokens before these; it takes in these too.
 
         Returns:
-            (B, L, V), or (N, V) with `at`.
+            (B, L, D), or (N, D) with `at`.
         """
         past = 0 if cache is None else cache.length
         rotary = self.rotary(token_positions(input_ids, attention_mask, past))
@@ -112,8 +113,7 @@ class ArlmModel(nn.Module):
             x = block(x, rotary, mask, cache, layer)
         if cache is not None:
             cache.advance(input_ids.shape[1])
-        x = x if at is None else x.flatten(0, 1)[at]
-        return self.head(self.norm(x))
+        return self.norm(select_positions(x, at))
 
     def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
         """An empty cache for `batch_size` rows of at most `max_length` tokens."""

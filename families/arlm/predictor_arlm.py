@@ -66,7 +66,8 @@ class ArlmPredictor:
             # 1. The logits of the last position: the prompt once, then one token each.
             length = new_ids.shape[1]
             last = torch.arange(1, len(active) + 1, device=ids.device) * length - 1
-            logits = model(new_ids, attention_mask, at=last, cache=cache)  # (B, V)
+            hidden = model(new_ids, attention_mask, at=last, cache=cache)  # (B, D)
+            logits = model.head(hidden)  # (B, V)
             passes += 1
 
             # 2. Draw and write one token per row.

@@ -2,15 +2,15 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The training objective: the bound of block diffusion.
 
-Shapes: B rows, L positions, A of them in blocks, N masked positions, V vocabulary.
+Shapes: B rows, L positions, A of them in blocks, N masked positions, D width of the
+hidden states.
 """
 
-from torch import nn
-
-from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.nn import linear_cross_entropy, segment_sum
 from xlmgen.runtime.noise import LinearSchedule
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_bd3lm import Bd3lmModel
 from .types_bd3lm import Bd3lmBatch, Bd3lmLossOutput
 
 
@@ -28,27 +28,33 @@ class Bd3lmLoss:
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens
 
-    def __call__(self, model: nn.Module, batch: Bd3lmBatch) -> Bd3lmLossOutput:
-        # 1. All blocks in one pass; the head runs on the masked positions only.
+    def __call__(self, model: Bd3lmModel, batch: Bd3lmBatch) -> Bd3lmLossOutput:
+        # 1. All blocks in one pass; hidden states of the masked positions.
         at = batch["masked_at"]  # (N,)
         rows, length = batch["input_ids"].shape
-        logits = model(
+        hidden = model(
             batch["input_ids"],
             batch["attention_mask"],
             at=at,
             clean_ids=batch["clean_ids"],
             block_size=batch["block_size"],
-        )  # (N, V)
+        )  # (N, D)
         targets = batch["clean_ids"][:, -length:].flatten()[at]
 
         # 2. Weigh every token by its block's time: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"].flatten()[at]) * batch["span"]  # (N,)
 
         # 3. A clean token is never MASK (SUBS: zero masking probability).
-        nll = cross_entropy(logits, targets, weight, never=(self.tokens.mask,))  # (N,)
-        row_nll = nll.new_zeros(rows).index_add(0, at // length, nll)
+        nll = linear_cross_entropy(
+            hidden,
+            model.head,
+            targets,
+            row_weight=weight,
+            suppress_tokens=(self.tokens.mask,),
+        )  # (N,)
 
         # 4. Nats per maskable token.
         num_tokens = batch["maskable"].sum(1)
-        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
-        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}
+        loss = nll.sum() / num_tokens.sum().clamp(min=1)
+        row_nll = segment_sum(nll.detach(), at // length, rows)
+        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

@@ -19,6 +19,7 @@ from xlmgen.runtime.nn import (
     block_diffusion_mask,
     initialise,
     key_mask,
+    select_positions,
     token_positions,
 )
 
@@ -98,14 +99,14 @@ class Bd3lmModel(nn.Module):
         block_size: int = 1,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
-        """Logits of the token at each position.
+        """Hidden states; `head` makes them logits of the token at each position.
 
         Args:
             input_ids: (B, L), one block of tokens; with `clean_ids` all blocks.
             attention_mask: (B, L) bool, or int, the document of each token, which sees
                 no other; with a cache (B, cached + L), with `clean_ids` like those;
                 None attends all.
-            at: (N,) flat positions, row · L + column: run the head on these only.
+            at: (N,) flat positions, row · L + column; None is all of them.
             clean_ids: (B, context + L), in training: the context and the same blocks
                 without noise. A block then sees itself and the clean blocks before it.
             block_size: tokens per block of `clean_ids`.
@@ -113,7 +114,7 @@ class Bd3lmModel(nn.Module):
                 written behind them, and count once it is told to `advance`.
 
         Returns:
-            (B, L, V), or (N, V) with `at`.
+            (B, L, D), or (N, D) with `at`.
         """
         length = input_ids.shape[1]
         if clean_ids is None:
@@ -131,8 +132,7 @@ class Bd3lmModel(nn.Module):
         for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask, cache, layer)
         x = x[:, :length]  # the noisy blocks
-        x = x if at is None else x.flatten(0, 1)[at]
-        return self.head(self.norm(x))
+        return self.norm(select_positions(x, at))
 
     def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
         """An empty cache for `batch_size` rows of at most `max_length` tokens."""

@@ -2,15 +2,14 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The training objective: recover the masked tokens, those in context above all.
 
-Shapes: B rows, L positions, N masked positions, V vocabulary.
+Shapes: B rows, L positions, N masked positions, D width of the hidden states.
 """
 
-from torch import nn
-
 from xlmgen.runtime.context_weight import context_weight
-from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.nn import linear_cross_entropy, segment_sum
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_dream import DreamModel
 from .types_dream import DreamBatch, DreamLossOutput
 
 
@@ -28,11 +27,11 @@ class DreamLoss:
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens
 
-    def __call__(self, model: nn.Module, batch: DreamBatch) -> DreamLossOutput:
-        # 1. The head runs on the masked positions only.
+    def __call__(self, model: DreamModel, batch: DreamBatch) -> DreamLossOutput:
+        # 1. Hidden states of the masked positions.
         at = batch["masked_at"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        logits = model(input_ids, attention_mask, at=at)  # (N, V)
+        hidden = model(input_ids, attention_mask, at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]
 
         # 2. Weigh every token by the visible ones around it.
@@ -43,10 +42,16 @@ class DreamLoss:
         # 3. A clean token is never MASK.
         rows, length = input_ids.shape
         row = at // length
-        nll = cross_entropy(logits, targets, weight, never=(self.tokens.mask,))  # (N,)
-        row_nll = nll.new_zeros(rows).index_add(0, row, nll)
+        nll = linear_cross_entropy(
+            hidden,
+            model.head,
+            targets,
+            row_weight=weight,
+            suppress_tokens=(self.tokens.mask,),
+        )  # (N,)
+        row_nll = segment_sum(nll.detach(), row, rows)
 
         # 4. The mean over the maskable tokens.
         num_tokens = batch["maskable"].sum(1)
-        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
-        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}
+        loss = nll.sum() / num_tokens.sum().clamp(min=1)
+        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

@@ -109,6 +109,11 @@ class DreamModel(nn.Module):
         self.lm_head = Head(d_model, vocab_size, bias=False)
         initialise(self, layers)
 
+    @property
+    def head(self) -> nn.Linear:
+        """The layer that makes logits of hidden states: `lm_head` in a checkpoint."""
+        return self.lm_head
+
     def forward(
         self,
         input_ids: Tensor,
@@ -116,16 +121,16 @@ class DreamModel(nn.Module):
         *,
         at: Tensor | None = None,
     ) -> Tensor:
-        """Logits of the token at each position.
+        """Hidden states; `head` makes them logits of the token at each position.
 
         Args:
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int, the document of each token, which sees
                 no other; None attends all.
-            at: (N,) flat positions, row · L + column: run the head on these only.
+            at: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:
-            (B, L, V), or (N, V) with `at`.
+            (B, L, D), or (N, D) with `at`.
         """
         x = self.model(input_ids, attention_mask)
-        return self.lm_head(previous(x, at))
+        return previous(x, at)

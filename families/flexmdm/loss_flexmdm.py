@@ -2,16 +2,16 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The training objective: masked tokens, and how many are missing in every gap.
 
-Shapes: B rows, L positions, N masked positions, V vocabulary.
+Shapes: B rows, L positions, N masked positions, D width of the hidden states.
 """
 
 import torch
-from torch import nn
 
-from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.nn import linear_cross_entropy, segment_sum
 from xlmgen.runtime.noise import LinearSchedule, Rising
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_flexmdm import FlexmdmModel
 from .types_flexmdm import FlexmdmBatch, FlexmdmLossOutput
 
 
@@ -34,11 +34,11 @@ class FlexmdmLoss:
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens
 
-    def __call__(self, model: nn.Module, batch: FlexmdmBatch) -> FlexmdmLossOutput:
-        # 1. The head for tokens runs on the masked positions only.
+    def __call__(self, model: FlexmdmModel, batch: FlexmdmBatch) -> FlexmdmLossOutput:
+        # 1. Hidden states of the masked positions, and all gaps.
         at, t = batch["masked_at"], batch["t"]  # (N,), (B,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        logits, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, V), (B, L)
+        hidden, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, D), (B, L)
 
         # 2. Weigh every row by its time.
         token_weight = self.unmask.weight(t) * batch["span"]  # (B,)
@@ -47,18 +47,22 @@ class FlexmdmLoss:
         # 3. Masked tokens; a token is never MASK.
         targets = batch["target_ids"].flatten()[at]
         row = at // input_ids.shape[1]
-        weight = token_weight[row]  # (N,)
-        nll = cross_entropy(logits, targets, weight, never=(self.tokens.mask,))  # (N,)
+        nll = linear_cross_entropy(
+            hidden,
+            model.head,
+            targets,
+            row_weight=token_weight[row],
+            suppress_tokens=(self.tokens.mask,),
+        )  # (N,)
 
         # 4. Gaps: the divergence of two Poisson rates; 0 · log 0 is 0.
         y = gap.to(nll.dtype).clamp(min=torch.finfo(nll.dtype).tiny)
         x = batch["missing"].to(y.dtype)
         divergence = y - x + torch.xlogy(x, x) - x * y.log()  # (B, L)
-        missed = torch.where(batch["free"], divergence, 0).sum(1)  # (B,)
-
-        row_nll = (gap_weight * missed).index_add(0, row, nll)
+        gap_nll = gap_weight * torch.where(batch["free"], divergence, 0).sum(1)  # (B,)
 
         # 5. Nats per token of the answers.
         num_tokens = batch["num_tokens"]
-        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
-        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}
+        loss = (nll.sum() + gap_nll.sum()) / num_tokens.sum().clamp(min=1)
+        row_nll = (gap_nll + segment_sum(nll, row, len(t))).detach()
+        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

@@ -20,6 +20,7 @@ from xlmgen.runtime.nn import (
     initialise,
     key_mask,
     modulate,
+    select_positions,
     token_positions,
 )
 
@@ -104,17 +105,17 @@ class FlexmdmModel(nn.Module):
         t: Tensor,
         at: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Logits of the token at each position, and how many tokens are missing.
+        """Hidden states; `head` makes them logits of the token at each position.
 
         Args:
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int, the document of each token, which sees
                 no other; None attends all.
             t: (B,) in [0, 1]; 0 is nothing, 1 is the data.
-            at: (N,) flat positions, row · L + column: run the head on these only.
+            at: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:
-            (B, L, V), or (N, V) with `at`;
+            (B, L, D), or (N, D) with `at`;
             and (B, L), the tokens expected to be missing behind each one.
         """
         positions = token_positions(input_ids, attention_mask)
@@ -126,5 +127,5 @@ class FlexmdmModel(nn.Module):
         for block in self.blocks:
             x = block(x, rotary, mask, condition)
         x = modulate(self.norm(x), *self.modulation(condition))
-        logits = self.head(x if at is None else x.flatten(0, 1)[at])
-        return logits, F.softplus(self.gap(x).squeeze(-1).float())
+        gap = F.softplus(self.gap(x).squeeze(-1).float())
+        return select_positions(x, at), gap

@@ -2,16 +2,21 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The training objective: which tokens are missing where, and whether none is.
 
-Shapes: B rows, L positions, S slots, D dropped tokens, V vocabulary.
+Shapes: B rows, L positions, S slots, H width of the hidden states, D dropped tokens.
 """
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from xlmgen.runtime.nn import log_partition_and_scores, segment_logsumexp, segment_sum
+from xlmgen.runtime.nn import (
+    linear_logsumexp,
+    linear_scores,
+    segment_logsumexp,
+    segment_sum,
+)
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_ilm import IlmModel
 from .types_ilm import IlmBatch, IlmLossOutput
 
 
@@ -33,19 +38,22 @@ class IlmLoss:
     def __init__(self, tokens: SpecialTokens) -> None:
         self.never = tokens.never("pad", "bos", "mask", "cls")
 
-    def __call__(self, model: nn.Module, batch: IlmBatch) -> IlmLossOutput:
-        # 1. The head runs on the slots only.
+    def __call__(self, model: IlmModel, batch: IlmBatch) -> IlmLossOutput:
+        # 1. Hidden states of the slots, and the decision to stop.
         at = batch["slot_at"]  # (S,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        logits, stop = model(input_ids, attention_mask, at=at)  # (S, V), (B, 2)
+        hidden, stop = model(input_ids, attention_mask, at=at)  # (S, H), (B, 2)
 
         # 2. −log p(slot, token): one softmax over all slots of a row and all tokens.
         rows, length = input_ids.shape
         row = at // length  # (S,)
         slot, dropped = batch["target_slot"], batch["target_ids"]  # (D,), (D,)
-        log_partition, scores = log_partition_and_scores(
-            logits, slot, dropped, self.never
-        )  # (S,), (D,)
+        log_partition = linear_logsumexp(
+            hidden, model.head, suppress_tokens=self.never
+        )  # (S,)
+        scores = linear_scores(
+            hidden[slot], model.head, dropped, suppress_tokens=self.never
+        )  # (D,)
         total = segment_logsumexp(log_partition, row, rows)  # (B,)
         nll = total[row[slot]] - scores
 

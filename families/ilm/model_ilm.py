@@ -16,6 +16,7 @@ from xlmgen.runtime.nn import (
     Rotary,
     initialise,
     key_mask,
+    select_positions,
     token_positions,
 )
 
@@ -91,18 +92,18 @@ class IlmModel(nn.Module):
         at: Tensor | None = None,
         positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Logits of the token at each position, and whether the row is complete.
+        """Hidden states; `head` makes them logits of the token at each position.
 
         Args:
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int, the document of each token, which sees
                 no other; None attends all.
-            at: (N,) flat positions, row · L + column: run the head on these only.
+            at: (N,) flat positions, row · L + column; None is all of them.
             positions: (B, L) the place of each token in its row; None is the order in
                 which they come.
 
         Returns:
-            (B, L, V), or (N, V) with `at`; and (B, 2), of going on and stopping.
+            (B, L, D), or (N, D) with `at`; and (B, 2), logits of going on and stopping.
         """
         if positions is None:
             positions = token_positions(input_ids, attention_mask)
@@ -113,5 +114,4 @@ class IlmModel(nn.Module):
         for block in self.blocks:
             x = block(x, rotary, mask)
         x = self.norm(x)
-        logits = self.head(x if at is None else x.flatten(0, 1)[at])
-        return logits, self.stop(x[:, 0])
+        return select_positions(x, at), self.stop(x[:, 0])

@@ -2,7 +2,7 @@
 # or edit this file: xlmgen never overwrites an edit.
 """Generation: one token at a time is inserted, anywhere in the answer.
 
-Shapes: A active rows, K slots, V vocabulary.
+Shapes: A active rows, K slots, D width of the hidden states.
 """
 
 import torch
@@ -66,13 +66,13 @@ class IlmPredictor:
             trace=trace,
         )
         while len(rows.active) > 0:
-            logits, stop = rows.forward()  # (A, K, V), (A, 2)
+            hidden, stop = rows.forward()  # (A, K, D), (A, 2)
 
             # 1. Rows that are complete with enough certainty leave the batch.
             complete = stop.double().softmax(-1)[:, 1] >= self.stop_threshold  # (A,)
-            logits = rows.finish(complete, logits)
+            hidden = rows.finish(complete, hidden)
 
             # 2. A slot and a token for every other, drawn as one pair.
-            slot, token = self.sample(logits, generator)  # (A,), (A,)
+            slot, token = self.sample(hidden, model.head, rows.missing, generator)
             rows.insert(slot, token)
         return rows.generation()

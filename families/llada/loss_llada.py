@@ -2,15 +2,14 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The training objective: the bound of masked diffusion.
 
-Shapes: B rows, L positions, N masked positions, V vocabulary.
+Shapes: B rows, L positions, N masked positions, D width of the hidden states.
 """
 
-from torch import nn
-
-from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.nn import linear_cross_entropy, segment_sum
 from xlmgen.runtime.noise import LinearSchedule
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_llada import LladaModel
 from .types_llada import LladaBatch, LladaLossOutput
 
 
@@ -27,11 +26,11 @@ class LladaLoss:
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens
 
-    def __call__(self, model: nn.Module, batch: LladaBatch) -> LladaLossOutput:
-        # 1. The head runs on the masked positions only.
+    def __call__(self, model: LladaModel, batch: LladaBatch) -> LladaLossOutput:
+        # 1. Hidden states of the masked positions.
         at = batch["masked_at"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        logits = model(input_ids, attention_mask, at=at)  # (N, V)
+        hidden = model(input_ids, attention_mask, at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]
 
         # 2. Weigh every row by its time: w(t) = −α′(t) / (1 − α(t)).
@@ -40,10 +39,16 @@ class LladaLoss:
         # 3. A clean token is never MASK (SUBS: zero masking probability).
         rows, length = input_ids.shape
         row = at // length
-        nll = cross_entropy(logits, targets, weight[row], never=(self.tokens.mask,))
-        row_nll = nll.new_zeros(rows).index_add(0, row, nll)
+        nll = linear_cross_entropy(
+            hidden,
+            model.head,
+            targets,
+            row_weight=weight[row],
+            suppress_tokens=(self.tokens.mask,),
+        )  # (N,)
+        row_nll = segment_sum(nll.detach(), row, rows)
 
         # 4. Nats per maskable token.
         num_tokens = batch["maskable"].sum(1)
-        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
-        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}
+        loss = nll.sum() / num_tokens.sum().clamp(min=1)
+        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

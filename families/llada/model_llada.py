@@ -14,10 +14,9 @@ from xlmgen.runtime.nn import (
     Head,
     Rotary,
     SwiGLU,
-    columns_of,
     initialise,
     key_mask,
-    take,
+    select_positions,
     token_positions,
 )
 
@@ -40,11 +39,11 @@ class Block(nn.Module):
         x: Tensor,
         rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
-        columns: Tensor | None = None,
+        at: Tensor | None = None,
     ) -> Tensor:
-        """Args: x (B, L, D). Returns: (B, L, D), or (B, M, D) with columns (B, M)."""
-        y = self.attention(self.attention_norm(x), rotary, mask, columns=columns)
-        x = take(x, columns) + self.dropout(y)
+        """Args: x (B, L, D). Returns: (B, L, D), or (N, D) at positions (N,)."""
+        y = self.attention(self.attention_norm(x), rotary, mask, at=at)
+        x = select_positions(x, at) + self.dropout(y)
         return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
 
 
@@ -92,16 +91,16 @@ class LladaModel(nn.Module):
         *,
         at: Tensor | None = None,
     ) -> Tensor:
-        """Logits of the token at each position.
+        """Hidden states; `head` makes them logits of the token at each position.
 
         Args:
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int, the document of each token, which sees
                 no other; None attends all.
-            at: (N,) flat positions, row · L + column: run the head on these only.
+            at: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:
-            (B, L, V), or (N, V) with `at`.
+            (B, L, D), or (N, D) with `at`.
         """
         positions = token_positions(input_ids, attention_mask)
         rotary = self.rotary(positions)
@@ -110,8 +109,5 @@ class LladaModel(nn.Module):
         x = self.dropout(x)
         for block in self.blocks[:-1]:
             x = block(x, rotary, mask)
-        # The last one is asked only for what is looked at, M positions of a row.
-        columns, at = columns_of(at, input_ids)
-        x = self.blocks[-1](x, rotary, mask, columns)
-        x = x if at is None else x.flatten(0, 1)[at]
-        return self.head(self.norm(x))
+        x = self.blocks[-1](x, rotary, mask, at)
+        return self.norm(x)

@@ -2,14 +2,13 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The training objective: recover the selected tokens.
 
-Shapes: B rows, L positions, N selected positions, V vocabulary.
+Shapes: B rows, L positions, N selected positions, D width of the hidden states.
 """
 
-from torch import nn
-
-from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.nn import linear_cross_entropy, segment_sum
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_mlm import MlmModel
 from .types_mlm import MlmBatch, MlmLossOutput
 
 
@@ -19,20 +18,22 @@ class MlmLoss:
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens
 
-    def __call__(self, model: nn.Module, batch: MlmBatch) -> MlmLossOutput:
-        # 1. The head runs on the selected positions only.
+    def __call__(self, model: MlmModel, batch: MlmBatch) -> MlmLossOutput:
+        # 1. Hidden states of the selected positions.
         at = batch["masked_at"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        logits = model(input_ids, attention_mask, at=at)  # (N, V)
+        hidden = model(input_ids, attention_mask, at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]
 
         # 2. A clean token is never MASK.
         rows, length = input_ids.shape
         row = at // length
-        nll = cross_entropy(logits, targets, never=(self.tokens.mask,))  # (N,)
-        row_nll = nll.new_zeros(rows).index_add(0, row, nll)
+        nll = linear_cross_entropy(
+            hidden, model.head, targets, suppress_tokens=(self.tokens.mask,)
+        )  # (N,)
+        row_nll = segment_sum(nll.detach(), row, rows)
 
         # 3. The mean over the selected tokens; none selected is a loss of 0.
         num_tokens = row.new_zeros(rows).index_add(0, row, row.new_ones(row.shape))
-        loss = row_nll.sum() / num_tokens.sum().clamp(min=1)
-        return {"loss": loss, "nll": row_nll.detach(), "num_tokens": num_tokens}
+        loss = nll.sum() / num_tokens.sum().clamp(min=1)
+        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

@@ -127,7 +127,8 @@ def plainly(run, rows):
             ids = clean.clone()
             ids[0, place] = mask
             with torch.no_grad():
-                logits = parts.model(ids, batch["attention_mask"])[0, place]
+                hidden = parts.model(ids, batch["attention_mask"])
+                logits = parts.model.head(hidden)[0, place]
             logits[mask] = -torch.inf
             nll[row] -= logits.log_softmax(0)[clean[0, place]]
             tokens[row] += 1

@@ -69,7 +69,7 @@ def test_logits_are_those_of_transformers(make_checkpoint, shard):
         layer.self_attn.causal = True
     ids = torch.randint(0, 256, (3, 17), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours, theirs = model(ids), released(ids).logits
+        ours, theirs = model.head(model(ids)), released(ids).logits
     assert theirs.std() > 0.1
     torch.testing.assert_close(ours[:, 1:], theirs[:, :-1], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(ours[:, 0], theirs[:, 0], rtol=1e-5, atol=1e-5)
@@ -92,11 +92,12 @@ def test_causal_family_is_qwen2_itself(make_checkpoint, causal_family):
         cached = torch.cat(
             [model(ids[:, :5], cache=cache), model(ids[:, 5:], cache=cache)], 1
         )
+        cached = model.head(cached)
         close = {"rtol": 1e-5, "atol": 1e-5}
-        torch.testing.assert_close(model(ids), whole, **close)
+        torch.testing.assert_close(model.head(model(ids)), whole, **close)
         torch.testing.assert_close(cached, whole, **close)
         torch.testing.assert_close(
-            model(ids, attended)[attended], padded[attended], **close
+            model.head(model(ids, attended))[attended], padded[attended], **close
         )
 
 

@@ -36,7 +36,7 @@ class Recorder(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.calls = []
+        self.calls, self.head = [], nn.Identity()
 
     def new_cache(self, rows, length):
         self.cache = Cache(rows, length)

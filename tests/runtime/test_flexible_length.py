@@ -17,7 +17,7 @@ class Silent(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.asked = []
+        self.asked, self.head = [], nn.Identity()
 
     def forward(self, input_ids, attention_mask=None, *, t, at):
         self.asked.append((input_ids.tolist(), t.tolist(), at.tolist()))

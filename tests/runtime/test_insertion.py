@@ -12,8 +12,9 @@ from xlmgen.runtime.decoding.insertion import (
     PairSampler,
     SlotFirstSampler,
 )
-from xlmgen.runtime.nn import head, piecewise
-from xlmgen.runtime.sampling import TokenSampler
+from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.sampling import TokenSampler, categorical
+from xlmgen.testing.oracle import identity_head
 from xlmgen.testing.statistics import p_value
 
 PAD, BOS, CLS = 0, 1, 4
@@ -37,6 +38,13 @@ class Silent(nn.Module):
         return torch.zeros(len(at), VOCAB), torch.zeros(len(input_ids), 2)
 
 
+def draw(sampler, logits, generator=None):
+    """Draw by logits (A, K, V); a slot without any probability is a missing one."""
+    missing = logits.isneginf().all(-1)
+    hidden = logits.masked_fill(logits.isneginf(), -1e30)  # −∞ · 0 is no number
+    return sampler(hidden, identity_head(logits.shape[-1]), missing, generator)
+
+
 def grown(ids=PROMPTS, slots=BEHIND_BOS, room=(3, 3), *, limit=None, trace=False):
     mask = None if bool((ids != PAD).all()) else ids != PAD
     return InsertionRows(
@@ -52,10 +60,10 @@ def grown(ids=PROMPTS, slots=BEHIND_BOS, room=(3, 3), *, limit=None, trace=False
 
 
 def insert(rows, slots, tokens):
-    """One step: ask, then insert behind these slots. Returns the logits."""
-    logits, _ = rows.forward()
+    """One step: ask, then insert behind these slots. Returns the hidden states."""
+    hidden, _ = rows.forward()
     rows.insert(torch.tensor(slots), torch.tensor(tokens))
-    return logits
+    return hidden
 
 
 def asked(rows):
@@ -108,24 +116,24 @@ def test_in_the_end_rows_are_in_the_order_of_reading():
 
 
 def test_what_belongs_to_a_slot_is_told_apart_by_row():
-    """Logits of slot k of row b are those of place `at[b, k]`."""
+    """The hidden state of slot k of row b is that of place `at[b, k]`."""
     rows = grown()
     insert(rows, [0, 0], [7, 8])
     rows.model.forward = lambda ids, mask, *, positions, at: (
         at[:, None].expand(-1, VOCAB).float(),
         torch.tensor([[0.0, 1.0], [2.0, 3.0]]),
     )
-    logits, stop = rows.forward()
-    assert logits.shape == (2, 2, VOCAB)
-    assert logits[..., 0].tolist() == [[2, 3], [5, 7]]
+    hidden, stop = rows.forward()
+    assert hidden.shape == (2, 2, VOCAB)
+    assert hidden[..., 0].tolist() == [[2, 3], [5, 7]]
     assert stop.tolist() == [[0, 1], [2, 3]]
 
 
 def test_finished_rows_leave_and_stay_as_they_are():
     rows = grown()
     insert(rows, [0, 0], [7, 8])
-    logits, _ = rows.forward()
-    assert rows.finish(torch.tensor([True, False]), logits).equal(logits[1:])
+    hidden, _ = rows.forward()
+    assert rows.finish(torch.tensor([True, False]), hidden).equal(hidden[1:])
     rows.insert(torch.tensor([1]), torch.tensor([9]))
     assert rows.active.tolist() == [1]
     rows.forward()
@@ -190,14 +198,13 @@ def test_holes_are_filled_where_they_are():
     ids = torch.tensor([[CLS, BOS, 5, 6], [CLS, 5, BOS, 7]])
     slots = torch.tensor([[0, 1, 0, 1], [0, 0, 0, 1]]).bool()
     rows = grown(ids, slots, room=(2, 2))
-    missing = insert(rows, [0, 0], [8, 9]).isneginf()
-    assert missing[..., 0].tolist() == [[False, False], [False, True]]
-    assert missing.all(-1).equal(missing.any(-1))
+    assert rows.missing.tolist() == [[False, False], [False, True]]
+    insert(rows, [0, 0], [8, 9])
     assert rows.model.asked[0][1] is None
     assert asked(rows)[2][:3] == [1, 3, 4 + 3]
 
-    missing = insert(rows, [1, 2], [10, 11]).isneginf()
-    assert missing[..., 0].tolist() == [[False] * 3, [False, True, False]]
+    assert rows.missing.tolist() == [[False] * 3, [False, True, False]]
+    insert(rows, [1, 2], [10, 11])
     out = rows.generation()
     assert out.ids.tolist() == [[CLS, BOS, 8, 5, 6, 10], [CLS, 5, BOS, 7, 9, 11]]
     assert out.generated.long().tolist() == [[0, 0, 1, 0, 0, 1], [0, 0, 0, 0, 1, 1]]
@@ -211,7 +218,7 @@ def logits(*slots):
 def assert_draws(sampler, given, probs):
     """Many draws follow these probabilities of slots and tokens (K, V)."""
     rows = given.expand(DRAWS, -1, -1)
-    slot, token = sampler(rows, torch.Generator().manual_seed(0))
+    slot, token = draw(sampler, rows, torch.Generator().manual_seed(0))
     counts = (slot * given.shape[2] + token).bincount(minlength=given[0].numel())
     assert p_value(counts, torch.tensor(probs)) > LEAST
 
@@ -268,28 +275,30 @@ PAIR_SAMPLERS = {
 def test_small_temperature_draws_the_best_pair_that_is_allowed(make, temperature):
     """The forbidden id has the largest logit of all."""
     given = torch.tensor([[[1.0, 2.0, 3e38], [3e37, 3.0, 3e38]]]).expand(100, -1, -1)
-    slot, token = make(temperature, (2,))(given, torch.Generator().manual_seed(0))
+    slot, token = draw(make(temperature, (2,)), given, torch.Generator().manual_seed(0))
     assert slot.tolist() == [1] * 100
     assert token.tolist() == [0] * 100
 
 
 @pytest.mark.parametrize("make", PAIR_SAMPLERS.values(), ids=PAIR_SAMPLERS)
 @pytest.mark.parametrize("temperature", [0, 0.5, 1.0])
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_row_without_a_pair_to_draw_is_an_error(make, temperature, value):
+@pytest.mark.parametrize(
+    ("value", "never"), [(math.nan, (2,)), (math.inf, (2,)), (0.0, (0, 1, 2))]
+)
+def test_row_without_a_pair_to_draw_is_an_error(make, temperature, value, never):
     given = torch.zeros(2, 2, 3)
     given[1, :, :2] = value
     with pytest.raises(UserError, match="nothing can be drawn"):
-        make(temperature, (2,))(given)
+        draw(make(temperature, never), given)
 
 
 def test_the_heaviest_slot_need_not_hold_the_likeliest_pair():
     given = logits([0.4, 0.05, 0.0], [0.21, 0.2, 0.15])
     best = TokenSampler(temperature=0)
-    assert [int(x) for x in PairSampler(temperature=0)(given)] == [0, 0]
-    assert [int(x) for x in SlotFirstSampler(best, best)(given)] == [1, 0]
+    assert [int(x) for x in draw(PairSampler(temperature=0), given)] == [0, 0]
+    assert [int(x) for x in draw(SlotFirstSampler(best, best), given)] == [1, 0]
     without_two = TokenSampler(never=(2,), temperature=0)
-    assert [int(x) for x in SlotFirstSampler(best, without_two)(given)] == [0, 0]
+    assert [int(x) for x in draw(SlotFirstSampler(best, without_two), given)] == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -301,29 +310,26 @@ def test_missing_slots_are_never_drawn_and_rows_are_drawn_apart(sampler):
     given[:, 1] = -math.inf
     given[1::2, 0] = -math.inf
     given[1::2, 1] = torch.tensor([0.5, 0.25, 0.25]).log()
-    slot, token = sampler(given, torch.Generator().manual_seed(0))
+    slot, token = draw(sampler, given, torch.Generator().manual_seed(0))
     assert slot.tolist() == [0, 1] * DRAWS
     for start, probs in ((0, [1 / 3, 1 / 3, 1 / 3]), (1, [0.5, 0.25, 0.25])):
         counts = token[start::2].bincount(minlength=3)
         assert p_value(counts, torch.tensor(probs)) > LEAST
 
 
-def test_of_a_large_vocabulary_only_the_logits_of_the_drawn_slots_are_made(
-    monkeypatch, largest
-):
-    """A pass over every slot costs the memory of one piece, not of all logits."""
+def test_draws_from_a_large_vocabulary_hold_one_chunk_of_logits(monkeypatch, largest):
     vocab, rows, slots = 5000, 8, 64
-    monkeypatch.setattr(piecewise, "CACHED", 2**14)
-    monkeypatch.setattr(head, "LARGE", 1)
+    monkeypatch.setattr(cross_entropy, "CHUNK_CPU", 2**15)
     torch.manual_seed(0)
-    layer, streams = head.Head(16, vocab, bias=False), torch.randn(rows * slots, 16)
+    head, hidden = nn.Linear(16, vocab, bias=False), torch.randn(rows, slots, 16)
+    missing = torch.zeros(rows, slots, dtype=torch.bool)
     with torch.inference_mode(), largest:
-        given = layer(streams).unflatten(0, (rows, slots))
-        some = given[torch.arange(rows) != 3]
-        slot, token = PairSampler((0, 1))(some, torch.Generator().manual_seed(0))
-    assert largest.numbers < rows * slots * vocab / 20
-    exact = (streams @ layer.weight.T).view(rows, slots, vocab)
-    exact = exact[torch.arange(rows) != 3].detach()
-    with torch.inference_mode():
-        again = PairSampler((0, 1))(exact, torch.Generator().manual_seed(0))
-    assert [slot.tolist(), token.tolist()] == [again[0].tolist(), again[1].tolist()]
+        generator = torch.Generator().manual_seed(0)
+        slot, token = PairSampler((0, 1))(hidden, head, missing, generator)
+    assert 0 < largest.bytes < 4 * rows * slots * vocab / 20
+    exact = head(hidden).detach()
+    exact[..., :2] = -math.inf
+    generator = torch.Generator().manual_seed(0)
+    expected = categorical(exact.logsumexp(-1), generator)
+    assert slot.equal(expected)
+    assert token.equal(categorical(exact[torch.arange(rows), expected], generator))

@@ -17,7 +17,7 @@ class Echo(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.calls = []
+        self.calls, self.head = [], nn.Identity()
 
     def forward(self, ids, attention_mask=None, *, at, t=None):
         self.calls.append((ids.clone(), attention_mask, t))

@@ -19,7 +19,7 @@ class Counted(nn.Module):
         name: of the family.
         never: ids that it gives no probability.
         fed: (rows, columns) of every forward pass.
-        asked: positions at which its head ran in every forward pass.
+        asked: positions at which hidden states were wanted in every forward pass.
     """
 
     def __init__(self, name, *never):
@@ -27,15 +27,16 @@ class Counted(nn.Module):
         torch.manual_seed(0)
         self.family = load_family(name)
         self.model = self.family.model(16, d_model=16, layers=2, heads=2).eval()
-        self.never, self.fed, self.asked = never, [], []
+        self.head = nn.Linear(16, 16)
+        self.head.weight = self.model.head.weight
+        nn.init.zeros_(self.head.bias)
+        self.head.bias.data[list(never)] = -torch.inf
+        self.fed, self.asked = [], []
 
     def forward(self, input_ids, attention_mask=None, **inputs):
         self.fed.append(tuple(input_ids.shape))
         self.asked.append(len(inputs["at"]))
-        out = self.model(input_ids, attention_mask, **inputs)
-        logits = out[0] if isinstance(out, tuple) else out
-        logits[:, list(self.never)] = -torch.inf
-        return out
+        return self.model(input_ids, attention_mask, **inputs)
 
     def new_cache(self, rows, length):
         return self.model.new_cache(rows, length)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import stdev
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -40,6 +40,7 @@ from xlmgen.runs.build import build
 from xlmgen.runs.checkpoint_folder import Weights
 from xlmgen.runs.provenance import changed_code, changed_rows
 from xlmgen.runs.run import Run
+from xlmgen.runtime.nn import LanguageModel
 from xlmgen.spec.family import read_family
 
 
@@ -131,7 +132,7 @@ def evaluate(
         if pseudo_likelihood:
             work = bar.add_task("masked", total=own)
             pseudo = measure_pseudo_likelihood(
-                parts.model,
+                cast(LanguageModel, parts.model),
                 examples,
                 collator,
                 mask=parts.tokens.mask,

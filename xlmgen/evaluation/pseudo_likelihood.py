@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.utilities import move_data_to_device
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlmgen.data.batches import Batches, Collator, Request, batch_seed
 from xlmgen.distributed import processes
 from xlmgen.errors import UserError
 from xlmgen.evaluation.likelihood import ratio_error
+from xlmgen.runtime.nn import LanguageModel, linear_cross_entropy
 from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.family import FamilySpec
 
@@ -62,7 +62,7 @@ def require_masked_tokens(spec: FamilySpec) -> None:
 
 
 def measure_pseudo_likelihood(
-    model: nn.Module,
+    model: LanguageModel,
     examples: Any,
     collator: Collator,
     *,
@@ -105,7 +105,7 @@ def measure_pseudo_likelihood(
 
 
 def pseudo_nll(
-    model: nn.Module,
+    model: LanguageModel,
     batch: Mapping[str, Any],
     mask: int,
     batch_size: int,
@@ -129,9 +129,10 @@ def pseudo_nll(
         ids[copies, column] = mask
         attention_mask = None if attended is None else attended[row]
         at = copies * clean.shape[1] + column
-        logits = model(ids, attention_mask, at=at).float()  # (N, V)
-        logits[:, mask] = -torch.inf  # a clean token is never MASK
-        token_nll = F.cross_entropy(logits, clean[row, column], reduction="none")
+        hidden = model(ids, attention_mask, at=at)  # (N, D)
+        token_nll = linear_cross_entropy(  # a clean token is never MASK
+            hidden, model.head, clean[row, column], suppress_tokens=(mask,)
+        )
         nll.index_add_(0, row, token_nll.double())
         after_batch(int(row[-1]) - finished)  # the last row may go on
         finished = int(row[-1])

@@ -1,8 +1,9 @@
 """Networks that know the toy's true conditional distributions.
 
-An oracle is called as a family's network is. It returns the logarithm of the true
-probability of every token given what is visible, so that the quantity that a loss
-estimates and the distribution that a predictor samples are known exactly.
+An oracle is called as a family's network is. Its hidden states are the logarithms of
+the true probability of every token given what is visible, and its head is the identity:
+the quantity that a loss estimates and the distribution that a predictor samples are
+known exactly.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Oracle(nn.Module):
         super().__init__()
         self.toy = toy
         self.vocab_size = vocab_size
+        self.head = identity_head(vocab_size)
         self.distractors = list(distractors)
         self.calls = 0
         self.shapes: list[torch.Size] = []
@@ -181,6 +183,14 @@ class FixedLogits(Oracle):
             cache.append(input_ids)
         logits = self.values.expand(*input_ids.shape, -1)
         return logits.clone() if at is None else logits.flatten(0, 1)[at]
+
+
+def identity_head(vocab_size: int) -> nn.Linear:
+    """The head of a network whose hidden states are its logits."""
+    head = nn.Linear(vocab_size, vocab_size, bias=False)
+    del head.weight  # no parameter: nothing of it is trained
+    head.register_buffer("weight", torch.eye(vocab_size))
+    return head
 
 
 def widened(rows: Tensor, width: int) -> Tensor:

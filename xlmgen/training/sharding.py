@@ -20,7 +20,6 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from xlmgen.runtime.nn.head import Logits
 from xlmgen.training.blocks import blocks_of
 
 
@@ -134,14 +133,10 @@ def _own_memory(module: nn.Module, inputs: Any, output: Any) -> Any:
     """Copy what a module returns of another tensor's memory.
 
     FSDP gathers weights for the backward pass by a hook on what a module returned. A
-    loss that writes into a view (`logits[:, mask] = -inf`) would lose that hook. Logits
-    that are not made yet stay so.
+    loss that writes into a view (`logits[:, mask] = -inf`) would lose that hook.
     """
 
     def copy(tensor: Tensor) -> Tensor:
-        if isinstance(tensor, Logits):
-            tensor.hooks_wait = True
-            return tensor
         return tensor.clone() if tensor.requires_grad and tensor._is_view() else tensor
 
     return apply_to_collection(output, Tensor, copy)

@@ -31,7 +31,7 @@ def ids():
 def logits_of(model, input_ids):
     times = {"t": torch.full((ROWS,), 0.5)} if hasattr(model, "time") else {}
     output = model(input_ids, **times)
-    return output if isinstance(output, torch.Tensor) else output[0]
+    return model.head(output if isinstance(output, torch.Tensor) else output[0])
 
 
 def attention_logits(layer, x):

@@ -18,7 +18,7 @@ class Network:
     causal: bool
     blocks: bool  # sees its own block and those before it
     cached: bool  # has keys and values of what it has seen
-    narrow: bool  # its last block needs no more positions than the head
+    narrow: bool  # its last block has chosen positions as queries
     time: bool
     time_ends: str  # what the ends of time are
     stop: bool  # has a head for the decision to stop
@@ -33,24 +33,18 @@ class Network:
     summary: str
     returns: str  # the type
     predicts: str
-    beside: str  # what else it gives, in words
-    beside_shape: str
+    beside: str  # what else it returns, with its shape
 
 
-# What a further head gives beside the logits of tokens, and its shape.
+# What a model with a further head returns beside the hidden states.
 BESIDE = {
-    "": ("", ""),
-    "stop": (
-        ", and whether the row is complete",
-        "; and (B, 2), of going on and stopping",
-    ),
+    "": "",
+    "stop": "; and (B, 2), logits of going on and stopping",
     "expectation": (
-        ", and how many tokens are missing",
-        ";\n            and (B, L), the tokens expected to be missing behind each one",
+        ";\n            and (B, L), the tokens expected to be missing behind each one"
     ),
     "distribution": (
-        ", and how many tokens are missing",
-        ";\n            and (B, L, MAX_GAP + 1), of the number missing behind each one",
+        ";\n            and (B, L, MAX_GAP + 1), logits of the number missing behind"
     ),
 }
 
@@ -72,19 +66,17 @@ def decide(family: FamilySpec) -> Network:
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
     imports |= {"AbsolutePositions"} if absolute else set()
     imports |= {"SwiGLU"} if swiglu else {"FeedForward"}
-    imports |= {"previous"} if options["shift"] else set()
+    imports |= {"previous" if options["shift"] else "select_positions"}
     # Modulated norms have no weights of their own, and none has a bias.
     if time:
         affine = ", elementwise_affine=False"
     else:
         affine = ", bias=False" if options["norm"] == "layer" else ""
     eps = f", eps={RMS_EPS}" if options["norm"] == "rms" else ""
-    narrow = not (causal or blocks or stop or gap or options["shift"])
-    imports |= {"columns_of", "take"} if narrow else set()
+    narrow = not (causal or blocks or stop or gap or time or options["shift"])
     schedule = family.noise_schedule
     from_nothing = schedule is not None and schedule.kind == "insert_and_unmask"
     schemas = family.project.schemas
-    beside, beside_shape = BESIDE["stop" if stop else gap or ""]
     activation = ACTIVATION_WORDS[options["activation"]]
     attention = options["attention"].replace("_", "-")
     return Network(
@@ -122,8 +114,7 @@ def decide(family: FamilySpec) -> Network:
             if causal
             else "the token at each position"
         ),
-        beside=beside,
-        beside_shape=beside_shape,
+        beside=BESIDE["stop" if stop else gap or ""],
     )
 
 

@@ -26,7 +26,7 @@ def decide(family: FamilySpec) -> Qwen2:
     imports |= {"initialise", "token_positions"}
     imports |= {"KeyValueCache", "causal_mask"} if causal else {"key_mask"}
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
-    imports |= {"previous"} if options["shift"] else set()
+    imports |= {"previous" if options["shift"] else "select_positions"}
     return Qwen2(
         causal=causal,
         time=time,

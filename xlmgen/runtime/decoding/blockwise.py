@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlmgen.errors import UserError
 from xlmgen.runtime.decoding.masked import Canvas
+from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.sampling import Generation, Tracer
 from xlmgen.runtime.special_tokens import SpecialTokens
 
@@ -49,9 +50,11 @@ class BlockCanvas(Canvas):
         self.forward_passes += 1
         at = where.flatten().nonzero().squeeze(1)
         time = {} if t is None else {"t": t.float()}
-        return self.model(
+        hidden = self.model(
             self.ids, self.attention_mask, at=at, cache=self.cache, **time
         )
+        logits: Tensor = self.model.head(hidden)
+        return logits
 
     def _trace(self, tracer: Tracer, step: int, where: Tensor, tokens: Tensor) -> None:
         row, column = where.nonzero(as_tuple=True)
@@ -81,7 +84,7 @@ class BlockRows:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: LanguageModel,
         batch: Mapping[str, Any],
         tokens: SpecialTokens,
         *,
@@ -107,8 +110,8 @@ class BlockRows:
             self.attention_mask = F.pad(self.attention_mask, room, value=True)
         self.generated = torch.zeros_like(self.fillable)
         self.active = torch.arange(rows, device=self.ids.device)  # rows that go on
-        new_cache: Any = model.new_cache
-        self.cache = new_cache(rows, length + more)
+        caching: Any = model
+        self.cache = caching.new_cache(rows, length + more)
         self.tracer = Tracer() if trace else None
         self.next_step = 0
         self.forward_passes = 0
@@ -144,7 +147,7 @@ class BlockRows:
         self.next_step = canvas.next_step
 
     def _read(self, start: int, stop: int) -> None:
-        """Take columns without noise into the cache; no position needs the head."""
+        """Take columns without noise into the cache; no hidden state is wanted."""
         ids = self.ids[self.active, start:stop]
         time = {"t": ids.new_zeros(len(ids)).float()} if self.timed else {}
         nowhere = ids.new_empty(0)

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlmgen.errors import UserError
+from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.sampling import DIVERGED, Generation, Trace, Tracer, uniform
 
 __all__ = ["GrowingRows"]
@@ -18,8 +19,8 @@ class GrowingRows:
     Shapes: B rows, L positions (more as rows grow), N chosen positions, V vocabulary.
 
     Args:
-        model: called as `model(input_ids, attention_mask, t=…, at=…)`; returns the
-            logits of tokens and what it says of the gap behind every position.
+        model: called as `model(input_ids, attention_mask, t=…, at=…)`; returns
+            hidden states and what it says of the gap behind every position.
         input_ids: (B, L) what is given; it never changes.
         attention_mask: (B, L) bool or None; pads are on the right.
         free: (B, L) bool, behind which tokens others may be inserted.
@@ -32,7 +33,7 @@ class GrowingRows:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: LanguageModel,
         input_ids: Tensor,
         attention_mask: Tensor | None,
         free: Tensor,
@@ -91,7 +92,7 @@ class GrowingRows:
         attended = self.attended[rows]
         times = torch.full((len(rows),), t, device=rows.device)
         self.forward_passes += 1
-        logits, said = self.model(
+        hidden, said = self.model(
             self.ids[rows],
             None if attended.all() else attended,
             t=times,
@@ -101,7 +102,7 @@ class GrowingRows:
             raise UserError("a gap holds NaN or infinitely many tokens", DIVERGED)
         gaps = said.new_zeros(self.ids.shape + said.shape[2:])
         gaps[rows] = said
-        return logits, gaps
+        return self.model.head(hidden), gaps
 
     def reveal(self, where: Tensor, tokens: Tensor, step: int) -> None:
         """Write tokens (N,) at the N true places of `where` (B, L)."""

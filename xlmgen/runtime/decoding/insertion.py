@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xlmgen.runtime.nn.logits import log_partition
+from xlmgen.runtime.nn.cross_entropy import linear_logsumexp
+from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.nn.rotary import token_positions
 from xlmgen.runtime.sampling import (
     Generation,
@@ -43,33 +44,52 @@ class PairSampler:
     top_p: float | None = None
 
     def __call__(
-        self, logits: Tensor, generator: torch.Generator | None = None
+        self,
+        hidden: Tensor,
+        head: nn.Linear,
+        missing: Tensor,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Args: logits (A, K, V), −∞ for a missing slot. Returns: slot, token (A,)
+        """Draw a pair for every row.
+
+        Args:
+            hidden: (A, K, D), hidden states of the slots.
+            head: makes logits of them.
+            missing: (A, K) bool, slots that a row has not got.
+
+        Returns:
+            slot and token (A,)
 
         Raises:
             UserError: a row is NaN or has no pair that can be generated.
         """
-        if self.temperature == 0:
-            largest, best = exclude(logits, self.never).flatten(1).max(-1)
-            check_rows(largest)
-            return best // logits.shape[-1], best % logits.shape[-1]
         if (self.temperature, self.top_k, self.top_p) != (1, None, None):
-            logits = self._kept(logits)
+            return self._draw_shaped(head(hidden), missing, generator)
         # Drawing the slot, then the token in it, is the same as drawing their pair.
-        slot = categorical(log_partition(logits, self.never), generator)
-        return slot, categorical(exclude(at_slot(logits, slot), self.never), generator)
+        mass = slot_mass(hidden, head, missing, self.never)  # (A, K)
+        slot = categorical(mass, generator)
+        logits = head(at_slot(hidden, slot))  # (A, V)
+        return slot, categorical(exclude(logits, self.never), generator)
 
-    def _kept(self, logits: Tensor) -> Tensor:
-        """Tempered logits, −∞ for all but the best pairs. (A, K, V) → (A, K, V)"""
-        pairs = exclude(wide(logits), self.never).flatten(1)
+    def _draw_shaped(
+        self, logits: Tensor, missing: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw from the pairs that are kept, tempered: all logits (A, K, V) at once."""
+        vocab = logits.shape[-1]
+        pairs = exclude(wide(logits), self.never)
+        pairs = pairs.masked_fill_(missing[..., None], -torch.inf).flatten(1)
+        if self.temperature == 0:
+            largest, best = pairs.max(-1)
+            check_rows(largest)
+            return best // vocab, best % vocab
         if self.temperature != 1:
             pairs = temper(pairs, self.temperature)
         if self.top_k is not None:
             pairs = keep_top_k(pairs, self.top_k)
         if self.top_p is not None:
             pairs = keep_top_p(pairs, self.top_p)
-        return pairs.view_as(logits)
+        pair = categorical(pairs, generator)
+        return pair // vocab, pair % vocab
 
 
 @dataclass(frozen=True)
@@ -85,17 +105,29 @@ class SlotFirstSampler:
     tokens: TokenSampler
 
     def __call__(
-        self, logits: Tensor, generator: torch.Generator | None = None
+        self,
+        hidden: Tensor,
+        head: nn.Linear,
+        missing: Tensor,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Args: logits (A, K, V), −∞ for a missing slot. Returns: slot, token (A,)"""
-        mass = log_partition(logits, self.tokens.never)  # (A, K)
+        """Draw a slot and a token for every row; see `PairSampler`."""
+        mass = slot_mass(hidden, head, missing, self.tokens.never)  # (A, K)
         slot = self.slots(mass, generator)
-        return slot, self.tokens(at_slot(logits, slot), generator)
+        return slot, self.tokens(head(at_slot(hidden, slot)), generator)
 
 
-def at_slot(logits: Tensor, slot: Tensor) -> Tensor:
-    """Logits (A, K, V) of one slot (A,) of every row: (A, V)"""
-    return logits[torch.arange(len(slot), device=slot.device), slot]
+def slot_mass(
+    hidden: Tensor, head: nn.Linear, missing: Tensor, never: tuple[int, ...]
+) -> Tensor:
+    """Log of the mass of every slot over all tokens, −∞ for a missing one. (A, K)"""
+    mass = linear_logsumexp(hidden, head, suppress_tokens=never)
+    return mass.masked_fill(missing, -torch.inf)
+
+
+def at_slot(hidden: Tensor, slot: Tensor) -> Tensor:
+    """Hidden states (A, K, D) of one slot (A,) of every row: (A, D)"""
+    return hidden[torch.arange(len(slot), device=slot.device), slot]
 
 
 class InsertionRows:
@@ -106,7 +138,7 @@ class InsertionRows:
 
     Args:
         model: called as `model(input_ids, attention_mask, positions=…, at=…)`; returns
-            the logits of tokens and of the decision to stop.
+            hidden states, and the logits of the decision to stop.
         input_ids: (B, P), what is given, CLS first.
         attention_mask: (B, P) bool or None.
         slots: (B, P) bool, the tokens behind which one may be inserted.
@@ -118,7 +150,7 @@ class InsertionRows:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: LanguageModel,
         input_ids: Tensor,
         attention_mask: Tensor | None,
         slots: Tensor,
@@ -160,34 +192,35 @@ class InsertionRows:
         """One forward pass over the active rows.
 
         Returns:
-            logits of every token in every slot (A, K, V), −∞ where a row has fewer
-            slots; and of going on and stopping (A, 2).
+            hidden states of the slots (A, K, D); and the logits of going on and
+            stopping (A, 2).
         """
         rows = self.active
         length, slots = self.given + self.step, self.first_slots + self.step
         start = torch.arange(len(rows), device=rows.device)[:, None] * length
-        logits, stop = self.model(
+        hidden, stop = self.model(
             self.ids[rows, :length],
             None if self.attended is None else self.attended[rows, :length],
             positions=self.positions[rows, :length],
             at=(start + self.slot_place[rows, :slots]).flatten(),
         )
         self.forward_passes += 1
-        logits = logits.unflatten(0, (len(rows), slots))
-        missing = self.missing_slot[rows, :slots, None]
-        if missing.any():
-            logits = logits.masked_fill(missing, -torch.inf)
-        return logits, stop
+        return hidden.unflatten(0, (len(rows), slots)), stop
 
-    def finish(self, complete: Tensor, logits: Tensor) -> Tensor:
+    @property
+    def missing(self) -> Tensor:
+        """(A, K) bool: slots that an active row has not got."""
+        return self.missing_slot[self.active, : self.first_slots + self.step]
+
+    def finish(self, complete: Tensor, hidden: Tensor) -> Tensor:
         """Take the rows that are complete (A,) out of the batch.
 
         Returns:
-            the logits of the others.
+            the hidden states of the others.
         """
         if complete.any():
-            self.active, logits = self.active[~complete], logits[~complete]
-        return logits
+            self.active, hidden = self.active[~complete], hidden[~complete]
+        return hidden
 
     def insert(self, slot: Tensor, token: Tensor) -> None:
         """Write a token (A,) behind a slot (A,); rows that are full leave the batch."""

@@ -3,8 +3,9 @@
 from typing import overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.sampling import Generation, Tracer, uniform
 
 __all__ = ["Canvas", "blocks", "split_steps"]
@@ -27,7 +28,7 @@ class Canvas:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: LanguageModel,
         input_ids: Tensor,
         attention_mask: Tensor | None,
         fillable: Tensor,
@@ -82,9 +83,11 @@ class Canvas:
             ids = ids.masked_fill(~self.fillable, self.mask)
         self.forward_passes += 1
         time = {} if t is None else {"t": t[rows].float()}
-        return self.model(
+        hidden = self.model(
             ids[rows], None if attended is None else attended[rows], at=at, **time
         )
+        logits: Tensor = self.model.head(hidden)
+        return logits
 
     def reveal(self, where: Tensor, tokens: Tensor, step: int) -> None:
         """Write tokens (N,) at the N true places of `where` (B, L)."""

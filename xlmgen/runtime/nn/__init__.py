@@ -4,13 +4,17 @@ from xlmgen.runtime.nn.absolute import AbsolutePositions
 from xlmgen.runtime.nn.attention import Attention, causal_mask, key_mask
 from xlmgen.runtime.nn.blocks import block_diffusion_mask
 from xlmgen.runtime.nn.cache import KeyValueCache
-from xlmgen.runtime.nn.chosen import columns_of, take
+from xlmgen.runtime.nn.cross_entropy import (
+    linear_cross_entropy,
+    linear_logsumexp,
+    linear_scores,
+)
 from xlmgen.runtime.nn.dropout import Dropout
 from xlmgen.runtime.nn.feedforward import FeedForward, SwiGLU
-from xlmgen.runtime.nn.head import Head
+from xlmgen.runtime.nn.head import Head, LanguageModel
 from xlmgen.runtime.nn.initialise import initialise
 from xlmgen.runtime.nn.linear import Linear
-from xlmgen.runtime.nn.logits import cross_entropy, log_partition_and_scores
+from xlmgen.runtime.nn.positions import select_positions
 from xlmgen.runtime.nn.qwen2 import Qwen2Attention, Qwen2MLP
 from xlmgen.runtime.nn.rotary import Rotary, token_positions
 from xlmgen.runtime.nn.segments import segment_logsumexp, segment_sum
@@ -24,6 +28,7 @@ __all__ = [
     "FeedForward",
     "Head",
     "KeyValueCache",
+    "LanguageModel",
     "Linear",
     "Modulation",
     "Qwen2Attention",
@@ -33,15 +38,15 @@ __all__ = [
     "TimeEmbedding",
     "block_diffusion_mask",
     "causal_mask",
-    "columns_of",
-    "cross_entropy",
     "initialise",
     "key_mask",
-    "log_partition_and_scores",
+    "linear_cross_entropy",
+    "linear_logsumexp",
+    "linear_scores",
     "modulate",
     "previous",
     "segment_logsumexp",
     "segment_sum",
-    "take",
+    "select_positions",
     "token_positions",
 ]

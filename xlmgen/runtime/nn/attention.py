@@ -7,9 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.runtime.nn.cache import KeyValueCache
-from xlmgen.runtime.nn.chosen import take
 from xlmgen.runtime.nn.fused_attention import pays, rotated_attention, split_heads
 from xlmgen.runtime.nn.linear import Linear, product
+from xlmgen.runtime.nn.positions import (
+    positions_by_row,
+    select_columns,
+    select_positions,
+)
 from xlmgen.runtime.nn.rotary import rotate
 
 
@@ -170,44 +174,48 @@ class Attention(nn.Module):
         mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
-        columns: Tensor | None = None,
+        at: Tensor | None = None,
     ) -> Tensor:
-        """Attend from all positions, or only from some columns of every row.
+        """Attend from all positions, or only from some of them.
 
         Args:
             x: (B, L, d_model).
             mask: broadcastable to (B, H, L, keys), True is seen.
-            columns: (B, M), where nothing is causal or cached.
+            at: (N,) flat positions, row · L + column, where nothing is causal or
+                cached.
 
         Returns:
-            (B, L, d_model), with `columns` (B, M, d_model)
+            (B, L, d_model), with `at` (N, d_model)
         """
-        if columns is not None:
-            return self.out(self._from(columns, x, rotary, mask))
+        # In training few rows are without noise almost everywhere: all attend there.
+        if at is not None and not torch.is_grad_enabled():
+            return self.out(self._from(at, x, rotary, mask))
         qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim)
         if self.query_norm is not None:
             q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
             q, k = normalised(q, self.query_norm), normalised(k, self.key_norm)
             qkv = torch.cat((q, k, v), dim=2)
         y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
-        return self.out(y)
+        return self.out(select_positions(y, at))
 
     def _from(
         self,
-        columns: Tensor,
+        at: Tensor,
         x: Tensor,
         rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
     ) -> Tensor:
-        """What the queries of these columns attend to. (B, M, H · head_dim)"""
+        """What the queries of these positions attend to. (N, H · head_dim)"""
+        columns, places = positions_by_row(at, *x.shape[:2])  # (B, M)
         queries = self.heads * self.head_dim
-        q = self._heads(product(take(x, columns), self.qkv.weight[:queries]))
+        q = self._heads(product(select_columns(x, columns), self.qkv.weight[:queries]))
         k, v = self._heads(product(x, self.qkv.weight[queries:])).chunk(2, dim=1)
         q, k = normalised(q, self.query_norm), normalised(k, self.key_norm)
-        cos, sin = (take(part[:, 0], columns)[:, None] for part in rotary)
+        cos, sin = (select_columns(part[:, 0], columns)[:, None] for part in rotary)
         if mask is not None and mask.shape[2] > 1:  # every query sees something else
-            mask = take(mask[:, 0], columns)[:, None]
-        return scaled_dot_product(rotate(q, (cos, sin)), rotate(k, rotary), v, mask)
+            mask = select_columns(mask[:, 0], columns)[:, None]
+        y = scaled_dot_product(rotate(q, (cos, sin)), rotate(k, rotary), v, mask)
+        return select_positions(y, places)
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, L, n · head_dim) → (B, n, L, head_dim)"""

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor
 
+from xlmgen.runtime.nn.positions import select_positions
+
 
 def previous(x: Tensor, at: Tensor | None = None) -> Tensor:
-    """The stream one position before each position; the first position's is its own.
+    """Hidden states one position before each position; the first's are its own.
 
     An autoregressive backbone predicts the token that follows. One that is trained on
     to predict masked tokens keeps that habit (Dream, arXiv:2508.15487).
@@ -20,4 +22,4 @@ def previous(x: Tensor, at: Tensor | None = None) -> Tensor:
     if at is None:
         return torch.cat((x[:, :1], x[:, :-1]), dim=1)
     first = at % x.shape[1] == 0
-    return x.flatten(0, 1)[torch.where(first, at, at - 1)]
+    return select_positions(x, torch.where(first, at, at - 1))

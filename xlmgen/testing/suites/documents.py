@@ -48,7 +48,7 @@ class DocumentsTests(CollatorSubject):
                 there = documents_of(batch) == number
                 loss(before, batch)
                 loss(after, {k: swapped(v, there) for k, v in batch.items()})
-                moved = (after.logits - before.logits).abs().amax(1) > 1e-6
+                moved = (after.hidden - before.hidden).abs().amax(1) > 1e-6
                 assert not moved[~own].any()
                 bears[number] |= bool(moved[own].any())
         assert bears == {1: True, 2: True}
@@ -66,18 +66,18 @@ class DocumentsTests(CollatorSubject):
 
 
 class Recorder(nn.Module):
-    """A network that keeps the logits that it has given."""
+    """A network that keeps the hidden states that it has returned."""
 
-    logits: Tensor
+    hidden: Tensor
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner = inner
+        self.inner, self.head = inner, inner.head
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         outputs = self.inner(*inputs, **options)
-        logits = outputs if isinstance(outputs, Tensor) else outputs[0]
-        self.logits = logits.detach().clone()
+        hidden = outputs if isinstance(outputs, Tensor) else outputs[0]
+        self.hidden = hidden.detach().clone()
         return outputs
 
 

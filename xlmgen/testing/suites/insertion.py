@@ -396,18 +396,18 @@ class StopsAt(nn.Module):
 
     def __init__(self, inner: nn.Module, length: int) -> None:
         super().__init__()
-        self.inner, self.length = inner, length
+        self.inner, self.head, self.length = inner, inner.head, length
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None, **options: Any
     ) -> tuple[Tensor, Tensor]:
-        logits, _ = self.inner(input_ids, attention_mask, **options)
+        hidden, _ = self.inner(input_ids, attention_mask, **options)
         length = torch.full((len(input_ids),), input_ids.shape[1])
         if attention_mask is not None:
             length = attention_mask.sum(1)
         stop = torch.full((len(input_ids), 2), IMPOSSIBLE)
         stop[torch.arange(len(stop)), (length >= self.length).long()] = DISTRACTING
-        return logits, stop
+        return hidden, stop
 
 
 class StopsBy(nn.Module):
@@ -415,12 +415,12 @@ class StopsBy(nn.Module):
 
     def __init__(self, inner: nn.Module, logit: Tensor) -> None:
         super().__init__()
-        self.inner, self.logit = inner, logit
+        self.inner, self.head, self.logit = inner, inner.head, logit
 
     def forward(self, input_ids: Tensor, *given: Any, **options: Any) -> Any:
-        logits, _ = self.inner(input_ids, *given, **options)
+        hidden, _ = self.inner(input_ids, *given, **options)
         stop = torch.stack((torch.zeros_like(self.logit), self.logit))
-        return logits, stop.expand(len(input_ids), 2)
+        return hidden, stop.expand(len(input_ids), 2)
 
 
 def given(batch: Batch, row: int) -> tuple[list[int], list[bool]]:

@@ -343,12 +343,14 @@ def outputs(
     t: Tensor | None = None,
     **arguments: Any,
 ) -> tuple[Tensor, ...]:
-    """All that a model gives: the logits of tokens, then those of a further head."""
+    """The logits of tokens, then what a further head of the model returns."""
     if takes_time(model):
         half = torch.full((len(ids),), 0.5)
         arguments["t"] = half if t is None else t
     given: Tensor | tuple[Tensor, ...] = model(ids, attention_mask, **arguments)
-    return (given,) if isinstance(given, Tensor) else given
+    hidden, *further = (given,) if isinstance(given, Tensor) else given
+    head: Any = model.head
+    return head(hidden), *further
 
 
 def blocks(model: nn.Module) -> nn.ModuleList:

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from xlmgen.registry import load_family
-from xlmgen.runtime.nn import Attention, Rotary, columns_of, key_mask, take
+from xlmgen.runtime.nn import Attention, Rotary, key_mask, select_positions
+from xlmgen.runtime.nn.positions import positions_by_row
 
 AT = torch.tensor([17, 3, 12, 9, 3, 10])
 """Of 3 rows of 6 positions: 1 in the first, as often again, 2 in the second, 3 …"""
 
 
-@torch.no_grad()
 def test_columns_are_a_table_of_the_chosen_positions():
-    columns, places = columns_of(AT, torch.zeros(3, 6))
+    columns, places = positions_by_row(AT, 3, 6)
     assert columns.tolist() == [[3, 3], [3, 4], [5, 0]]
     row = AT // 6
     assert (row * 6 + columns[row, places % 2]).equal(AT)
@@ -20,16 +20,16 @@ def test_columns_are_a_table_of_the_chosen_positions():
     assert len(places.unique()) == len(places)
 
 
-def test_there_is_no_table_in_training_or_without_a_choice():
-    assert columns_of(AT, torch.zeros(3, 6)) == (None, AT)
-    with torch.no_grad():
-        assert columns_of(None, torch.zeros(3, 6)) == (None, None)
+def test_selected_positions_are_flat_and_none_is_all():
+    x = torch.arange(36.0).view(3, 6, 2)
+    assert select_positions(x, AT).equal(x.view(18, 2)[AT])
+    assert select_positions(x, None) is x
 
 
-@torch.no_grad()
+@pytest.mark.parametrize("learns", [True, False])
 @pytest.mark.parametrize("kv_heads", [1, 4])
 @pytest.mark.parametrize("mask", ["none", "keys", "pairs"])
-def test_attention_from_some_columns_is_that_of_all_there(mask, kv_heads):
+def test_attention_from_some_positions_is_that_of_all_there(mask, kv_heads, learns):
     torch.manual_seed(0)
     layer, x = Attention(32, 4, kv_heads, causal=False), torch.randn(3, 6, 32)
     attended = torch.rand(3, 6) < 0.7
@@ -39,15 +39,13 @@ def test_attention_from_some_columns_is_that_of_all_there(mask, kv_heads):
         "pairs": attended[:, None, None] | torch.eye(6, dtype=torch.bool),
     }[mask]
     rotary = Rotary(8)(torch.arange(6)[None] + torch.tensor([[0], [2], [5]]))
-    columns = torch.tensor([[3, 0], [3, 4], [5, 1]])
-    torch.testing.assert_close(
-        layer(x, rotary, seen, columns=columns),
-        take(layer(x, rotary, seen), columns),
-    )
+    expected = layer(x, rotary, seen).flatten(0, 1)[AT]
+    with torch.set_grad_enabled(learns):
+        torch.testing.assert_close(layer(x, rotary, seen, at=AT), expected)
 
 
 @pytest.mark.parametrize("name", ["mlm", "mdlm", "llada"])
-def test_a_network_is_the_same_where_its_last_block_is_narrow(name):
+def test_network_is_the_same_where_its_last_block_is_narrow(name):
     """How many positions went through each feed-forward is counted."""
     model = load_family(name).model(16, d_model=16, layers=3, heads=2).eval()
     for parameter in model.parameters():
@@ -57,9 +55,10 @@ def test_a_network_is_the_same_where_its_last_block_is_narrow(name):
         block.feedforward.register_forward_hook(lambda _, x, y: fed.append(y.shape[:2]))
     ids = torch.randint(16, (3, 6))
     attended = torch.arange(6) < torch.tensor([[6], [5], [6]])
-    with torch.inference_mode():
-        every = model(ids, attended).flatten(0, 1)
-        fed.clear()
-        chosen = model(ids, attended, at=AT)
-    assert fed == [(3, 6), (3, 6), (3, 2)]
-    torch.testing.assert_close(chosen, every[AT])
+    for mode in (torch.enable_grad, torch.inference_mode):
+        with mode():
+            every = model(ids, attended).flatten(0, 1)
+            fed.clear()
+            chosen = model(ids, attended, at=AT)
+        assert fed == [(3, 6), (3, 6), (len(AT), 16)]
+        torch.testing.assert_close(chosen, every[AT])
