@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from xlmgen.runtime.nn import (
     AbsolutePositions,
     Attention,
-    Dropout,
     FeedForward,
     Head,
     KeyValueCache,
@@ -35,7 +34,7 @@ class Block(nn.Module):
         self.attention = Attention(d_model, heads, kv_heads, causal=False)
         self.feedforward_norm = nn.LayerNorm(d_model, bias=False)
         self.feedforward = FeedForward(d_model, ffn, activation="gelu")
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -86,7 +85,7 @@ class Bd3lmModel(nn.Module):
         )
         self.norm = nn.LayerNorm(d_model, bias=False)
         self.head = Head(d_model, vocab_size, bias=False)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         initialise(self, layers)
 
     def forward(

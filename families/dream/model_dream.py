@@ -8,7 +8,6 @@ Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabu
 from torch import Tensor, nn
 
 from xlmgen.runtime.nn import (
-    Dropout,
     Head,
     Qwen2Attention,
     Qwen2MLP,
@@ -33,7 +32,7 @@ class DecoderLayer(nn.Module):
         self.self_attn = Qwen2Attention(d_model, heads, kv_heads, causal=False)
         self.post_attention_layernorm = nn.RMSNorm(d_model, eps=NORM_EPS)
         self.mlp = Qwen2MLP(d_model, ffn)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -67,7 +66,7 @@ class Decoder(nn.Module):
             DecoderLayer(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.RMSNorm(d_model, eps=NORM_EPS)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         """The normalised stream behind the last layer, (B, L, D)."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from xlmgen.runtime.nn import (
     AbsolutePositions,
     Attention,
-    Dropout,
     FeedForward,
     Head,
     Modulation,
@@ -39,7 +38,7 @@ class Block(nn.Module):
         self.feedforward_norm = nn.LayerNorm(d_model, elementwise_affine=False)
         self.feedforward = FeedForward(d_model, ffn, activation="gelu")
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=6)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -94,7 +93,7 @@ class FlexmdmModel(nn.Module):
         self.modulation = Modulation(TIME_WIDTH, d_model, parts=2)
         self.head = Head(d_model, vocab_size, bias=False)
         self.gap = Head(d_model, 1)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         initialise(self, layers)
 
     def forward(

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from xlmgen.runtime.nn import (
     AbsolutePositions,
     Attention,
-    Dropout,
     FeedForward,
     Head,
     Rotary,
@@ -32,7 +31,7 @@ class Block(nn.Module):
         self.attention = Attention(d_model, heads, kv_heads, causal=False)
         self.feedforward_norm = nn.LayerNorm(d_model, bias=False)
         self.feedforward = FeedForward(d_model, ffn, activation="gelu")
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -81,7 +80,7 @@ class IlmModel(nn.Module):
         self.norm = nn.LayerNorm(d_model, bias=False)
         self.head = Head(d_model, vocab_size, bias=False)
         self.stop = Head(d_model, 2)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         initialise(self, layers)
 
     def forward(

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from xlmgen.runtime.nn import (
     AbsolutePositions,
     Attention,
-    Dropout,
     Head,
     Rotary,
     SwiGLU,
@@ -32,7 +31,7 @@ class Block(nn.Module):
         self.attention = Attention(d_model, heads, kv_heads, causal=False)
         self.feedforward_norm = nn.RMSNorm(d_model, eps=1e-5)
         self.feedforward = SwiGLU(d_model, ffn)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -81,7 +80,7 @@ class LladaModel(nn.Module):
         )
         self.norm = nn.RMSNorm(d_model, eps=1e-5)
         self.head = Head(d_model, vocab_size, bias=False)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         initialise(self, layers)
 
     def forward(

@@ -58,7 +58,7 @@ def decide(family: FamilySpec) -> Network:
     absolute = options["positions"] == "rotary_and_absolute"
     stop = "stop" in options["heads"]
     gap = options["gap_head"] if "gap" in options["heads"] else None
-    imports = {"Attention", "Dropout", "Head", "Rotary"}
+    imports = {"Attention", "Head", "Rotary"}
     imports |= {"initialise", "token_positions"}
     imports |= {"causal_mask"} if causal else {"key_mask"}
     imports |= {"KeyValueCache"} if causal or blocks else set()

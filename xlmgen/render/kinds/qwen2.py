@@ -22,7 +22,7 @@ def decide(family: FamilySpec) -> Qwen2:
     options = family.model.options
     causal = options["attention"] == "causal"
     time = options["time"] == "adaln"
-    imports = {"Dropout", "Head", "Qwen2Attention", "Qwen2MLP", "Rotary"}
+    imports = {"Head", "Qwen2Attention", "Qwen2MLP", "Rotary"}
     imports |= {"initialise", "token_positions"}
     imports |= {"KeyValueCache", "causal_mask"} if causal else {"key_mask"}
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()

@@ -9,7 +9,6 @@ from xlmgen.runtime.nn.cross_entropy import (
     linear_logsumexp,
     linear_scores,
 )
-from xlmgen.runtime.nn.dropout import Dropout
 from xlmgen.runtime.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.runtime.nn.head import Head, LanguageModel
 from xlmgen.runtime.nn.initialise import initialise
@@ -24,7 +23,6 @@ from xlmgen.runtime.nn.time import Modulation, TimeEmbedding, modulate
 __all__ = [
     "AbsolutePositions",
     "Attention",
-    "Dropout",
     "FeedForward",
     "Head",
     "KeyValueCache",

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.runtime.nn.cache import KeyValueCache
-from xlmgen.runtime.nn.fused_attention import pays, rotated_attention, split_heads
 from xlmgen.runtime.nn.linear import Linear, product
 from xlmgen.runtime.nn.positions import (
     positions_by_row,
@@ -92,9 +91,9 @@ def attend(
     Returns:
         (B, L, H · head_dim)
     """
-    if cache is None and pays(qkv, qkv.shape[2] - 2 * kv_heads):
-        return rotated_attention(qkv, kv_heads, rotary, mask, causal=causal)
-    q, k, v = split_heads(qkv, kv_heads)
+    heads = qkv.transpose(1, 2)  # (B, H + 2 · kv_heads, L, head_dim)
+    sizes = [heads.shape[1] - 2 * kv_heads, kv_heads, kv_heads]
+    q, k, v = torch.split(heads, sizes, dim=1)
     q, k = rotate(q, rotary), rotate(k, rotary)
     if cache is not None:
         k, v = cache.append(layer, k, v)

@@ -17,14 +17,14 @@ Shapes: N rows, D width of the hidden states, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
-from xlmgen.runtime.nn.linear import by_onednn, faster
+from xlmgen.runtime.nn.linear import by_onednn, onednn_pays
 
 CHUNK_CPU, CHUNK = 2**24, 2**26
 """Logits of one chunk: enough rows for an efficient product."""
@@ -266,8 +266,8 @@ def _evaluate(
 @contextmanager
 def _products(x: Tensor, weight: Tensor) -> Iterator[None]:
     """Products in the precision of x and W, by the faster library."""
-    onednn = by_onednn() if faster(x, weight) else nullcontext()
-    with torch.autocast(x.device.type, enabled=False), onednn:
+    plain = torch.autocast(x.device.type, enabled=False)
+    with plain, by_onednn(enabled=onednn_pays(x, weight)):
         yield
 
 

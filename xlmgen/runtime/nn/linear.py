@@ -1,4 +1,9 @@
-"""Linear layers, in float32 on a CPU by the faster of PyTorch's two libraries."""
+"""Linear layers whose float32 products on a CPU are those of the faster library.
+
+PyTorch gives float32 products on a CPU to MKL, which leaves half of an AMD processor
+with AVX-512 unused; oneDNN does not. Without AVX-512 neither is faster, and here they
+are PyTorch's own. `onednn_pays` decides, everything else asks it.
+"""
 
 from __future__ import annotations
 
@@ -17,55 +22,25 @@ FEWEST_ROWS, FEWEST_PRODUCTS = 4, 2**21
 
 
 class Linear(nn.Linear):
-    """`nn.Linear` whose float32 products on a CPU are oneDNN's, where those are exact.
-
-    PyTorch gives them to MKL, which on processors that are not Intel's leaves half of
-    the machine unused. With the matrix precision "medium" it gives them to oneDNN,
-    which then may round to bfloat16: it does so on processors with matrix tiles and
-    nowhere else. There, and everywhere but in float32 on a CPU, this is `nn.Linear`.
-    """
+    """`nn.Linear` whose products are oneDNN's where those are faster and as exact."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not faster(x, self.weight):
+        if not onednn_pays(x, self.weight):
             return super().forward(x)
-        if not torch.is_grad_enabled():
-            with by_onednn():
-                return super().forward(x)
         y = product(x, self.weight)
         return y if self.bias is None else y + self.bias
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """x Wᵀ; x (…, in), W (out, in)."""
-    if not faster(x, weight):
+    if not onednn_pays(x, weight):
         return F.linear(x, weight)
     y: Tensor = _Product.apply(x, weight)  # type: ignore[no-untyped-call]
     return y
 
 
-def faster(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN should multiply these."""
-    return (
-        weight.dtype == torch.float32
-        and x.numel() >= FEWEST_ROWS * x.shape[-1]
-        and x.numel() * len(weight) >= FEWEST_PRODUCTS
-        and onednn_can(x)
-    )
-
-
-def onednn_can(x: Tensor) -> bool:
-    """Whether products of this are float32's on a CPU, and oneDNN's are as exact."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and not torch.compiler.is_compiling()
-        and not torch.is_autocast_enabled("cpu")
-        and onednn_is_exact()
-    )
-
-
 class _Product(torch.autograd.Function):
-    """`product` and its gradients."""
+    """`product` by oneDNN, and its gradients."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -86,9 +61,26 @@ class _Product(torch.autograd.Function):
         return of_x, of_weight
 
 
+def onednn_pays(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN should multiply x Wᵀ: faster here, and as exact."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and x.numel() >= FEWEST_ROWS * x.shape[-1]
+        and x.numel() * len(weight) >= FEWEST_PRODUCTS
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and onednn_is_faster()
+        and onednn_is_exact()
+    )
+
+
 @contextmanager
-def by_onednn() -> Iterator[None]:
-    """Float32 products within it are oneDNN's; ask `onednn_can` before."""
+def by_onednn(*, enabled: bool = True) -> Iterator[None]:
+    """Float32 products within it are oneDNN's; ask `onednn_pays` before."""
+    if not enabled:
+        yield
+        return
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
@@ -98,8 +90,18 @@ def by_onednn() -> Iterator[None]:
 
 
 @cache
+def onednn_is_faster() -> bool:
+    """Whether this processor has AVX-512, without which oneDNN gains nothing."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+@cache
 def onednn_is_exact() -> bool:
-    """Whether oneDNN keeps all bits of float32 here, found out by multiplying."""
+    """Whether oneDNN keeps all bits of float32 here, found out by multiplying.
+
+    The precision "medium" lets it round to bfloat16: it does so on processors with
+    matrix tiles and nowhere else.
+    """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     fine = 1 + torch.arange(64.0) * 2**-20  # all of it 1 in bfloat16
