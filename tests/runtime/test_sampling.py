@@ -201,7 +201,7 @@ def test_rows_are_rated_some_at_a_time(monkeypatch, rated, rows, largest):
     logits = logits * torch.arange(1, rows + 1)[:, None]
     with largest:
         ours = sampler.rate(logits, entropy)
-    assert largest.numbers <= max(rated, 12)
+    assert largest.bytes <= 8 * max(rated, 12)
     assert ours.dtype == torch.float64
     torch.testing.assert_close(ours, entropy(sampler.allowed(logits)))
 
