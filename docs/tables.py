@@ -18,19 +18,23 @@ between the two is replaced. `tests/test_docs.py` fails where a page is not curr
     corpora                     the texts that ship
     hub                         the tasks that ship whose examples are on the Hub
     planted                     the mistakes that the test kit is tested with
+    runtime MODULE              the public names of a module of `xlmgen.runtime`
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import math
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from torch.nn import Module
 
 from xlmgen.evaluation.entropy import entropy
 from xlmgen.spec import generators
@@ -267,6 +271,50 @@ def planted(_: str) -> str:
     return markdown(("mistake", "kind", "planted in", "found by"), rows)
 
 
+def runtime(name: str) -> str:
+    module = importlib.import_module(f"xlmgen.runtime.{name}")
+    rows = [
+        row for public in module.__all__ for row in _api(public, vars(module)[public])
+    ]
+    return markdown(("name", "description", "returns"), rows)
+
+
+def _api(name: str, value: Any) -> Iterator[tuple[str, str, str]]:
+    """A function, or a class and those of its public methods that have a docstring."""
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        yield f"`{name}`", f"`{value}`", ""
+        return
+    protocol = getattr(value, "_is_protocol", False)  # nobody builds one
+    yield _entry(name + ("" if protocol else _parameters(value)), value.__doc__)
+    for method, member in vars(value).items() if inspect.isclass(value) else ():
+        if method == "__call__" or (method == "forward" and issubclass(value, Module)):
+            method = "(…)"
+        if method.startswith("_") or not member.__doc__:
+            continue
+        place = name + (method if method == "(…)" else f".{method}")
+        if isinstance(member, property):
+            yield _entry(place, member.__doc__)
+        elif inspect.isfunction(member):
+            yield _entry(f"{place}{_parameters(member)}", member.__doc__)
+
+
+def _entry(name: str, doc: str) -> tuple[str, str, str]:
+    """What the first paragraph of a docstring says, and its section `Returns`."""
+    summary = doc.split("\n\n")[0].partition("Returns:")[0]
+    returns = re.search(r"Returns:\s+(.+?)(?:\n\s*\n|\Z)", doc, re.DOTALL)
+    return f"`{name}`", summary, returns[1] if returns else ""
+
+
+def _parameters(value: Callable[..., Any]) -> str:
+    """The parameters of a function or class, without their types."""
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in inspect.signature(value).parameters.values()
+        if parameter.name != "self"
+    ]
+    return str(inspect.Signature(parameters))
+
+
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Heads and rows as a Markdown table."""
     if not rows:
@@ -277,7 +325,7 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """A text in which nothing but its `code` is markup."""
-    parts = text.replace("|", r"\|").split("`")
+    parts = " ".join(text.split()).replace("|", r"\|").split("`")
     parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
     return "`".join(parts)
 
@@ -329,6 +377,7 @@ MAKERS = {
     "corpora": corpora,
     "hub": hub,
     "planted": planted,
+    "runtime": runtime,
 }
 
 

@@ -8,6 +8,24 @@ from torch import Tensor
 
 from xlmgen.errors import UserError
 
+__all__ = [
+    "Generation",
+    "TokenSampler",
+    "Trace",
+    "Tracer",
+    "add_gumbel",
+    "categorical",
+    "entropy",
+    "even_split",
+    "log_margin",
+    "log_top_prob",
+    "negative_entropy",
+    "ranks",
+    "round_at_random",
+    "spread",
+    "within_entropy_bound",
+]
+
 RATED = 2**21
 """Log-probabilities that are rated together."""
 

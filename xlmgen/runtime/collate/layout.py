@@ -17,6 +17,19 @@ from torch import Tensor
 from xlmgen.errors import UserError
 from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
+__all__ = [
+    "Example",
+    "Layout",
+    "count",
+    "flat_positions",
+    "infill_layout",
+    "lm_layout",
+    "masked_prompt_layout",
+    "prompt_layout",
+    "seq2seq_layout",
+    "with_token_at",
+]
+
 Example = Mapping[str, Any]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
