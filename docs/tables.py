@@ -1,22 +1,22 @@
-"""Rewrites the tables of the documentation that follow from the code.
+"""Write the tables of the documentation that follow from the code.
 
     python docs/tables.py
 
-A page marks such a table with `<!-- table: NAME -->` and `<!-- end -->`; what stands
-between the two is replaced. `tests/test_docs.py` fails where a page is not current.
+A page marks such a table with `<!-- table: NAME -->` and `<!-- end -->`; the text between
+the two is replaced. `tests/test_docs.py` fails if a page is not current.
 
     codes                       every diagnostic
-    pages                       what every diagnostic means, with an example
+    pages                       the meaning of every diagnostic, with an example
     options BLOCK.KIND          the options of a kind
-    keys FILE.PATH              the keys under a place in the experiment or task schema
-    common FILE.PATH            those of them that go with no one kind
-    generated GENERATOR         the tasks that ship whose examples a generator makes
-    metrics                     the metrics that know the rules of a generator
-    fields BLOCK.KIND KEYWORD   what stands under x-batch, x-prompt or x-output
-    contracts                   what every kind provides and requires
+    keys FILE.PATH              the keys at a path of the experiment or task schema
+    common FILE.PATH            those of them that belong to no single kind
+    generated GENERATOR         the tasks that ship with examples of a generator
+    metrics                     the metrics that check the rules of a generator
+    fields BLOCK.KIND KEYWORD   the entries of x-batch, x-prompt or x-output
+    contracts                   the capabilities that every kind provides and requires
     stars                       the star-graph tasks
     corpora                     the texts that ship
-    hub                         the tasks that ship whose examples are on the Hub
+    hub                         the tasks that ship with examples from the Hub
     planted                     the mistakes that the test kit is tested with
     runtime MODULE              the public names of a module of `xlmgen.runtime`
 """
@@ -54,7 +54,7 @@ MARKED = re.compile(r"(<!-- table: ([^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL
 
 
 def current(page: str) -> str:
-    """A page's text with every marked table made anew."""
+    """A page's text with every marked table written again."""
     return MARKED.sub(
         lambda found: f"{found[1]}\n{table(found[2])}\n\n{found[3]}", page
     )
@@ -72,7 +72,7 @@ def table(name: str) -> str:
 
 def codes(_: str) -> str:
     rows = [(f"`{code}`", c.severity, c.meaning) for code, c in CODES.items()]
-    return markdown(("code", "severity", "what it says"), rows)
+    return markdown(("code", "severity", "meaning"), rows)
 
 
 def pages(_: str) -> str:
@@ -89,20 +89,20 @@ def _page(code: str, page: Page) -> str:
 def options(kind: str) -> str:
     (entry,) = explain(kind)
     rows = [row for child in entry.children for row in _rows(child, entry)]
-    return markdown(("option", "values", "default", "what it does"), rows)
+    return markdown(("option", "values", "default", "description"), rows)
 
 
 def keys(path: str) -> str:
     (entry,) = explain(path)
     rows = [row for child in entry.children for row in _rows(child, entry)]
-    return markdown(("key", "values", "default", "what it means"), rows)
+    return markdown(("key", "values", "default", "description"), rows)
 
 
 def common(path: str) -> str:
     (entry,) = explain(path)
     shared = [child for child in entry.children if child.kind == entry.kind]
     rows = [row for child in shared for row in _rows(child, entry)]
-    return markdown(("key", "values", "default", "what it means"), rows)
+    return markdown(("key", "values", "default", "description"), rows)
 
 
 def generated(generator: str) -> str:
@@ -144,7 +144,7 @@ def metrics(_: str) -> str:
         (f"`{metric.name}`", f"`{metric.generator}`", metric.about)
         for metric in generators.metrics().values()
     ]
-    return markdown(("metric", "generator", "1 where"), rows)
+    return markdown(("metric", "generator", "1 if"), rows)
 
 
 def fields(what: str) -> str:
@@ -154,7 +154,7 @@ def fields(what: str) -> str:
         (f"`{entry['name']}`", f"`{entry['type']}`", entry["about"] + _condition(entry))
         for entry in schema[keyword]
     ]
-    return markdown(("key", "type", "what it holds"), rows)
+    return markdown(("key", "type", "description"), rows)
 
 
 def contracts(_: str) -> str:
@@ -215,7 +215,7 @@ def corpora(_: str) -> str:
                 f"{bits:.3f} bits per character",
             )
         )
-    heads = ("corpus", "characters: train / validation / test", "kinds of them")
+    heads = ("corpus", "characters: train / validation / test", "different characters")
     return markdown((*heads, "unigram entropy"), rows)
 
 
