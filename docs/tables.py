@@ -2,8 +2,8 @@
 
     python docs/tables.py
 
-A page marks such a table with `<!-- table: NAME -->` and `<!-- end -->`; the text between
-the two is replaced. `tests/test_docs.py` fails if a page is not current.
+A page marks such a table with `<!-- table: NAME -->` and `<!-- end -->`; the text in
+between is replaced. `tests/test_docs.py` fails if a page is not current.
 
     codes                       every diagnostic
     pages                       the meaning of every diagnostic, with an example
