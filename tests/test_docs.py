@@ -1,6 +1,5 @@
 """The documentation is held to the code: commands run, links resolve, tables agree."""
 
-import ast
 import doctest
 import importlib.util
 import pkgutil
@@ -132,26 +131,6 @@ def public_names():
     packages = pkgutil.walk_packages(xlmgen.runtime.__path__, "xlmgen.runtime.")
     modules = [importlib.import_module(package.name) for package in packages]
     return {m.__name__: m.__all__ for m in modules if hasattr(m, "__all__")}
-
-
-def test_renders_import_only_public_names_of_the_runtime():
-    public = public_names()
-    specs = [*ROOT.glob("families/*/family.yaml"), *ROOT.glob("examples/**/*.yaml")]
-    assert len(specs) > 12
-    for spec in specs:
-        for path, text in render(read_family(spec)).items():
-            if path.endswith(".py") and not path.startswith("tests/"):
-                for module, name in imports(text):
-                    assert name in public.get(module, ()), f"{spec}: {path}: {name}"
-
-
-def imports(source):
-    """What a module imports from xlmgen, as (module, name)."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from ((a.name, "") for a in node.names if "xlmgen" in a.name)
-        elif isinstance(node, ast.ImportFrom) and "xlmgen" in (node.module or ""):
-            yield from ((node.module, alias.name) for alias in node.names)
 
 
 def test_every_public_module_of_the_runtime_has_a_table():

@@ -39,7 +39,7 @@ def cache(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> int:
-    """List the data that was prepared, the last used first, or remove it.
+    """List prepared data, last used first, or remove it.
 
     What is removed is made again when it is needed. Nothing that xlmgen did not write
     is touched, and nothing that a process is making just now.

@@ -108,7 +108,7 @@ def check(
         ),
     ] = False,
 ) -> int:
-    """Check specs and renders; report every problem at once.
+    """Check specs and renders, and report all problems at once.
 
     Families, tasks and experiments are checked against their schemas, the blocks of a
     family against each other, and a rendered family against its spec. Blocks of kinds

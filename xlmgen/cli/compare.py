@@ -34,7 +34,7 @@ def compare(
         bool, typer.Option("--strict", help="Exit with 1 if it is not a fair one.")
     ] = False,
 ) -> int:
-    """Compare runs by what `xlmgen eval` has found out about them.
+    """Compare runs by the results of `xlmgen eval`.
 
     Every evaluation of the split is a row: the runs, and ways of decoding one of them.
     Differences to the first are taken row by row, so that their error is that of the

@@ -45,7 +45,7 @@ def data(
         Format, typer.Option(help="How to print it; json has all numbers and ids.")
     ] = Format.text,
 ) -> int:
-    """Show what the model will see: lengths, examples, one batch of the training.
+    """Show what the model sees: lengths, examples, a training batch.
 
     Nothing is trained, and nothing is written but the cache of data.
 

@@ -72,7 +72,7 @@ def eval_(
         typer.Option("--mauve", help="Also compare samples and data by its states."),
     ] = False,
 ) -> int:
-    """Measure a run: its loss or bound, and its answers to a whole split.
+    """Measure the loss or bound of a run and score its answers.
 
     Writes results/*.json and predictions/*.jsonl into the run folder.
 

@@ -31,7 +31,7 @@ class Row:
 
 
 def list_() -> int:
-    """List the families and tasks that can be used here, and the project's own kinds.
+    """List the families, the tasks and the project's own kinds.
 
     Example: xlmgen list
     """

@@ -21,7 +21,7 @@ def migrate(
         bool, typer.Option("--diff", help="Show every change; write nothing.")
     ] = False,
 ) -> int:
-    """Rewrite specs of an older version of their format as the newest.
+    """Rewrite specs of an older format version in the newest version.
 
     The 'spec:' line of a file names its version. Comments, order and layout stay. The
     first version is the only one so far, so that every file is told to be current.

@@ -20,7 +20,7 @@ def prepare(
     ],
     overrides: OVERRIDES = None,
 ) -> int:
-    """Tokenise all splits of an experiment's task into the cache, before it is trained.
+    """Tokenise all splits of an experiment's task into the cache.
 
     A preparation that was stopped goes on where it was. Rows are told by what became of
     them: filtered (left out by source.filter), unknown (by the tokenizer, with unknown:

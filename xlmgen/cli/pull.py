@@ -33,7 +33,7 @@ def pull(
         ),
     ] = False,
 ) -> int:
-    """Make a run folder of a run on the Hub, to evaluate, sample or train further.
+    """Download a run from the Hub, to evaluate, sample or train it.
 
     The family's code is rendered here from its YAML, and must be what was pushed.
 

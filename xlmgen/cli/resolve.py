@@ -30,7 +30,7 @@ OVERRIDES = Annotated[
 
 
 def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
-    """Show an experiment with every default, and where each value came from.
+    """Show an experiment with all defaults and where each comes from.
 
     The output is YAML that resolves to itself.
 

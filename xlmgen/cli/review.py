@@ -62,7 +62,7 @@ def review(
         bool, typer.Option(help="Whether to show how rendered files differ.")
     ] = True,
 ) -> int:
-    """Say what a change of specs or templates means to those who use them.
+    """Report how a change of specs or templates changes the families.
 
     Every spec that differs from the commit is told by what it says differently, and by
     what that breaks: checkpoint (old weights no longer load), config (old experiments

@@ -6,7 +6,7 @@ from xlmgen.terminal.output import say
 
 
 def schemas() -> int:
-    """Write the JSON Schemas to ./schemas, where editors follow them.
+    """Write the JSON Schemas to ./schemas, for editors.
 
     The experiments of a family rendered to ./families name them by a relative path, and
     `xlmgen check --fix` adds the line that does so to files without one. In a project

@@ -44,7 +44,7 @@ def tokenizer(
         int | None, typer.Option(help="Instead of the size that the task says.")
     ] = None,
 ) -> int:
-    """Train a tokenizer on the train split of a task, and save it.
+    """Train a tokenizer on the train split of a task and save it.
 
     A task uses it with `tokenizer: {kind: file, path: tokenizer.json}`: the same ids on
     every machine, also of kinds whose training is not the same twice.

@@ -39,7 +39,7 @@ def train(
         ),
     ] = None,
 ) -> int:
-    """Train a family on a task; the same command continues a run that was stopped.
+    """Train a family on a task, or continue a stopped run.
 
     Ctrl-C saves a checkpoint first.
 

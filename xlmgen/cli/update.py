@@ -40,7 +40,7 @@ def update(
         bool, typer.Option("--restore", help="Write files again that were deleted.")
     ] = False,
 ) -> int:
-    """Render families anew and merge the edits that were made to their files.
+    """Render families again and merge the edits made to their files.
 
     Merged are the last render, as family.lock has it, the file as it is now, and the
     render of the family.yaml as it is now by this xlmgen. Where an edit and the render

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-__all__ = ["NllMetric"]
+__all__ = ["MeanLoss", "NllMetric"]
 
 
 class NllMetric(Metric):

@@ -18,8 +18,11 @@ from xlmgen.errors import UserError
 from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 __all__ = [
+    "Bools",
     "Example",
+    "Ints",
     "Layout",
+    "attention_mask",
     "count",
     "flat_positions",
     "infill_layout",
