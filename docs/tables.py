@@ -1,36 +1,40 @@
-"""Rewrites the tables of the documentation that follow from the code.
+"""Write the tables of the documentation that follow from the code.
 
     python docs/tables.py
 
-A page marks such a table with `<!-- table: NAME -->` and `<!-- end -->`; what stands
-between the two is replaced. `tests/test_docs.py` fails where a page is not current.
+A page marks such a table with `<!-- table: NAME -->` and `<!-- end -->`; the text in
+between is replaced. `tests/test_docs.py` fails if a page is not current.
 
     codes                       every diagnostic
-    pages                       what every diagnostic means, with an example
+    pages                       the meaning of every diagnostic, with an example
     options BLOCK.KIND          the options of a kind
-    keys FILE.PATH              the keys under a place in the experiment or task schema
-    common FILE.PATH            those of them that go with no one kind
-    generated GENERATOR         the tasks that ship whose examples a generator makes
-    metrics                     the metrics that know the rules of a generator
-    fields BLOCK.KIND KEYWORD   what stands under x-batch, x-prompt or x-output
-    contracts                   what every kind provides and requires
+    keys FILE.PATH              the keys at a path of the experiment or task schema
+    common FILE.PATH            those of them that belong to no single kind
+    generated GENERATOR         the tasks that ship with examples of a generator
+    metrics                     the metrics that check the rules of a generator
+    fields BLOCK.KIND KEYWORD   the entries of x-batch, x-prompt or x-output
+    contracts                   the capabilities that every kind provides and requires
     stars                       the star-graph tasks
     corpora                     the texts that ship
-    hub                         the tasks that ship whose examples are on the Hub
+    hub                         the tasks that ship with examples from the Hub
     planted                     the mistakes that the test kit is tested with
+    runtime MODULE              the public names of a module of `xlmgen.runtime`
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import math
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from torch.nn import Module
 
 from xlmgen.evaluation.entropy import entropy
 from xlmgen.spec import generators
@@ -50,7 +54,7 @@ MARKED = re.compile(r"(<!-- table: ([^\n]+?) -->\n).*?(<!-- end -->)", re.DOTALL
 
 
 def current(page: str) -> str:
-    """A page's text with every marked table made anew."""
+    """A page's text with every marked table written again."""
     return MARKED.sub(
         lambda found: f"{found[1]}\n{table(found[2])}\n\n{found[3]}", page
     )
@@ -68,7 +72,7 @@ def table(name: str) -> str:
 
 def codes(_: str) -> str:
     rows = [(f"`{code}`", c.severity, c.meaning) for code, c in CODES.items()]
-    return markdown(("code", "severity", "what it says"), rows)
+    return markdown(("code", "severity", "meaning"), rows)
 
 
 def pages(_: str) -> str:
@@ -85,20 +89,20 @@ def _page(code: str, page: Page) -> str:
 def options(kind: str) -> str:
     (entry,) = explain(kind)
     rows = [row for child in entry.children for row in _rows(child, entry)]
-    return markdown(("option", "values", "default", "what it does"), rows)
+    return markdown(("option", "values", "default", "description"), rows)
 
 
 def keys(path: str) -> str:
     (entry,) = explain(path)
     rows = [row for child in entry.children for row in _rows(child, entry)]
-    return markdown(("key", "values", "default", "what it means"), rows)
+    return markdown(("key", "values", "default", "description"), rows)
 
 
 def common(path: str) -> str:
     (entry,) = explain(path)
     shared = [child for child in entry.children if child.kind == entry.kind]
     rows = [row for child in shared for row in _rows(child, entry)]
-    return markdown(("key", "values", "default", "what it means"), rows)
+    return markdown(("key", "values", "default", "description"), rows)
 
 
 def generated(generator: str) -> str:
@@ -140,7 +144,7 @@ def metrics(_: str) -> str:
         (f"`{metric.name}`", f"`{metric.generator}`", metric.about)
         for metric in generators.metrics().values()
     ]
-    return markdown(("metric", "generator", "1 where"), rows)
+    return markdown(("metric", "generator", "1 if"), rows)
 
 
 def fields(what: str) -> str:
@@ -150,7 +154,7 @@ def fields(what: str) -> str:
         (f"`{entry['name']}`", f"`{entry['type']}`", entry["about"] + _condition(entry))
         for entry in schema[keyword]
     ]
-    return markdown(("key", "type", "what it holds"), rows)
+    return markdown(("key", "type", "description"), rows)
 
 
 def contracts(_: str) -> str:
@@ -211,7 +215,7 @@ def corpora(_: str) -> str:
                 f"{bits:.3f} bits per character",
             )
         )
-    heads = ("corpus", "characters: train / validation / test", "kinds of them")
+    heads = ("corpus", "characters: train / validation / test", "different characters")
     return markdown((*heads, "unigram entropy"), rows)
 
 
@@ -267,6 +271,50 @@ def planted(_: str) -> str:
     return markdown(("mistake", "kind", "planted in", "found by"), rows)
 
 
+def runtime(name: str) -> str:
+    module = importlib.import_module(f"xlmgen.runtime.{name}")
+    rows = [
+        row for public in module.__all__ for row in _api(public, vars(module)[public])
+    ]
+    return markdown(("name", "description", "returns"), rows)
+
+
+def _api(name: str, value: Any) -> Iterator[tuple[str, str, str]]:
+    """A function, or a class and those of its public methods that have a docstring."""
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        yield f"`{name}`", f"`{value}`", ""
+        return
+    protocol = getattr(value, "_is_protocol", False)  # nobody builds one
+    yield _entry(name + ("" if protocol else _parameters(value)), value.__doc__)
+    for method, member in vars(value).items() if inspect.isclass(value) else ():
+        if method == "__call__" or (method == "forward" and issubclass(value, Module)):
+            method = "(…)"
+        if method.startswith("_") or not member.__doc__:
+            continue
+        place = name + (method if method == "(…)" else f".{method}")
+        if isinstance(member, property):
+            yield _entry(place, member.__doc__)
+        elif inspect.isfunction(member):
+            yield _entry(f"{place}{_parameters(member)}", member.__doc__)
+
+
+def _entry(name: str, doc: str) -> tuple[str, str, str]:
+    """What the first paragraph of a docstring says, and its section `Returns`."""
+    summary = doc.split("\n\n")[0].partition("Returns:")[0]
+    returns = re.search(r"Returns:\s+(.+?)(?:\n\s*\n|\Z)", doc, re.DOTALL)
+    return f"`{name}`", summary, returns[1] if returns else ""
+
+
+def _parameters(value: Callable[..., Any]) -> str:
+    """The parameters of a function or class, without their types."""
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in inspect.signature(value).parameters.values()
+        if parameter.name != "self"
+    ]
+    return str(inspect.Signature(parameters))
+
+
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Heads and rows as a Markdown table."""
     if not rows:
@@ -277,7 +325,7 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """A text in which nothing but its `code` is markup."""
-    parts = text.replace("|", r"\|").split("`")
+    parts = " ".join(text.split()).replace("|", r"\|").split("`")
     parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
     return "`".join(parts)
 
@@ -329,6 +377,7 @@ MAKERS = {
     "corpora": corpora,
     "hub": hub,
     "planted": planted,
+    "runtime": runtime,
 }
 
 

@@ -1,6 +1,8 @@
 """The documentation is held to the code: commands run, links resolve, tables agree."""
 
+import doctest
 import importlib.util
+import pkgutil
 import re
 import shlex
 import shutil
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+import xlmgen.runtime
 from xlmgen.cli import command_line, main
 from xlmgen.render import render
 from xlmgen.spec.diagnostics import CODES
@@ -28,6 +31,7 @@ RUN = [
     ROOT / "docs" / "your-own-family.md",
     ROOT / "docs" / "your-own-data.md",
 ]
+RUNTIME = sorted((ROOT / "docs" / "runtime").glob("*.md"))
 COMMANDS = typer.main.get_command(command_line()).commands
 
 FENCE = re.compile(
@@ -120,6 +124,31 @@ def test_the_readme_shows_the_demo_s_spec_and_its_real_render():
     loss = render(read_family(spec))["loss_scout.py"]
     assert textwrap.indent(shown["python"], "    ") in loss
     assert "return" in shown["python"]
+
+
+def public_names():
+    """Every module of the runtime that has public names, and these names."""
+    packages = pkgutil.walk_packages(xlmgen.runtime.__path__, "xlmgen.runtime.")
+    modules = [importlib.import_module(package.name) for package in packages]
+    return {m.__name__: m.__all__ for m in modules if hasattr(m, "__all__")}
+
+
+def test_every_public_module_of_the_runtime_has_a_table():
+    text = "".join(page.read_text("utf-8") for page in RUNTIME)
+    for module in public_names():
+        name = module.removeprefix("xlmgen.runtime.")
+        assert text.count(f"<!-- table: runtime {name} -->") == 1, module
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in RUNTIME if page.stem != "index"], ids=label
+)
+def test_an_example_of_the_runtime_prints_what_its_page_shows(page, capsys):
+    text = "\n".join(text for kind, text in code(page) if kind == "python")
+    examples = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
+    failed, attempted = doctest.DocTestRunner().run(examples)
+    assert attempted > 2
+    assert not failed, capsys.readouterr().out
 
 
 def code(page):

@@ -1,3 +1,3 @@
 """Language-model families from one YAML file: checked, rendered, proven, trained."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

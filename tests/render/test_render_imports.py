@@ -6,14 +6,21 @@ from importlib import import_module
 import pytest
 
 from xlmgen import resources
+from xlmgen.render import render
+from xlmgen.spec.family import read_family
 
 MODULES = sorted(resources.root().glob("families/*/*.py"))
 TESTS = sorted(resources.root().glob("families/*/tests/*.py"))
+EXAMPLES = sorted(resources.root().glob("examples/**/*.yaml"))
 
 
 def imported(path):
     """Module and name of every import of xlmgen in a file."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    return imported_by(path.read_text("utf-8"))
+
+
+def imported_by(source):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found = [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -28,6 +35,15 @@ def test_render_imports_public_names_of_the_runtime(path):
     for module, name in imported(path):
         assert module.startswith("xlmgen.runtime."), (module, name)
         assert name in import_module(module).__all__, (module, name)
+
+
+@pytest.mark.parametrize("spec", EXAMPLES, ids=lambda spec: spec.stem)
+def test_render_of_an_example_imports_public_names_of_the_runtime(spec):
+    for path, text in render(read_family(spec)).items():
+        if path.endswith(".py") and "/" not in path:
+            for module, name in imported_by(text):
+                assert module.startswith("xlmgen.runtime."), (path, module, name)
+                assert name in import_module(module).__all__, (path, module, name)
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
