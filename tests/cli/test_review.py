@@ -226,7 +226,7 @@ def test_an_edit_that_is_not_python(repository, text):
 
 
 def test_comments_and_docstrings_of_a_render_are_none(repository):
-    edit("# 1. The head runs", "# First, the head runs", SPEC.parent / "loss_mdlm.py")
+    edit("# 1. Run the head", "# First, run the head", SPEC.parent / "loss_mdlm.py")
     item = family()
     assert item.classes == []
     assert item.diff
