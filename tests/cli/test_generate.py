@@ -88,7 +88,7 @@ def test_a_seed_repeats(run, capsys):
         (["run", "--prompt", "3 77"], "77"),
         (["run", "--prompt", "3 [MASK]"], "[MASK]"),
         (["run", "--prompt", "1 " * 30], "30"),
-        (["run", "--prompt", "1", "--num", "2"], "do not go together"),
+        (["run", "--prompt", "1", "--num", "2"], "exclude each other"),
         (["run", "--num", "0"], "num"),
         (["run", "--checkpoint", "3"], "no checkpoint '3'"),
         (["run", "predictor.stepz=3"], "stepz"),

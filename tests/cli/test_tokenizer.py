@@ -82,7 +82,7 @@ def test_what_cannot_be_trained(mine, capsys, words, message):
 
 def test_a_task_whose_tokenizer_learns_nothing(capsys):
     assert main(["tokenizer", "train", "star_tiny"]) == 2
-    assert "'vocabulary' learns nothing from texts; choose" in capsys.readouterr().err
+    assert "'vocabulary' is not trained on texts; choose" in capsys.readouterr().err
 
 
 def test_a_task_without_texts(mine, capsys):

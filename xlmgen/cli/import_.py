@@ -1,4 +1,4 @@
-"""`xlmgen import`: a run from a released checkpoint."""
+"""`xlmgen import`: start a run from a released checkpoint."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def import_(
         Path | None, typer.Option(help="The run folder; runs/NAME by default.")
     ] = None,
 ) -> int:
-    """Begin a run with the weights and the tokenizer of a released checkpoint.
+    """Start a run with the weights and the tokenizer of a released checkpoint.
 
-    Names and shapes are compared before anything is written. Pickles are never read.
+    Parameter names and shapes are compared before anything is written. Pickled files
+    are never read.
 
     Example: xlmgen import ./Dream-v0-Base-7B --run-dir runs/dream-7b
     """

@@ -62,7 +62,7 @@ def new(
 ) -> int:
     """Render a family's spec into a Python package.
 
-    A file that xlmgen did not write, or that was edited since, is never overwritten.
+    Files that xlmgen did not write, or that were edited, are never overwritten.
 
     Example: xlmgen new my_family.yaml
     """
@@ -96,10 +96,10 @@ def new(
 
 
 def require_kinds(family: FamilySpec, folder: Path) -> None:
-    """Refuse to write a family where its kinds would not be found again.
+    """Refuse to write a family to a folder from which its kinds are not found.
 
     Raises:
-        UserError: it has kinds of another project than that of the folder.
+        UserError: the family has kinds of another project than that of the folder.
     """
     for kind in family.own_kinds:
         if project_of(folder).root != kind.root:
@@ -111,14 +111,14 @@ def require_kinds(family: FamilySpec, folder: Path) -> None:
 
 
 def home(file: Path) -> Path:
-    """The folder that a family's folder goes to, unless the user names one."""
+    """Default parent folder of a family's folder."""
     if file.name == SPEC and (file.parent / LOCK).is_file():
         return Path(os.path.normpath(file.parent / os.pardir))
     return FAMILIES
 
 
 def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
-    """List every file with what happens to it, and count."""
+    """List every file with its change, and count them."""
     ordered = sorted(planned, key=lambda change: ("/" in change.path, change.path))
     width = max(len(change.path) for change in planned) + 2
     words = [
@@ -145,9 +145,9 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
 
 
 def show_diffs(folder: Path, planned: Sequence[Change]) -> None:
-    """The unified diffs from what is on disk to what would be written."""
+    """Print unified diffs from the files on disk to the planned ones."""
     for change in planned:
-        # The lock follows from the others, and is not for reading.
+        # The lock follows from the other files.
         if change.old == change.new or change.path == LOCK:
             continue
         name = (folder / change.path).as_posix()

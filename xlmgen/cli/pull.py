@@ -1,4 +1,4 @@
-"""`xlmgen pull`: a run that somebody pushed to the Hugging Face Hub."""
+"""`xlmgen pull`: download a run from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def pull(
         ),
     ] = False,
 ) -> int:
-    """Make a run folder of a run on the Hub, to evaluate, sample or train further.
+    """Download a run from the Hub, to evaluate, sample or continue it.
 
-    The family's code is rendered here from its YAML, and must be what was pushed.
+    The family's code is rendered from its YAML here, and must equal the pushed code.
 
     Example: xlmgen pull me/mdlm-star runs/mdlm-star
     """

@@ -1,4 +1,4 @@
-"""A review as text for a terminal, as a Markdown page, or as workflow annotations."""
+"""Output formats of a review: text, Markdown and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xlmgen.terminal.escape import code, terminal, terminal_lines, workflow_comm
 from xlmgen.terminal.escape import markdown as escaped
 
 LEVELS = {"checkpoint": "warning", "config": "warning", "source": "warning"}
-LONGEST_DIFF = 60_000  # characters in a page, which has room for a million in all
+LONGEST_DIFF = 60_000  # characters of a page; GitHub allows a million in all
 
 
 def text(review: Review, *, diff: bool = True) -> str:
-    """A paragraph for each spec: its class, what it says differently, what breaks."""
+    """Format a paragraph per spec: its class, its changes and what they break."""
     lines: list[str] = []
     for item in review.items:
         lines += [terminal(f"{item.path}: {_title(item)}"), *_indented(_said(item))]
@@ -30,7 +30,7 @@ def text(review: Review, *, diff: bool = True) -> str:
 
 
 def markdown(review: Review, *, diff: bool = True) -> str:
-    """The same as a page, diffs folded."""
+    """Format a review as a Markdown page with folded diffs."""
     lines = ["## xlmgen review", "", escaped(summary(review)), ""]
     if review.items:
         lines += ["| spec | | class |", "| --- | --- | --- |"]
@@ -56,7 +56,7 @@ def markdown(review: Review, *, diff: bool = True) -> str:
 
 
 def github(review: Review, *, diff: bool = True) -> str:
-    """One annotation for each spec that changed, one for each place of code."""
+    """Format annotations: one per changed spec, one per place that runs code."""
     lines = []
     for item in review.items:
         lines += [annotation(problem) for problem in item.problems]
@@ -79,7 +79,7 @@ FORMATS: dict[str, Callable[..., str]] = {
 
 
 def summary(review: Review) -> str:
-    """One line: how many specs of each class."""
+    """Count the specs of each class in one line."""
     if not review.items:
         return f"nothing differs from {review.against}"
     counts: dict[str, int] = {}
@@ -102,14 +102,14 @@ def _classes(item: Item) -> str:
 
 
 def _worst(item: Item) -> str:
-    """The first of its classes, or what it is instead."""
+    """Return the first of its classes, or its event if it has none."""
     if item.problems:
         return "invalid"
     return item.classes[0].value if item.classes else "none"
 
 
 def _said(item: Item) -> Iterator[str]:
-    """What the spec says differently, what that breaks, and what else to know."""
+    """Return a spec's changes, what they break, and notes."""
     yield from (change.text for change in item.changes)
     yield from (f"{reason.of}: {reason.text}" for reason in item.reasons)
     yield from (heading(problem) for problem in item.problems)
@@ -117,7 +117,7 @@ def _said(item: Item) -> Iterator[str]:
 
 
 def _costs(item: Item, review: Review, form: str) -> Iterator[str]:
-    """A line for every size, and what is counted."""
+    """Return a line per size and the legend of the counts."""
     for size, (before, after) in item.costs.items():
         told = f"{_cost(before)} → {_cost(after)}"
         name = escaped(size) if "|" in form else size
@@ -141,7 +141,7 @@ def _cost(cost: Cost | None) -> str:
 
 
 def _short(number: int) -> str:
-    """Four digits and a prefix: `92.32 M`."""
+    """Format a number with four digits and a prefix: `92.32 M`."""
     for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if number >= 10**power:
             return f"{number / 10**power:.4g} {prefix}"
