@@ -76,7 +76,7 @@ def test_a_merge_that_is_not_resolved_is_said(repository, capsys):
     assert main(["review", "--against", "main"]) == 1
     first, said, *_ = capsys.readouterr().out.splitlines()
     assert first == f"{SPEC}: family mdlm changed: invalid"
-    assert "XG003  a conflict of a merge is not resolved; keep what is right" in said
+    assert "XG003  unresolved merge conflict; keep the right version" in said
 
 
 def test_schemas_for_editors_are_not_what_a_commit_is_checked_by(repository, capsys):

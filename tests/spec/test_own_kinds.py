@@ -188,7 +188,7 @@ SCHEMAS = {
         *('"integer"', '"integer", "$ref": "/etc/x.json"'),
         "/etc/x.json is in no folder of schemas",
     ),
-    "a ref to itself": ('"integer"', '"integer", "$ref": "#"', "back to itself"),
+    "a ref to itself": ('"integer"', '"integer", "$ref": "#"', "refers to itself"),
     "a clause that is none": ('"objective:masked"', '{"x": 1}', "'x' was unexpected"),
     "a condition that is no schema": (
         *('"objective:masked"', '{"capability": "x", "when": {"type": "int"}}'),

@@ -1,4 +1,4 @@
-"""What follows from the settings of graph coloring."""
+"""Properties of graph coloring that follow from its settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
         yield document.diagnostic(
             "XG105",
             ("source", "given", "max"),
-            f"{source['given']['max']} colors leave none of {vertices} to be found",
+            f"{source['given']['max']} given colors leave no vertex of {vertices} free",
             f"at most {vertices - 1}",
         )
 
@@ -42,7 +42,7 @@ def words(source: Source) -> Iterable[str]:
 
 
 def _most_edges(vertices: int, colors: int) -> int:
-    """Pairs of different colors, where all colors are as common as can be."""
+    """Count the edges of the Turán graph: colors are used as equally as possible."""
     each, more = divmod(vertices, colors)
     within = more * each * (each + 1) // 2 + (colors - more) * each * (each - 1) // 2
     return vertices * (vertices - 1) // 2 - within
