@@ -326,11 +326,11 @@ def test_a_packing_that_the_collator_refuses(capsys, collator, packing, fix):
     Path("mine.yaml").write_text(f"spec: xlmgen/experiment/v1\n{names}")
     assert main(["check", "mine.yaml"]) == (fix is not None)
     out = capsys.readouterr().out
-    said = f"XG202  task: the family ilm takes no rows of packing: {packing}; "
+    said = f"XG202  task: the family ilm does not support packing: {packing}; "
     assert (said in out) == (fix is not None)
     assert not fix or f"; {fix}\n" in out
     assert main(["train", "mine.yaml"]) != 0
     err = capsys.readouterr().err
-    assert ("takes no rows" in err) == (fix is not None)
+    assert ("does not support packing" in err) == (fix is not None)
     assert ("no_such_file.txt" in err) == (fix is None)
     assert not Path("runs").exists()

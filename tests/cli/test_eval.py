@@ -114,5 +114,5 @@ def test_a_damaged_checkpoint(run, capsys):
     (run / "checkpoints" / "step=000012" / "model.safetensors").write_bytes(b"\0" * 40)
     code, _, err = said(capsys, "run")
     assert code == 2
-    assert "step=000012 is damaged: model.safetensors has 40 bytes, and" in err
+    assert "step=000012 is damaged: model.safetensors has 40 bytes instead of" in err
     assert "no other one of the run is whole" in err

@@ -250,7 +250,7 @@ def test_an_edit_made_while_a_file_is_rewritten_stays(stage, scene, monkeypatch)
     monkeypatch.setattr("xlmgen.cli.check.rewrite_text", late)
     code, said = run(*command)
     assert code == 1
-    assert "was changed meanwhile" in said
+    assert "was changed by another program" in said
     assert file.read_text("utf-8") == "mine: é\n"
     assert len(list(folder.iterdir())) == (2 if scene is misspelt else 1)
 
