@@ -30,6 +30,7 @@ lint: $(INSTALLED)  ## formatting, lint, types, and that every render is what it
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/xlmgen check families xlmgen/tasks examples --strict
 
 regen: $(INSTALLED)  ## rewrite all that is generated: schema indexes, renders, tables

@@ -41,12 +41,12 @@ from benchmarks.learn.rows import Pairs, Rows  # noqa: E402
 from benchmarks.learn.runs import Run, find, read_rows  # noqa: E402
 from benchmarks.learn.table import cells  # noqa: E402
 from benchmarks.learn.target import Target  # noqa: E402
+from xlmgen.data.task import load_task  # noqa: E402
 from xlmgen.errors import UserError  # noqa: E402
 from xlmgen.evaluation import evaluate  # noqa: E402
 from xlmgen.experiment import resolve  # noqa: E402
 from xlmgen.registry import load_family  # noqa: E402
 from xlmgen.runs.build import data_module  # noqa: E402
-from xlmgen.tasks.find import load_task  # noqa: E402
 
 TARGET = Target("val/exact_match", 0.95)
 MACHINE = {"cpu": "A", "vector": ["avx2"], "threads": 1, "torch": "2.13.0"}

@@ -8,7 +8,7 @@ import pytest
 
 import xlmgen
 from xlmgen import __main__, __version__, resources
-from xlmgen.cli import COMMANDS, main
+from xlmgen.cli import COMMANDS, GROUPS, main
 from xlmgen.errors import UserError
 
 
@@ -26,6 +26,17 @@ def test_without_words_the_help_is_shown(capsys):
     assert main([]) == 0
     out = capsys.readouterr().out
     assert all(command in out for command in COMMANDS)
+
+
+def test_help_lists_every_summary_on_one_line_of_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for group, names in GROUPS.items():
+        first = lines.index(f"{group}:") + 1
+        rows = [line.split(maxsplit=1) for line in lines[first : first + len(names)]]
+        assert [row[0] for row in rows] == list(names)
+        assert all(row[1].endswith(".") for row in rows)
 
 
 def test_version(capsys):

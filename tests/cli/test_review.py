@@ -421,7 +421,7 @@ def test_a_ref_s_own_schemas_fill_in_its_defaults(repository, capsys):
 
 def test_layers_of_xlmgen_that_change_are_followed(repository):
     """As in xlmgen's own repository: a render can be the same and its weights not."""
-    shutil.copytree(resources.root() / "xlmgen" / "nn", "xlmgen/nn")
+    shutil.copytree(resources.root() / "xlmgen" / "runtime" / "nn", "xlmgen/runtime/nn")
     git("add", ".")
     git("commit", "-qm", "layers")
     assert items() == {}

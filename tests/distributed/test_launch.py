@@ -81,7 +81,7 @@ def test_processes_that_lightning_starts_are_not_the_first():
     check(2)  # trained once more in one process
     os.environ.update(LOCAL_RANK="1", NODE_RANK="0", WORLD_SIZE="2")
     program = (
-        "from types import SimpleNamespace\nfrom xlmgen import launch\n"
+        "from types import SimpleNamespace\nfrom xlmgen.distributed import launch\n"
         "launch.check_processes(SimpleNamespace(devices=2, num_nodes=1))\n"
         "print(launch.is_first())"
     )

@@ -11,8 +11,8 @@ from xlmgen.errors import UserError
 from xlmgen.evaluation.scores import score, score_rows
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.generators.cfg import Grammar
+from xlmgen.tasks import cfg
 from xlmgen.tasks.answered import Answered
-from xlmgen.tasks.find import cfg
 
 # left and right recursion, a rule of one symbol, and texts that come about in two ways
 SMALL = {

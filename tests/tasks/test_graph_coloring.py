@@ -6,8 +6,8 @@ import pytest
 
 from xlmgen.data.task import load_task
 from xlmgen.spec.generators import graph_coloring as shape
+from xlmgen.tasks import graph_coloring
 from xlmgen.tasks.answered import Answered
-from xlmgen.tasks.find import graph_coloring
 
 
 def source_of(name, **changes):

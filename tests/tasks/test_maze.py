@@ -9,8 +9,8 @@ import yaml
 from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.spec.diagnostics import SpecError
+from xlmgen.tasks import maze
 from xlmgen.tasks.answered import Answered
-from xlmgen.tasks.find import maze
 
 
 def source_of(name, **changes):

@@ -7,8 +7,8 @@ import pytest
 from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.spec.generators.n_queens import SOLUTIONS
+from xlmgen.tasks import n_queens
 from xlmgen.tasks.answered import Answered
-from xlmgen.tasks.find import n_queens
 
 
 def source_of(name, **changes):

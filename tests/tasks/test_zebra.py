@@ -7,8 +7,8 @@ import pytest
 from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.spec.generators.zebra import KINDS
+from xlmgen.tasks import zebra
 from xlmgen.tasks.answered import Answered
-from xlmgen.tasks.find import zebra
 
 SIZES = {"train": 30, "validation": 5, "test": 10}
 

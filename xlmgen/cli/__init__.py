@@ -15,9 +15,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from xlmgen import __version__
 from xlmgen.cli import report
@@ -32,15 +33,33 @@ CHOICE = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>'[^']*'(, '[^']*
 MAY_BE_EMPTY = ("--prompt", "--fail-on")
 INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
-COMMANDS = (
-    *("init", "check", "new", "update", "migrate", "review", "schemas"),
-    *("list", "explain", "resolve"),
-    *("tokenizer", "prepare", "data", "train", "eval", "compare", "generate"),
-    *("import", "export", "push", "pull", "cache"),
-)
-"""In the order of the help; each is a function in a module of its name."""
+GROUPS = {
+    "Project": ("init", "check", "review", "migrate", "schemas"),
+    "Families": ("new", "update", "list", "explain"),
+    "Data": ("data", "tokenizer", "prepare", "cache"),
+    "Runs": ("resolve", "train", "eval", "generate", "compare"),
+    "Sharing": ("import", "export", "push", "pull"),
+}
+"""Commands in the order of the help; each is a function in a module of its name."""
+COMMANDS = tuple(command for group in GROUPS.values() for command in group)
 NAMES = {"list": "list_", "eval": "eval_", "import": "import_"}
 """Of the functions and modules whose commands have names that Python has taken."""
+
+
+class GroupedCommands(TyperGroup):
+    """The command line, whose help lists commands in groups with unbroken summaries."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [command for command in COMMANDS if command in self.commands]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for group, names in GROUPS.items():
+            rows = [
+                (name, self.commands[name].get_short_help_str(limit=200))
+                for name in names
+            ]
+            with formatter.section(group):
+                formatter.write_dl(rows, col_max=max(map(len, COMMANDS)))
 
 
 def _version(wanted: bool) -> None:
@@ -76,6 +95,7 @@ def command_line(words: Sequence[str] = ()) -> typer.Typer:
     """
     app = typer.Typer(
         name="xlmgen",
+        cls=GroupedCommands,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,

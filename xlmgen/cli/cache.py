@@ -44,7 +44,7 @@ def cache(
         bool, typer.Option("--yes", help="Do not ask for confirmation.")
     ] = False,
 ) -> int:
-    """List cached data, most recently used first, or remove it.
+    """List prepared data, last used first, or remove it.
 
     Removed data is prepared again when it is needed. Files that xlmgen did not write,
     and entries that a process is writing, are left alone.

@@ -111,7 +111,7 @@ def check(
         ),
     ] = False,
 ) -> int:
-    """Check specs and renders; report all problems at once.
+    """Check specs and renders, and report all problems at once.
 
     Validates families, tasks and experiments against their schemas, the blocks of a
     family against each other, and a rendered family against its spec. Notes, which do

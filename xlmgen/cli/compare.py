@@ -35,7 +35,7 @@ def compare(
         ),
     ] = False,
 ) -> int:
-    """Compare runs by their results of `xlmgen eval`.
+    """Compare runs by the results of `xlmgen eval`.
 
     Every evaluation of the split is a row: runs, and decoding options of one run.
     Differences to the first row are paired by example, and so are their standard

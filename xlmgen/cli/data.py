@@ -44,7 +44,7 @@ def data(
         Format, typer.Option(help="Output format; json has all numbers and ids.")
     ] = Format.text,
 ) -> int:
-    """Show an experiment's data: lengths, examples, and one training batch.
+    """Show what the model sees: lengths, examples, a training batch.
 
     Does not train; writes only to the data cache.
 

@@ -74,7 +74,7 @@ def eval_(
         typer.Option("--mauve", help="Also compare samples and data by its states."),
     ] = False,
 ) -> int:
-    """Evaluate a run: its loss or likelihood bound, and its answers on a split.
+    """Measure the loss or bound of a run and score its answers.
 
     Writes results/*.json and predictions/*.jsonl into the run folder.
 

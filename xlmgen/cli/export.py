@@ -20,7 +20,7 @@ def export(
     checkpoint: CHECKPOINT = None,
     weights: WEIGHTS = None,
 ) -> int:
-    """Write a run's weights, configuration and tokenizer for other libraries.
+    """Write weights, configuration and tokenizer as a checkpoint.
 
     For families whose network has the parameter names of a released checkpoint.
 

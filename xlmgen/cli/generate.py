@@ -41,7 +41,7 @@ def generate(
     weights: WEIGHTS = None,
     seed: SEED = 0,
 ) -> int:
-    """Generate with a trained run.
+    """Generate from a trained run.
 
     Example: xlmgen generate runs/mdlm-star_tiny-tiny --num 4 --trace
     """

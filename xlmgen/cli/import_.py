@@ -31,7 +31,7 @@ def import_(
         Path | None, typer.Option(help="The run folder; runs/NAME by default.")
     ] = None,
 ) -> int:
-    """Start a run with the weights and the tokenizer of a released checkpoint.
+    """Start a run from the weights and tokenizer of a checkpoint.
 
     Parameter names and shapes are compared before anything is written. Pickled files
     are never read.

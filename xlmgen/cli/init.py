@@ -30,7 +30,7 @@ def init(
         bool, typer.Option("--dry-run", help="Only list what would be written.")
     ] = False,
 ) -> int:
-    """Write a project: a family and its render, a task, an experiment.
+    """Write a new project: a family, its render, a task, an experiment.
 
     Also writes a workflow that checks and reviews pull requests, schemas and settings
     for editors, and scripts for several GPUs and for Slurm. If one of the files exists,

@@ -31,7 +31,7 @@ class Row:
 
 
 def list_() -> int:
-    """List available families, tasks, and kinds of the project.
+    """List the families, the tasks and the project's own kinds.
 
     Example: xlmgen list
     """

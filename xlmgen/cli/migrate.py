@@ -23,7 +23,7 @@ def migrate(
         bool, typer.Option("--diff", help="Show every change; write nothing.")
     ] = False,
 ) -> int:
-    """Rewrite specs of older format versions as the newest.
+    """Rewrite specs of an older format version in the newest version.
 
     The 'spec:' line of a file names its version. Comments, order and layout are kept.
     Version 1 is the only one so far, so every valid file is current.

@@ -20,7 +20,7 @@ def prepare(
     ],
     overrides: OVERRIDES = None,
 ) -> int:
-    """Tokenise all splits of an experiment's task into the cache before training.
+    """Tokenise all splits of an experiment's task into the cache.
 
     An interrupted preparation resumes. Reports the number of rows that are filtered (by
     source.filter), unknown (to the tokenizer, with unknown: drop), and dropped or

@@ -33,7 +33,7 @@ def pull(
         ),
     ] = False,
 ) -> int:
-    """Download a run from the Hub, to evaluate, sample or continue it.
+    """Download a run from the Hub, to evaluate, sample or train it.
 
     The family's code is rendered from its YAML here, and must equal the pushed code.
 

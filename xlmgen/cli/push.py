@@ -49,7 +49,7 @@ def push(
         ),
     ] = False,
 ) -> int:
-    """Upload a run's weights, family, settings and a model card in one commit.
+    """Upload a run to the Hub, with a model card, in one commit.
 
     Optimiser state, predictions and paths of this machine are not uploaded.
 

@@ -30,7 +30,7 @@ OVERRIDES = Annotated[
 
 
 def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
-    """Show an experiment with all defaults and the origin of each value.
+    """Show an experiment with all defaults and where each comes from.
 
     The output is valid YAML that resolves to itself.
 

@@ -59,7 +59,7 @@ def review(
         bool, typer.Option(help="Whether to show the differences of rendered files.")
     ] = True,
 ) -> int:
-    """Report the effects of changed specs and templates.
+    """Report how a change of specs or templates changes the families.
 
     Lists every spec that differs from the commit, its changes and what they break:
     checkpoint (old weights no longer load), config (old experiments no longer

@@ -6,7 +6,7 @@ from xlmgen.terminal.output import say
 
 
 def schemas() -> int:
-    """Write the JSON Schemas to ./schemas for editors.
+    """Write the JSON Schemas to ./schemas, for editors.
 
     The experiments of a rendered family refer to them by a relative path; `xlmgen check
     --fix` adds that line to files without one. In a project with kinds of its own, the

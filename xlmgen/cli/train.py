@@ -39,7 +39,7 @@ def train(
         ),
     ] = None,
 ) -> int:
-    """Train a family on a task; the same command continues an interrupted run.
+    """Train a family on a task, or continue a stopped run.
 
     Ctrl-C saves a checkpoint first.
 

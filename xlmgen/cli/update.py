@@ -40,7 +40,7 @@ def update(
         bool, typer.Option("--restore", help="Write deleted files again.")
     ] = False,
 ) -> int:
-    """Render families again and merge the edits of their files.
+    """Render families again and merge the edits made to their files.
 
     A three-way merge of the last render (from family.lock), the current file, and the
     new render of the current family.yaml. Where an edit and the new render change the

@@ -27,7 +27,7 @@ from xlmgen.spec.project import BUILT_IN, Project, project_of
 from xlmgen.spec.schemas import BLOCKS, FILES, SUFFIX, Schemas, built_in
 from xlmgen.spec.validate import file_kind, validate
 
-LAYERS = "xlmgen/nn"
+LAYERS = "xlmgen/runtime/nn"
 LIBRARY = Path(__file__).resolve().parents[1]  # xlmgen itself
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+__all__ = ["context_weight"]
+
 
 def context_weight(
     visible: Tensor, attention_mask: Tensor | None = None, *, p: float

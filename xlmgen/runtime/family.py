@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+__all__ = ["Family"]
+
 
 @dataclass(frozen=True)
 class Family:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+__all__ = ["MeanLoss", "NllMetric"]
+
 
 class NllMetric(Metric):
     """Adds up `nll` and `num_tokens` of what a loss returned, over rows and ranks.

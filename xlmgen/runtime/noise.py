@@ -14,6 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+__all__ = [
+    "CosineSchedule",
+    "GeometricSchedule",
+    "LinearSchedule",
+    "PolynomialSchedule",
+    "Rising",
+    "Schedule",
+    "draw_block_times",
+    "draw_times",
+    "loop_times",
+    "with_reconstruction",
+]
+
 
 class Schedule(Protocol):
     """What the renders ask of a noise schedule; all methods work elementwise."""

@@ -8,6 +8,34 @@ from torch import Tensor
 
 from xlmgen.errors import UserError
 
+__all__ = [
+    "DIVERGED",
+    "RATED",
+    "Generation",
+    "TokenSampler",
+    "Trace",
+    "Tracer",
+    "add_gumbel",
+    "categorical",
+    "check_rows",
+    "entropy",
+    "even_split",
+    "exclude",
+    "keep_top_k",
+    "keep_top_p",
+    "log_margin",
+    "log_top_prob",
+    "negative_entropy",
+    "ranks",
+    "round_at_random",
+    "spread",
+    "temper",
+    "uniform",
+    "until",
+    "wide",
+    "within_entropy_bound",
+]
+
 RATED = 2**21
 """Log-probabilities that are rated together."""
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+__all__ = ["SPECIAL_TOKENS", "Block", "SpecialTokens"]
+
 SPECIAL_TOKENS = ("[PAD]", "[BOS]", "[EOS]", "[MASK]", "[CLS]")
 
 

@@ -12,7 +12,7 @@ from xlmgen.runtime.nn import Attention, Qwen2Attention, Rotary
 from xlmgen.runtime.nn.rotary import rotate
 from xlmgen.testing.subject import import_family
 
-FAMILIES = Path(__file__).parents[2] / "families"
+FAMILIES = Path(__file__).parents[3] / "families"
 ROWS, LENGTH, VOCABULARY, HEADS = 8, 16, 40, 4
 WIDTHS = (32, 96, 128, 768)
 ATTENTIONS = (Attention, Qwen2Attention)

@@ -23,6 +23,13 @@ from xlmgen.runtime.collate.layout import (
 )
 from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
+__all__ = [
+    "BlockLayout",
+    "block_prompt_layout",
+    "lm_block_layout",
+    "seq2seq_block_layout",
+]
+
 
 class BlockLayout(NamedTuple):
     """A batch of rows whose answers begin in the same column.

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+__all__ = ["Closing"]
+
 
 class Closing:
     """Which tokens stay, and where each of them goes.

@@ -14,6 +14,8 @@ from xlmgen.runtime.collate.compaction import Closing
 from xlmgen.runtime.collate.layout import Example, Layout, flat_positions
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+__all__ = ["Kept", "close_gaps", "refuse_packed", "with_given_end"]
+
 
 class Kept(NamedTuple):
     """What is left of rows, closed up behind CLS and padded on the right."""

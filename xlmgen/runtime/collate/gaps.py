@@ -26,6 +26,18 @@ from xlmgen.runtime.collate.layout import (
 )
 from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
+__all__ = [
+    "ClosedRows",
+    "GapLayout",
+    "close_up",
+    "infill_gaps",
+    "lm_gaps",
+    "prompt_gaps",
+    "refuse_longer_gaps",
+    "room",
+    "seq2seq_gaps",
+]
+
 
 class GapLayout(NamedTuple):
     """A batch of clean rows, and where tokens may be missing.

@@ -17,6 +17,22 @@ from torch import Tensor
 from xlmgen.errors import UserError
 from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
+__all__ = [
+    "Bools",
+    "Example",
+    "Ints",
+    "Layout",
+    "attention_mask",
+    "count",
+    "flat_positions",
+    "infill_layout",
+    "lm_layout",
+    "masked_prompt_layout",
+    "prompt_layout",
+    "seq2seq_layout",
+    "with_token_at",
+]
+
 Example = Mapping[str, Any]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

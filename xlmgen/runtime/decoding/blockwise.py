@@ -12,6 +12,8 @@ from xlmgen.runtime.decoding.masked import Canvas
 from xlmgen.runtime.sampling import Generation, Tracer
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+__all__ = ["BlockCanvas", "BlockRows"]
+
 
 class BlockCanvas(Canvas):
     """One block of every row that goes on; the model reads what is before from a cache.

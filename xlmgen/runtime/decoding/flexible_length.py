@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from xlmgen.errors import UserError
 from xlmgen.runtime.sampling import DIVERGED, Generation, Trace, Tracer, uniform
 
+__all__ = ["GrowingRows"]
+
 
 class GrowingRows:
     """Rows of tokens into which a model inserts masks, and reveals them.

@@ -23,6 +23,8 @@ from xlmgen.runtime.sampling import (
     wide,
 )
 
+__all__ = ["InsertionRows", "PairSampler", "SlotFirstSampler"]
+
 
 @dataclass(frozen=True)
 class PairSampler:

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from xlmgen.runtime.sampling import Generation, Tracer, uniform
 
+__all__ = ["Canvas", "blocks", "split_steps"]
+
 
 class Canvas:
     """Rows of tokens, some of them masked, that a model fills in step by step.

@@ -1,0 +1,145 @@
+"""Hidden Markov models: exact probabilities of sequences of any length.
+
+A toy that is written down as a table ends at a few tokens. Of a hidden Markov model,
+forward–backward gives every conditional probability of sequences of hundreds of tokens,
+so that a sampler's error can be computed at the lengths that it is used at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+UNKNOWN = -1
+"""Stands at a position whose token is not known."""
+
+
+@dataclass(frozen=True)
+class HiddenMarkov:
+    """A distribution over sequences of `length` tokens, in float64.
+
+    Shapes: H hidden states, K tokens, B rows, L positions.
+
+    Args:
+        initial: (H,) probabilities of the first state.
+        transition: (H, H) from a state (row) to the next.
+        emission: (H, K) from a state (row) to its token.
+        length: L.
+    """
+
+    initial: Tensor
+    transition: Tensor
+    emission: Tensor
+    length: int
+
+    @classmethod
+    def chain(cls, initial: Tensor, transition: Tensor, length: int) -> HiddenMarkov:
+        """A Markov chain: every state shows its own token."""
+        return cls(
+            initial.double(),
+            transition.double(),
+            torch.eye(len(initial), dtype=torch.float64),
+            length,
+        )
+
+    @classmethod
+    def random_chain(
+        cls, tokens: int, length: int, *, seed: int, peak: float = 0.1
+    ) -> HiddenMarkov:
+        """A Markov chain in which every sequence is possible."""
+        rows = _dirichlet(tokens + 1, tokens, seed, peak)
+        return cls.chain(rows[0], rows[1:], length)
+
+    @classmethod
+    def random(
+        cls, states: int, tokens: int, length: int, *, seed: int, peak: float = 0.1
+    ) -> HiddenMarkov:
+        """A hidden Markov model in which every sequence is possible.
+
+        Args:
+            peak: concentration of the Dirichlet distributions that the rows are drawn
+                from; the smaller, the less a state leaves open.
+        """
+        moves = _dirichlet(states + 1, states, seed, peak)
+        shown = _dirichlet(states, tokens, seed + 1, peak)
+        return cls(moves[0], moves[1:], shown, length)
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw sequences (B, L)."""
+        state = _draw(self.initial.expand(count, -1), generator)
+        tokens = []
+        for _ in range(self.length):
+            tokens.append(_draw(self.emission[state], generator))
+            state = _draw(self.transition[state], generator)
+        return torch.stack(tokens, 1)
+
+    def log_prob(self, ids: Tensor) -> Tensor:
+        """log p of the known tokens of each row (B, L), the others summed out: (B,)."""
+        evidence = self._evidence(ids)
+        total = torch.zeros(len(ids), dtype=torch.float64)
+        belief = self.initial.expand(len(ids), -1)
+        for position in range(self.length):
+            belief = belief * evidence[:, position]
+            scale = belief.sum(1, keepdim=True)
+            total = total + scale[:, 0].log()
+            belief = (belief / scale) @ self.transition
+        return total
+
+    def conditionals(self, ids: Tensor) -> Tensor:
+        """p(x_i = v | all other known tokens) at every position: (B, L, K).
+
+        At a position that is not known these are the true conditionals given all that
+        is; at a known one its own token is left out. Two passes of L products.
+        """
+        evidence = self._evidence(ids)  # (B, L, H)
+        before = [self.initial.expand(len(ids), -1)]
+        for position in range(self.length - 1):
+            belief = before[-1] * evidence[:, position]
+            belief = belief / belief.sum(1, keepdim=True)
+            before.append(belief @ self.transition)
+        after = [torch.ones_like(before[0])]
+        for position in range(self.length - 1, 0, -1):
+            message = (after[-1] * evidence[:, position]) @ self.transition.T
+            after.append(message / message.sum(1, keepdim=True))
+        state = torch.stack(before, 1) * torch.stack(after[::-1], 1)
+        shown = state @ self.emission
+        return shown / shown.sum(-1, keepdim=True)
+
+    @property
+    def entropy(self) -> float:
+        """Entropy of a Markov chain's sequences in nats.
+
+        Raises:
+            ValueError: the states are hidden; no closed form is known.
+        """
+        states, tokens = self.emission.shape
+        if states != tokens or not torch.equal(
+            self.emission, torch.eye(states, dtype=torch.float64)
+        ):
+            raise ValueError("only a Markov chain's entropy has a closed form")
+        step = torch.special.entr(self.transition).sum(1)
+        total = torch.special.entr(self.initial).sum()
+        belief = self.initial
+        for _ in range(self.length - 1):
+            total = total + belief @ step
+            belief = belief @ self.transition
+        return float(total)
+
+    def _evidence(self, ids: Tensor) -> Tensor:
+        """p(token | state) of known tokens, 1 of others: (B, L, H)."""
+        shown = self.emission.T[ids.clamp(min=0)]
+        return torch.where((ids == UNKNOWN)[..., None], 1.0, shown)
+
+
+def _dirichlet(rows: int, width: int, seed: int, peak: float) -> Tensor:
+    """Random distributions (rows, width), none of whose probabilities is 0."""
+    drawn = np.random.default_rng(seed).dirichlet(np.full(width, peak), size=rows)
+    return torch.from_numpy(0.99 * drawn + 0.01 / width)
+
+
+def _draw(probs: Tensor, generator: torch.Generator) -> Tensor:
+    """One index for each row of (B, N): (B,)."""
+    return torch.multinomial(probs, 1, generator=generator)[:, 0]
