@@ -3,7 +3,7 @@
 # ruff: noqa: F722  (shapes are written as strings)
 """Types of the batches and outputs that the parts of the family exchange.
 
-B rows, L positions, N chosen positions.
+B rows, L positions, N selected positions.
 """
 
 from typing import TypedDict

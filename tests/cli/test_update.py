@@ -154,7 +154,7 @@ def test_an_edit_of_a_file_that_is_no_longer_rendered_is_told(family, capsys):
     assert main(["update", "families/mine"]) == 1
     captured = capsys.readouterr()
     assert "families/mine/loss_mdlm.py:1:1  XG304" in captured.err
-    assert "carry the edit over" in captured.err
+    assert "move the edit to another file" in captured.err
     assert Path("families/mine/loss_mdlm.py").read_text().endswith("# mine\n")
     assert not Path("families/mine/model_mdlm.py").exists()
     assert main(["check", "families/mine"]) == 0

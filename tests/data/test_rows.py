@@ -171,7 +171,11 @@ def test_rows_can_be_read_from_any_place_on(tmp_path, more):
         ("columns: {tokens: a}", "columns.tokens", "it has prompt and target"),
         ("filter: [{column: a}]", "filter[0]", "asks nothing; add in, not_in, min"),
         ('filter: [{column: a, matches: "("}]', "filter[0].matches", "regular expres"),
-        ("filter: [{column: a, min: 2, max: 1}]", "filter[0].max", "no row is left"),
+        (
+            "filter: [{column: a, min: 2, max: 1}]",
+            "filter[0].max",
+            "no row would be left",
+        ),
         ("filter: [{column: a, equals: 2}]", "filter[0].equals", "unknown key"),
         ("filter: {column: a, min: 2}", "filter", "not a list"),
     ],

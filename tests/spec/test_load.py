@@ -184,7 +184,7 @@ def test_markers_of_a_merge_are_named_where_they_begin():
     (problem,) = load_yaml("x.yaml", CONFLICT).problems
     assert (problem.code, problem.line, problem.col) == ("XG003", 2, 1)
     assert problem.message == "unresolved merge conflict"
-    assert problem.fix == "keep what is right, and delete the markers"
+    assert problem.fix == "keep the right version and delete the markers"
     twice = load_yaml("x.yaml", CONFLICT + CONFLICT).problems
     assert [problem.line for problem in twice] == [2, 9]
     (half,) = load_yaml("x.yaml", CONFLICT.replace("<<<<<<< ours\n", "")).problems

@@ -179,7 +179,7 @@ SCHEMAS = {
         "xlmgen.testing has no 'LerningTests'; did you mean 'LearningTests'?",
     ),
     "code in place of a suite": ("LearningTests", "x; import os", "does not match"),
-    "a ref to nothing": ('"integer"', '"integer", "$ref": "a.json"', "names nothing"),
+    "a ref to nothing": ('"integer"', '"integer", "$ref": "a.json"', "cannot be read"),
     "a ref to elsewhere": (
         *('"integer"', '"integer", "$ref": "../../../../x.json"'),
         "../x.json is in no folder of schemas",
@@ -276,7 +276,7 @@ def test_a_template_is_refused_at_its_line(name, project, capsys):
 def test_a_template_that_prints_no_python_is_refused(project, capsys):
     edit(TEMPLATE, "class {{ Name }}", "klass {{ Name }}")
     (first,) = refusals(capsys)
-    assert first.startswith(f"{TEMPLATE}:1:1  XG402  it prints no Python")
+    assert first.startswith(f"{TEMPLATE}:1:1  XG402  it prints invalid Python")
     assert "predictor_comb.py, 'klass CombPredictor:'" in first
 
 
@@ -339,4 +339,4 @@ def test_an_option_that_other_kinds_ask_for_is_named(project, capsys):
         re.sub("(?m)^collator:.*", "collator: {kind: bare}", text)
     )
     (said,) = refusals(capsys, "bare.yaml")
-    assert said.startswith(f"{path}:1:1  XG401  another block asks for an option 'eos'")
+    assert said.startswith(f"{path}:1:1  XG401  another block needs an option 'eos'")
