@@ -382,7 +382,7 @@ def test_a_packing_that_a_family_s_collator_refuses_breaks_its_experiments(repos
     packed()
     edit("packing: none", "packing: documents", Path("tasks/words.yaml"))
     (said,) = reasons_of("tasks/words.yaml")
-    assert said.startswith("experiments/drops.yaml: task: the family drops takes no ")
+    assert said.startswith("experiments/drops.yaml: task: the family drops does not ")
     assert "packing: documents" in said
     edit("packing: documents", "packing: packed", Path("tasks/words.yaml"))
     assert reasons_of("tasks/words.yaml") == []
@@ -393,7 +393,7 @@ def test_a_collator_that_refuses_a_task_s_packing_breaks_its_experiments(reposit
     file = Path("families/drops/family.yaml")
     edit("eos: false", "eos: true", file)
     (said,) = reasons_of(file.as_posix())
-    assert said.startswith("experiments/drops.yaml: task: the family drops takes no ")
+    assert said.startswith("experiments/drops.yaml: task: the family drops does not ")
 
 
 def test_nothing_of_the_working_tree_or_the_repository_is_touched(repository):

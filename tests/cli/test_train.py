@@ -189,5 +189,5 @@ def test_fsdp_without_loss_scaling(project, capsys, command):
     captured = capsys.readouterr()
     shown = captured.out + captured.err
     assert "toy.yaml:8:14" in shown
-    assert "'16-mixed' does not go with strategy fsdp" in shown
+    assert "'16-mixed' conflicts with strategy fsdp" in shown
     assert "bf16-mixed" in shown

@@ -169,7 +169,7 @@ def test_rows_can_be_read_from_any_place_on(tmp_path, more):
         ('templates: {prompt: "a"}', "templates.prompt", "names no column"),
         ('templates: {tokens: "{a}"}', "templates.tokens", "it has prompt and target"),
         ("columns: {tokens: a}", "columns.tokens", "it has prompt and target"),
-        ("filter: [{column: a}]", "filter[0]", "asks nothing; add in, not_in, min"),
+        ("filter: [{column: a}]", "filter[0]", "has no condition; add in, not_in"),
         ('filter: [{column: a, matches: "("}]', "filter[0].matches", "regular expres"),
         (
             "filter: [{column: a, min: 2, max: 1}]",

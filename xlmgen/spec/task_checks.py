@@ -161,7 +161,7 @@ def _metrics(document: Document, names: Any, generator: Any) -> Iterator[Diagnos
             continue
         title = str(generators.schema(metric.generator)["title"]).lower()
         yield document.diagnostic(
-            "XG108", ("metrics", number), f"'{name}' goes with {title} only"
+            "XG108", ("metrics", number), f"'{name}' is for {title} only"
         )
 
 

@@ -180,8 +180,8 @@ class InsertionLossTests(InsertionSubject):
                 assert parameter.grad is not None, name
                 assert parameter.grad.isfinite().all(), name
 
-    def test_loss_of_row_does_not_depend_on_longer_rows(self) -> None:
-        """A row's loss does not depend on other rows, also longer ones."""
+    def test_loss_of_row_does_not_depend_on_others(self) -> None:
+        """Replaces the test of `LossTests`, which cannot reverse slots."""
         toy, model = self.toy(), self.network()
         together, _ = self.enumerated(toy)
         whole = self.run_loss(model, together)
