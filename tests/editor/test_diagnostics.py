@@ -83,9 +83,7 @@ def opened(editor):
 
 
 @pytest.mark.parametrize("path", GOOD, ids=label)
-def test_an_editor_knows_the_schema_of_a_good_file_and_finds_nothing(
-    path, editor, opened
-):
+def test_editor_reports_nothing_for_valid_file(path, editor, opened):
     uri = opened[0][path]
     lines = path.read_text("utf-8").splitlines()
     line = next(i for i, text in enumerate(lines) if text.startswith("spec:"))
@@ -94,7 +92,7 @@ def test_an_editor_knows_the_schema_of_a_good_file_and_finds_nothing(
 
 
 @pytest.mark.parametrize("path", NEGATIVE, ids=lambda path: path.stem)
-def test_an_editor_marks_the_lines_of_a_bad_spec_that_check_marks(path, editor, opened):
+def test_editor_marks_same_lines_as_check(path, editor, opened):
     uri, text = opened[1][path]
     expected = checked(text, "family")
     marked = {line for line, _ in editor.diagnostics(uri)}
@@ -104,7 +102,7 @@ def test_an_editor_marks_the_lines_of_a_bad_spec_that_check_marks(path, editor, 
         assert marked == expected
 
 
-def test_the_list_of_differences_names_specs():
+def test_listed_differences_are_specs():
     assert set(DIFFERENT) <= {path.stem for path in NEGATIVE}
 
 
@@ -145,7 +143,7 @@ MISTAKES = [
 ]
 
 
-def test_an_editor_marks_the_mistakes_in_tasks_and_experiments(editor):
+def test_editor_marks_mistakes_in_tasks_and_experiments(editor):
     opened = []
     for number, (file, good, bad) in enumerate(MISTAKES):
         path = ROOT / file

@@ -64,7 +64,7 @@ def misspelt(draw, text: str) -> str:
 
 @few(60)
 @given(data=st.data())
-def test_a_misspelt_word_is_mended_or_left_and_nothing_else_changes(here, data):
+def test_misspelt_word_is_fixed_or_unchanged(here, data):
     good = data.draw(dressed())
     bad = data.draw(misspelt(good))
     note(bad)
@@ -89,7 +89,7 @@ def test_a_misspelt_word_is_mended_or_left_and_nothing_else_changes(here, data):
 
 @few(150)
 @given(content=texts())
-def test_mending_any_text_takes_problems_away(content):
+def test_fixing_any_text_removes_problems(content):
     before = load_yaml(FILE, content.decode("utf-8", "replace"))
     after, fixes = mend(before, problems)
     assert (after.text == before.text) == (not fixes)
@@ -108,7 +108,7 @@ def mended(text: str) -> str:
     return mend(load_yaml(FILE, text), problems)[0].text
 
 
-def test_a_value_over_several_lines_is_not_taken_for_its_key():
+def test_value_of_several_lines_is_not_replaced():
     for value in (
         ">-\n    schedul",
         '"sche\\\n    dul"',
@@ -122,7 +122,7 @@ def test_a_value_over_several_lines_is_not_taken_for_its_key():
     )
 
 
-def test_a_word_that_an_alias_repeats_is_left():
+def test_word_used_by_alias_is_unchanged():
     """What is wrong in one place may be right in the other."""
     head, _, _ = BLOCK.partition("loss:")
     bad = head.replace("rate: schedule", "rate: schedul")

@@ -59,7 +59,7 @@ def families(draw) -> dict:
 
 @few(80)
 @given(families())
-def test_a_family_that_passes_renders_to_python(data):
+def test_valid_family_renders_to_python(data):
     read = document(data)
     problems = validate(read, "family")
     event("refused" if problems else "rendered")
@@ -74,7 +74,7 @@ def test_a_family_that_passes_renders_to_python(data):
             assert validate(load_yaml(path, text), "experiment") == []
 
 
-def test_families_of_every_kind_are_drawn_from():
+def test_drawn_families_cover_every_kind():
     kinds = {(key, block["kind"]) for data in fitting() for key, block in data.items()}
     assert kinds == {(block, k) for block in BLOCKS for k in built_in().kinds(block)}
 
@@ -82,7 +82,7 @@ def test_families_of_every_kind_are_drawn_from():
 @pytest.mark.parametrize("file", ["task", "experiment", "family"])
 @few(40)
 @given(data=st.data())
-def test_a_file_of_any_kind_passes_or_gets_diagnostics(file, data):
+def test_any_file_passes_or_gets_diagnostics(file, data):
     schema = built_in().schema(file)
     drawn = data.draw(mappings(schema, {"spec": f"xlmgen/{file}/v1"}))
     for problem in validate(document(drawn), file):

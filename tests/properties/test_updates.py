@@ -67,7 +67,7 @@ def on_disk() -> dict[str, bytes]:
 @pytest.mark.slow
 @few(25)
 @given(data=st.data())
-def test_no_line_of_a_user_s_is_lost(here, data):
+def test_no_line_of_user_is_lost(here, data):
     shutil.rmtree(FOLDER, ignore_errors=True)
     specs = st.integers(0, len(renders()) - 1)
     before, *later = (

@@ -186,7 +186,7 @@ def without_drafts(state):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ctrl-c", "full", "read-only", "killed"])
 @scenes
-def test_the_old_state_or_the_new_one(stage, scene, kind, monkeypatch):
+def test_failure_leaves_old_or_new_state(stage, scene, kind, monkeypatch):
     folder, command = stage(scene, monkeypatch)
     code, _ = run(*command)
     assert code == 0
@@ -222,7 +222,7 @@ def test_the_old_state_or_the_new_one(stage, scene, kind, monkeypatch):
 
 
 @scenes
-def test_a_folder_that_is_read_only_is_said_and_left(stage, scene, monkeypatch):
+def test_read_only_folder_is_reported_and_unchanged(stage, scene, monkeypatch):
     folder, command = stage(scene, monkeypatch)
     old = snapshot(folder)
     code, said = stopped(Stop(folder, "read-only", 1), command)
@@ -234,7 +234,7 @@ def test_a_folder_that_is_read_only_is_said_and_left(stage, scene, monkeypatch):
 
 
 @pytest.mark.parametrize("scene", [misspelt, outdated], ids=["fix", "migrate"])
-def test_an_edit_made_while_a_file_is_rewritten_stays(stage, scene, monkeypatch):
+def test_concurrent_edit_is_kept(stage, scene, monkeypatch):
     """Another program saves the file between its reading and its writing."""
     from xlmgen.io import files
 
@@ -255,7 +255,7 @@ def test_an_edit_made_while_a_file_is_rewritten_stays(stage, scene, monkeypatch)
     assert len(list(folder.iterdir())) == (2 if scene is misspelt else 1)
 
 
-def test_a_rewrite_follows_no_link_that_waits_for_it(here, monkeypatch):
+def test_rewrite_does_not_follow_planted_link(here, monkeypatch):
     """Nor does it write to a file that happens to have the name of its draft."""
     from xlmgen.io import files
 
@@ -268,7 +268,7 @@ def test_a_rewrite_follows_no_link_that_waits_for_it(here, monkeypatch):
     assert not Path("a.yaml").exists()
 
 
-def test_fixing_a_folder_follows_no_link_out_of_it(here):
+def test_fix_does_not_follow_links_out_of_folder(here):
     bad = GOOD.replace("weight: schedule", "weight: schedul")
     for place in ("in", "out"):
         Path(place).mkdir()
@@ -281,7 +281,7 @@ def test_fixing_a_folder_follows_no_link_out_of_it(here):
     assert Path("out/a.yaml").read_text("utf-8") == GOOD
 
 
-def test_what_a_user_put_in_the_place_of_the_journal_stays(stage, monkeypatch):
+def test_file_instead_of_journal_is_kept(stage, monkeypatch):
     folder, command = stage(rendered, monkeypatch)
     (folder / ".mdlm.undo").mkdir()
     (folder / ".mdlm.undo" / "notes").write_text("mine\n")
@@ -292,7 +292,7 @@ def test_what_a_user_put_in_the_place_of_the_journal_stays(stage, monkeypatch):
     assert snapshot(folder) == before
 
 
-def test_names_that_differ_by_case_only_are_other_files(stage, monkeypatch):
+def test_names_that_differ_by_case_are_different_files(stage, monkeypatch):
     folder, command = stage(rendered, monkeypatch)
     if folder.with_name(folder.name.upper()).exists():
         pytest.skip("names of this disk have no case")
@@ -307,7 +307,7 @@ def test_names_that_differ_by_case_only_are_other_files(stage, monkeypatch):
 
 
 @pytest.mark.slow
-def test_commands_at_once_each_do_their_work(here):
+def test_concurrent_commands_all_succeed(here):
     """Two write one family, and two mend one file."""
     bad = GOOD.replace("weight: schedule", "weight: schedul")
     Path("a.yaml").write_text(bad, "utf-8")

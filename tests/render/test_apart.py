@@ -49,7 +49,7 @@ def add(line):
         ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "RecursionError"),
     ],
 )
-def test_a_template_without_an_end_is_a_problem(line, said, project, capsys):
+def test_endless_template_is_reported(line, said, project, capsys):
     add(line)
     assert main(["check", "comb.yaml"]) == 1
     out = capsys.readouterr().out
@@ -59,27 +59,27 @@ def test_a_template_without_an_end_is_a_problem(line, said, project, capsys):
     assert "Traceback" not in out
 
 
-def test_new_writes_nothing_of_a_template_without_an_end(project, capsys):
+def test_new_writes_nothing_for_endless_template(project, capsys):
     add('{{ "a" * 4000000000 }}')
     assert main(["new", "comb.yaml"]) == 1
     assert "needs more than 512 MB" in capsys.readouterr().err
     assert not Path("families").exists()
 
 
-def test_a_render_apart_is_the_same_render(project):
+def test_render_in_subprocess_is_equal(project):
     family = read_family("comb.yaml")
     files = render_apart(family)
     assert files == render_here(family)
     assert files == render_files(family)
 
 
-def test_families_of_shipped_kinds_are_rendered_in_this_process(monkeypatch):
+def test_built_in_kinds_are_rendered_in_this_process(monkeypatch):
     monkeypatch.setattr(bounded, "call", None)
     family = read_family(ROOT / "families" / "mdlm" / "family.yaml")
     assert len(render_files(family)) == 19
 
 
-def test_problems_come_back_as_they_are(project):
+def test_problems_in_subprocess_are_returned(project):
     family = read_family("comb.yaml")
     add("{{ missing }}")
     with pytest.raises(SpecError) as here:
@@ -90,7 +90,7 @@ def test_problems_come_back_as_they_are(project):
     assert apart.value.diagnostics[0].excerpt == "{{ missing }}"
 
 
-def test_what_a_kind_declares_must_print_python_in_every_file(project, capsys):
+def test_invalid_declared_type_is_reported(project, capsys):
     collator = Path("schemas/kinds/collator/mine.schema.json")
     collator.parent.mkdir()
     shipped = (ROOT / "schemas/kinds/collator/masking.schema.json").read_text("utf-8")

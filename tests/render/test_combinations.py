@@ -84,12 +84,12 @@ def saying(spec):
         raise
 
 
-def test_every_kind_is_among_them(chosen, combinations):
+def test_combinations_cover_every_kind(chosen, combinations):
     kinds = {key for combination in chosen for key in combination.kinds.items()}
     assert kinds == set(combinations.blocks)
 
 
-def test_the_page_shows_every_example_as_it_is():
+def test_page_shows_examples_verbatim():
     page = (ROOT / "docs" / "combinations.md").read_text("utf-8")
     for path in EXAMPLES:
         _editor_line, text = path.read_text("utf-8").split("\n", 1)
@@ -98,7 +98,7 @@ def test_the_page_shows_every_example_as_it_is():
     assert len(EXAMPLES) >= 6
 
 
-def test_the_check_refuses_exactly_what_contracts_do_not_allow(combinations):
+def test_check_refuses_exactly_unmet_contracts(combinations):
     some = [*itertools.islice(combinations.any(), 150), *combinations.valid(each=1)]
     assert any(combination.unmet for combination in some)
     for combination in some:
@@ -119,7 +119,7 @@ def clauses():
 
 
 @pytest.mark.parametrize(("block", "kind", "clause"), list(clauses()))
-def test_every_requirement_refuses_blocks_that_provide_nothing(
+def test_unmet_requirement_is_refused(
     block, kind, clause, combinations, tmp_path, monkeypatch
 ):
     # A process for every one of hundreds of validations would take minutes.
@@ -185,7 +185,7 @@ def test_renders_import_as_their_family(families):
 
 
 @pytest.mark.slow
-def test_they_train_ten_steps_and_generate(families):
+def test_renders_train_ten_steps_and_generate(families):
     for spec, folder in families:
         with saying(spec):
             works(import_family(folder))
@@ -231,7 +231,7 @@ def train(family):
 
 
 @pytest.mark.slow
-def test_they_pass_their_own_tests(families):
+def test_renders_pass_their_own_tests(families):
     """The examples and a seeded sample; all where the environment asks for it."""
     examples, drawn = families[: len(EXAMPLES)], families[len(EXAMPLES) :]
     some = families if os.environ.get(ALL) else examples + sample(drawn, 6)

@@ -34,7 +34,7 @@ def problems(document):
         max_size=4,
     )
 )
-def test_only_words_change_and_nothing_new_is_wrong(edits):
+def test_fix_changes_words_only_and_adds_no_problems(edits):
     text = COMMENTED
     for place, inserted, removed in edits:
         text = text[:place] + inserted + text[place + removed :]
@@ -50,7 +50,7 @@ def test_only_words_change_and_nothing_new_is_wrong(edits):
         assert told - {(p.code, p.path) for p in after}
 
 
-def test_mending_twice_changes_nothing_more():
+def test_second_fix_changes_nothing():
     text = GOOD.replace(
         "kind: masked, weight: schedule", "kind: maskd, weigth: schedul"
     )

@@ -15,7 +15,7 @@ INDEXED = (*BLOCKS, GENERATOR)
 INDEXES = [ROOT / "kinds" / f"{block}.schema.json" for block in INDEXED]
 
 
-def test_the_files_and_kinds_that_must_be_there():
+def test_required_files_and_kinds_exist():
     for file in FILES:
         assert built_in().schema(file)["type"] == "object"
     assert {"causal", "masking"} <= set(built_in().kinds("collator"))
@@ -25,14 +25,14 @@ def test_the_files_and_kinds_that_must_be_there():
 
 
 @pytest.mark.parametrize("block", INDEXED)
-def test_the_index_of_a_block_is_current(block):
+def test_index_of_block_is_current(block):
     """Run `python -m xlmgen.spec.schemas` where this fails."""
     path = ROOT / "kinds" / f"{block}.schema.json"
     assert path.read_text("utf-8") == index_text(built_in().index(block))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_a_schema_is_valid_closed_described_and_local(path):
+def test_schema_is_valid_closed_described_and_local(path):
     schema = json.loads(path.read_text("utf-8"))
     Draft202012Validator.check_schema(schema)
     if path not in INDEXES:
@@ -118,7 +118,7 @@ def keys(schema, place):
         yield from keys(sub, f"{place}.{key}")
 
 
-def test_a_kind_of_a_project_is_found_by_listing(tmp_path):
+def test_own_kind_is_found_by_listing(tmp_path):
     folder = tmp_path / "kinds" / "loss"
     folder.mkdir(parents=True)
     kind = {"type": "object", "properties": {"kind": {"const": "mine"}}}

@@ -19,7 +19,7 @@ def clock(monkeypatch):
     return wait
 
 
-def test_without_a_terminal_a_line_comes_at_times(clock, capsys):
+def test_progress_prints_lines_without_terminal(clock, capsys):
     with Waiting("generating puzzles", 100) as waiting:
         for done in range(0, 100, 2):
             clock(1)
@@ -29,14 +29,14 @@ def test_without_a_terminal_a_line_comes_at_times(clock, capsys):
     assert len(lines) == 4
 
 
-def test_what_is_quick_is_done_in_silence(clock, capsys):
+def test_quick_work_prints_nothing(clock, capsys):
     with Waiting("generating puzzles", 100) as waiting:
         clock(4)
         waiting.update(100, "100 of 100")
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_terminal_shows_a_bar(clock, capsys, monkeypatch):
+def test_progress_shows_bar_in_terminal(clock, capsys, monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
     with Waiting("generating puzzles", 100) as waiting:
         clock(1)
@@ -46,7 +46,7 @@ def test_a_terminal_shows_a_bar(clock, capsys, monkeypatch):
     assert "50 %  50 of 100" in shown
 
 
-def test_generating_says_how_many_there_are(clock, capsys):
+def test_progress_of_generation_shows_number(clock, capsys):
     numbers = iter(range(1000))
 
     def draw():
