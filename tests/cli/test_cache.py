@@ -1,4 +1,4 @@
-"""`xlmgen cache`: what is listed, what is asked, and what is left alone."""
+"""`xlmgen cache`: listed entries, confirmation, and files that are kept."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from xlmgen.data import cache
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """Two entries, one of them 40 days old; a draft; and things that are not ours."""
+    """Make two entries, one 40 days old, a draft, and foreign files."""
     root = tmp_path / "cache"
     monkeypatch.setenv("XLMGEN_CACHE", str(root))
     for about, content in (("new", "x" * 1500), ("old", "y")):

@@ -1,4 +1,4 @@
-"""`xlmgen check`: what it finds, how it says so, and its exit codes."""
+"""`xlmgen check`: problems, formats and exit codes."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def rendered(here, capsys):
-    """A family rendered to ./families/mdlm."""
+    """Render a family to ./families/mdlm."""
     Path("mdlm.yaml").write_text(GOOD)
     assert main(["new", "mdlm.yaml"]) == 0
     capsys.readouterr()
@@ -285,7 +285,7 @@ def test_missing_family_or_task_of_experiment_is_reported(
 
 
 def test_problems_of_family_are_reported_with_experiment(here, capsys):
-    """Each is told once, whichever of the files are named."""
+    """Each is reported once, whichever of the files are named."""
     text = GOOD.replace("name: mdlm", "name: mine").replace("weight: sch", "weight: ch")
     Path("families/mine").mkdir(parents=True)
     Path("families/mine/family.yaml").write_text(text)
@@ -312,7 +312,7 @@ def test_problems_of_family_are_reported_with_experiment(here, capsys):
     ],
 )
 def test_unsupported_packing_is_reported(capsys, collator, packing, fix):
-    """`xlmgen train` says the same, before it reads any data."""
+    """`xlmgen train` reports the same before it reads data."""
     source = resources.root() / "families" / "ilm"
     shutil.copytree(source, "families/ilm")
     spec = Path("families/ilm/family.yaml")

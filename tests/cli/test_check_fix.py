@@ -1,4 +1,4 @@
-"""`xlmgen check --fix`: what can only mean one thing is mended, and nothing else."""
+"""`xlmgen check --fix` fixes unambiguous mistakes only."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def here(tmp_path, monkeypatch):
 
 
 def fixed(text, code=0):
-    """The file's text after `--fix`, which must exit with this code."""
+    """Run `--fix`, check its exit code, and return the file's text."""
     FILE.write_text(text, "utf-8", newline="")
     assert main(["check", "mine.yaml", "--fix"]) == code
     return FILE.read_bytes().decode("utf-8")

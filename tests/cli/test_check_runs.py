@@ -1,4 +1,4 @@
-"""`xlmgen check` of a folder that runs lie in."""
+"""`xlmgen check` of a folder with runs."""
 
 from pathlib import Path
 

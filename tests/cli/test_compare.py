@@ -1,4 +1,4 @@
-"""`xlmgen compare`: evaluations side by side, and whether that is fair."""
+"""`xlmgen compare`: tables of evaluations, and unfair comparisons."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ NOT_COMPARED = {
 
 @pytest.fixture
 def runs(project, capsys):
-    """`a` and, made from it, `b`; both measured on the test split."""
+    """Make runs `a` and `b`, a copy; both are evaluated on the test split."""
     assert main(["train", "toy.yaml", "--run-dir", "a"]) == 0
     assert main(["eval", "a"]) == 0
     capsys.readouterr()
@@ -46,7 +46,7 @@ def change(file, **values):
 
 
 def answered(run, right, **loss):
-    """Rewrite an evaluation of 41 rows: so many of the first are right."""
+    """Rewrite an evaluation of 41 rows, of which the first `right` are right."""
     file = run / "predictions" / "test.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     for row in rows:
@@ -66,7 +66,7 @@ def said(capsys, *arguments):
 
 
 def row(out, start):
-    """The cells of the first row that begins so, columns being two spaces apart."""
+    """Return the cells of the first row with this beginning."""
     line = next(s for s in out.splitlines() if s.strip().startswith(start))
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 

@@ -1,4 +1,4 @@
-"""`xlmgen eval`: numbers on the screen, results and predictions in the run folder."""
+"""`xlmgen eval`: printed numbers, and results and predictions in the run folder."""
 
 import json
 import re

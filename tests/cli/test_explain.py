@@ -103,7 +103,7 @@ def test_every_code_is_explained(capsys, code):
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_example_of_every_code_is_correct(code):
-    """Its wrong lines give the code, and its right ones are part of a good spec."""
+    """Its wrong lines give the code, and its right ones are part of a valid spec."""
     page = PAGES[code]
     assert page.about.endswith(".")
     assert page.fix.endswith(".")
@@ -127,7 +127,7 @@ def test_page_shows_its_example(capsys):
 
 
 def test_every_key_can_be_explained():
-    """Each child that a listing shows is found by its path, and has a description."""
+    """Each listed child is found by its path and has a description."""
     seen = 0
     stack = explain("")
     while stack:

@@ -1,4 +1,4 @@
-"""`xlmgen generate`: answers beside the truth, and in what order they came."""
+"""`xlmgen generate`: answers beside targets, and traces."""
 
 import json
 from pathlib import Path

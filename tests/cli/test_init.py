@@ -1,4 +1,4 @@
-"""`xlmgen init`: a project that works at once, and nothing of a user's overwritten."""
+"""`xlmgen init`: a working project, without overwriting files."""
 
 import json
 import os
@@ -155,7 +155,7 @@ def test_invalid_folder_is_one_line(capsys, place):
 
 
 def test_every_yaml_file_names_an_existing_schema(here):
-    """Also those that are rendered: their modeline wins over the editor's settings."""
+    """Also rendered files, whose line takes precedence over editor settings."""
     main(["init"])
     specs = [*here.glob("families/**/*.yaml"), *here.glob("tasks/*.yaml")]
     specs += here.glob("experiments/*.yaml")
@@ -225,7 +225,7 @@ def test_workflow_runs_action_of_project(here):
 
 
 def stand_in(folder, program, code=0):
-    """A program on the path that says how it was called, and exits with a code."""
+    """Put a program on the path that prints its arguments and exits with a code."""
     path = folder / "bin" / program
     path.parent.mkdir(exist_ok=True)
     path.write_text(f'#!/bin/sh\necho "${{0##*/}}" "$@"\nexit {code}\n')
@@ -241,7 +241,7 @@ def called(command, environment):
 
 
 def experiment_of(words):
-    """The experiment that `xlmgen train …` resolves to, as the command would."""
+    """Resolve the experiment of an `xlmgen train …` command."""
     from xlmgen.experiment import resolve
 
     start = words.index("train")
@@ -268,7 +268,7 @@ def test_scripts_train_with_one_process_per_gpu(here):
     ],
 )
 def test_job_at_time_limit_is_requeued(here, code, requeued):
-    """One that failed, ended or was cancelled is not."""
+    """A job that failed, ended or was cancelled is not requeued."""
     main(["init"])
     stand_in(here, "scontrol")
     environment = stand_in(here, "srun", code) | {

@@ -1,4 +1,4 @@
-"""The edge of the command line: one line for a mistake, never a traceback."""
+"""Command line: one line for a mistake, never a traceback."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`xlmgen migrate`: which files it rewrites, and what it says of the others."""
+"""`xlmgen migrate`: rewritten files and reports."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 
 @pytest.fixture
 def old(tmp_path, monkeypatch):
-    """A family of a version that was never, in which steps were counted by fours."""
+    """Make a family of a fictitious version that counts steps in fours."""
 
     def first(data):
         data["predictor"]["steps"] = 4 * data["predictor"].pop("fours")

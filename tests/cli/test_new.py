@@ -1,4 +1,4 @@
-"""`xlmgen new`: what it writes, what it shows, and what it refuses."""
+"""`xlmgen new`: written files, output and refusals."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def files(folder):
 
 
 def listed(out):
-    """The paths of a listing, with the word for each."""
+    """Parse the paths of a listing and the word for each."""
     rows = [line.split(maxsplit=1) for line in out.splitlines() if line[:2] == "  "]
     return {row[0]: row[1] for row in rows if row[0] not in ("pytest", "xlmgen")}
 
@@ -162,7 +162,7 @@ def test_render_of_any_name_is_formatted_and_passes_linter(here, spec, name):
 
 
 def test_texts_of_spec_are_quoted_in_code(here):
-    """A title and a summary that try to be code reach the files as words only."""
+    """A title and a summary with code are quoted in the files."""
     evil = '\\"\\"\\"; import os; os.makedirs(\\"owned\\") #'
     text = SPEC.read_text().replace(
         "title: Masked diffusion language model",

@@ -1,4 +1,4 @@
-"""`xlmgen new` of a rendered family's own family.yaml renders it where it is."""
+"""`xlmgen new` of a family.yaml in a rendered family renders it in place."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 
 @pytest.fixture
 def family(tmp_path, monkeypatch):
-    """A rendered family outside ./families whose YAML asks for another render."""
+    """Make a rendered family outside ./families with a changed YAML."""
     monkeypatch.chdir(tmp_path)
     assert main(["new", str(SPEC), "--out", "mine"]) == 0
     spec = tmp_path / "mine" / "mdlm" / "family.yaml"

@@ -1,4 +1,4 @@
-"""`xlmgen prepare`: data that is there before training asks for it, and its counts."""
+"""`xlmgen prepare`: cached data and its counts."""
 
 import json
 
@@ -26,7 +26,7 @@ ROWS = [("a", 1), ("b c", 2), ("a b c", 3), ("a x", 1), ("a a a a a a", 1), ("c"
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """A task whose train rows meet every end that a row can come to."""
+    """Make a task whose train rows cover every outcome of a row."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
     lines = [json.dumps({"text": text, "level": level}) for text, level in ROWS]

@@ -1,4 +1,4 @@
-"""`xlmgen resolve`: every default, where it came from, and clear refusals."""
+"""`xlmgen resolve`: defaults, origins and refusals."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def test_every_value_has_its_origin(project, capsys):
 
 
 def test_key_missing_in_override_is_default(project, capsys):
-    """The mapping takes the place of the file's, whose other keys do not count."""
+    """The mapping replaces that of the file with all its keys."""
     overrides = ("training.seed=3", "training={max_steps: 5}", "evaluation.generate=1")
     _, out, _ = said(capsys, "toy.yaml", *overrides)
     lines = [line.split("  # ") for line in out.splitlines()]
@@ -149,7 +149,7 @@ def test_missing_file_is_one_line(project, capsys):
 
 
 def test_experiment_in_family_folder_means_that_family(project, capsys, monkeypatch):
-    """The experiments that `xlmgen new --out` writes work from anywhere."""
+    """Experiments written by `xlmgen new --out` work from any folder."""
     experiments = project / "families" / "toy" / "experiments"
     experiments.mkdir()
     (experiments / "a.yaml").write_text(

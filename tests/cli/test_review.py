@@ -1,4 +1,4 @@
-"""`xlmgen review`: what a change means, told without running anything."""
+"""`xlmgen review`: effects of changes, without running code."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def git(*words):
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch, capsys):
-    """A project with one rendered family and one experiment, committed."""
+    """Commit a project with one rendered family and one experiment."""
     monkeypatch.chdir(tmp_path)
     Path("mdlm.yaml").write_text(GOOD.read_text("utf-8"))
     assert main(["new", "mdlm.yaml"]) == 0
@@ -70,7 +70,7 @@ def changes(item):
 
 
 def test_unresolved_merge_is_reported(repository, capsys):
-    """The family is not taken for a renamed one: its name cannot be read."""
+    """The family does not count as renamed, because its name cannot be read."""
     edit("loss:", "<<<<<<< ours\nloss: 3\n=======\nloss:")
     edit("predictor:", ">>>>>>> theirs\npredictor:")
     assert main(["review", "--against", "main"]) == 1
@@ -353,7 +353,7 @@ packing: none
 
 
 def packed(text="none"):
-    """A family whose collator refuses some packings, a task and an experiment."""
+    """Make a family whose collator refuses some packings, a task and an experiment."""
     folder = Path("families/drops")
     folder.mkdir()
     spec = (resources.root() / "families/ilm/family.yaml").read_text("utf-8")
@@ -407,7 +407,7 @@ def test_review_changes_neither_files_nor_repository(repository):
 
 
 def test_defaults_come_from_schemas_of_the_commit(repository, capsys):
-    """Where templates and schemas are in the repository, a default can change."""
+    """Defaults can change if templates and schemas are in the repository."""
     shutil.copytree(resources.root() / "schemas", "schemas")
     kind = Path("schemas/kinds/predictor/unmasking.schema.json")
     text = kind.read_text("utf-8")
@@ -420,7 +420,7 @@ def test_defaults_come_from_schemas_of_the_commit(repository, capsys):
 
 
 def test_changed_layers_of_xlmgen_are_detected(repository):
-    """As in xlmgen's own repository: a render can be the same and its weights not."""
+    """In xlmgen's repository an equal render can have different weights."""
     shutil.copytree(resources.root() / "xlmgen" / "runtime" / "nn", "xlmgen/runtime/nn")
     git("add", ".")
     git("commit", "-qm", "layers")
@@ -503,7 +503,7 @@ def test_torch_is_not_imported(repository):
 
 @pytest.fixture
 def own_kinds(tmp_path, monkeypatch, capsys):
-    """A project with kinds of its own in a folder of a repository, committed."""
+    """Commit a project with its own kinds in a folder of a repository."""
     example = Path(__file__).parents[2] / "examples" / "own-kind"
     shutil.copytree(example, tmp_path / "inner")
     monkeypatch.chdir(tmp_path)

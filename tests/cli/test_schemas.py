@@ -1,4 +1,4 @@
-"""`xlmgen schemas`: schemas for editors, and nothing else touched."""
+"""`xlmgen schemas`: schemas for editors; other files are unchanged."""
 
 from pathlib import Path
 

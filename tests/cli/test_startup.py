@@ -1,4 +1,4 @@
-"""Commands that only read, check or render answer at once: they import little."""
+"""Commands that read, check or render start quickly: they import little."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ print("\\n" + json.dumps([code, sorted({set(HEAVY)} & set(sys.modules))]))
 
 
 def run(command, folder):
-    """Exit code, what heavy was imported, and what was said of errors."""
+    """Return the exit code, the heavy imports and the errors."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *command],
         cwd=folder,
@@ -125,7 +125,7 @@ def test_modules_of_other_commands_are_not_imported():
 
 
 def test_check_reads_every_file_once(monkeypatch):
-    """Also a family or a task that many experiments are held to."""
+    """Also a family or a task of many experiments."""
     texts, parse = [], yaml.parse
 
     def count(text, **options):

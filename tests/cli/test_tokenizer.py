@@ -1,4 +1,4 @@
-"""`xlmgen tokenizer train`: a file that a task can use, and a report."""
+"""`xlmgen tokenizer train`: a file for tasks, and a report."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""`xlmgen train`: what a person sees, and what each mistake says."""
+"""`xlmgen train`: output and error messages."""
 
 import json
 import re
@@ -169,7 +169,7 @@ def test_unrendered_family_is_refused_with_fix(project, capsys):
 def test_launcher_with_other_number_is_refused(
     project, capsys, monkeypatch, said_by, arguments, message
 ):
-    """Before anything is written: each process would take itself for the only one."""
+    """Refused before anything is written, because each process would run alone."""
     for name, value in said_by.items():
         monkeypatch.setenv(name, value)
     code, _, err = said(capsys, "toy.yaml", *arguments)

@@ -1,4 +1,4 @@
-"""`xlmgen update`: a new render and the user's edits, without losing a line."""
+"""`xlmgen update`: merges a new render and edits without losing a line."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 
 @pytest.fixture
 def family(tmp_path, monkeypatch, capsys):
-    """The folder of a rendered family, in the current folder's `families`."""
+    """Render a family to `families` of the current folder."""
     monkeypatch.chdir(tmp_path)
     assert main(["new", str(SPEC)]) == 0
     capsys.readouterr()
@@ -250,7 +250,7 @@ SPECS = (
 
 @st.composite
 def edits(draw, rendered):
-    """Some rendered files as a user may have left them; None for a deleted one."""
+    """Draw edits of rendered files; None for a deleted file."""
     paths = [path for path in sorted(rendered) if not path.startswith("family.")]
     chosen = draw(st.lists(st.sampled_from(paths), min_size=1, max_size=6, unique=True))
     result = {}
@@ -284,7 +284,7 @@ def mine(text):
 )
 @given(data=st.data())
 def test_no_edit_is_ever_lost(tmp_path, monkeypatch, data):
-    """Random edits of random files under random changes of the spec, twice over."""
+    """Random edits of random files and random changes of the spec, twice."""
     monkeypatch.chdir(tmp_path)
     shutil.rmtree("families", ignore_errors=True)
     main(["new", str(SPEC)])

@@ -1,4 +1,4 @@
-"""What an editor offers and shows is what the schemas say."""
+"""Completions and hover texts in editors follow the schemas."""
 
 import json
 from itertools import count
@@ -15,7 +15,7 @@ EMPTY = 'Incorrect type. Expected "object(xlmgen family)".'
 
 
 def opened(editor, text, file="family"):
-    """A text with a `|` at the cursor, opened without it: its address and the place."""
+    """Open a text without its cursor `|`; return its URI and the position."""
     text = f"# yaml-language-server: $schema=schemas/{file}.schema.json\n{text}"
     before, _, after = text.partition("|")
     uri = editor.open(ROOT / f"unsaved{next(NUMBERS)}.yaml", before + after)
@@ -23,17 +23,17 @@ def opened(editor, text, file="family"):
 
 
 def offered(editor, text, file="family"):
-    """The keys or values that are offered at the cursor."""
+    """Return the completions at the cursor."""
     return set(editor.completions(*opened(editor, text, file)))
 
 
 def shown(editor, text, file="family"):
-    """What is shown for the key at the cursor, without the escapes of Markdown."""
+    """Return the hover text at the cursor, without Markdown escapes."""
     return editor.hover(*opened(editor, text, file)).replace("\\", "")
 
 
 def options(block, kind):
-    """The keys of a kind beside `kind` itself, each with its schema."""
+    """Return the keys of a kind, except `kind`, with their schemas."""
     schemas = dict(built_in().kind(block, kind)["properties"])
     del schemas["kind"]
     return schemas
@@ -62,7 +62,7 @@ def test_kinds_of_block_are_completed(block, editor):
 
 @pytest.mark.parametrize(("block", "kind"), KINDS)
 def test_options_of_kind_are_completed_and_explained(block, kind, editor):
-    """Between braces only once a letter is typed; the editor then narrows the list."""
+    """Between braces a letter is needed first; the editor then filters the list."""
     keys = options(block, kind)
     assert offered(editor, f"{block}:\n  kind: {kind}\n  |\n") == set(keys)
     if keys:
@@ -86,7 +86,7 @@ def test_values_of_option_are_completed(block, kind, editor):
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_empty_block_needs_kind(block, editor):
-    """And for nothing that only one of its kinds would need."""
+    """It does not need keys that only one of its kinds requires."""
     assert offered(editor, f"{block}:\n  |\n") == {"kind"}
     uri, _, _ = opened(editor, f"{block}:\n")
     about = [m for _, m in editor.diagnostics(uri) if not m.startswith("Missing")]

@@ -1,4 +1,4 @@
-"""What an editor finds wrong is what `xlmgen check` finds wrong."""
+"""Editors report the same problems as `xlmgen check`."""
 
 from pathlib import Path
 
@@ -59,21 +59,21 @@ def label(path):
 
 
 def with_modeline(text, file):
-    """A text whose editor knows the schema; as it is where it has a modeline."""
+    """Add a schema line to a text, unless it has one."""
     if MODELINE in text:
         return text
     return f"{MODELINE}{(ROOT / 'schemas').as_posix()}/{file}.schema.json\n{text}"
 
 
 def checked(text, file):
-    """The lines of what `check` says and an editor can know, from 1."""
+    """Return the lines, from 1, of problems of `check` that editors can find."""
     problems = validate(load_yaml("x.yaml", text), file)
     return {problem.line for problem in problems if problem.code not in BEYOND}
 
 
 @pytest.fixture(scope="module")
 def opened(editor):
-    """The addresses of all good files, and of the bad ones with their texts."""
+    """Return the URIs of all valid files, and of invalid ones with their texts."""
     good = {path: editor.open(path) for path in GOOD}
     bad = {}
     for path in NEGATIVE:
@@ -158,7 +158,7 @@ def test_editor_marks_mistakes_in_tasks_and_experiments(editor):
 
 
 def test_nothing_is_fetched(start_editor, editor, tmp_path):
-    """The server ends where it would: here it is told to, elsewhere it has not."""
+    """The server exits if it uses the network: here it does, elsewhere it did not."""
     other = start_editor()
     uri = other.open(tmp_path / "x.yaml", f"{MODELINE}https://example.org/x.json\na: 1")
     with pytest.raises(AssertionError, match="the server ended"):

@@ -1,4 +1,4 @@
-"""Editors in a user's own project, which has its own copies of the schemas."""
+"""Editors in a user's project with copies of the schemas."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ TASK = (ROOT / "xlmgen/tasks/text.yaml").read_text("utf-8").partition("\n")[2]
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder outside of this repository with a family and a task, without schemas."""
+    """Make a folder with a family and a task, without schemas."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text(FAMILY, "utf-8")
     (tmp_path / "tasks").mkdir()

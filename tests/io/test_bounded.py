@@ -1,4 +1,4 @@
-"""Work in a process of its own ends, whatever it is."""
+"""Calls in a subprocess end within limits."""
 
 import os
 import re
@@ -15,7 +15,7 @@ HERE = os.path.dirname(__file__)
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
-    """The process finds this module."""
+    """Make this module importable in the subprocess."""
     monkeypatch.syspath_prepend(HERE)
 
 
@@ -85,7 +85,7 @@ def test_call_over_memory_limit_is_killed(work, size):
 
 
 def fill_elsewhere(_):
-    """Fill memory as on a system without a limit of address space."""
+    """Fill memory as on a system without an address space limit."""
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]

@@ -1,4 +1,4 @@
-"""Paths in messages, and paths whose reading may never end."""
+"""Paths in messages, and files that are not regular."""
 
 import os
 import sys

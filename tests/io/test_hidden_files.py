@@ -1,4 +1,4 @@
-"""Hidden files that systems and tools put beside others are no part of anything."""
+"""Hidden files of systems and tools are ignored."""
 
 import json
 import struct
@@ -21,7 +21,7 @@ TENSORS = struct.pack("<Q", len(HEADER)) + HEADER.encode() + bytes(4)
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """Weights, and what macOS, a file manager and a download leave beside them."""
+    """Make weights beside hidden files of macOS, a file manager and a download."""
     (tmp_path / "model.safetensors").write_bytes(TENSORS)
     (tmp_path / "._model.safetensors").write_bytes(b"\0\5\26\7")
     (tmp_path / ".DS_Store").write_bytes(b"\0")

@@ -1,4 +1,4 @@
-"""JSON of others is read within bounds, or refused in one line."""
+"""Untrusted JSON is read within limits, or refused in one line."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Merging three ways: both sides' changes, or a marked conflict."""
+"""Three-way merges: changes of both sides, or a marked conflict."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "c", "", "é", "\u2028", "=======", 
 
 
 def lines(end):
-    """Texts of few different lines, so that all sorts of merges come up."""
+    """Draw texts of few different lines, which give all sorts of merges."""
     return st.builds(
         lambda lines, last: end.join(lines) + (end if last else ""),
         LINES,

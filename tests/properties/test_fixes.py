@@ -1,4 +1,4 @@
-"""`check --fix` mends words and touches no other byte, and once is enough."""
+"""`check --fix` changes words only, and a second run changes nothing."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ def problems(document):
 
 @st.composite
 def dressed(draw, blanks: tuple[str, ...] = ("", "   ")) -> str:
-    """The good spec with comments, blanks, quotes, and line ends of some kind."""
+    """Draw the valid spec with comments, blanks, quotes and line ends."""
     lines = GOOD.splitlines()
     for at in draw(st.lists(st.integers(0, len(lines) - 1), max_size=5)):
         lines[at] += f"  # é {draw(COMMENTS)}"
@@ -50,7 +50,7 @@ def dressed(draw, blanks: tuple[str, ...] = ("", "   ")) -> str:
 
 @st.composite
 def misspelt(draw, text: str) -> str:
-    """The text with one letter of some words gone, doubled or changed."""
+    """Remove, double or change one letter of some words."""
     code = [
         m for m in WORD.finditer(text) if "#" not in text[: m.start()].splitlines()[-1]
     ]
@@ -123,7 +123,7 @@ def test_value_of_several_lines_is_not_replaced():
 
 
 def test_word_used_by_alias_is_unchanged():
-    """What is wrong in one place may be right in the other."""
+    """A value may be wrong in one place and right in the other."""
     head, _, _ = BLOCK.partition("loss:")
     bad = head.replace("rate: schedule", "rate: schedul")
     alone = bad + "loss: {kind: masked}\npredictor: {kind: unmasking}\n"

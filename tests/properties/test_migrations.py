@@ -1,4 +1,4 @@
-"""`migrate` changes what its migrations change; every other byte stays."""
+"""`migrate` changes only the lines of its migrations."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from .test_texts import FILE, texts
 
 @pytest.fixture
 def version_0(monkeypatch):
-    """A version of families that never was, in which steps were counted by fours."""
+    """Add a fictitious version of families that counts steps in fours."""
 
     def first(data):
         predictor = data.get("predictor")

@@ -1,4 +1,4 @@
-"""What validates renders to Python; what does not gets diagnostics."""
+"""Valid specs render to Python; invalid ones get diagnostics."""
 
 import random
 from functools import cache
@@ -23,7 +23,7 @@ TEXTS = ("name", "title", "summary", "papers", "sizes")
 
 
 def document(data: dict) -> Document:
-    """The file that holds the data, written as YAML in one of several ways."""
+    """Draw a file with the data, written as YAML in one of several ways."""
     wide = random.Random(repr(data)).random() < 0.5
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=wide)
     note(text)
@@ -32,7 +32,7 @@ def document(data: dict) -> Document:
 
 @cache
 def fitting() -> list[dict]:
-    """Families of all mixes of kinds that fit together."""
+    """Return families of all valid mixes of kinds."""
     found = Combinations(built_in(), each=20).valid(each=2)
     return [
         {key: dict(block.data) for key, block in each.blocks.items() if block.data}
@@ -42,7 +42,7 @@ def fitting() -> list[dict]:
 
 @st.composite
 def families(draw) -> dict:
-    """A family that fits, with some options, and some texts, as its schemas allow."""
+    """Draw a valid family with some options and texts that its schemas allow."""
     schemas = built_in()
     known = schemas.schema("family")["properties"]
     blocks = dict(draw(st.sampled_from(fitting())))

@@ -1,4 +1,4 @@
-"""Whatever a file holds, commands answer with an exit code, and write nothing."""
+"""For any file, commands return an exit code and write nothing."""
 
 import os
 import re
@@ -76,7 +76,7 @@ WORDS = (
 
 @st.composite
 def texts(draw) -> bytes:
-    """A spec whose lines, words, line ends and bytes were tampered with."""
+    """Draw a spec with changed lines, words, line ends and bytes."""
     lines = draw(st.sampled_from(BASES)).splitlines()
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
@@ -121,7 +121,7 @@ def test_no_text_raises_or_writes(here, command, content):
 
 
 def bomb(levels: int) -> str:
-    """Ten aliases of ten aliases of … : 10 to the power of so many values."""
+    """Make nested aliases that expand to a power of ten of values."""
     names = [f"n{level}" for level in range(levels)]
     lines = [f"{names[0]}: &{names[0]} [{', '.join('x' * 10)}]"]
     for before, name in pairwise(names):
@@ -130,7 +130,7 @@ def bomb(levels: int) -> str:
 
 
 def steep(levels: int) -> str:
-    """Lists in lists, a few written out and the others through aliases."""
+    """Make nested lists, some written out and others by aliases."""
     lines = ["a0: &a0 [1]"]
     for level in range(1, levels):
         lines.append(f"a{level}: &a{level} {'[' * 40}*a{level - 1}{']' * 40}")
@@ -152,7 +152,7 @@ TOO_MUCH = {
 
 @pytest.mark.parametrize("what", TOO_MUCH)
 def test_too_many_values_are_refused(here, what, monkeypatch):
-    """The work is bounded: no more values are read than are allowed."""
+    """The work is bounded by the maximum number of values."""
     read = []
     count = load._Reader._count
     monkeypatch.setattr(
@@ -173,7 +173,7 @@ def test_too_many_values_are_refused(here, what, monkeypatch):
 
 
 def test_aliases_count_towards_depth():
-    """As deep as allowed with aliases or without, and one level more."""
+    """Tests the maximum depth, with and without aliases, and one level more."""
     for extra, codes in ((0, []), (1, ["XG007"])):
         below = "[" * 20 + "]" * 20
         levels = MAX_DEPTH - 20 + extra

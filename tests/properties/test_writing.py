@@ -1,7 +1,7 @@
-"""Whenever a command is stopped, there is the old state or the new one, never a mix.
+"""An interrupted command leaves the old state or the new one, never a mix.
 
-Every call that changes the disk is a point at which it is stopped, whichever function
-makes it: Python announces them all to an audit hook.
+Commands are interrupted at every call that changes the disk; a Python audit hook sees
+them all.
 """
 
 import errno
@@ -27,16 +27,16 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing after it reaches the disk either."""
+    """Simulates the end of the process: later calls do not reach the disk either."""
 
 
 class Stop:
-    """Counts the changes of a folder, and stops them at the n-th.
+    """Counts the changes of a folder and interrupts the n-th.
 
     Args:
-        kind: `ctrl-c` interrupts once; `killed` lets nothing happen from there on; at
-            `full` nothing new can be written any more; at `read-only` nothing can be
-            changed any more.
+        kind: `ctrl-c` interrupts once; `killed` prevents all later changes; `full`
+            prevents all later writes; `read-only` prevents all later changes with
+            an error.
     """
 
     def __init__(self, folder: Path, kind: str, at: int) -> None:
@@ -64,7 +64,7 @@ class Stop:
 
 
 def base(event: str, args: tuple) -> str:
-    """The folder that a path is relative to, which may be an open one."""
+    """Return the folder that a path is relative to, perhaps an open one."""
     if event == "open" or args[-1] == -1:
         return ""
     return os.readlink(f"/proc/self/fd/{args[-1]}")
@@ -82,7 +82,7 @@ sys.addaudithook(announce)  # there is no way to remove one
 
 
 def stopped(stop: Stop, command: list[str]) -> tuple[int | None, str]:
-    """Run a command that is stopped; the code is None where it was killed."""
+    """Run a command that is interrupted; the code is None if it was killed."""
     armed.append(stop)
     try:
         return run(*command)
@@ -93,7 +93,7 @@ def stopped(stop: Stop, command: list[str]) -> tuple[int | None, str]:
 
 
 def rendering(steps: int):
-    """A render of four files, which takes no time."""
+    """Make a fast render of four files."""
 
     def render(family):
         files = {
@@ -111,7 +111,7 @@ def rendering(steps: int):
 
 
 def first(data):
-    """A migration from a version of families that never was."""
+    """Migrate from a fictitious version of families."""
     data["predictor"]["steps"] = 4 * data["predictor"].pop("fours")
 
 
@@ -156,7 +156,7 @@ scenes = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name
 
 @pytest.fixture
 def stage(here, monkeypatch):
-    """Makes the same old state, as often as is wanted."""
+    """Create the same old state repeatedly."""
     (here / "mine.yaml").write_text(GOOD, "utf-8")
     family = read_family(here / "mine.yaml")
     for command in ("new", "update"):  # reading it is tested elsewhere, and slow
@@ -179,7 +179,7 @@ def stage(here, monkeypatch):
 
 
 def without_drafts(state):
-    """A state without what a killed process was about to rename or to remove."""
+    """Remove temporary files of a killed process from a state."""
     return {path: text for path, text in state.items() if not path.startswith(".")}
 
 
@@ -235,7 +235,7 @@ def test_read_only_folder_is_reported_and_unchanged(stage, scene, monkeypatch):
 
 @pytest.mark.parametrize("scene", [misspelt, outdated], ids=["fix", "migrate"])
 def test_concurrent_edit_is_kept(stage, scene, monkeypatch):
-    """Another program saves the file between its reading and its writing."""
+    """Another program saves the file between reading and writing."""
     from xlmgen.io import files
 
     folder, command = stage(scene, monkeypatch)
@@ -256,7 +256,7 @@ def test_concurrent_edit_is_kept(stage, scene, monkeypatch):
 
 
 def test_rewrite_does_not_follow_planted_link(here, monkeypatch):
-    """Nor does it write to a file that happens to have the name of its draft."""
+    """It does not write to a file with the name of its temporary file either."""
     from xlmgen.io import files
 
     Path("outside").write_text("mine\n")
@@ -308,7 +308,7 @@ def test_names_that_differ_by_case_are_different_files(stage, monkeypatch):
 
 @pytest.mark.slow
 def test_concurrent_commands_all_succeed(here):
-    """Two write one family, and two mend one file."""
+    """Two commands write one family, and two fix one file."""
     bad = GOOD.replace("weight: schedule", "weight: schedul")
     Path("a.yaml").write_text(bad, "utf-8")
     Path("mine.yaml").write_text(GOOD, "utf-8")

@@ -1,4 +1,4 @@
-"""Templates that somebody else wrote take no more than their bounds."""
+"""Untrusted templates run within limits."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ SCHEMA = Path("schemas/kinds/predictor/spaced.schema.json")
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the example, which is the current folder."""
+    """Copy the example, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(EXAMPLE, folder)
     monkeypatch.chdir(folder)

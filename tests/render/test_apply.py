@@ -1,4 +1,4 @@
-"""Writing a render loses nothing and leaves no half of it."""
+"""Writing a render is atomic and loses nothing."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from .conftest import bring, make_family
 
 
 def snapshot(folder):
-    """Every path below a folder with its content, links as what they point to."""
+    """Return every path below a folder with its content, links with their targets."""
     return {
         path.relative_to(folder).as_posix(): (
             os.readlink(path) if path.is_symlink() else path.read_bytes()
@@ -39,7 +39,7 @@ def files(family, templates):
 
 @pytest.fixture
 def later(templates):
-    """The render of the same family with another number of steps."""
+    """Render the same family with another number of steps."""
     return render(make_family(steps=16), templates)
 
 
@@ -120,7 +120,7 @@ def test_other_files_are_kept(written, later):
 
 
 def without_model(files, family):
-    """The render of a later version that has no model file any more."""
+    """Return a later render without the model file."""
     from xlmgen.render.lock import lock_text
 
     kept = {

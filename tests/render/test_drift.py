@@ -1,4 +1,4 @@
-"""Stale, edited, missing and extra files are told apart."""
+"""Stale, edited, missing and extra files are distinguished."""
 
 import json
 
@@ -29,7 +29,7 @@ def folder(tmp_path, files):
 
 
 def found(folder, files):
-    """`code file:line` of every problem."""
+    """Return `code file:line` of every problem."""
     return sorted(
         f"{p.code} {p.file.removeprefix(f'{folder}/')}:{p.line}"
         for p in drift(folder, files).problems

@@ -1,4 +1,4 @@
-"""A lock keeps every file's text, and one that was meddled with is refused."""
+"""Locks have every file's text, and modified locks are refused."""
 
 import base64
 import bz2
@@ -22,7 +22,7 @@ def test_parsed_lock_equals_original():
 
 
 def forged(pristine, files=None):
-    """A well-formed lock over any content."""
+    """Make a well-formed lock of any content."""
     content = json.dumps(pristine).encode()
     if files is None:
         files = {

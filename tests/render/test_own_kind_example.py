@@ -1,4 +1,4 @@
-"""The project of `examples/own-kind/` does what docs/own-kinds.md says of it."""
+"""The project `examples/own-kind/` works as docs/own-kinds.md describes."""
 
 import json
 import os
@@ -25,7 +25,7 @@ FENCES = {".json": "json", ".jinja": "jinja", ".yaml": "yaml"}
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the example, which is the current folder."""
+    """Copy the example, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(EXAMPLE, folder)
     monkeypatch.chdir(folder)

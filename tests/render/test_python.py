@@ -1,4 +1,4 @@
-"""What the helpers print is what `ruff format` would leave, and nothing runs in it."""
+"""The helpers print formatted Python that cannot be injected into."""
 
 import ast
 import subprocess
@@ -26,7 +26,7 @@ NASTY = [
 
 
 def formatted(source):
-    """The source after `ruff format` at its default line length."""
+    """Format source by `ruff format` at its default line length."""
     done = subprocess.run(
         [sys.executable, "-m", "ruff", "format", "--isolated", "-"],
         input=source,
@@ -38,7 +38,7 @@ def formatted(source):
 
 
 def pieces(length):
-    """One of everything, with names of a given length."""
+    """Print one of each construct, with names of a given length."""
     name = "x" * length
     return "\n\n\n".join(
         [

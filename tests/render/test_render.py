@@ -1,4 +1,4 @@
-"""One spec gives one text for every file, and nothing but the spec decides it."""
+"""A render depends on the spec only."""
 
 import hashlib
 import os

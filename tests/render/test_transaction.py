@@ -1,4 +1,4 @@
-"""All files are replaced or none, whatever happens, and by one process at a time."""
+"""Files are replaced atomically, by one process at a time."""
 
 import fcntl
 import json
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def everything(folder):
-    """All that stands in the folder's parent: texts, and None for folders."""
+    """Return all paths in the folder's parent: texts, and None for folders."""
     return {
         path.relative_to(folder.parent).as_posix(): path.read_text()
         if path.is_file()
@@ -55,7 +55,7 @@ def test_commit_makes_all_edits_and_removes_journal(folder):
 
 
 class Switch:
-    """Raises at the n-th call of anything that changes the disk."""
+    """Raises at the n-th call that changes the disk."""
 
     def __init__(self, monkeypatch, at, error):
         self.calls, self.at, self.error = 0, at, error
@@ -76,7 +76,7 @@ class Switch:
 
 
 def count(folder, monkeypatch):
-    """How many changes of the disk the edits take."""
+    """Count the changes of the disk that the edits need."""
     with monkeypatch.context() as patch, exclusive(folder):
         switch = Switch(patch, 0, None)
         commit(folder, EDITS)
@@ -128,7 +128,7 @@ def test_write_of_killed_process_is_undone(folder, monkeypatch, at):
 
 
 def halfway(folder, monkeypatch):
-    """Leave the folder as a process does that is killed while it replaces files."""
+    """Leave the folder as a process that is killed while replacing files."""
     with monkeypatch.context() as patch:
         real, calls = Path.replace, []
 

@@ -1,4 +1,4 @@
-"""What becomes of every file when a family is rendered anew over edits."""
+"""Results of an update for every state of a file."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def files(family, templates):
 
 @pytest.fixture
 def later(templates):
-    """The render of the same family with another number of steps."""
+    """Render the same family with another number of steps."""
     return with_body(render(make_family(steps=16), templates))
 
 
@@ -36,14 +36,14 @@ def folder(tmp_path, files):
 
 
 def with_body(files):
-    """A render whose files are long enough to be edited away from the first line."""
+    """Make a render whose files are long enough for edits after the first line."""
     body = "".join(f"line {n}\n" for n in range(9))
     longer = {p: t + body if p.endswith(".py") else t for p, t in files.items()}
     return locked(longer)
 
 
 def locked(files):
-    """The files with a lock that speaks of them."""
+    """Add a lock of the files."""
     kept = {path: text for path, text in files.items() if path != LOCK}
     return kept | {LOCK: lock_text(files["family.yaml"], kept)}
 
@@ -53,12 +53,12 @@ def without(files, path):
 
 
 def follow(folder, files):
-    """What the user does to the spec, so that it asks for this render."""
+    """Write the spec of a render to the folder."""
     (folder / "family.yaml").write_text(files["family.yaml"])
 
 
 def update(folder, files, **options):
-    """The state of every file after an update to a render."""
+    """Update to a render, and return the state of every file."""
     follow(folder, files)
     with exclusive(folder):
         planned = updates(folder, files, **options)

@@ -1,4 +1,4 @@
-"""Reading what somebody else wrote takes a bounded time."""
+"""Validation of untrusted files takes bounded time."""
 
 import json
 import random
@@ -100,7 +100,7 @@ def test_items_equal_in_json_are_not_unique(items, unique):
 
 
 def test_time_to_compare_items_is_bounded():
-    """The standard keyword compares each with each where they cannot be sorted."""
+    """The standard keyword compares all pairs if items cannot be sorted."""
     items = [value for number in range(20_000) for value in (number, str(number))]
     begin = time.process_time()
     assert validator({"uniqueItems": True}).is_valid(items)
@@ -110,7 +110,7 @@ def test_time_to_compare_items_is_bounded():
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the project with a kind of its own, which is the current folder."""
+    """Copy the example project with its own kind, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(ROOT / "examples" / "own-kind", folder)
     monkeypatch.chdir(folder)

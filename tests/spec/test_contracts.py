@@ -1,4 +1,4 @@
-"""Contracts between blocks: what passes, what does not, and what is advised."""
+"""Contracts between blocks: valid and invalid combinations, and suggested fixes."""
 
 from dataclasses import replace
 from itertools import product
@@ -53,7 +53,7 @@ def spec(**blocks):
 
 
 def sound(collator, noise_schedule, model, loss, predictor):
-    """Which combinations make sense, said independently of the schemas."""
+    """Whether a combination is consistent, independently of the schemas."""
     blocks = collator, model, loss, predictor
     if any("block" in block for block in blocks):
         return all("block" in b for b in blocks) and noise_schedule != "null"
@@ -140,7 +140,7 @@ INSERTING = {
 
 
 def test_insertion_needs_stop_head_and_explicit_positions():
-    """No schedule and no time; the rows are in memory in the order of insertion."""
+    """Insertion has no schedule and no time; rows are stored in insertion order."""
     for choice in product(*INSERTING.values()):
         blocks = dict(zip(INSERTING, choice, strict=True))
         inserting = (
@@ -221,7 +221,7 @@ MISFIT = {
 
 
 def unmet(blocks, **others):
-    """The paths of unmet requirements, where other keys replace or are left out."""
+    """Paths of unmet requirements after replacing or removing keys."""
     document = spec(**blocks)
     data = {**document.data, **others}
     data = {key: value for key, value in data.items() if value is not None}
@@ -244,7 +244,7 @@ def test_problem_elsewhere_does_not_hide_unmet_requirement():
 
 
 def test_invalid_block_counts_as_providing_all_of_its_kind():
-    """And where its kind is not known, or it is not there, what any kind can."""
+    """A missing block, or one of unknown kind, counts as providing all of any kind."""
     assert unmet(MISFIT, predictor={"kind": "unmasking", "stps": 8}) == {"loss.kind"}
     assert unmet(MISFIT, predictor=None) == {"loss.kind"}
     assert unmet(MISFIT, collator={"kind": "causal", "eos": 1}) == {"loss.kind"}

@@ -1,4 +1,4 @@
-"""Mending never loses anything, whatever the text."""
+"""Fixes lose nothing, for any text."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reading YAML: values and places are right, and nothing a file holds can raise."""
+"""Reading YAML: correct values and positions, and no exceptions for any content."""
 
 import time
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What messages say: guesses at what was meant, and values of any length."""
+"""Messages: suggestions, and values of any length."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""Older specs become new ones; comments, order and layout stay.
+"""Migration of older specs keeps comments, order and layout.
 
-No format has had a second version yet. These tests have a version before the first, in
+No format has a second version yet. These tests use a version before the first, in
 which a loss's `weight` was called `weighting`, and a predictor's `steps` was a list.
 """
 
@@ -44,7 +44,7 @@ NEW = (
 
 
 def first(data):
-    """The migration of families from version 0 to version 1."""
+    """Migrate families from version 0 to version 1."""
     loss, predictor = data["loss"], data["predictor"]
     if "weighting" in loss:
         place = list(loss).index("weighting")
@@ -93,7 +93,7 @@ def test_line_ends_are_kept():
 
 @pytest.mark.usefixtures("version_0")
 def test_migrated_data_is_right_on_lines_with_layout_changes():
-    """The layout of a line that is changed is not kept."""
+    """The layout of changed lines is not kept."""
     text = OLD.replace(
         "{kind: unmasking, steps: [8]}", "{  kind: unmasking, steps: [8] }"
     )

@@ -1,4 +1,4 @@
-"""No link makes a project's kinds of a file outside of it."""
+"""Links cannot include files from outside a project in its kinds."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ SECRET = "AUTHORIZATION: basic SECRET-TOKEN"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the example, which is the current folder, beside a secret file."""
+    """Copy the example beside a secret file, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(EXAMPLE, folder)
     monkeypatch.chdir(folder)
@@ -35,7 +35,7 @@ def project(tmp_path, monkeypatch):
 
 
 def link(place, target):
-    """Replace a file or folder by a link, and print it where it is a template."""
+    """Replace a file or folder by a link."""
     if place.is_dir():
         shutil.rmtree(place)
     place.unlink(missing_ok=True)
@@ -105,7 +105,7 @@ def test_link_within_the_folder_is_followed(project):
 
 
 def test_loader_refuses_link_out_of_the_folder(project):
-    """Also where nobody asked before whether the project is sound."""
+    """Also if the project was not validated before."""
     family = read_family("comb.yaml")
     link(LINK, "../../../secret")
     with pytest.raises(SpecError, match="link that leads out of") as refused:

@@ -1,4 +1,4 @@
-"""A project's own kinds: where they are found, and each way in which one is refused."""
+"""A project's own kinds: how they are found, and why they are refused."""
 
 import json
 import re
@@ -21,7 +21,7 @@ TEMPLATE = Path("templates/family/predictor/spaced.py.jinja")
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the example, which is the current folder."""
+    """Copy the example, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(EXAMPLE, folder)
     monkeypatch.chdir(folder)
@@ -35,7 +35,7 @@ def edit(path, old, new):
 
 
 def refusals(capsys, spec="comb.yaml"):
-    """What `check` prints of each problem: `file:line:col  code  message`."""
+    """Return the problems that `check` prints: `file:line:col  code  message`."""
     capsys.readouterr()
     assert main(["check", spec]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -198,7 +198,7 @@ SCHEMAS = {
 
 
 def place(path, old, new):
-    """Edit a file, and say at which line: `path:line:`."""
+    """Edit a file and return the place of the edit: `path:line:`."""
     line = path.read_text("utf-8").partition(old)[0].count("\n") + 1
     edit(path, old, new)
     return f"{path}:{line}:"
@@ -301,14 +301,14 @@ def test_unknown_block_or_own_noise_schedule_is_refused(project, capsys):
 
 
 def test_invalid_kind_is_reported_for_families_that_do_not_use_it(project, capsys):
-    """A broken kind is not passed over: whoever made it is there to mend it."""
+    """An invalid kind is not ignored, because its author can fix it."""
     shutil.copy(EXAMPLE.parent / "scout.yaml", "scout.yaml")
     TEMPLATE.unlink()
     assert len(refusals(capsys, ".")) == 1
 
 
 def test_built_in_kinds_meet_the_same_rules(tmp_path, monkeypatch):
-    """Ours under another name, with their templates, are kinds like a user's."""
+    """Built-in kinds under other names, with templates, are valid own kinds."""
     monkeypatch.chdir(tmp_path)
     for block in set(BLOCKS) - {"noise_schedule"}:
         for kind in built_in().kinds(block):
@@ -325,7 +325,7 @@ def test_built_in_kinds_meet_the_same_rules(tmp_path, monkeypatch):
 
 
 def test_missing_option_that_other_templates_use_is_named(project, capsys):
-    """A collator without `eos`, by which those that insert are rendered."""
+    """The collator has no `eos`, which the templates of insertion use."""
     schema = dict(built_in().kind("collator", "dropping"))
     schema["properties"] = {"kind": {"const": "bare", "description": "This kind."}}
     path = Path("schemas/kinds/collator/bare.schema.json")

@@ -1,4 +1,4 @@
-"""Patterns of schemas mean in Python what they mean in an editor."""
+"""Patterns of schemas match in Python as in editors."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def patterns(node):
-    """Every `pattern` of a schema."""
+    """Find every `pattern` of a schema."""
     if isinstance(node, dict):
         if isinstance(node.get("pattern"), str):
             yield node["pattern"]

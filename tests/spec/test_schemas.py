@@ -1,4 +1,4 @@
-"""Every schema in the tree is closed, says what its keys are, and needs no network."""
+"""All schemas are closed, describe their keys, and need no network."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_required_files_and_kinds_exist():
 
 @pytest.mark.parametrize("block", INDEXED)
 def test_index_of_block_is_current(block):
-    """Run `python -m xlmgen.spec.schemas` where this fails."""
+    """If it fails, run `python -m xlmgen.spec.schemas`."""
     path = ROOT / "kinds" / f"{block}.schema.json"
     assert path.read_text("utf-8") == index_text(built_in().index(block))
 
@@ -40,12 +40,11 @@ def test_schema_is_valid_closed_described_and_local(path):
 
 
 def complaints(schema, place, described=False):
-    """What is missing in a schema and in all schemas inside it.
+    """Find what is missing in a schema and its subschemas.
 
-    Inside an `if`, and in parts that only narrow keys described elsewhere, nothing is
-    asked for. A key that has no default because something else then decides (one of two
-    keys, the usual name) must be told of: by its name in the description around it, or
-    by what holds where it is left out.
+    Conditions in `if`, and parts that only restrict keys described elsewhere, need
+    nothing. A key without a default (such as one of two alternatives) must be named in
+    the description around it, or its description must say what holds without it.
     """
     found = []
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Sizes that no machine can have are refused by the schema, at their place."""
+"""The schema refuses sizes that are too large, with their position."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Specs that must pass, specs that must not, and what is said of those."""
+"""Validation of valid and invalid specs."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ def test_valid_spec_has_no_problems(path):
 
 @pytest.mark.parametrize("path", NEGATIVE, ids=lambda path: path.stem)
 def test_invalid_spec_has_expected_problems(path):
-    """The file `<name>.txt` holds `line:col-end code message` for every problem."""
+    """The file `<name>.txt` has `line:col-end code message` for every problem."""
     found = [
         f"{d.line}:{d.col}-{d.end_col} {d.code} {d.text}"
         for d in validate(load_yaml(path), "family")
@@ -100,7 +100,7 @@ VALUES = st.one_of(
 
 @st.composite
 def mutated(draw):
-    """A good spec with a few keys set, removed or renamed anywhere in it."""
+    """Draw a valid spec with a few keys set, removed or renamed."""
     data = yaml.safe_load(draw(st.sampled_from(POSITIVE)).read_text("utf-8"))
     for _ in range(draw(st.integers(1, 3))):
         places = [(data, key) for key in data]

@@ -1,4 +1,4 @@
-"""Text of others is text in a terminal, in Markdown and in a workflow."""
+"""Untrusted text is literal in terminals, Markdown and workflows."""
 
 import ast
 import io
@@ -139,7 +139,7 @@ def test_own_styles_are_drawn():
 
 
 def test_modules_use_safe_console_and_say():
-    """`print` is left for text that a function of escape made, in these modules."""
+    """Only these modules use `print`, for text that was escaped."""
     printing = {"output", "check", "report", "compare", "review", "__init__", "data"}
     printing |= {"explain", "resolve", "__main__", "schemas", "run_math"}
     printing |= {"signals", "bounded"}

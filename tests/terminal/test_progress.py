@@ -1,4 +1,4 @@
-"""Who waits is told how far it is: by a bar, or by lines where there is no terminal."""
+"""Progress is shown by a bar, or by lines without a terminal."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from xlmgen.terminal.progress import Waiting
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time, which goes on when it is told to."""
+    """A clock that tests advance."""
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
 

@@ -1,4 +1,4 @@
-"""One block as long as the answer is masked diffusion: two families, the same weights.
+"""One block of the answer's length equals masked diffusion, with equal weights.
 
 The other limit, blocks of one token, is in the kit's `BlockBoundTests`.
 """

@@ -1,4 +1,4 @@
-"""The kit's own tools: oracles, laws and statistics, by brute force."""
+"""Tests of the kit's oracles, distributions and statistics by brute force."""
 
 import itertools
 import math
@@ -118,7 +118,7 @@ def test_distribution_of_one_step_is_product_of_marginals():
 
 
 def even_steps(number, sigma=0.0):
-    """Ancestral steps of the linear schedule, remasking with a fixed probability."""
+    """Make ancestral steps of the linear schedule with fixed remasking probability."""
     steps = []
     for step in range(number):
         now, then = step / number, (step + 1) / number

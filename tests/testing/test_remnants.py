@@ -1,4 +1,4 @@
-"""Oracles of what is missing, by brute force."""
+"""Tests of the remnant oracle by brute force."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_number_of_remnants_is_product_of_token_states():
 
 @pytest.mark.parametrize("longest", [None, 2])
 def test_oracle_equals_frequencies_of_draws(longest):
-    """Rows are drawn, tokens taken out, and those that leave `5 [BOS] [MASK]` kept."""
+    """Draws rows and token states, and keeps the remnants `5 [BOS] [MASK]`."""
     table, t = toy(), 0.4
     oracle = RemnantOracle(table, 8, TOKENS.mask, LINEAR, longest)
     asked = torch.tensor([[5, TOKENS.bos, TOKENS.mask]])
