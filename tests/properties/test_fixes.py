@@ -7,7 +7,7 @@ from hypothesis import event, given, note
 from hypothesis import strategies as st
 
 from xlmgen.spec.discover import guess_kind
-from xlmgen.spec.fixes import mend
+from xlmgen.spec.fixes import fix_document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.validate import validate
 
@@ -91,9 +91,9 @@ def test_misspelt_word_is_fixed_or_unchanged(here, data):
 @given(content=texts())
 def test_fixing_any_text_removes_problems(content):
     before = load_yaml(FILE, content.decode("utf-8", "replace"))
-    after, fixes = mend(before, problems)
+    after, fixes = fix_document(before, problems)
     assert (after.text == before.text) == (not fixes)
-    assert mend(after, problems) == (after, [])
+    assert fix_document(after, problems) == (after, [])
     if fixes:
         event("fixed")
         note([fix.text for fix in fixes])
@@ -104,8 +104,8 @@ def test_fixing_any_text_removes_problems(content):
             assert lines[0] == lines[1] or number in touched
 
 
-def mended(text: str) -> str:
-    return mend(load_yaml(FILE, text), problems)[0].text
+def fixed(text: str) -> str:
+    return fix_document(load_yaml(FILE, text), problems)[0].text
 
 
 def test_value_of_several_lines_is_not_replaced():
@@ -116,8 +116,8 @@ def test_value_of_several_lines_is_not_replaced():
         "&w schedul",
     ):
         text = BLOCK.replace("WEIGHT", value)
-        assert mended(text) == text
-    assert mended(BLOCK.replace("WEIGHT", "schedul")) == BLOCK.replace(
+        assert fixed(text) == text
+    assert fixed(BLOCK.replace("WEIGHT", "schedul")) == BLOCK.replace(
         "WEIGHT", "schedule"
     )
 
@@ -127,6 +127,6 @@ def test_word_used_by_alias_is_unchanged():
     head, _, _ = BLOCK.partition("loss:")
     bad = head.replace("rate: schedule", "rate: schedul")
     alone = bad + "loss: {kind: masked}\npredictor: {kind: unmasking}\n"
-    assert mended(alone) == alone.replace("schedul}", "schedule}")
+    assert fixed(alone) == alone.replace("schedul}", "schedule}")
     shared = bad + "loss: *c\npredictor: {kind: unmasking}\n"
-    assert mended(shared) == shared
+    assert fixed(shared) == shared

@@ -8,7 +8,7 @@ import pytest
 from xlmgen.cli import main
 from xlmgen.io import bounded
 from xlmgen.render import render_files
-from xlmgen.render.apart import render_apart
+from xlmgen.render.apart import render_in_subprocess
 from xlmgen.render.files import render_here
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.family import read_family
@@ -68,7 +68,7 @@ def test_new_writes_nothing_for_endless_template(project, capsys):
 
 def test_render_in_subprocess_is_equal(project):
     family = read_family("comb.yaml")
-    files = render_apart(family)
+    files = render_in_subprocess(family)
     assert files == render_here(family)
     assert files == render_files(family)
 
@@ -85,7 +85,7 @@ def test_problems_in_subprocess_are_returned(project):
     with pytest.raises(SpecError) as here:
         render_here(family)
     with pytest.raises(SpecError) as apart:
-        render_apart(family)
+        render_in_subprocess(family)
     assert apart.value.diagnostics == here.value.diagnostics
     assert apart.value.diagnostics[0].excerpt == "{{ missing }}"
 

@@ -4,7 +4,7 @@ import pytest
 
 from xlmgen.tasks import draws
 from xlmgen.terminal import progress
-from xlmgen.terminal.progress import Waiting
+from xlmgen.terminal.progress import ProgressReporter
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def clock(monkeypatch):
 
 
 def test_progress_prints_lines_without_terminal(clock, capsys):
-    with Waiting("generating puzzles", 100) as waiting:
+    with ProgressReporter("generating puzzles", 100) as waiting:
         for done in range(0, 100, 2):
             clock(1)
             waiting.update(done, f"{done} of 100")
@@ -30,7 +30,7 @@ def test_progress_prints_lines_without_terminal(clock, capsys):
 
 
 def test_quick_work_prints_nothing(clock, capsys):
-    with Waiting("generating puzzles", 100) as waiting:
+    with ProgressReporter("generating puzzles", 100) as waiting:
         clock(4)
         waiting.update(100, "100 of 100")
     assert capsys.readouterr() == ("", "")
@@ -38,7 +38,7 @@ def test_quick_work_prints_nothing(clock, capsys):
 
 def test_progress_shows_bar_in_terminal(clock, capsys, monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
-    with Waiting("generating puzzles", 100) as waiting:
+    with ProgressReporter("generating puzzles", 100) as waiting:
         clock(1)
         waiting.update(50, "50 of 100")
     shown = capsys.readouterr().err

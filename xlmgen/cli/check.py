@@ -18,7 +18,7 @@ from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
 from xlmgen.spec.discover import discover, guess_kind
 from xlmgen.spec.document import Document
-from xlmgen.spec.fixes import Fix, add_modeline, mend
+from xlmgen.spec.fixes import Fix, add_modeline, fix_document
 from xlmgen.spec.hooks import find_module, function_name, hooks, module_file
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.own_kinds import shown
@@ -52,7 +52,7 @@ class Checked:
         return 1 if failing else 0
 
     @property
-    def told(self) -> list[Diagnostic]:
+    def diagnostics(self) -> list[Diagnostic]:
         """Problems and notes, sorted by place."""
         return sorted([*self.problems, *self.notes])
 
@@ -129,13 +129,13 @@ def check(
             say(f"fixed {done.file}:{done.line}  {done.text}", file=where)
     checked = check_paths(places)
     if format is Format.text:
-        report.print_problems(checked.told, file=sys.stdout)
+        report.print_problems(checked.diagnostics, file=sys.stdout)
         if diff:
             for part in checked.diffs:
                 report.print_diff(part)
         say(checked.summary)
     else:
-        output = formats.FORMATS[format.value](checked.told)
+        output = formats.FORMATS[format.value](checked.diagnostics)
         if output:
             print(output)
     return checked.exit_code(strict=strict)
@@ -184,12 +184,14 @@ def fix_paths(paths: Iterable[Path]) -> list[Fix]:
             continue
         document = load_yaml(path)
         before = document.text
-        mended, done = mend(document, lambda read: validate(read, guess_kind(read)))
+        fixed, done = fix_document(
+            document, lambda read: validate(read, guess_kind(read))
+        )
         if not _is_in_place(path):  # an added schema line would make its render stale
-            mended, more = add_modeline(mended, path)
+            fixed, more = add_modeline(fixed, path)
             done += more
         if done:
-            rewrite_text(path, before, mended.text)
+            rewrite_text(path, before, fixed.text)
             fixes += done
     return fixes
 

@@ -72,7 +72,7 @@ def new(
     folder = (out or home(file)) / family.name
     require_kinds(family, folder)
     if real_path(file) != real_path(folder / SPEC):
-        source = modeline.at(family.source, folder / SPEC, "family")
+        source = modeline.with_schema_path(family.source, folder / SPEC, "family")
         family = replace(family, source=source)
     rendered = render(family)
     if diff:
@@ -140,8 +140,8 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
             say(f"  {path}{word}")
     done = sum(change.old != change.new for change in planned)
     marked = sum(change.state is State.CONFLICT for change in planned)
-    told = f", {marked} of them with conflicts to resolve" if marked else ""
-    say(f"{done} of {len(words)} files {verb} {folder}{told}")
+    conflicts = f", {marked} of them with conflicts to resolve" if marked else ""
+    say(f"{done} of {len(words)} files {verb} {folder}{conflicts}")
 
 
 def show_diffs(folder: Path, planned: Sequence[Change]) -> None:

@@ -20,7 +20,7 @@ def text(review: Review, *, diff: bool = True) -> str:
     """Format a paragraph per spec: its class, its changes and what they break."""
     lines: list[str] = []
     for item in review.items:
-        lines += [terminal(f"{item.path}: {_title(item)}"), *_indented(_said(item))]
+        lines += [terminal(f"{item.path}: {_title(item)}"), *_indented(_changes(item))]
         lines += _indented(_costs(item, review, "  {:<10} {}"))
         if diff and item.diff:
             lines += ["", terminal_lines(item.diff)]
@@ -41,7 +41,7 @@ def markdown(review: Review, *, diff: bool = True) -> str:
         lines.append("")
     for item in review.items:
         lines += [f"### {item.kind} {escaped(item.name)}: {_classes(item)}", ""]
-        lines += [f"- {escaped(line)}" for line in _said(item)]
+        lines += [f"- {escaped(line)}" for line in _changes(item)]
         costs = list(_costs(item, review, "| {} | {} |"))
         if costs:
             lines += ["", "| size | " + _measured(review) + " |", "| --- | --- |"]
@@ -62,9 +62,9 @@ def github(review: Review, *, diff: bool = True) -> str:
         lines += [annotation(problem) for problem in item.problems]
         if not item.problems:
             worst = _worst(item)
-            told = [_title(item), *_said(item)]
+            message = [_title(item), *_changes(item)]
             level = LEVELS.get(worst, "notice")
-            lines.append(_command(level, item.path, item.line, worst, told))
+            lines.append(_command(level, item.path, item.line, worst, message))
     for hook in review.hooks:
         level = "warning" if hook.new else "notice"
         lines.append(_command(level, hook.path, hook.line, "python", [_hook(hook)]))
@@ -108,7 +108,7 @@ def _worst(item: Item) -> str:
     return item.classes[0].value if item.classes else "none"
 
 
-def _said(item: Item) -> Iterator[str]:
+def _changes(item: Item) -> Iterator[str]:
     """Return a spec's changes, what they break, and notes."""
     yield from (change.text for change in item.changes)
     yield from (f"{reason.of}: {reason.text}" for reason in item.reasons)
@@ -119,9 +119,9 @@ def _said(item: Item) -> Iterator[str]:
 def _costs(item: Item, review: Review, form: str) -> Iterator[str]:
     """Return a line per size and the legend of the counts."""
     for size, (before, after) in item.costs.items():
-        told = f"{_cost(before)} → {_cost(after)}"
+        change = f"{_cost(before)} → {_cost(after)}"
         name = escaped(size) if "|" in form else size
-        yield form.format(name, _cost(after) if before == after else told)
+        yield form.format(name, _cost(after) if before == after else change)
     if item.costs and "|" not in form:
         yield f"  ({_measured(review)})"
 
@@ -169,9 +169,9 @@ def _folded(diff: str) -> Iterable[str]:
     ]
 
 
-def _command(level: str, path: str, line: int, title: str, told: list[str]) -> str:
+def _command(level: str, path: str, line: int, title: str, lines: list[str]) -> str:
     properties = {"file": path, "line": line, "title": f"review: {title}"}
-    return workflow_command(level, properties, told)
+    return workflow_command(level, properties, lines)
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

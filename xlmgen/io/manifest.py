@@ -36,7 +36,7 @@ SCHEMA: Schema = {
 }
 
 
-class Stamp(NamedTuple):
+class FileDigest(NamedTuple):
     """Size and hash of a file when it was written."""
 
     size: int
@@ -52,7 +52,7 @@ class Manifest(NamedTuple):
     """
 
     about: Mapping[str, Any]
-    files: Mapping[str, Stamp]
+    files: Mapping[str, FileDigest]
 
 
 class HashedFile:
@@ -86,8 +86,8 @@ class HashedFile:
         """Do nothing: writes are unbuffered."""
 
     @property
-    def stamp(self) -> Stamp:
-        return Stamp(self._size, self._hash.hexdigest())
+    def digest(self) -> FileDigest:
+        return FileDigest(self._size, self._hash.hexdigest())
 
     def __enter__(self) -> Self:
         return self
@@ -107,15 +107,17 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def copy_hashed(source: Path, target: Path) -> Stamp:
+def copy_hashed(source: Path, target: Path) -> FileDigest:
     """Copy a file to a path that does not exist, and hash it."""
     with source.open("rb") as file, HashedFile(target) as copy:
         shutil.copyfileobj(file, copy, 1 << 20)
-        return copy.stamp
+        return copy.digest
 
 
-def seal(
-    folder: Path, about: Mapping[str, Any], known: Mapping[str, Stamp] | None = None
+def write_manifest(
+    folder: Path,
+    about: Mapping[str, Any],
+    known: Mapping[str, FileDigest] | None = None,
 ) -> None:
     """Write the manifest of a folder with all its files.
 
@@ -123,12 +125,12 @@ def seal(
         about: further entries, as JSON values.
         known: files that were hashed already; the others are read.
     """
-    stamps = dict(known or {})
+    digests = dict(known or {})
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in stamps:
-            stamps[name] = Stamp(path.stat().st_size, file_digest(path))
-    files = {name: stamp._asdict() for name, stamp in sorted(stamps.items())}
+        if path.is_file() and name not in digests:
+            digests[name] = FileDigest(path.stat().st_size, file_digest(path))
+    files = {name: digest._asdict() for name, digest in sorted(digests.items())}
     text = json.dumps({**about, "files": files}, indent=1)
     with HashedFile(folder / MANIFEST) as file:
         file.write(text.encode())
@@ -141,26 +143,26 @@ def read_manifest(folder: Path) -> Manifest | None:
     except UserError:
         return None  # this module did not write it
     files = {
-        name: Stamp(stamp["size"], stamp["sha256"])
-        for name, stamp in about.pop("files").items()
+        name: FileDigest(digest["size"], digest["sha256"])
+        for name, digest in about.pop("files").items()
     }
     return Manifest(about, files)
 
 
-def problem(folder: Path, stamps: Mapping[str, Stamp]) -> str | None:
+def problem(folder: Path, digests: Mapping[str, FileDigest]) -> str | None:
     """Describe the first file that differs from its entry; None if all match."""
     try:
-        return next(_problems(folder, stamps), None)
+        return next(_problems(folder, digests), None)
     except OSError as error:
         return f"{error.filename} cannot be read: {error.strerror}"
 
 
-def _problems(folder: Path, stamps: Mapping[str, Stamp]) -> Iterator[str]:
-    for name, stamp in stamps.items():  # sizes first, because they are cheap
+def _problems(folder: Path, digests: Mapping[str, FileDigest]) -> Iterator[str]:
+    for name, digest in digests.items():  # sizes first, because they are cheap
         if not (folder / name).is_file():
             yield f"{name} is missing"
-        elif (size := (folder / name).stat().st_size) != stamp.size:
-            yield f"{name} has {size} bytes instead of {stamp.size}"
-    for name, stamp in stamps.items():
-        if file_digest(folder / name) != stamp.sha256:
+        elif (size := (folder / name).stat().st_size) != digest.size:
+            yield f"{name} has {size} bytes instead of {digest.size}"
+    for name, digest in digests.items():
+        if file_digest(folder / name) != digest.sha256:
             yield f"checksum mismatch of {name}"

@@ -40,9 +40,9 @@ def render_files(
         UserError: a kind has a schema but no template.
     """
     if family.own_kinds:
-        from xlmgen.render.apart import render_apart
+        from xlmgen.render.apart import render_in_subprocess
 
-        return render_apart(family, search)
+        return render_in_subprocess(family, search)
     from xlmgen.render.files import render_here
 
     return render_here(family, search)

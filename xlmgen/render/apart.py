@@ -11,12 +11,12 @@ from xlmgen.io import bounded
 from xlmgen.render.files import render_here
 from xlmgen.spec.diagnostics import Diagnostic, SpecError
 from xlmgen.spec.family import FamilySpec
-from xlmgen.spec.own_kinds import at
+from xlmgen.spec.own_kinds import problem_at
 
 Request = tuple[FamilySpec, tuple[Path, ...] | None]
 
 
-def render_apart(
+def render_in_subprocess(
     family: FamilySpec, search: tuple[Path, ...] | None = None
 ) -> dict[str, str]:
     """Call `render_here` in a process with limits; exceeding them is a SpecError."""
@@ -27,7 +27,7 @@ def render_apart(
         kind = kinds.get(error.place, family.own_kinds[0])
         message = f"the template cannot be rendered: {error}"
         fix = "check it for endless loops and growing texts"
-        raise SpecError([at(kind.template, "XG402", message, fix)]) from None
+        raise SpecError([problem_at(kind.template, "XG402", message, fix)]) from None
     if problems := answer.get("problems"):
         raise SpecError(Diagnostic(**problem) for problem in problems)
     if "message" in answer:

@@ -10,7 +10,7 @@ from xlmgen.render.plan import Step
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.load import MAX_BYTES
-from xlmgen.spec.own_kinds import at
+from xlmgen.spec.own_kinds import problem_at
 
 
 class Unusable(ValueError):
@@ -46,7 +46,7 @@ def missing_option(error: KeyError, family: FamilySpec) -> Diagnostic:
     names = ", ".join(f"'{kind.name}'" for kind in (first, *others))
     message = f"another block needs an option {error}, which {names} does not have"
     fix = "add the option to the kind, as the built-in kinds have it"
-    return at(first.schema, "XG401", message, fix)
+    return problem_at(first.schema, "XG401", message, fix)
 
 
 def diagnose(error: Exception, step: Step, family: FamilySpec) -> Diagnostic:
@@ -73,7 +73,7 @@ def diagnose(error: Exception, step: Step, family: FamilySpec) -> Diagnostic:
             message = f"it prints {error}"
         case _:
             message = f"{type(error).__name__}: {error}"
-    return at(path, "XG402", message, fix, line)
+    return problem_at(path, "XG402", message, fix, line)
 
 
 def _place(error: Exception, step: Step, family: FamilySpec) -> tuple[Path, int]:

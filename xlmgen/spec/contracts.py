@@ -34,7 +34,7 @@ class Clause:
     def words(self) -> str:
         """The condition as YAML: `attention: causal`."""
         keys = self.when.get("properties", {})
-        return ", ".join(f"{key}: {_wish(sub)}" for key, sub in keys.items())
+        return ", ".join(f"{key}: {_allowed_values(sub)}" for key, sub in keys.items())
 
 
 def check(
@@ -58,9 +58,9 @@ def check(
         if data.get(block) is not None and block not in broken
     }
     required = schemas.schema("family")["required"]
-    unsure = [b for b in BLOCKS if b in broken or (b in required and b not in data)]
+    incomplete = [b for b in BLOCKS if b in broken or (b in required and b not in data)]
     provided = capabilities(blocks, schemas).union(
-        *(_possible(block, data.get(block), schemas) for block in unsure)
+        *(_possible(block, data.get(block), schemas) for block in incomplete)
     )
     for block, options in blocks.items():
         for clause in clauses(schemas.kind(block, options["kind"]), "x-requires"):
@@ -156,7 +156,7 @@ def _remedy(schemas: Schemas, blocks: Blocks, capability: str) -> str:
     return f"provided by {either(listed)}" if listed else "no kind provides it"
 
 
-def _wish(schema: Schema) -> str:
+def _allowed_values(schema: Schema) -> str:
     """Format the values that a condition allows: `schedule`, `a or b`, `{mask: 1}`."""
     if "const" in schema:
         return show(schema["const"]).strip("'")
@@ -165,4 +165,5 @@ def _wish(schema: Schema) -> str:
     if "exclusiveMinimum" in schema:
         return f"more than {show(schema['exclusiveMinimum'])}"
     inner = schema.get("properties", {})
-    return f"{{{', '.join(f'{key}: {_wish(sub)}' for key, sub in inner.items())}}}"
+    values = (f"{key}: {_allowed_values(sub)}" for key, sub in inner.items())
+    return f"{{{', '.join(values)}}}"

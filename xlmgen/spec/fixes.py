@@ -32,7 +32,7 @@ class Fix:
     text: str
 
 
-def mend(
+def fix_document(
     document: Document, validate: Callable[[Document], Iterable[Diagnostic]]
 ) -> tuple[Document, list[Fix]]:
     """Fix the unambiguous mistakes of a document.
@@ -46,10 +46,10 @@ def mend(
     done: list[Fix] = []
     for _ in range(ROUNDS):
         fixes, text = _round(document, validate(document))
-        mended = load_yaml(document.file, text)
-        if not fixes or mended.data is None:
+        fixed = load_yaml(document.file, text)
+        if not fixes or fixed.data is None:
             break
-        document = mended
+        document = fixed
         done += fixes
     return document, done
 

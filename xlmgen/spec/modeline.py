@@ -36,7 +36,7 @@ def project_schema(file: Path, kind: str) -> str | None:
     return None
 
 
-def at(text: str, file: Path, kind: str) -> str:
+def with_schema_path(text: str, file: Path, kind: str) -> str:
     """Adapt the schema path of a text that is moved to another file.
 
     A relative path that does not exist from there is replaced by the project's schema,

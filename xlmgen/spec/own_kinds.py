@@ -105,7 +105,9 @@ def problems(project: Project) -> tuple[Diagnostic, ...]:
     except bounded.OutOfBounds as error:
         place = Path(error.place) if error.place else project.root
         code = "XG402" if place.name.endswith(TEMPLATE_SUFFIX) else "XG401"
-        return (at(place, code, f"it cannot be read: {error}", "write it simpler"),)
+        return (
+            problem_at(place, code, f"it cannot be read: {error}", "write it simpler"),
+        )
     return tuple(Diagnostic(**problem) for problem in found)
 
 
@@ -134,7 +136,9 @@ def shown(path: Path) -> str:
     return str(plain) if inside.startswith(os.pardir) else inside
 
 
-def at(path: Path, code: str, message: str, fix: str = "", line: int = 1) -> Diagnostic:
+def problem_at(
+    path: Path, code: str, message: str, fix: str = "", line: int = 1
+) -> Diagnostic:
     """Make a diagnostic at a line of a file."""
     text = _text(path)
     lines = [] if text is None else text.splitlines()
@@ -165,7 +169,7 @@ def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
             guess = did_you_mean(folder.name, BLOCKS)
             message = f"there is no block '{folder.name}'"
             fix = f"{guess} blocks: {', '.join(BLOCKS)}".strip()
-            yield at(folder, "XG401", message, fix)
+            yield problem_at(folder, "XG401", message, fix)
     for block in BLOCKS:
         for path in sorted((root / TEMPLATES / block).glob(f"*{TEMPLATE_SUFFIX}")):
             name = path.name.removesuffix(TEMPLATE_SUFFIX)
@@ -173,7 +177,7 @@ def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
             if (block, name) not in project.kinds and not ours.is_file():
                 schema = root / KINDS / block / f"{name}{SUFFIX}"
                 fix = f"write {shown(schema)}, or rename one of the two"
-                yield at(path, "XG402", "the template has no schema", fix)
+                yield problem_at(path, "XG402", "the template has no schema", fix)
 
 
 def _shadows(root: Path) -> Iterator[Diagnostic]:
@@ -188,7 +192,7 @@ def _shadows(root: Path) -> Iterator[Diagnostic]:
             what = "schema" if path.suffix == ".json" else "template"
             message = f"xlmgen has a {what} of this name: {ours}"
             fix = "rename yours: a spec must mean the same in every project"
-            yield at(path, "XG403", message, fix)
+            yield problem_at(path, "XG403", message, fix)
 
 
 def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
@@ -196,10 +200,12 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     if kind.block == "noise_schedule":
         message = "a project cannot have noise schedules of its own"
         fix = "schedules are classes of xlmgen.runtime.noise and have no template"
-        return [at(path, "XG401", message, fix)]
+        return [problem_at(path, "XG401", message, fix)]
     if not NAME.fullmatch(kind.name):
         message = f"'{kind.name}' is not a valid name of a kind"
-        return [at(path, "XG401", message, "use lower-case letters, digits and _")]
+        return [
+            problem_at(path, "XG401", message, "use lower-case letters, digits and _")
+        ]
     text = _text(path)
     if text is None:
         return [_no_text(path, "XG401")]
@@ -208,20 +214,20 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     except InvalidJson as error:
         wrong = error.__cause__
         if not isinstance(wrong, json.JSONDecodeError):
-            return [at(path, "XG401", f"the file {error}")]
+            return [problem_at(path, "XG401", f"the file {error}")]
         line = wrong.lineno
         span = Span(line, wrong.colno, line, wrong.colno + 1)
         message = f"this is not JSON: {wrong.msg}"
         lines = text.splitlines()
         return [diagnose(shown(path), lines, span, "XG401", "", message)]
     if not isinstance(data, dict):
-        return [at(path, "XG401", "a schema is an object: { … }")]
+        return [problem_at(path, "XG401", "a schema is an object: { … }")]
     # JSON without tabs is YAML, and the YAML reader knows the line of every value
     document = load_yaml(shown(path), text.replace("\t", " "))
     try:
         found = list(islice(_complaints(document, data, kind), MOST))
     except (RecursionError, OverflowError) as error:  # from reading a pattern
-        return [at(path, "XG401", f"a pattern cannot be read: {error}")]
+        return [problem_at(path, "XG401", f"a pattern cannot be read: {error}")]
     return found or list(_unfilled(project, kind, text))
 
 
@@ -311,7 +317,7 @@ def _unfilled(project: Project, kind: OwnKind, text: str) -> Iterator[Diagnostic
     else:
         return
     line = text[: text.find('"$ref"')].count("\n") + 1
-    yield at(kind.schema, "XG401", reason, "correct it, or write it out", line)
+    yield problem_at(kind.schema, "XG401", reason, "correct it, or write it out", line)
 
 
 def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
@@ -322,7 +328,7 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
         return
     if not path.is_file():
         message = f"the kind '{kind.name}' has no template"
-        yield at(kind.schema, "XG402", message, f"write {shown(path)}")
+        yield problem_at(kind.schema, "XG402", message, f"write {shown(path)}")
         return
     text = _text(path)
     if text is None:
@@ -332,14 +338,14 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
         Environment().parse(text)
     except TemplateSyntaxError as error:
         message = f"this is not a Jinja template: {error.message}"
-        yield at(path, "XG402", message, line=error.lineno)
+        yield problem_at(path, "XG402", message, line=error.lineno)
     except (RecursionError, ValueError) as error:
-        yield at(path, "XG402", f"this is not a Jinja template: {error}")
+        yield problem_at(path, "XG402", f"this is not a Jinja template: {error}")
 
 
 def _no_text(path: Path, code: str) -> Diagnostic:
     message = f"the file is not UTF-8 text of at most {MAX_BYTES:,} bytes"
-    return at(path, code, message, "save a smaller file as UTF-8")
+    return problem_at(path, code, message, "save a smaller file as UTF-8")
 
 
 @cache

@@ -60,7 +60,7 @@ def validate(
             return sorted({*document.problems, *broken})
         schemas = project.schemas
     if file == "family" and _uses_own_kinds(document, schemas):
-        found = _apart(document, schemas)
+        found = _problems_in_subprocess(document, schemas)
     else:
         found = list(_problems(document, file, schemas))
     if len(found) > MOST:
@@ -101,7 +101,7 @@ def _uses_own_kinds(document: Document, schemas: Schemas) -> bool:
     )
 
 
-def _apart(document: Document, schemas: Schemas) -> list[Diagnostic]:
+def _problems_in_subprocess(document: Document, schemas: Schemas) -> list[Diagnostic]:
     """Find the problems of a family in a process with limited time and memory."""
     try:
         found = bounded.call(find_problems, (document, schemas))

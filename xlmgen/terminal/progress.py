@@ -17,7 +17,7 @@ EVERY = 10.0  # seconds between lines
 DRAWN = 0.1  # seconds between updates of the bar
 
 
-class Waiting:
+class ProgressReporter:
     """Reports the progress of long work; a context manager.
 
     Args:

@@ -65,9 +65,9 @@ def growth_law(
     law: Law = {(): 1.0}
     for step in (*steps, Step(1.0, 1.0, 0.0)):
         strings = list(law)
-        told = _ask(model, before, after, strings, step.time, never)
+        outputs = _outputs(model, before, after, strings, step.time, never)
         following: Law = defaultdict(float)
-        for string, (probs, gaps) in zip(strings, told, strict=True):
+        for string, (probs, gaps) in zip(strings, outputs, strict=True):
             counts = list(_insertions(gaps, step.insert, room - len(string)))
             for revealed, chance in _reveals(string, probs, step.reveal, mask, score):
                 for inserted, other in counts:
@@ -78,7 +78,7 @@ def growth_law(
     return law
 
 
-def _ask(
+def _outputs(
     model: nn.Module,
     before: Sequence[int],
     after: Sequence[int],

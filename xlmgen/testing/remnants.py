@@ -135,10 +135,10 @@ class RemnantOracle(Oracle):
         self.left = left
         self.left_ids = left.ids.masked_fill(~left.attended, -1)
         self.left_tokens = F.one_hot(left.ids, vocab_size).double().flatten(1)
-        said = left.gaps[..., None].double()
+        targets = left.gaps[..., None].double()
         if longest is not None:
-            said = F.one_hot(left.gaps, longest + 1).double()
-        self.left_gaps = said.flatten(1)
+            targets = F.one_hot(left.gaps, longest + 1).double()
+        self.left_gaps = targets.flatten(1)
 
     def forward(
         self,
@@ -172,9 +172,9 @@ class RemnantOracle(Oracle):
 
         here = slice(input_ids.shape[1])
         logits = self.logits(probs[index][:, here], at)
-        return logits, self.said(gaps[index][:, here])
+        return logits, self.gap_output(gaps[index][:, here])
 
-    def said(self, gaps: Tensor) -> Tensor:
+    def gap_output(self, gaps: Tensor) -> Tensor:
         """Compute a head's output: an expectation (B, L) > 0, or log-probabilities."""
         if self.longest is None:
             return gaps[..., 0].nan_to_num(0.0).clamp(min=1e-30).float()

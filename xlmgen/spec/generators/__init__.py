@@ -89,7 +89,9 @@ def metrics() -> dict[str, GeneratorMetric]:
     return found
 
 
-def inverted(document: Document, source: Source, key: str) -> Iterator[Diagnostic]:
+def inverted_range(
+    document: Document, source: Source, key: str
+) -> Iterator[Diagnostic]:
     """Report a range whose `max` is less than its `min`."""
     low, high = source[key]["min"], source[key]["max"]
     if high < low:

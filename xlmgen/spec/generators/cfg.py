@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 from xlmgen.spec.messages import did_you_mean
 
 Symbols = tuple[str, ...]
@@ -63,7 +63,7 @@ class Grammar:
         counts = {n: self.count((self.start,), n) for n in range(1, high + 1)}
         return {n: count for n, count in counts.items() if n >= low and count}
 
-    def circle(self) -> list[str]:
+    def cycle(self) -> list[str]:
         """Return a cycle of symbols that derive each other without adding words.
 
         Each can be replaced by the next alone, and the last by the first; empty if
@@ -83,13 +83,13 @@ class Grammar:
             if name in done:
                 return []
             found = (follow(after, [*path, name]) for after in becomes[name])
-            circle = next(filter(None, found), [])
+            cycle = next(filter(None, found), [])
             done.add(name)
-            return circle
+            return cycle
 
         return next(filter(None, (follow(name, []) for name in self.rules)), [])
 
-    def endless(self) -> list[str]:
+    def unproductive(self) -> list[str]:
         """Return the symbols that derive no sequence of words."""
         good: set[str] = set()
         while new := {
@@ -123,19 +123,19 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
             guess or f"one of {', '.join(grammar.rules)}",
         )
         return
-    if circle := grammar.circle():
+    if cycle := grammar.cycle():
         yield document.diagnostic(
             "XG108",
-            (*rules, circle[0]),
-            f"rules form a cycle without words: {' → '.join([*circle, circle[0]])}",
+            (*rules, cycle[0]),
+            f"rules form a cycle without words: {' → '.join([*cycle, cycle[0]])}",
             "remove one of them",
         )
         return
-    if endless := grammar.endless():
+    if unproductive := grammar.unproductive():
         yield document.diagnostic(
             "XG108",
-            (*rules, endless[0]),
-            f"'{endless[0]}' derives no words: each of its rules needs itself or "
+            (*rules, unproductive[0]),
+            f"'{unproductive[0]}' derives no words: each of its rules needs itself or "
             "another such symbol",
             "add a rule of words",
         )
@@ -144,7 +144,7 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
         yield document.diagnostic(
             "XG108", (*rules, name), f"'{name}' is used in no sentence", "remove it"
         )
-    wrong = list(inverted(document, source, "length"))
+    wrong = list(inverted_range(document, source, "length"))
     if wrong:
         yield from wrong
         return

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
-    yield from inverted(document, source, "edges")
-    yield from inverted(document, source, "given")
+    yield from inverted_range(document, source, "edges")
+    yield from inverted_range(document, source, "given")
     vertices, colors = source["vertices"], source["colors"]
     most = _most_edges(vertices, colors)
     if source["edges"]["max"] > most:

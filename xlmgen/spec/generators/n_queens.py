@@ -7,14 +7,14 @@ from math import comb
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 
 # number of solutions by the size of the board
 SOLUTIONS = dict(enumerate((2, 10, 4, 40, 92, 352, 724, 2680, 14200), start=4))
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
-    yield from inverted(document, source, "given")
+    yield from inverted_range(document, source, "given")
     board, most = source["board"], source["given"]["max"]
     if most >= board:
         yield document.diagnostic(

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
-    yield from inverted(document, source, "nodes")
+    yield from inverted_range(document, source, "nodes")
     low, high = source["nodes"]["min"], source["nodes"]["max"]
     if high < low:
         return

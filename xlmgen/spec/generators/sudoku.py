@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 
 FEWEST_CLUES = {2: 4, 3: 17}  # of a grid with a unique solution, by box size
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
-    yield from inverted(document, source, "clues")
+    yield from inverted_range(document, source, "clues")
     fewest, cells = FEWEST_CLUES[source["box"]], source["box"] ** 4
     grid = f"a grid of {source['box'] ** 2} × {source['box'] ** 2}"
     if source["clues"]["min"] < fewest:

@@ -18,7 +18,7 @@ class DocumentsTests(CollatorSubject):
 
     def test_every_token_has_its_document_number(self) -> None:
         for seed in range(10):
-            batch = self.apart(seed)
+            batch = self.packed_batch(seed)
             documents, tokens = documents_of(batch), tokens_of(batch)
             assert (documents[tokens == FIRST] == 1).all()
             assert (documents[tokens == SECOND] == 2).all()
@@ -29,7 +29,7 @@ class DocumentsTests(CollatorSubject):
         """The BOS of a later document is given, like the first BOS."""
         asked = set()
         for seed in range(10):
-            batch = self.apart(seed)
+            batch = self.packed_batch(seed)
             targets = tokens_of(batch, asked=True).flatten()[places_of(batch)]
             asked |= set(targets.tolist())
             assert ((tokens_of(batch) == self.tokens.bos).sum(1) == 2).all()
@@ -40,7 +40,7 @@ class DocumentsTests(CollatorSubject):
         model, loss = self.network(), self.family.loss(self.tokens)
         bears = {1: False, 2: False}
         for seed in range(10):
-            batch = self.apart(seed)
+            batch = self.packed_batch(seed)
             asked = tokens_of(batch, asked=True).flatten()[places_of(batch)]
             in_second = asked == SECOND  # the first one alone has an EOS
             for number, own in ((1, ~in_second), (2, in_second)):
@@ -53,7 +53,7 @@ class DocumentsTests(CollatorSubject):
                 bears[number] |= bool(moved[own].any())
         assert bears == {1: True, 2: True}
 
-    def apart(self, seed: int) -> dict[str, Any]:
+    def packed_batch(self, seed: int) -> dict[str, Any]:
         """Collate rows of two documents, the second without EOS."""
         bos, eos = self.tokens.bos, self.tokens.eos
         row = [bos, FIRST, eos, bos, SECOND], [bos, FIRST, bos, SECOND, SECOND]
