@@ -69,10 +69,10 @@ def complaints(schema, place, described=False):
                 found.append(f"{where}: no description")
             if not sub.get("examples") and "const" not in sub:
                 found.append(f"{where}: no examples")
-            told = f"{schema.get('description')} {sub.get('description')}"
-            absence = f"`{key}`" in told or "left out" in told.lower()
+            text = f"{schema.get('description')} {sub.get('description')}"
+            absence = f"`{key}`" in text or "by default" in text.lower()
             if "default" not in sub and key not in required and not absence:
-                found.append(f"{where}: no default, not required, nor is told why")
+                found.append(f"{where}: no default, not required, and not described")
             if "default" in sub and key in required:
                 found.append(f"{where}: a default that is never used")
     for key, sub in properties.items():

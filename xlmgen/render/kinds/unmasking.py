@@ -135,10 +135,9 @@ def _std_imports(body: str, *, stepped: bool) -> tuple[str, ...]:
 
 
 def _canvas_imports(blockwise: bool, block: bool, stepped: bool) -> tuple[str, ...]:
-    names = ("BlockCanvas", "BlockRows") if blockwise else ("Canvas",)
-    if block:
-        names += ("blocks", "split_steps") if stepped else ("blocks",)
-    return names
+    canvas = ("BlockCanvas", "BlockRows") if blockwise else ("Canvas",)
+    blocks = ("blocks", "split_steps") if stepped else ("blocks",)
+    return (*canvas, *(blocks if block else ()))
 
 
 def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:
