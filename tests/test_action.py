@@ -104,7 +104,7 @@ def render():
     assert main(["new", str(FAMILY)]) == 0
 
 
-def test_nothing_that_others_choose_is_pasted_into_a_shell():
+def test_untrusted_values_are_not_inserted_into_shell():
     for step in ACTION["runs"]["steps"]:
         assert "${{" not in step.get("run", "")
         if "run" in step:
@@ -115,7 +115,7 @@ def test_nothing_that_others_choose_is_pasted_into_a_shell():
     assert all(of["description"] for of in ACTION["inputs"].values())
 
 
-def test_the_inputs_are_documented():
+def test_inputs_are_documented():
     page = (resources.root() / "docs" / "review.md").read_text("utf-8")
     section = page.partition("## In a pull request")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \|", section, re.MULTILINE)
@@ -127,7 +127,7 @@ def test_the_inputs_are_documented():
             assert ACTION["inputs"][name]["default"] == ""
 
 
-def test_a_change_that_passes_is_annotated_and_summed_up(pull_request):
+def test_passing_change_is_annotated_and_summarised(pull_request):
     edit("title: Masked", "title: A masked")
     render()
     edit("max_steps: 2500", "max_steps: 2600", Path("experiments/graphs.yaml"))
@@ -141,7 +141,7 @@ def test_a_change_that_passes_is_annotated_and_summed_up(pull_request):
     assert "xlmgen check" not in page
 
 
-def test_a_spec_with_problems_fails_and_is_annotated_once(pull_request):
+def test_invalid_spec_fails_and_is_annotated_once(pull_request):
     edit("weight: schedule", "weight: schedul")
     done, page = pull_request()
     assert done.returncode == 1
@@ -153,7 +153,7 @@ def test_a_spec_with_problems_fails_and_is_annotated_once(pull_request):
     assert "invalid" in review
 
 
-def test_a_class_of_change_fails_where_it_is_to(pull_request):
+def test_fail_on_class_fails(pull_request):
     edit("layers: 3", "layers: 2")
     render()
     done, page = pull_request()
@@ -163,7 +163,7 @@ def test_a_class_of_change_fails_where_it_is_to(pull_request):
     assert done.returncode == 1
 
 
-def test_the_change_is_compared_with_where_it_began(pull_request):
+def test_change_is_compared_with_merge_base(pull_request):
     """What was merged since is not part of it."""
     edit("title: Masked", "title: A masked")
     render()
@@ -177,7 +177,7 @@ def test_the_change_is_compared_with_where_it_began(pull_request):
     assert "1 of 9 specs differ" in page
 
 
-def test_without_a_pull_request_there_is_only_the_check(pull_request):
+def test_only_check_runs_without_pull_request(pull_request):
     edit("title: Masked", "title: A masked")
     done, page = pull_request(base="")
     assert done.returncode == 1  # the render is older than its spec
@@ -189,20 +189,20 @@ def test_without_a_pull_request_there_is_only_the_check(pull_request):
     assert "nothing differs" in page  # where the two parted is here
 
 
-def test_a_history_that_is_too_short_is_said(pull_request):
+def test_too_short_history_is_reported(pull_request):
     done, _ = pull_request(base="elsewhere")
     assert done.returncode == 2
     assert "::error title=xlmgen::the history does not reach back" in done.stdout
     assert "fetch-depth: 0" in done.stdout
 
 
-def test_an_edited_render_fails_where_it_is_to(pull_request):
+def test_strict_fails_for_edited_render(pull_request):
     edit("import", "# mine\nimport", Path("families/mine/loss_mine.py"))
     assert pull_request()[0].returncode == 0
     assert pull_request(strict="true")[0].returncode == 1
 
 
-def test_paths_are_paths_whatever_they_hold(pull_request):
+def test_unusual_paths_are_quoted(pull_request):
     Path("more specs").mkdir()
     text = Path("tasks/graphs.yaml").read_text("utf-8")
     Path("more specs/other.yaml").write_text(text)
@@ -253,7 +253,7 @@ def installs(tmp_path):
     return install
 
 
-def test_what_is_installed(installs, tmp_path):
+def test_installed_packages(installs, tmp_path):
     ours = resources.root()
     wanted = {
         (ours, ""): str(ours),
@@ -267,7 +267,7 @@ def test_what_is_installed(installs, tmp_path):
         assert first.endswith(f" --no-deps -- {expected}")
 
 
-def test_check_and_review_need_no_more_than_is_installed(installs, pull_request):
+def test_check_and_review_need_only_installed_packages(installs, pull_request):
     _, needs, _ = installs(resources.root())
     listed = set(needs.removeprefix("file: ").split())
     assert listed <= set(requires("xlmgen"))

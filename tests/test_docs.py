@@ -53,7 +53,7 @@ def tables():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
-def test_tables_made_from_the_code_are_current(page):
+def test_generated_tables_are_current(page):
     """Run `python docs/tables.py` where this fails."""
     text = page.read_text("utf-8")
     assert text == tables().current(text)
@@ -61,7 +61,7 @@ def test_tables_made_from_the_code_are_current(page):
     assert len(opened) == len(tables().MARKED.findall(text))
 
 
-def test_every_code_and_every_kind_has_its_place():
+def test_every_code_and_kind_is_documented():
     diagnostics = (ROOT / "docs" / "diagnostics.md").read_text("utf-8")
     assert re.findall(r"^\| `(XG\d+)`", diagnostics, re.MULTILINE) == list(CODES)
     docs = "".join(page.read_text("utf-8") for page in PAGES)
@@ -98,7 +98,7 @@ def test_every_command_is_documented():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
-def test_commands_and_options_that_are_named_exist(page):
+def test_named_commands_and_options_exist(page):
     for kind, text in code(page):
         for words in commands(text) if kind in ("sh", "") else ():
             assert words[1] in COMMANDS, words
@@ -110,14 +110,14 @@ def test_commands_and_options_that_are_named_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
-def test_make_targets_that_are_named_exist(page):
+def test_named_make_targets_exist(page):
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
     named = re.findall(r"(?:^|`)make (\w+)", page.read_text("utf-8"), re.MULTILINE)
     assert set(named) <= targets
 
 
-def test_the_readme_shows_the_demo_s_spec_and_its_real_render():
+def test_readme_shows_spec_and_render_of_demo():
     spec = ROOT / "examples" / "scout.yaml"
     shown = {kind: text for kind, text in code(RUN[0]) if kind in ("yaml", "python")}
     assert set(shown["yaml"].splitlines()) <= set(spec.read_text("utf-8").splitlines())
@@ -183,7 +183,7 @@ SHORT = ("training.max_steps=2", "training.validate_every=2", "evaluation.genera
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=label)
-def test_a_page_does_what_it_says(page, tmp_path, monkeypatch, capfd):
+def test_commands_of_page_work(page, tmp_path, monkeypatch, capfd):
     if page.name == "README.md":
         checkout(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -49,14 +49,14 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new), "utf-8")
 
 
-def test_there_is_a_hook_that_reads_and_one_that_writes():
+def test_hooks_check_and_fix():
     assert list(HOOKS) == ["xlmgen-check", "xlmgen-fix"]
     for hook in HOOKS.values():
         assert {"id", "name", "description", "entry", "language", "files"} <= set(hook)
     assert HOOKS["xlmgen-fix"]["require_serial"] is True
 
 
-def test_the_documented_hook_is_the_shipped_one():
+def test_documented_hook_equals_shipped_one():
     page = (resources.root() / "docs" / "review.md").read_text("utf-8")
     shown = page.partition("## Before a commit")[2].split("```")[1]
     (repository,) = yaml.safe_load(shown.removeprefix("yaml"))["repos"]
@@ -65,7 +65,7 @@ def test_the_documented_hook_is_the_shipped_one():
 
 
 @pytest.mark.parametrize("name", HOOKS)
-def test_specs_are_matched_and_nothing_else(name):
+def test_hooks_match_specs_only(name):
     hook = HOOKS[name]
     assert matched(hook, starters("mine")) == SPECS
     assert matched(hook, {"lab/tasks/a.yml"}) == {"lab/tasks/a.yml"}
@@ -74,13 +74,13 @@ def test_specs_are_matched_and_nothing_else(name):
 
 
 @pytest.mark.parametrize("name", HOOKS)
-def test_a_new_project_passes(lab, name):
+def test_new_project_passes(lab, name):
     before = {path: (lab / path).read_bytes() for path in SPECS}
     assert run(HOOKS[name], sorted(SPECS)) == 0
     assert {path: (lab / path).read_bytes() for path in SPECS} == before
 
 
-def test_a_problem_fails_and_a_misspelt_word_is_mended(lab, capsys):
+def test_problem_fails_and_misspelt_word_is_fixed(lab, capsys):
     task = lab / "tasks" / "graphs.yaml"
     edit(task, "layout: seq2seq", "layout: seq2sek")
     assert run(HOOKS["xlmgen-check"], ["tasks/graphs.yaml"]) == 1
@@ -89,7 +89,7 @@ def test_a_problem_fails_and_a_misspelt_word_is_mended(lab, capsys):
     assert "layout: seq2seq\n" in task.read_text("utf-8")
 
 
-def test_a_render_that_is_older_than_its_spec_fails(lab, capsys):
+def test_stale_render_fails(lab, capsys):
     edit(lab / "families/mine/family.yaml", "steps: 5", "steps: 6")
     assert run(HOOKS["xlmgen-check"], ["families/mine/family.yaml"]) == 1
     assert "predictor_mine.py" in capsys.readouterr().out

@@ -73,7 +73,7 @@ def hostile(project):
     return project
 
 
-def test_specs_and_their_names(hostile, said):
+def test_hostile_text_in_specs_is_escaped(hostile, said):
     for form in ("text", "json", "github", "sarif"):
         assert said("check", f"{NAME}.yaml", "--format", form)[0] == 1
         said("check", "text.yaml", "titled.yaml", "--format", form)
@@ -93,7 +93,7 @@ def test_specs_and_their_names(hostile, said):
     said(EVIL)
 
 
-def test_renders_and_their_differences(hostile, said):
+def test_hostile_text_in_renders_is_escaped(hostile, said):
     good = Path(__file__).parent / "specs" / "positive" / "mdlm.yaml"
     text = good.read_text("utf-8")
     Path("spec.yaml").write_text(text)
@@ -107,7 +107,7 @@ def test_renders_and_their_differences(hostile, said):
     said("check", "families", "--diff")
 
 
-def test_a_review(hostile, said):
+def test_hostile_text_in_review_is_escaped(hostile, said):
     def git(*words):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", *identity, *words], check=True, capture_output=True)
@@ -123,7 +123,7 @@ def test_a_review(hostile, said):
     said("review", "--against", EVIL)
 
 
-def test_data_and_what_is_made_of_it(hostile, said):
+def test_hostile_text_in_data_is_escaped(hostile, said):
     code, output = said("prepare", "mine.yaml")
     assert code == 0, output
     for form in ("text", "json"):
@@ -163,7 +163,7 @@ def test_data_and_what_is_made_of_it(hostile, said):
     said("eval", run)
 
 
-def test_names_of_tensors_and_of_the_hub(hostile, said):
+def test_hostile_text_in_tensor_and_hub_names_is_escaped(hostile, said):
     folder = Path(f"c{NAME}")
     folder.mkdir()
     header = json.dumps({EVIL: {"dtype": EVIL, "shape": [1], "data_offsets": [4, 8]}})

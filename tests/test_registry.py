@@ -43,7 +43,7 @@ def named(name):
     return next((f for f in registry.find_families() if f.name == name), None)
 
 
-def test_the_nearer_family_shadows_the_farther(here, tmp_path, monkeypatch):
+def test_nearer_family_shadows_farther_one(here, tmp_path, monkeypatch):
     near = make_family(here / "families", "zoo", "near")
     far = make_family(tmp_path / "far", "zoo", "far")
     other = make_family(tmp_path / "far", "yak", "far")
@@ -57,12 +57,12 @@ def test_the_nearer_family_shadows_the_farther(here, tmp_path, monkeypatch):
     assert registry.load_family("yak") == "far"
 
 
-def test_built_in_families_are_there():
+def test_built_in_families_are_found():
     assert {"arlm", "mdlm"} <= {family.name for family in registry.find_families()}
     assert named("arlm").origin == "built in"
 
 
-def test_two_of_one_name_in_one_place_are_refused(tmp_path, monkeypatch):
+def test_two_families_of_one_name_in_one_place_are_refused(tmp_path, monkeypatch):
     folders = [tmp_path / "a", tmp_path / "b"]
     families = [make_family(folder, "zoo", folder.name) for folder in folders]
     monkeypatch.setenv(registry.USER_PATH, os.pathsep.join(map(str, folders)))
@@ -71,7 +71,7 @@ def test_two_of_one_name_in_one_place_are_refused(tmp_path, monkeypatch):
     assert all(str(family) in str(caught.value) for family in families)
 
 
-def test_one_folder_under_two_names_is_one(here, tmp_path, monkeypatch):
+def test_folder_under_two_names_is_found_once(here, tmp_path, monkeypatch):
     make_family(here / "families", "zoo", "here")
     (tmp_path / "link").symlink_to(here / "families")
     paths = [str(here / "families"), str(tmp_path / "link"), "families"]
@@ -83,7 +83,7 @@ def test_one_folder_under_two_names_is_one(here, tmp_path, monkeypatch):
     assert named("zoo").shadows == ()
 
 
-def test_folders_without_a_spec_and_leftovers_are_no_families(here):
+def test_folders_without_spec_are_not_families(here):
     make_family(here / "families", "zoo", "here")
     make_family(here / "families", ".zoo.1234", "leftover")
     (here / "families" / "notes").mkdir()
@@ -92,20 +92,20 @@ def test_folders_without_a_spec_and_leftovers_are_no_families(here):
     assert not {".zoo.1234", "notes"} & names
 
 
-def test_an_unknown_name_is_answered_with_those_that_exist():
+def test_unknown_name_lists_existing_families():
     with pytest.raises(UserError) as caught:
         registry.load_family("mdml")
     assert "did you mean 'mdlm'?" in str(caught.value)
     assert "arlm" in str(caught.value)
 
 
-def test_a_family_that_is_not_rendered_says_how(here):
+def test_unrendered_family_is_refused_with_fix(here):
     make_family(here / "families", "zoo", "", rendered=False)
     with pytest.raises(UserError, match="xlmgen new"):
         registry.load_family("zoo")
 
 
-def test_an_installed_package_declares_its_families(tmp_path, monkeypatch):
+def test_families_of_installed_package_are_found(tmp_path, monkeypatch):
     """Found without importing the package, which here would fail."""
     site = tmp_path / "site"
     make_family(site / "gift" / "families", "zoo", "gift")
@@ -119,7 +119,7 @@ def test_an_installed_package_declares_its_families(tmp_path, monkeypatch):
     assert registry.load_family("zoo") == "gift"
 
 
-def test_pinning_takes_effect_in_a_running_process(here, tmp_path):
+def test_pinning_affects_running_process(here, tmp_path):
     make_family(here / "families", "zoo", "mine")
     assert registry.load_family("zoo") == "mine"
     for run in ("first", "second"):
@@ -137,7 +137,7 @@ def family_of(name):
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_other_processes_find_what_is_pinned(tmp_path, method):
+def test_subprocesses_find_pinned_families(tmp_path, method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this system")
     make_family(tmp_path / "run" / "families", "zoo", "pinned")

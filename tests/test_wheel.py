@@ -80,7 +80,7 @@ def installed(wheel, tmp_path_factory):
     return run
 
 
-def test_the_wheel_holds_what_a_user_needs_and_nothing_else(wheel):
+def test_wheel_has_exactly_the_needed_files(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     bundled = "xlmgen/_bundled"
     for folder in ("schemas", "templates", "families"):
@@ -106,7 +106,7 @@ def tracked(folder):
     ]
 
 
-def test_the_command_line_of_an_installed_wheel(installed):
+def test_commands_work_from_installed_wheel(installed):
     assert "check" in installed("-m", "xlmgen", "--help")
     where = installed("-c", "import xlmgen; print(xlmgen.__file__)").strip()
     assert Path(where).is_relative_to(installed.site)
@@ -138,7 +138,7 @@ def test_the_command_line_of_an_installed_wheel(installed):
     )
 
 
-def test_the_corpus_of_an_installed_wheel_is_read(installed):
+def test_corpus_is_read_from_installed_wheel(installed):
     rows = installed(
         "-c",
         "from xlmgen.data.task import load_task;"
@@ -147,7 +147,7 @@ def test_the_corpus_of_an_installed_wheel_is_read(installed):
     assert rows == "830\n"
 
 
-def test_a_built_in_family_trains_from_an_installed_wheel(installed):
+def test_built_in_family_trains_from_installed_wheel(installed):
     experiment = installed.site / "xlmgen/_bundled/families/mdlm/experiments"
     settings = ("max_steps=2", "batch_size=4", "warmup_steps=0")
     out = installed(

@@ -1,12 +1,12 @@
-"""What goes wrong because of the user's input, said so that the user can mend it."""
+"""Errors in the user's input."""
 
-LONGEST_MESSAGE = 1000  # characters; what is longer holds something of the user's whole
+LONGEST_MESSAGE = 1000  # characters; a message may quote input of any length
 
 
 def shortened(text: str, most: int = LONGEST_MESSAGE) -> str:
-    """A text of at most `most` characters: what is too much in the middle is left out.
+    """Shorten a text to at most `most` characters by cutting its middle.
 
-    A long message begins with its place and ends with what is wrong.
+    Messages begin with the place and end with the problem, so both are kept.
     """
     if len(text) <= most:
         return text
@@ -15,11 +15,11 @@ def shortened(text: str, most: int = LONGEST_MESSAGE) -> str:
 
 
 class UserError(Exception):
-    """A mistake of the user's: the command line prints it as one line and exits.
+    """A mistake of the user, printed by the command line in one line.
 
     Args:
-        message: what is wrong, with the place and the value; see `shortened`.
-        fix: what to do about it; printed after the message.
+        message: place, value and problem; see `shortened`.
+        fix: what to do; printed after the message.
         exit_code: 1 for problems found in the input, 2 when the command cannot run.
     """
 

@@ -1,4 +1,4 @@
-"""Where families are found: folders that hold a `family.yaml`, nearest place first."""
+"""Find families: folders with a `family.yaml`, on a search path of places."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xlmgen.errors import UserError
 if TYPE_CHECKING:
     from xlmgen.runtime.family import Family
 
-PINNED = "XLMGEN_PINNED"  # in the environment, so that spawned workers see it too
+PINNED = "XLMGEN_PINNED"  # an environment variable, so that spawned workers inherit it
 USER_PATH = "XLMGEN_PATH"
 ENTRY_POINTS = "xlmgen.families"
 PACKAGE = "xlmgen.families"
@@ -26,7 +26,7 @@ SPEC = "family.yaml"
 
 @dataclass(frozen=True)
 class Place:
-    """A folder of family folders, and how it came to be searched."""
+    """A folder of family folders, and why it is searched."""
 
     folder: Path
     origin: str
@@ -34,11 +34,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Found:
-    """A family and where it was found.
+    """A family and its location.
 
     Args:
         origin: the place, such as `./families` or `built in`.
-        shadows: families of the same name that are farther away, and so not used.
+        shadows: families of the same name in later places, which are not used.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Found:
 
 
 def places() -> list[Place]:
-    """Every folder that is searched for families, the nearest first.
+    """Return the folders that are searched for families, in order of precedence.
 
     Pinned folders, `./families`, the folders of `$XLMGEN_PATH`, those that installed
-    packages declare, and xlmgen's own. What does not exist is left out, and so is a
-    folder that is there already under another name.
+    packages declare, and the built-in families. Missing folders, and other names of the
+    same folder, are omitted.
     """
     seen: set[Path] = set()
     kept = []
@@ -65,10 +65,10 @@ def places() -> list[Place]:
 
 
 def find_families(*, pinned: bool = True) -> list[Found]:
-    """Every family, sorted by name.
+    """Find all families, sorted by name.
 
     Args:
-        pinned: whether a run's own copies count, where one has been pinned.
+        pinned: whether to include the copies of pinned runs.
 
     Raises:
         UserError: two folders of the same origin have a family of one name, so that
@@ -87,7 +87,7 @@ def find_families(*, pinned: bool = True) -> list[Found]:
                     raise UserError(
                         f"two families are named '{folder.name}' in {origin}: "
                         f"{other} and {folder}",
-                        "rename one, or take its folder off the path",
+                        "rename one, or remove its folder from the path",
                     )
             entries.append((folder, place.origin))
     return [
@@ -97,10 +97,10 @@ def find_families(*, pinned: bool = True) -> list[Found]:
 
 
 def find_family(name: str, *, pinned: bool = True) -> Found:
-    """The family of this name. Arguments as for `find_families`.
+    """Find the family of this name. Arguments as for `find_families`.
 
     Raises:
-        UserError: there is none; the message lists those that exist.
+        UserError: it does not exist; the message lists the existing families.
     """
     found = {family.name: family for family in find_families(pinned=pinned)}
     if name in found:
@@ -133,10 +133,10 @@ def load_family(name: str) -> Family:
 
 
 def pin(folder: Path) -> None:
-    """Put a folder of families before all others, here and in processes started later.
+    """Give a folder of families precedence, in this process and in later subprocesses.
 
-    Modules that were imported from farther away are forgotten, so that the next import
-    takes the pinned ones.
+    Modules that were imported from other places are removed from `sys.modules`, so that
+    the next import uses the pinned ones.
     """
     pinned = [str(folder.resolve()), *_from_environment(PINNED)]
     os.environ[PINNED] = os.pathsep.join(dict.fromkeys(pinned))
@@ -149,7 +149,7 @@ def pin(folder: Path) -> None:
 
 
 def package_path() -> list[str]:
-    """What the package `xlmgen.families` has as its `__path__`."""
+    """Return the `__path__` of the package `xlmgen.families`."""
     return [str(place.folder) for place in places()]
 
 
@@ -171,7 +171,7 @@ def _places() -> Iterator[Place]:
 
 
 def _family_folders(folder: Path) -> list[Path]:
-    """The family folders in a folder, sorted by name."""
+    """List the family folders in a folder, sorted by name."""
     if not folder.is_dir():
         return []
     specs = (spec for spec in folder.glob(f"*/{SPEC}") if spec.is_file())
@@ -183,7 +183,7 @@ def _from_environment(variable: str) -> list[str]:
 
 
 def _declared() -> Iterator[tuple[str, Path]]:
-    """Folders that installed packages declare, found without importing them."""
+    """Find the folders that installed packages declare, without importing them."""
     from importlib.metadata import entry_points
 
     for entry in sorted(entry_points(group=ENTRY_POINTS)):

@@ -1,4 +1,4 @@
-"""`xlmgen cache`: what is listed, what is asked, and what is left alone."""
+"""`xlmgen cache`: listed entries, confirmation, and files that are kept."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from xlmgen.data import cache
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """Two entries, one of them 40 days old; a draft; and things that are not ours."""
+    """Make two entries, one 40 days old, a draft, and foreign files."""
     root = tmp_path / "cache"
     monkeypatch.setenv("XLMGEN_CACHE", str(root))
     for about, content in (("new", "x" * 1500), ("old", "y")):
@@ -39,7 +39,7 @@ def left(root):
     return sorted(found.about or found.what for found in cache.entries())
 
 
-def test_list_shows_what_is_ours(capsys):
+def test_list_shows_entries_of_xlmgen(capsys):
     assert main(["cache", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
@@ -62,14 +62,14 @@ def test_list_shows_what_is_ours(capsys):
         ["clean", "--all"],
     ],
 )
-def test_what_is_not_clear_removes_nothing(words, own_cache, capsys):
+def test_ambiguous_clear_removes_nothing(words, own_cache, capsys):
     before = names(own_cache)
     assert main(["cache", *words]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert names(own_cache) == before
 
 
-def test_clear_asks_first(own_cache, monkeypatch, capsys):
+def test_clear_asks_for_confirmation(own_cache, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     for answer, code in (("no", 1), ("yes", 0)):
         monkeypatch.setattr("typer.confirm", lambda text, a=answer: a == "yes")
@@ -88,7 +88,7 @@ def test_clear_by_age(own_cache, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "none"
 
 
-def test_what_we_did_not_write_stays(own_cache):
+def test_foreign_files_are_kept(own_cache):
     new = next(found for found in cache.entries() if found.about == "new")
     (new.path / "theirs.txt").write_text("theirs")
     (own_cache / ("e" * 32)).symlink_to(own_cache / "notes")

@@ -1,4 +1,4 @@
-"""`xlmgen check`: what it finds, how it says so, and its exit codes."""
+"""`xlmgen check`: problems, formats and exit codes."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def rendered(here, capsys):
-    """A family rendered to ./families/mdlm."""
+    """Render a family to ./families/mdlm."""
     Path("mdlm.yaml").write_text(GOOD)
     assert main(["new", "mdlm.yaml"]) == 0
     capsys.readouterr()
@@ -37,7 +37,7 @@ def bad(text="schedul"):
     Path("bad.yaml").write_text(GOOD.replace("weight: schedule", f"weight: {text}"))
 
 
-def test_a_problem_is_shown_with_its_line_and_carets(capsys):
+def test_problem_is_shown_with_line_and_carets(capsys):
     bad()
     assert main(["check", "bad.yaml"]) == 1
     assert capsys.readouterr().out.splitlines() == [
@@ -49,7 +49,7 @@ def test_a_problem_is_shown_with_its_line_and_carets(capsys):
     ]
 
 
-def test_all_problems_of_all_files_are_told_at_once(capsys):
+def test_all_problems_of_all_files_are_reported(capsys):
     bad()
     Path("worse.yaml").write_text(GOOD.replace("heads: 4", "heads: 0, x: 1"))
     assert main(["check", "bad.yaml", "worse.yaml"]) == 1
@@ -59,7 +59,7 @@ def test_all_problems_of_all_files_are_told_at_once(capsys):
     assert out.endswith("2 files checked: 3 errors\n")
 
 
-def test_wide_characters_and_tabs_keep_the_carets_in_place():
+def test_carets_are_aligned_below_wide_characters_and_tabs():
     text = "spec: xlmgen/family/v1\ntitle: 漢字\nx: {漢字: 1, loss: 2}\n"
     problems = validate(load_yaml("x.yaml", text), "family")
     problem = next(p for p in problems if p.message.startswith("unknown key 'x'"))
@@ -70,7 +70,7 @@ def test_wide_characters_and_tabs_keep_the_carets_in_place():
     assert marks.count("^") == 2
 
 
-def test_a_long_line_is_shown_around_its_problem():
+def test_long_line_is_cut_around_problem():
     line = "x" * 500 + "HERE" + "x" * 500
     problem = Diagnostic("f", 7, 501, 505, "XG101", "", "m", "", line)
     shown, marks = formats.source(problem)
@@ -79,14 +79,14 @@ def test_a_long_line_is_shown_around_its_problem():
     assert shown[start : start + marks.count("^")] == "HERE"
 
 
-def test_terminal_escapes_in_a_spec_are_not_printed(capsys):
+def test_terminal_escapes_in_spec_are_not_printed(capsys):
     Path("x.yaml").write_text(f'{GOOD}"a\\e[31m": "\\e[2J"\n')
     Path("y.yaml").write_text(f"{GOOD}a: \x1b[31m\n")
     assert main(["check", "x.yaml", "y.yaml"]) == 1
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_no_colour_in_a_pipe_and_colour_in_a_terminal(capsys, monkeypatch):
+def test_output_is_coloured_in_terminal_only(capsys, monkeypatch):
     bad()
     main(["check", "bad.yaml"])
     assert "\x1b[" not in capsys.readouterr().out
@@ -99,7 +99,7 @@ def test_no_colour_in_a_pipe_and_colour_in_a_terminal(capsys, monkeypatch):
     assert "XG104" in out
 
 
-def test_json_holds_every_field(capsys):
+def test_json_has_every_field(capsys):
     bad()
     assert main(["check", "bad.yaml", "--format", "json"]) == 1
     (row,) = json.loads(capsys.readouterr().out)
@@ -129,7 +129,7 @@ def test_github_annotations_are_escaped():
     )
 
 
-def test_sarif_names_rules_and_places(capsys):
+def test_sarif_has_rules_and_positions(capsys):
     shutil.copytree(SPECS / "negative", "sp ecs")
     assert main(["check", "sp ecs", "--format", "sarif"]) == 1
     log = json.loads(capsys.readouterr().out)
@@ -146,7 +146,7 @@ def test_sarif_names_rules_and_places(capsys):
         assert result["level"] in ("error", "warning")
 
 
-def test_every_code_in_use_is_in_the_table():
+def test_every_used_code_is_documented():
     source = Path(formats.__file__).parents[1]
     used = {
         code
@@ -157,7 +157,7 @@ def test_every_code_in_use_is_in_the_table():
     assert used == set(CODES)
 
 
-def test_a_folder_is_searched_for_specs(capsys):
+def test_folder_is_searched_for_specs(capsys):
     Path("deep/er").mkdir(parents=True)
     Path("deep/er/mine.yml").write_text(GOOD)
     Path("deep/other.yaml").write_text("a: [broken\n")  # not ours
@@ -167,7 +167,7 @@ def test_a_folder_is_searched_for_specs(capsys):
     assert capsys.readouterr().out == "1 file checked: no problems\n"
 
 
-def test_the_kind_of_file_is_told_by_its_spec_line_or_its_keys(capsys):
+def test_kind_of_file_follows_spec_line_or_keys(capsys):
     Path("t.yaml").write_text("spec: xlmgen/task/v1\n")
     Path("e.yaml").write_text(
         "family: mdlm\ntask: star_tiny\nsize: tiny\ntraining: {}\n"
@@ -181,7 +181,7 @@ def test_the_kind_of_file_is_told_by_its_spec_line_or_its_keys(capsys):
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["empty"], []])
-def test_what_cannot_be_checked_is_exit_2_in_one_line(capsys, arguments):
+def test_uncheckable_path_is_one_line_with_exit_code_2(capsys, arguments):
     Path("empty").mkdir()
     assert main(["check", *arguments]) == 2
     captured = capsys.readouterr()
@@ -191,18 +191,18 @@ def test_what_cannot_be_checked_is_exit_2_in_one_line(capsys, arguments):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
-def test_a_pipe_named_as_a_file_does_not_hang(capsys):
+def test_pipe_does_not_hang(capsys):
     os.mkfifo("pipe.yaml")
     assert main(["check", "pipe.yaml"]) == 1
     assert "XG001" in capsys.readouterr().out
 
 
-def test_a_rendered_family_is_clean_and_checked_by_default(rendered, capsys):
+def test_rendered_family_passes_and_is_checked_by_default(rendered, capsys):
     assert main(["check", "--strict"]) == 0
     assert "no problems" in capsys.readouterr().out
 
 
-def test_an_edit_is_reported_and_fails_only_when_strict(rendered, capsys):
+def test_edit_fails_only_with_strict(rendered, capsys):
     path = rendered / "loss_mdlm.py"
     path.write_text(path.read_text() + "# mine\n")
     assert main(["check", "--diff"]) == 0
@@ -212,7 +212,7 @@ def test_an_edit_is_reported_and_fails_only_when_strict(rendered, capsys):
     assert main(["check", "--strict"]) == 1
 
 
-def test_a_changed_spec_makes_its_render_stale(rendered, capsys):
+def test_changed_spec_makes_render_stale(rendered, capsys):
     spec = rendered / "family.yaml"
     spec.write_text(spec.read_text().replace("steps: 128", "steps: 64"))
     assert main(["check"]) == 1
@@ -221,19 +221,19 @@ def test_a_changed_spec_makes_its_render_stale(rendered, capsys):
     assert main(["check", "--strict"]) == 0
 
 
-def test_a_missing_file_fails(rendered, capsys):
+def test_missing_file_fails(rendered, capsys):
     (rendered / "model_mdlm.py").unlink()
     assert main(["check"]) == 1
     assert "XG303" in capsys.readouterr().out
 
 
-def test_a_folder_of_another_name_fails(rendered, capsys):
+def test_folder_of_other_name_fails(rendered, capsys):
     rendered.rename(rendered.parent / "other")
     assert main(["check"]) == 1
     assert "XG110" in capsys.readouterr().out
 
 
-def test_a_spec_on_its_own_may_have_any_name(capsys):
+def test_free_standing_spec_can_have_any_file_name(capsys):
     Path("whatever").mkdir()
     Path("whatever/family.yaml").write_text(GOOD)
     assert main(["check", "whatever"]) == 0
@@ -249,7 +249,7 @@ def test_checking_changes_no_file(rendered, here):
 
 
 @pytest.mark.parametrize("path", sorted((SPECS / "negative").glob("*.yaml")))
-def test_no_bad_spec_writes_or_raises(path, here, capsys):
+def test_invalid_specs_neither_write_nor_raise(path, here, capsys):
     assert main(["new", str(path)]) == 1
     captured = capsys.readouterr()
     assert "XG" in captured.err
@@ -269,7 +269,7 @@ def test_no_bad_spec_writes_or_raises(path, here, capsys):
         ({"model": "{d_model: 7}"}, "5:1  XG202  model.heads: d_model 7 is not"),
     ],
 )
-def test_what_an_experiment_names_must_be_there(
+def test_missing_family_or_task_of_experiment_is_reported(
     tmp_path, monkeypatch, capsys, change, said
 ):
     names = {"family": "mdlm", "task": "star_tiny", "size": "tiny"}
@@ -284,8 +284,8 @@ def test_what_an_experiment_names_must_be_there(
         assert code == (found != names)
 
 
-def test_the_problems_of_what_an_experiment_names_are_its_own(here, capsys):
-    """Each is told once, whichever of the files are named."""
+def test_problems_of_family_are_reported_with_experiment(here, capsys):
+    """Each is reported once, whichever of the files are named."""
     text = GOOD.replace("name: mdlm", "name: mine").replace("weight: sch", "weight: ch")
     Path("families/mine").mkdir(parents=True)
     Path("families/mine/family.yaml").write_text(text)
@@ -311,8 +311,8 @@ def test_the_problems_of_what_an_experiment_names_are_its_own(here, capsys):
         ("{kind: dropping, eos: true}", "documents", "set packing: none in the task"),
     ],
 )
-def test_a_packing_that_the_collator_refuses(capsys, collator, packing, fix):
-    """`xlmgen train` says the same, before it reads any data."""
+def test_unsupported_packing_is_reported(capsys, collator, packing, fix):
+    """`xlmgen train` reports the same before it reads data."""
     source = resources.root() / "families" / "ilm"
     shutil.copytree(source, "families/ilm")
     spec = Path("families/ilm/family.yaml")
@@ -326,11 +326,11 @@ def test_a_packing_that_the_collator_refuses(capsys, collator, packing, fix):
     Path("mine.yaml").write_text(f"spec: xlmgen/experiment/v1\n{names}")
     assert main(["check", "mine.yaml"]) == (fix is not None)
     out = capsys.readouterr().out
-    said = f"XG202  task: the family ilm takes no rows of packing: {packing}; "
+    said = f"XG202  task: the family ilm does not support packing: {packing}; "
     assert (said in out) == (fix is not None)
     assert not fix or f"; {fix}\n" in out
     assert main(["train", "mine.yaml"]) != 0
     err = capsys.readouterr().err
-    assert ("takes no rows" in err) == (fix is not None)
+    assert ("does not support packing" in err) == (fix is not None)
     assert ("no_such_file.txt" in err) == (fix is None)
     assert not Path("runs").exists()

@@ -1,4 +1,4 @@
-"""`xlmgen check --fix`: what can only mean one thing is mended, and nothing else."""
+"""`xlmgen check --fix` fixes unambiguous mistakes only."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def here(tmp_path, monkeypatch):
 
 
 def fixed(text, code=0):
-    """The file's text after `--fix`, which must exit with this code."""
+    """Run `--fix`, check its exit code, and return the file's text."""
     FILE.write_text(text, "utf-8", newline="")
     assert main(["check", "mine.yaml", "--fix"]) == code
     return FILE.read_bytes().decode("utf-8")
@@ -43,7 +43,7 @@ def fixed(text, code=0):
         ("attention: bidirectional", "attention: bi-directional"),
     ],
 )
-def test_an_obvious_typo_is_mended_in_its_place(good, bad, capsys):
+def test_obvious_typo_is_fixed(good, bad, capsys):
     comment = "# why: déjà vu ☃\n"
     before = GOOD.replace("sizes:\n", f"{comment}sizes:   # a size\n")
     quoted = bad[-1] in "'\"" or bad[0] in "'\""
@@ -58,7 +58,7 @@ def test_an_obvious_typo_is_mended_in_its_place(good, bad, capsys):
     assert out.endswith("1 file checked: no problems\n")
 
 
-def test_what_was_done_is_shown(capsys):
+def test_fixes_are_shown(capsys):
     fixed(GOOD.replace("weight: schedule", "wieght: schedul"))
     assert capsys.readouterr().out.splitlines()[:2] == [
         "fixed mine.yaml:12  loss: 'wieght' → 'weight'",
@@ -78,12 +78,12 @@ def test_what_was_done_is_shown(capsys):
         "weight: !!str schedul",
     ],
 )
-def test_what_is_not_certain_is_left_alone(bad):
+def test_uncertain_typo_is_not_fixed(bad):
     text = GOOD.replace("weight: schedule", bad)
     assert fixed(text, code=1) == text
 
 
-def test_two_candidates_that_are_as_near_are_none():
+def test_two_equally_similar_candidates_are_not_fixed():
     assert certain("masked_x", ["masked_a", "masked_b"]) == ""
     assert certain("tes", ["test", "tesa"]) == ""
     assert certain("schedul", ["schedule", "none"]) == "schedule"
@@ -95,19 +95,19 @@ def test_two_candidates_that_are_as_near_are_none():
 
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_line_ends_and_the_byte_order_mark_stay(bom, end):
+def test_line_ends_and_byte_order_mark_are_kept(bom, end):
     text = bom + GOOD.replace("\n", end)
     assert fixed(text.replace("weight: schedule", "weight: schedul")) == text
 
 
-def test_a_file_without_mistakes_is_not_written():
+def test_file_without_mistakes_is_not_written():
     FILE.write_text(GOOD)
     os.utime(FILE, ns=(1, 1))
     assert main(["check", "mine.yaml", "--fix"]) == 0
     assert FILE.stat().st_mtime_ns == 1
 
 
-def test_a_link_s_target_is_mended_and_its_rights_stay():
+def test_target_of_link_is_fixed_with_its_permissions():
     target = Path("target.yaml")
     target.write_text(GOOD.replace("weight: schedule", "weight: schedul"))
     target.chmod(0o640)
@@ -119,12 +119,12 @@ def test_a_link_s_target_is_mended_and_its_rights_stay():
     assert sorted(p.name for p in Path().iterdir()) == ["mine.yaml", "target.yaml"]
 
 
-def test_a_file_that_is_not_yaml_is_left_alone():
+def test_file_that_is_not_yaml_is_unchanged():
     text = GOOD + "a: [\n"
     assert fixed(text, code=1) == text
 
 
-def test_the_editor_s_line_is_added_where_the_project_has_the_schemas(capsys):
+def test_schema_line_is_added_if_project_has_schemas(capsys):
     text = GOOD.partition("\n")[2]
     assert fixed(text) == text
     shutil.copytree(resources.root() / "schemas", "schemas")
@@ -136,7 +136,7 @@ def test_the_editor_s_line_is_added_where_the_project_has_the_schemas(capsys):
     assert fixed(windows) == line.replace("\n", "\r\n") + windows
 
 
-def test_a_rendered_family_gets_no_new_line(capsys):
+def test_no_schema_line_is_added_to_rendered_family(capsys):
     shutil.copytree(resources.root() / "schemas", "schemas")
     text = GOOD.partition("\n")[2]
     FILE.write_text(text)
@@ -145,7 +145,7 @@ def test_a_rendered_family_gets_no_new_line(capsys):
     assert Path("families/mdlm/family.yaml").read_text() == text
 
 
-def test_programs_get_nothing_but_their_format(capsys):
+def test_machine_formats_print_nothing_else(capsys):
     FILE.write_text(GOOD.replace("weight: schedule", "weight: schedul"))
     assert main(["check", "mine.yaml", "--fix", "--format", "json"]) == 0
     said = capsys.readouterr()
@@ -153,7 +153,7 @@ def test_programs_get_nothing_but_their_format(capsys):
     assert "fixed mine.yaml:12" in said.err
 
 
-def test_a_file_that_cannot_be_written_is_one_line(capsys, monkeypatch):
+def test_unwritable_file_is_one_line(capsys, monkeypatch):
     def refuse(self, target):
         raise PermissionError(13, "Permission denied")
 

@@ -1,4 +1,4 @@
-"""`xlmgen check` of a folder that runs lie in."""
+"""`xlmgen check` of a folder with runs."""
 
 from pathlib import Path
 
@@ -9,9 +9,7 @@ from xlmgen.runs.run import EXPERIMENT, VERSIONS
 SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 
 
-def test_the_copies_in_a_run_are_not_held_to_todays_templates(
-    tmp_path, monkeypatch, capsys
-):
+def test_copies_in_runs_are_not_compared_with_templates(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     main(["new", str(SPEC)])
     main(["new", str(SPEC), "--out", "runs/one/families"])

@@ -1,4 +1,4 @@
-"""`xlmgen compare`: evaluations side by side, and whether that is fair."""
+"""`xlmgen compare`: tables of evaluations, and unfair comparisons."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ NOT_COMPARED = {
 
 @pytest.fixture
 def runs(project, capsys):
-    """`a` and, made from it, `b`; both measured on the test split."""
+    """Make runs `a` and `b`, a copy; both are evaluated on the test split."""
     assert main(["train", "toy.yaml", "--run-dir", "a"]) == 0
     assert main(["eval", "a"]) == 0
     capsys.readouterr()
@@ -46,7 +46,7 @@ def change(file, **values):
 
 
 def answered(run, right, **loss):
-    """Rewrite an evaluation of 41 rows: so many of the first are right."""
+    """Rewrite an evaluation of 41 rows, of which the first `right` are right."""
     file = run / "predictions" / "test.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     for row in rows:
@@ -66,12 +66,12 @@ def said(capsys, *arguments):
 
 
 def row(out, start):
-    """The cells of the first row that begins so, columns being two spaces apart."""
+    """Return the cells of the first row with this beginning."""
     line = next(s for s in out.splitlines() if s.strip().startswith(start))
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
-def test_runs_are_shown_with_their_scores_and_with_their_differences(runs, capsys):
+def test_runs_are_shown_with_scores_and_differences(runs, capsys):
     answered(runs / "a", 10, data_nll=0.5)
     answered(runs / "b", 12, data_nll_bound=0.75)
     code, out, _ = said(capsys, "a", "b")
@@ -90,7 +90,7 @@ def test_runs_are_shown_with_their_scores_and_with_their_differences(runs, capsy
     assert max(map(len, out.splitlines())) <= 150
 
 
-def test_ways_of_decoding_one_run_are_rows_too(runs, capsys):
+def test_decoding_options_of_a_run_are_rows(runs, capsys):
     assert main(["eval", "a", "predictor.max_new_tokens=1"]) == 0
     capsys.readouterr()
     code, out, _ = said(capsys, "a")
@@ -111,9 +111,7 @@ def test_ways_of_decoding_one_run_are_rows_too(runs, capsys):
         ("task.yaml", {"source__seed": 7}, "task", "7"),
     ],
 )
-def test_what_runs_should_share_and_do_not_is_named(
-    runs, capsys, file, values, part, shown
-):
+def test_differing_settings_are_listed(runs, capsys, file, values, part, shown):
     change(runs / "b" / file, **values)
     code, out, _ = said(capsys, "a", "b")
     assert code == 0
@@ -122,7 +120,7 @@ def test_what_runs_should_share_and_do_not_is_named(
     assert said(capsys, "a", "b", "--strict")[0] == 1
 
 
-def test_what_changes_nothing_that_is_learnt_is_fair(runs, capsys):
+def test_settings_without_effect_on_training_are_fair(runs, capsys):
     values = {"training__log_every": 1, "training__compile": True, "name": "other"}
     change(runs / "b" / "experiment.yaml", **values)
     code, out, _ = said(capsys, "a", "b", "--strict")
@@ -130,12 +128,12 @@ def test_what_changes_nothing_that_is_learnt_is_fair(runs, capsys):
     assert "what the runs do not share" not in out
 
 
-def test_every_setting_of_training_is_compared_or_known_not_to_matter():
+def test_every_training_setting_is_compared_or_exempt():
     assert set(TRAINING) | NOT_COMPARED == {field.name for field in fields(Training)}
     assert not set(TRAINING) & NOT_COMPARED
 
 
-def test_another_tokenizer_is_another_task(runs, capsys):
+def test_other_tokenizer_is_other_task(runs, capsys):
     file = runs / "b" / "tokenizer.json"
     file.write_text(file.read_text() + "\n")
     assert row(said(capsys, "a", "b")[1], "task: tokenizer.json")
@@ -162,21 +160,21 @@ def test_seeds_of_one_experiment_are_averaged(runs, capsys):
     assert row(out.partition("means over seeds")[2], "a and others")[1] == "3"
 
 
-def test_other_settings_or_code_are_no_seeds_of_one_experiment(runs, capsys):
+def test_runs_with_other_settings_or_code_are_not_averaged(runs, capsys):
     change(runs / "b" / "experiment.yaml", training__seed=1)
     code = runs / "b" / "families" / "toy" / "__init__.py"
     code.write_text(f"{code.read_text()}\n# edited\n")
     assert "means over seeds" not in said(capsys, "a", "b")[1]
 
 
-def test_a_run_that_was_not_measured_is_said(runs, capsys):
+def test_run_without_evaluation_is_reported(runs, capsys):
     shutil.rmtree(runs / "b" / "results")
     code, out, _ = said(capsys, "a", "b")
     assert code == 0
     assert "b was not measured on the split test: xlmgen eval b" in out
 
 
-def test_fewer_rows_are_compared_on_those_of_both(runs, capsys):
+def test_comparison_uses_common_rows(runs, capsys):
     shutil.rmtree(runs / "b" / "results")
     assert main(["eval", "b", "--limit", "7"]) == 0
     capsys.readouterr()
@@ -185,7 +183,7 @@ def test_fewer_rows_are_compared_on_those_of_both(runs, capsys):
     assert "measured on different numbers of rows" in out
 
 
-def test_many_metrics_stand_below_each_other_beside_those_of_the_data(runs, capsys):
+def test_many_metrics_are_listed_with_those_of_the_data(runs, capsys):
     file = runs / "a" / "results" / "test.json"
     results = json.loads(file.read_text())
     results["samples"] = {f"number_{n}": n + 0.25 for n in range(9)}
@@ -216,7 +214,7 @@ def test_markdown_has_the_same_numbers(runs, capsys):
         (["a", "nowhere"], "there is no run folder nowhere"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line(runs, capsys, arguments, message):
+def test_uncomparable_runs_are_one_line(runs, capsys, arguments, message):
     code, out, err = said(capsys, *arguments)
     assert (code, out) == (2, "")
     assert message in err
@@ -224,7 +222,7 @@ def test_what_cannot_be_compared_is_one_line(runs, capsys, arguments, message):
 
 
 @pytest.mark.parametrize("place", ["results/test.json", "predictions/test.jsonl"])
-def test_files_that_are_broken_are_one_line(runs, capsys, place):
+def test_damaged_files_are_one_line(runs, capsys, place):
     (runs / "b" / place).write_text("{")
     code, _, err = said(capsys, "a", "b")
     assert code == 2
@@ -232,7 +230,7 @@ def test_files_that_are_broken_are_one_line(runs, capsys, place):
     assert len(err.splitlines()) == 1
 
 
-def test_names_are_shown_as_they_are(runs, capsys):
+def test_names_are_shown_literally(runs, capsys):
     shutil.copytree("a", "[bold]a:smile:|b")
     _, out, _ = said(capsys, "a", "[bold]a:smile:|b")
     assert row(out, "[bold]a:smile:|b ")[1] == "12"
@@ -240,7 +238,7 @@ def test_names_are_shown_as_they_are(runs, capsys):
     assert "| \\[bold\\]a:smile:\\|b | 12 |" in out
 
 
-def test_what_has_no_value_is_null(runs, capsys):
+def test_missing_value_is_null(runs, capsys):
     for name in ("a", "b"):
         shutil.rmtree(runs / name / "results")
         assert main(["eval", name, "--limit", "1"]) == 0
@@ -254,7 +252,7 @@ def test_what_has_no_value_is_null(runs, capsys):
     }
 
 
-def test_it_answers_without_torch(runs):
+def test_compare_does_not_import_torch(runs):
     script = (
         "import sys; from xlmgen.cli import main; main(['compare', 'a', 'b']); "
         "print('torch' in sys.modules)"
@@ -265,7 +263,7 @@ def test_it_answers_without_torch(runs):
     assert done.stdout.splitlines()[-1] == "False"
 
 
-def test_runs_of_one_name_are_told_apart_by_their_paths(runs, capsys):
+def test_runs_of_equal_names_are_shown_by_path(runs, capsys):
     shutil.copytree("a", "elsewhere/a")
     _, out, _ = said(capsys, "a", "elsewhere/a")
     assert row(out, "elsewhere/a ")

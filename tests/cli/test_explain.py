@@ -21,7 +21,7 @@ def said(capsys, path):
     return capsys.readouterr().out
 
 
-def test_a_key_is_told_with_all_that_the_schema_says(capsys):
+def test_key_is_shown_with_all_of_its_schema(capsys):
     out = said(capsys, "predictor.order")
     assert "family.predictor.order" in out
     assert "default   'random'" in out
@@ -29,18 +29,18 @@ def test_a_key_is_told_with_all_that_the_schema_says(capsys):
     assert "exact" in out
 
 
-def test_a_range_and_a_type(capsys):
+def test_range_and_type_are_shown(capsys):
     out = said(capsys, "model.dropout")
     assert "a number ≥ 0 and < 1" in out
     assert "default   0.0" in out
 
 
-def test_alternatives_are_told_in_words(capsys):
+def test_alternatives_are_shown_in_words(capsys):
     out = said(capsys, "collator.rate")
     assert "'schedule', a number > 0 and < 1 or a mapping with uniform" in out
 
 
-def test_a_required_key_says_so(capsys):
+def test_required_key_is_marked(capsys):
     assert "it is required" in said(capsys, "model.attention")
 
 
@@ -62,17 +62,17 @@ def test_a_required_key_says_so(capsys):
         ("star.arms", "task.source.star.arms"),
     ],
 )
-def test_paths_and_their_short_forms(path, full):
+def test_short_paths_are_accepted(path, full):
     assert explain(path)[0].path == full
 
 
-def test_a_key_of_several_kinds_is_told_for_each():
+def test_key_of_several_kinds_is_shown_for_each():
     told = {e.kind for e in explain("predictor.temperature")}
     assert told >= {"left_to_right", "unmasking"}
     assert [e.kind for e in explain("predictor.unmasking.temperature")] == ["unmasking"]
 
 
-def test_a_mapping_lists_what_is_inside(capsys):
+def test_mapping_lists_its_keys(capsys):
     out = said(capsys, "noise_schedule")
     assert "polynomial.exponent" in out
     assert "sizes" in said(capsys, "family")
@@ -89,7 +89,7 @@ def test_a_mapping_lists_what_is_inside(capsys):
         ("XG999", "there is no code XG999; codes: XG001, XG002, "),
     ],
 )
-def test_an_unknown_path_is_one_line_that_helps(capsys, path, answer):
+def test_unknown_path_is_one_line_with_suggestion(capsys, path, answer):
     assert main(["explain", path]) == 2
     error = capsys.readouterr().err
     assert answer in error
@@ -102,8 +102,8 @@ def test_every_code_is_explained(capsys, code):
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
-def test_every_code_has_a_page_whose_example_is_true(code):
-    """Its wrong lines give the code, and its right ones are part of a good spec."""
+def test_example_of_every_code_is_correct(code):
+    """Its wrong lines give the code, and its right ones are part of a valid spec."""
     page = PAGES[code]
     assert page.about.endswith(".")
     assert page.fix.endswith(".")
@@ -115,11 +115,11 @@ def test_every_code_has_a_page_whose_example_is_true(code):
     assert code in {p.code for p in validate(load_yaml("bad.yaml", bad), "family")}
 
 
-def test_pages_are_of_codes():
+def test_every_page_has_a_code():
     assert list(PAGES) == list(CODES)
 
 
-def test_a_page_shows_its_example(capsys):
+def test_page_shows_its_example(capsys):
     out = said(capsys, "XG104")
     assert "  wrong  loss: {kind: masked, weight: schedul}\n" in out
     assert "  right  loss: {kind: masked, weight: schedule}\n" in out
@@ -127,7 +127,7 @@ def test_a_page_shows_its_example(capsys):
 
 
 def test_every_key_can_be_explained():
-    """Each child that a listing shows is found by its path, and has a description."""
+    """Each listed child is found by its path and has a description."""
     seen = 0
     stack = explain("")
     while stack:

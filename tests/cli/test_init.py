@@ -1,4 +1,4 @@
-"""`xlmgen init`: a project that works at once, and nothing of a user's overwritten."""
+"""`xlmgen init`: a working project, without overwriting files."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def next_steps(out):
     return [line.strip() for line in out.partition("\nnext:\n")[2].splitlines()]
 
 
-def test_it_writes_the_starters_and_a_render_that_is_its_spec_s(here, capsys):
+def test_init_writes_starters_and_render(here, capsys):
     assert main(["init", "lab", "--name", "ours"]) == 0
     assert files(here / "lab") == {p: t.encode() for p, t in starters("ours").items()}
     folder = here / "lab" / "families" / "ours"
@@ -59,7 +59,7 @@ def test_it_writes_the_starters_and_a_render_that_is_its_spec_s(here, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", [(), ("a folder/of mine",)], ids=["here", "there"])
-def test_the_steps_that_it_prints_work(here, capfd, monkeypatch, where):
+def test_printed_next_steps_work(here, capfd, monkeypatch, where):
     monkeypatch.setenv("XLMGEN_PINNED", "")
     assert main(["init", *where]) == 0
     steps = next_steps(capfd.readouterr().out)
@@ -81,7 +81,7 @@ def test_the_steps_that_it_prints_work(here, capfd, monkeypatch, where):
         assert main(check[1:]) == 0  # what a run wrote is no part of the project
 
 
-def test_a_dry_run_lists_what_a_run_writes_and_writes_nothing(here, capsys):
+def test_dry_run_lists_files_and_writes_nothing(here, capsys):
     assert main(["init", "lab", "--dry-run"]) == 0
     promised = capsys.readouterr().out
     assert list(here.iterdir()) == []
@@ -92,7 +92,7 @@ def test_a_dry_run_lists_what_a_run_writes_and_writes_nothing(here, capsys):
 
 
 @pytest.mark.parametrize("option", [[], ["--dry-run"]])
-def test_every_file_that_is_there_is_named_and_none_is_written(here, capsys, option):
+def test_existing_files_are_named_and_nothing_is_written(here, capsys, option):
     Path("tasks").mkdir()
     Path("tasks/graphs.yaml").write_text("mine\n")
     Path("README.md").write_text(starters("mine")["README.md"])  # even the same text
@@ -112,7 +112,7 @@ def test_every_file_that_is_there_is_named_and_none_is_written(here, capsys, opt
     assert Path("tasks/graphs.yaml").read_text() == "mine\n"
 
 
-def test_a_second_project_is_refused_whole(here, capsys):
+def test_second_init_is_refused(here, capsys):
     main(["init"])
     before = files(here)
     assert main(["init", "--name", "other"]) == 1
@@ -120,7 +120,7 @@ def test_a_second_project_is_refused_whole(here, capsys):
     assert files(here) == before
 
 
-def test_files_of_other_names_stay(here):
+def test_files_of_other_names_are_kept(here):
     Path("notes.txt").write_text("mine\n")
     Path("families/other").mkdir(parents=True)
     assert main(["init"]) == 0
@@ -136,7 +136,7 @@ def test_files_of_other_names_stay(here):
         ("a\nspec: b", "--name: "),
     ],
 )
-def test_a_name_that_no_family_can_have_is_one_line(here, capsys, name, said):
+def test_invalid_name_is_one_line(here, capsys, name, said):
     assert main(["init", "--name", name]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {said}")
@@ -145,7 +145,7 @@ def test_a_name_that_no_family_can_have_is_one_line(here, capsys, name, said):
 
 
 @pytest.mark.parametrize("place", ["/", "a_file", "a_file/inside"])
-def test_a_place_that_cannot_be_a_project_is_one_line(capsys, place):
+def test_invalid_folder_is_one_line(capsys, place):
     Path("a_file").write_text("mine\n")
     assert main(["init", place]) in (1, 2)
     error = capsys.readouterr().err
@@ -154,8 +154,8 @@ def test_a_place_that_cannot_be_a_project_is_one_line(capsys, place):
     assert Path("a_file").read_text() == "mine\n"
 
 
-def test_every_yaml_file_names_a_schema_that_is_there(here):
-    """Also those that are rendered: their modeline wins over the editor's settings."""
+def test_every_yaml_file_names_an_existing_schema(here):
+    """Also rendered files, whose line takes precedence over editor settings."""
     main(["init"])
     specs = [*here.glob("families/**/*.yaml"), *here.glob("tasks/*.yaml")]
     specs += here.glob("experiments/*.yaml")
@@ -169,7 +169,7 @@ def test_every_yaml_file_names_a_schema_that_is_there(here):
         assert schema.is_file()
 
 
-def test_the_editor_s_settings_map_every_spec_to_its_schema(here):
+def test_editor_settings_map_specs_to_schemas(here):
     main(["init"])
     settings = json.loads(Path(".vscode/settings.json").read_text("utf-8"))
     mapped = {}
@@ -183,7 +183,7 @@ def test_the_editor_s_settings_map_every_spec_to_its_schema(here):
     assert json.loads(Path(".vscode/extensions.json").read_text("utf-8"))
 
 
-def test_all_of_it_is_committed_and_its_schemas_are_current(capsys, monkeypatch):
+def test_no_file_is_git_ignored_and_schemas_are_current(capsys, monkeypatch):
     main(["init", "lab"])
     subprocess.run(["git", "init", "-q", "lab"], check=True)
     subprocess.run(["git", "-C", "lab", "add", "."], check=True)
@@ -197,7 +197,7 @@ def test_all_of_it_is_committed_and_its_schemas_are_current(capsys, monkeypatch)
     assert capsys.readouterr().out == "0 of 3 files changed in schemas\n"
 
 
-def test_a_write_that_fails_leaves_nothing(here, monkeypatch):
+def test_failed_write_leaves_nothing(here, monkeypatch):
     replace = Path.replace
 
     def fail(path, target):
@@ -211,7 +211,7 @@ def test_a_write_that_fails_leaves_nothing(here, monkeypatch):
     assert [path.name for path in here.iterdir()] == ["notes.txt"]
 
 
-def test_the_workflow_runs_the_action_that_is_beside_it(here):
+def test_workflow_runs_action_of_project(here):
     main(["init"])
     workflow = yaml.safe_load(Path(".github/workflows/specs.yml").read_text("utf-8"))
     (job,) = workflow["jobs"].values()
@@ -225,7 +225,7 @@ def test_the_workflow_runs_the_action_that_is_beside_it(here):
 
 
 def stand_in(folder, program, code=0):
-    """A program on the path that says how it was called, and exits with a code."""
+    """Put a program on the path that prints its arguments and exits with a code."""
     path = folder / "bin" / program
     path.parent.mkdir(exist_ok=True)
     path.write_text(f'#!/bin/sh\necho "${{0##*/}}" "$@"\nexit {code}\n')
@@ -241,14 +241,14 @@ def called(command, environment):
 
 
 def experiment_of(words):
-    """The experiment that `xlmgen train …` resolves to, as the command would."""
+    """Resolve the experiment of an `xlmgen train …` command."""
     from xlmgen.experiment import resolve
 
     start = words.index("train")
     return resolve(words[start + 1], words[start + 2 :])
 
 
-def test_the_scripts_train_with_a_process_for_each_gpu(here):
+def test_scripts_train_with_one_process_per_gpu(here):
     main(["init"])
     environment = stand_in(here, "torchrun")
     command = "bash scripts/torchrun.sh 4 experiments/graphs.yaml training.seed=7"
@@ -267,8 +267,8 @@ def test_the_scripts_train_with_a_process_for_each_gpu(here):
         (128 + signal.SIGUSR1, True),
     ],
 )
-def test_a_job_whose_time_is_up_is_queued_again(here, code, requeued):
-    """One that failed, ended or was cancelled is not."""
+def test_job_at_time_limit_is_requeued(here, code, requeued):
+    """A job that failed, ended or was cancelled is not requeued."""
     main(["init"])
     stand_in(here, "scontrol")
     environment = stand_in(here, "srun", code) | {
@@ -294,7 +294,7 @@ def test_a_job_whose_time_is_up_is_queued_again(here, code, requeued):
 
 
 @pytest.mark.parametrize("script", ["torchrun.sh", "train.sbatch"])
-def test_the_scripts_are_bash_and_name_an_experiment_that_is_there(here, script):
+def test_scripts_are_bash_and_name_existing_experiment(here, script):
     main(["init"])
     path = Path("scripts", script)
     subprocess.run(["bash", "-n", path], check=True)

@@ -17,7 +17,7 @@ def row(out, name):
     return next(line for line in out.splitlines() if line.split()[:1] == [name])
 
 
-def test_built_in_families_and_tasks(capsys):
+def test_built_in_families_and_tasks_are_listed(capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     assert "causal · transformer · next_token · left_to_right" in row(out, "arlm")
@@ -25,7 +25,7 @@ def test_built_in_families_and_tasks(capsys):
     assert "seq2seq" in row(out, "star_tiny")
 
 
-def test_a_family_that_shadows_another_says_so(here, capsys):
+def test_shadowed_family_is_shown(here, capsys):
     folder = here / "families" / "arlm"
     folder.mkdir(parents=True)
     (folder / "family.yaml").write_text("title: Mine\nloss: {kind: own}\n")
@@ -35,7 +35,7 @@ def test_a_family_that_shadows_another_says_so(here, capsys):
     assert "./families (shadows " in line
 
 
-def test_a_broken_spec_is_listed_as_such(here, capsys):
+def test_invalid_spec_is_listed_as_such(here, capsys):
     folder = here / "families" / "broken"
     folder.mkdir(parents=True)
     (folder / "family.yaml").write_text("title: [\n")
@@ -43,7 +43,7 @@ def test_a_broken_spec_is_listed_as_such(here, capsys):
     assert "cannot be read" in row(capsys.readouterr().out, "broken")
 
 
-def test_a_terminal_gets_a_table(capsys, monkeypatch):
+def test_terminal_shows_table(capsys, monkeypatch):
     monkeypatch.setattr("xlmgen.cli.report.is_terminal", lambda stream: True)
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["list"]) == 0

@@ -1,4 +1,4 @@
-"""The edge of the command line: one line for a mistake, never a traceback."""
+"""Command line: one line for a mistake, never a traceback."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from xlmgen.cli import COMMANDS, GROUPS, main
 from xlmgen.errors import UserError
 
 
-def test_the_commands_that_must_be_there():
+def test_required_commands_exist():
     assert {"check", "new", "list", "explain"} <= set(COMMANDS)
 
 
@@ -22,7 +22,7 @@ def test_every_help_has_an_example(command, capsys):
     assert f"Example: xlmgen {command}" in capsys.readouterr().out
 
 
-def test_without_words_the_help_is_shown(capsys):
+def test_help_is_shown_without_arguments(capsys):
     assert main([]) == 0
     out = capsys.readouterr().out
     assert all(command in out for command in COMMANDS)
@@ -55,7 +55,7 @@ def test_version(capsys):
         (["zzz"], "xlmgen --help"),
     ],
 )
-def test_a_wrong_word_is_one_line(words, answer, capsys):
+def test_unknown_word_is_one_line(words, answer, capsys):
     assert main(words) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -74,7 +74,7 @@ def test_a_wrong_word_is_one_line(words, answer, capsys):
         ["check", ""],
     ],
 )
-def test_an_empty_word_is_not_the_current_folder(words, tmp_path, monkeypatch, capsys):
+def test_empty_argument_is_refused(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     source = resources.root() / "families" / "mdlm" / "family.yaml"
     Path("family.yaml").write_text(source.read_text("utf-8"), "utf-8")
@@ -86,7 +86,7 @@ def test_an_empty_word_is_not_the_current_folder(words, tmp_path, monkeypatch, c
     assert [path.name for path in tmp_path.iterdir()] == ["family.yaml"]
 
 
-def test_a_users_mistake_is_its_line_and_its_exit_code(monkeypatch, capsys):
+def test_user_error_is_one_line_with_exit_code(monkeypatch, capsys):
     def fail(path, schemas):
         raise UserError("this is wrong", "do that", exit_code=1)
 
@@ -95,7 +95,7 @@ def test_a_users_mistake_is_its_line_and_its_exit_code(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: this is wrong; do that\n"
 
 
-def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys):
+def test_ctrl_c_is_one_line_with_exit_code_130(monkeypatch, capsys):
     def interrupt(path, schemas):
         raise KeyboardInterrupt
 
@@ -104,7 +104,7 @@ def test_ctrl_c_is_one_line_and_130(monkeypatch, capsys):
     assert capsys.readouterr().err.strip() == "interrupted"
 
 
-def test_ctrl_c_is_the_same_while_modules_are_imported(monkeypatch, capsys):
+def test_ctrl_c_during_imports_is_one_line(monkeypatch, capsys):
     class Finder:
         def find_spec(self, name, path, target=None):
             if name == "xlmgen.cli":
@@ -117,7 +117,7 @@ def test_ctrl_c_is_the_same_while_modules_are_imported(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_a_reader_that_goes_away_is_no_error():
+def test_closed_pipe_is_no_error():
     process = subprocess.Popen(
         [sys.executable, "-m", "xlmgen", "explain", "experiment"],
         stdout=subprocess.PIPE,
@@ -130,7 +130,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
-def test_a_closed_output_is_no_error(closed, tmp_path):
+def test_closed_output_is_no_error(closed, tmp_path):
     (tmp_path / "family.yaml").write_text("spec: xlmgen/family/v1\n")
     command = f"{sys.executable} -m xlmgen check family.yaml {closed}"
     done = subprocess.run(
@@ -147,7 +147,7 @@ def test_a_closed_output_is_no_error(closed, tmp_path):
         (">/dev/full 2>&1", ""),
     ],
 )
-def test_a_full_output_is_one_line(output, said):
+def test_full_output_is_one_line(output, said):
     command = f"{sys.executable} -m xlmgen explain experiment {output}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, said)
@@ -170,9 +170,7 @@ def test_a_full_output_is_one_line(output, said):
         (["explain", "lss.weight"], "did you mean 'loss'?"),
     ],
 )
-def test_a_misspelt_word_gets_the_one_that_was_meant(
-    words, guess, tmp_path, monkeypatch, capsys
-):
+def test_misspelt_word_gets_suggestion(words, guess, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "families" / "mine"
     folder.mkdir(parents=True)
@@ -183,14 +181,14 @@ def test_a_misspelt_word_gets_the_one_that_was_meant(
 
 
 @pytest.mark.parametrize("command", ["eval", "generate", "compare"])
-def test_a_file_given_for_a_run_folder_is_said_to_be_a_file(command, project, capsys):
+def test_file_as_run_folder_is_reported(command, project, capsys):
     assert main([command, "toy.yaml"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: toy.yaml is a file, not a run folder; give the ")
     assert "did you mean" not in error
 
 
-def test_an_argument_of_any_length_is_shown_in_part(project, capsys):
+def test_long_argument_is_shortened(project, capsys):
     long = "x" * 100_000
     for words in (
         ["explain", long],

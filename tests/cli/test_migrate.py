@@ -1,4 +1,4 @@
-"""`xlmgen migrate`: which files it rewrites, and what it says of the others."""
+"""`xlmgen migrate`: rewritten files and reports."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 
 @pytest.fixture
 def old(tmp_path, monkeypatch):
-    """A family of a version that was never, in which steps were counted by fours."""
+    """Make a family of a fictitious version that counts steps in fours."""
 
     def first(data):
         data["predictor"]["steps"] = 4 * data["predictor"].pop("fours")
@@ -25,7 +25,7 @@ def old(tmp_path, monkeypatch):
     return Path("old.yaml")
 
 
-def test_a_file_is_rewritten_and_passes(old, capsys):
+def test_rewritten_file_passes_check(old, capsys):
     assert main(["check", "old.yaml"]) == 1
     assert "run `xlmgen migrate old.yaml`" in capsys.readouterr().out
     old.chmod(0o640)
@@ -37,7 +37,7 @@ def test_a_file_is_rewritten_and_passes(old, capsys):
     assert [path.name for path in Path().iterdir()] == ["old.yaml"]
 
 
-def test_a_diff_writes_nothing(old, capsys):
+def test_diff_writes_nothing(old, capsys):
     before = old.read_bytes()
     assert main(["migrate", "old.yaml", "--diff"]) == 0
     out = capsys.readouterr().out
@@ -46,14 +46,14 @@ def test_a_diff_writes_nothing(old, capsys):
     assert old.read_bytes() == before
 
 
-def test_a_link_leads_to_the_file(old):
+def test_link_is_followed(old):
     Path("link.yaml").symlink_to("old.yaml")
     assert main(["migrate", "link.yaml"]) == 0
     assert Path("link.yaml").is_symlink()
     assert old.read_text("utf-8") == SPEC.read_text("utf-8")
 
 
-def test_every_file_is_answered_for(old, capsys):
+def test_every_file_is_reported(old, capsys):
     Path("newer.yaml").write_text("spec: xlmgen/task/v9\n")
     command = ["migrate", str(SPEC), "newer.yaml", "nope.yaml", "old.yaml"]
     assert main(command) == 1
@@ -64,7 +64,7 @@ def test_every_file_is_answered_for(old, capsys):
     assert "nope.yaml:1:1  XG001" in captured.err
 
 
-def test_a_disk_that_is_full_leaves_the_file(old, monkeypatch, capsys):
+def test_full_disk_leaves_file_unchanged(old, monkeypatch, capsys):
     before = old.read_bytes()
 
     def full(*args):

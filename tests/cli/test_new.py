@@ -1,4 +1,4 @@
-"""`xlmgen new`: what it writes, what it shows, and what it refuses."""
+"""`xlmgen new`: written files, output and refusals."""
 
 import subprocess
 import sys
@@ -29,12 +29,12 @@ def files(folder):
 
 
 def listed(out):
-    """The paths of a listing, with the word for each."""
+    """Parse the paths of a listing and the word for each."""
     rows = [line.split(maxsplit=1) for line in out.splitlines() if line[:2] == "  "]
     return {row[0]: row[1] for row in rows if row[0] not in ("pytest", "xlmgen")}
 
 
-def test_it_writes_exactly_what_render_gives(here):
+def test_new_writes_exactly_the_render(here):
     assert main(["new", str(SPEC)]) == 0
     rendered = render(read_family(SPEC))
     assert files(here / "families" / "mdlm") == {
@@ -42,13 +42,13 @@ def test_it_writes_exactly_what_render_gives(here):
     }
 
 
-def test_out_names_the_folder(here):
+def test_out_is_the_parent_folder(here):
     assert main(["new", str(SPEC), "--out", "a/b"]) == 0
     assert (here / "a" / "b" / "mdlm" / "__init__.py").is_file()
     assert not (here / "families").exists()
 
 
-def test_a_dry_run_lists_exactly_what_a_run_writes(here, capsys):
+def test_dry_run_lists_exactly_the_written_files(here, capsys):
     assert main(["new", str(SPEC), "--dry-run"]) == 0
     promised = listed(capsys.readouterr().out)
     assert list(here.iterdir()) == []
@@ -58,7 +58,7 @@ def test_a_dry_run_lists_exactly_what_a_run_writes(here, capsys):
     assert set(promised.values()) == {"new"}
 
 
-def test_a_dry_run_fails_where_a_run_does(here, capsys):
+def test_dry_run_fails_as_the_run_does(here, capsys):
     (here / "file").write_text("mine")
     for words in (["--dry-run"], []):
         assert main(["new", str(SPEC), "--out", "file/x", *words]) == 2
@@ -66,7 +66,7 @@ def test_a_dry_run_fails_where_a_run_does(here, capsys):
     assert (here / "file").read_text() == "mine"
 
 
-def test_a_second_run_says_that_nothing_changed(here, capsys):
+def test_second_run_reports_no_changes(here, capsys):
     main(["new", str(SPEC)])
     before = files(here)
     capsys.readouterr()
@@ -76,7 +76,7 @@ def test_a_second_run_says_that_nothing_changed(here, capsys):
 
 
 @pytest.mark.parametrize("option", [[], ["--dry-run"]])
-def test_an_edit_is_never_overwritten(here, capsys, option):
+def test_edit_is_never_overwritten(here, capsys, option):
     main(["new", str(SPEC)])
     edited = here / "families" / "mdlm" / "loss_mdlm.py"
     edited.write_text("mine\n")
@@ -89,7 +89,7 @@ def test_an_edit_is_never_overwritten(here, capsys, option):
     assert files(here) == before
 
 
-def test_an_update_is_not_advised_where_it_would_read_another_spec(here, capsys):
+def test_update_is_not_suggested_for_other_spec(here, capsys):
     main(["new", str(SPEC)])
     (here / "families" / "mdlm" / "loss_mdlm.py").write_text("mine\n")
     changed = here / "changed.yaml"
@@ -99,7 +99,7 @@ def test_an_update_is_not_advised_where_it_would_read_another_spec(here, capsys)
     assert "rename or delete" in capsys.readouterr().err
 
 
-def test_what_the_refusal_advises_works(here):
+def test_suggested_fix_works(here):
     main(["new", str(SPEC)])
     edited = here / "families" / "mdlm" / "loss_mdlm.py"
     edited.write_text("mine\n")
@@ -122,7 +122,7 @@ def test_diff_shows_changes_and_writes_nothing(here, capsys):
     assert files(here) == before
 
 
-def test_the_next_steps_are_the_real_ones(here, capsys):
+def test_printed_next_steps_are_correct(here, capsys):
     main(["new", str(SPEC), "--out", "mine"])
     out = capsys.readouterr().out
     experiment = Path("mine/mdlm/experiments/star_tiny.yaml")
@@ -131,7 +131,7 @@ def test_the_next_steps_are_the_real_ones(here, capsys):
     assert main(["check", str(experiment)]) == 0
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(here, capsys):
+def test_folder_that_cannot_be_created_is_one_line(here, capsys):
     Path("families").write_text("a file\n")
     assert main(["new", str(SPEC)]) == 2
     error = capsys.readouterr().err
@@ -140,14 +140,14 @@ def test_a_folder_that_cannot_be_made_is_one_line(here, capsys):
     assert Path("families").read_text() == "a file\n"
 
 
-def test_a_file_that_is_not_there(capsys):
+def test_missing_file_is_one_line(capsys):
     assert main(["new", "nope.yaml"]) == 1
     assert "nope.yaml:1:1  XG001" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a", "my_family", "a" * 32, "x_" * 15 + "x1"])
 @pytest.mark.parametrize("spec", sorted(SPECS.glob("*.yaml")), ids=lambda p: p.stem)
-def test_a_render_is_formatted_and_lint_free_whatever_its_name(here, spec, name):
+def test_render_of_any_name_is_formatted_and_passes_linter(here, spec, name):
     own = read_family(spec).name
     Path("x.yaml").write_text(spec.read_text().replace(f"name: {own}", f"name: {name}"))
     assert main(["new", "x.yaml"]) == 0
@@ -161,8 +161,8 @@ def test_a_render_is_formatted_and_lint_free_whatever_its_name(here, spec, name)
         assert done.returncode == 0, done.stdout
 
 
-def test_texts_of_a_spec_stay_texts(here):
-    """A title and a summary that try to be code reach the files as words only."""
+def test_texts_of_spec_are_quoted_in_code(here):
+    """A title and a summary with code are quoted in the files."""
     evil = '\\"\\"\\"; import os; os.makedirs(\\"owned\\") #'
     text = SPEC.read_text().replace(
         "title: Masked diffusion language model",

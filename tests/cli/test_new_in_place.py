@@ -1,4 +1,4 @@
-"""`xlmgen new` of a rendered family's own family.yaml renders it where it is."""
+"""`xlmgen new` of a family.yaml in a rendered family renders it in place."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 
 @pytest.fixture
 def family(tmp_path, monkeypatch):
-    """A rendered family outside ./families whose YAML asks for another render."""
+    """Make a rendered family outside ./families with a changed YAML."""
     monkeypatch.chdir(tmp_path)
     assert main(["new", str(SPEC), "--out", "mine"]) == 0
     spec = tmp_path / "mine" / "mdlm" / "family.yaml"
@@ -20,7 +20,7 @@ def family(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_the_folder_of_its_yaml_is_rewritten(family, monkeypatch, inside):
+def test_family_is_rendered_in_folder_of_its_yaml(family, monkeypatch, inside):
     if inside:
         monkeypatch.chdir(family)
     assert main(["new", "family.yaml" if inside else "mine/mdlm/family.yaml"]) == 0
@@ -29,14 +29,14 @@ def test_the_folder_of_its_yaml_is_rewritten(family, monkeypatch, inside):
     assert main(["check", str(family)]) == 0
 
 
-def test_out_is_stronger(family):
+def test_out_takes_precedence(family):
     assert main(["new", str(family / "family.yaml"), "--out", "other"]) == 0
     assert "steps: int = 128" in (family / "predictor_mdlm.py").read_text()
     rendered = family.parents[1] / "other" / "mdlm" / "predictor_mdlm.py"
     assert "steps: int = 77" in rendered.read_text()
 
 
-def test_a_diff_leaves_the_lock_out(family, capsys):
+def test_diff_omits_lock(family, capsys):
     capsys.readouterr()
     assert main(["new", str(family / "family.yaml"), "--diff"]) == 0
     out = capsys.readouterr().out

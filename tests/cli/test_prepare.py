@@ -1,4 +1,4 @@
-"""`xlmgen prepare`: data that is there before training asks for it, and its counts."""
+"""`xlmgen prepare`: cached data and its counts."""
 
 import json
 
@@ -26,7 +26,7 @@ ROWS = [("a", 1), ("b c", 2), ("a b c", 3), ("a x", 1), ("a a a a a a", 1), ("c"
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """A task whose train rows meet every end that a row can come to."""
+    """Make a task whose train rows cover every outcome of a row."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
     lines = [json.dumps({"text": text, "level": level}) for text, level in ROWS]
@@ -41,7 +41,7 @@ def counts(out):
     return dict(zip(heads, train, strict=True))
 
 
-def test_every_row_is_accounted_for(mine, capsys, monkeypatch):
+def test_every_row_is_counted(mine, capsys, monkeypatch):
     assert main(["prepare", "mine.yaml"]) == 0
     out = capsys.readouterr().out
     assert counts(out) == {
@@ -65,7 +65,7 @@ def test_every_row_is_accounted_for(mine, capsys, monkeypatch):
     assert [e["tokens"].tolist() for e in task.examples("train")] == [[5], [6, 7], [7]]
 
 
-def test_cut_rows_are_told_apart_from_dropped_ones(mine, capsys):
+def test_truncated_and_dropped_rows_are_counted_separately(mine, capsys):
     (mine / "mine.yaml").write_text(
         TASK.replace("overflow: drop", "overflow: truncate")
     )
@@ -99,14 +99,14 @@ def test_cut_rows_are_told_apart_from_dropped_ones(mine, capsys):
         ("[a, b, c]", "[q]", "no examples; the filter left out 1 rows; the tokenizer"),
     ],
 )
-def test_a_policy_that_is_an_error_says_where(mine, capsys, old, new, message):
+def test_error_policy_names_place_of_row(mine, capsys, old, new, message):
     assert TASK.count(old) == 1
     (mine / "mine.yaml").write_text(TASK.replace(old, new))
     assert main(["prepare", "mine.yaml"]) == (2 if message else 0)
     assert message in capsys.readouterr().err
 
 
-def test_an_experiment_s_task(project, capsys, monkeypatch):
+def test_task_of_experiment_is_prepared(project, capsys, monkeypatch):
     monkeypatch.setenv("XLMGEN_CACHE", str(project / "cache"))
     assert main(["prepare", "toy.yaml", "training.max_steps=3"]) == 0
     assert counts(capsys.readouterr().out)["documents"] == "200"

@@ -1,4 +1,4 @@
-"""`xlmgen resolve`: every default, where it came from, and clear refusals."""
+"""`xlmgen resolve`: defaults, origins and refusals."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ def said(capsys, *arguments):
     return code, out, err
 
 
-def test_every_value_says_where_it_came_from(project, capsys):
+def test_every_value_has_its_origin(project, capsys):
     code, out, _ = said(capsys, "toy.yaml", "training.seed=3", "model={layers: 2}")
     lines = [line.split("  # ") for line in out.splitlines()]
     origins = {line[0].strip(): line[1] for line in lines if len(line) == 2}
@@ -28,8 +28,8 @@ def test_every_value_says_where_it_came_from(project, capsys):
     assert origins[f"task: {project}/toy_task.yaml"] == "toy.yaml:4"
 
 
-def test_a_key_that_an_override_leaves_out_is_a_default(project, capsys):
-    """The mapping takes the place of the file's, whose other keys do not count."""
+def test_key_missing_in_override_is_default(project, capsys):
+    """The mapping replaces that of the file with all its keys."""
     overrides = ("training.seed=3", "training={max_steps: 5}", "evaluation.generate=1")
     _, out, _ = said(capsys, "toy.yaml", *overrides)
     lines = [line.split("  # ") for line in out.splitlines()]
@@ -41,7 +41,7 @@ def test_a_key_that_an_override_leaves_out_is_a_default(project, capsys):
     assert origins["batch_size: 16"] == "toy.yaml:15"
 
 
-def test_the_output_resolves_to_itself(project, capsys):
+def test_output_resolves_to_itself(project, capsys):
     _, out, _ = said(capsys, "toy.yaml", "training.learning_rate=2e-5")
     (project / "again.yaml").write_text(out, encoding="utf-8")
     again = resolve("again.yaml")
@@ -52,11 +52,11 @@ def test_the_output_resolves_to_itself(project, capsys):
     )
 
 
-def test_a_name_is_made_of_the_parts(project):
+def test_default_name_has_family_task_and_size(project):
     assert resolve("toy.yaml", ["name=null"]).name == "toy-toy_task-tiny"
 
 
-def test_paths_start_from_the_file_and_from_the_current_folder(project, monkeypatch):
+def test_paths_are_relative_to_file_or_current_folder(project, monkeypatch):
     (project / "elsewhere").mkdir()
     monkeypatch.chdir(project / "elsewhere")
     assert resolve("../toy.yaml").task == f"{project}/toy_task.yaml"
@@ -106,7 +106,7 @@ def test_torch_is_not_imported(project):
         ("training.seed=1\nsize: x", "the value cannot be read"),
     ],
 )
-def test_a_wrong_override_is_one_clear_line(project, capsys, override, message):
+def test_invalid_override_is_one_line(project, capsys, override, message):
     code, out, err = said(capsys, "toy.yaml", override)
     assert code in (1, 2)
     assert message in err
@@ -114,7 +114,7 @@ def test_a_wrong_override_is_one_clear_line(project, capsys, override, message):
     assert out == ""
 
 
-def test_a_key_that_is_there_is_nearer_than_one_that_is_less_alike(project, capsys):
+def test_suggestion_prefers_existing_key(project, capsys):
     text = (project / "toy.yaml").read_text().replace("  warmup_steps: 2\n", "")
     (project / "toy.yaml").write_text(text)
     assert (
@@ -123,7 +123,7 @@ def test_a_key_that_is_there_is_nearer_than_one_that_is_less_alike(project, caps
     )
 
 
-def test_problems_of_the_file_are_all_shown(project, capsys):
+def test_all_problems_of_file_are_shown(project, capsys):
     text = (project / "toy.yaml").read_text(encoding="utf-8")
     text = text.replace("max_steps: 12", "max_step: 12").replace("size:", "sise:")
     (project / "wrong.yaml").write_text(text, encoding="utf-8")
@@ -134,22 +134,22 @@ def test_problems_of_the_file_are_all_shown(project, capsys):
     assert "did you mean 'size'?" in err
 
 
-def test_an_override_can_give_what_the_file_lacks(project, capsys):
+def test_override_can_add_required_key(project, capsys):
     text = (project / "toy.yaml").read_text(encoding="utf-8")
     (project / "open.yaml").write_text(text.replace("size: tiny\n", ""))
     assert said(capsys, "open.yaml")[0] == 1
     assert said(capsys, "open.yaml", "size=tiny")[0] == 0
 
 
-def test_a_missing_file(project, capsys):
+def test_missing_file_is_one_line(project, capsys):
     code, _, err = said(capsys, "nowhere.yaml")
     assert code in (1, 2)
     assert "nowhere.yaml" in err
     assert "Traceback" not in err
 
 
-def test_an_experiment_beside_a_family_means_that_family(project, capsys, monkeypatch):
-    """The experiments that `xlmgen new --out` writes work from anywhere."""
+def test_experiment_in_family_folder_means_that_family(project, capsys, monkeypatch):
+    """Experiments written by `xlmgen new --out` work from any folder."""
     experiments = project / "families" / "toy" / "experiments"
     experiments.mkdir()
     (experiments / "a.yaml").write_text(

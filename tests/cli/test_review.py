@@ -1,4 +1,4 @@
-"""`xlmgen review`: what a change means, told without running anything."""
+"""`xlmgen review`: effects of changes, without running code."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def git(*words):
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch, capsys):
-    """A project with one rendered family and one experiment, committed."""
+    """Commit a project with one rendered family and one experiment."""
     monkeypatch.chdir(tmp_path)
     Path("mdlm.yaml").write_text(GOOD.read_text("utf-8"))
     assert main(["new", "mdlm.yaml"]) == 0
@@ -69,17 +69,17 @@ def changes(item):
     return {".".join(map(str, c.path)): (c.old, c.new) for c in item.changes}
 
 
-def test_a_merge_that_is_not_resolved_is_said(repository, capsys):
-    """The family is not taken for a renamed one: its name cannot be read."""
+def test_unresolved_merge_is_reported(repository, capsys):
+    """The family does not count as renamed, because its name cannot be read."""
     edit("loss:", "<<<<<<< ours\nloss: 3\n=======\nloss:")
     edit("predictor:", ">>>>>>> theirs\npredictor:")
     assert main(["review", "--against", "main"]) == 1
     first, said, *_ = capsys.readouterr().out.splitlines()
     assert first == f"{SPEC}: family mdlm changed: invalid"
-    assert "XG003  a conflict of a merge is not resolved; keep what is right" in said
+    assert "XG003  unresolved merge conflict; keep the right version" in said
 
 
-def test_schemas_for_editors_are_not_what_a_commit_is_checked_by(repository, capsys):
+def test_editor_schemas_are_not_used_for_validation(repository, capsys):
     assert main(["schemas"]) == 0
     git("add", ".")
     git("commit", "-qm", "schemas")
@@ -89,12 +89,12 @@ def test_schemas_for_editors_are_not_what_a_commit_is_checked_by(repository, cap
     assert "model.dropout: 0.1 → 0.2" in capsys.readouterr().out
 
 
-def test_nothing_differs_from_itself(repository, capsys):
+def test_unchanged_commit_has_no_differences(repository, capsys):
     assert main(["review", "--against", "main"]) == 0
     assert capsys.readouterr().out == "nothing differs from main\n"
 
 
-def test_a_default_made_explicit_and_comments_are_none(repository):
+def test_explicit_default_and_comments_are_no_change(repository):
     edit(
         "loss: {kind: masked, weight: schedule}",
         "# why\nloss: {weight: schedule, kind: masked}",
@@ -152,7 +152,7 @@ def test_classes_of_change(repository, old, new, classes, changed):
         assert after is None or said[1] == after
 
 
-def test_old_experiments_are_held_to_the_new_family(repository):
+def test_old_experiments_are_validated_against_new_family(repository):
     edit("  tiny:", "  mini:")
     assert [r.text for r in family().reasons if r.of == "config"] == [
         "the size tiny is gone"
@@ -167,7 +167,7 @@ def test_old_experiments_are_held_to_the_new_family(repository):
     assert "predictor.threshold" in reason
 
 
-def test_costs_are_those_of_the_real_network(repository):
+def test_costs_equal_those_of_the_real_network(repository):
     import torch
 
     from xlmgen.registry import load_family
@@ -189,7 +189,7 @@ def test_costs_are_those_of_the_real_network(repository):
         assert after.flops == 6 * linear + 12 * 4 * 128 * MEASURE.length
 
 
-def test_an_edit_of_the_render_is_what_runs(repository):
+def test_edited_render_is_reviewed(repository):
     path = SPEC.parent / "loss_mdlm.py"
     edit("clamp(min=1)", "clamp(min=2)", path)
     item = family()
@@ -198,14 +198,14 @@ def test_an_edit_of_the_render_is_what_runs(repository):
     assert "+        loss = row_nll.sum() / num_tokens.sum().clamp(min=2)" in item.diff
 
 
-def test_an_edit_that_renames_weights_breaks_checkpoints(repository):
+def test_renamed_weights_break_checkpoints(repository):
     edit("self.head", "self.to_logits", SPEC.parent / "model_mdlm.py")
     item = family()
     assert item.classes == ["checkpoint", "behaviour"]
     assert "1 gone (head.weight); 1 new (to_logits.weight)" in item.reasons[0].text
 
 
-def test_weights_that_cannot_be_read_are_not_guessed_at(repository):
+def test_unknown_weights_are_not_guessed(repository):
     path = SPEC.parent / "model_mdlm.py"
     edit("self.head = Head(", "self.head = nn.Bilinear(3, ", path)
     item = family()
@@ -217,7 +217,7 @@ def test_weights_that_cannot_be_read_are_not_guessed_at(repository):
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "\0", "(" * 10_000])
-def test_an_edit_that_is_not_python(repository, text):
+def test_edit_that_is_not_python_breaks_all(repository, text):
     path = SPEC.parent / "model_mdlm.py"
     path.write_text(path.read_text("utf-8") + text, "utf-8")
     item = family()
@@ -225,14 +225,14 @@ def test_an_edit_that_is_not_python(repository, text):
     assert "is not Python" in item.reasons[0].text
 
 
-def test_comments_and_docstrings_of_a_render_are_none(repository):
-    edit("# 1. The head runs", "# First, the head runs", SPEC.parent / "loss_mdlm.py")
+def test_changed_comments_and_docstrings_have_no_class(repository):
+    edit("# 1. Run the head", "# First, run the head", SPEC.parent / "loss_mdlm.py")
     item = family()
     assert item.classes == []
     assert item.diff
 
 
-def test_added_removed_and_renamed_families(repository, capsys):
+def test_added_removed_and_renamed_families_are_listed(repository, capsys):
     other = GOOD.read_text("utf-8").replace("name: mdlm", "name: mine")
     Path("mine.yaml").write_text(other)
     assert main(["new", "mine.yaml"]) == 0
@@ -250,7 +250,7 @@ def test_added_removed_and_renamed_families(repository, capsys):
     assert found[SPEC.as_posix()].classes == ["config", "source"]
 
 
-def test_experiments_and_tasks_are_compared_too(repository):
+def test_experiments_and_tasks_are_compared(repository):
     path = Path("experiments/mine.yaml")
     edit("steps: 8", "steps: 16", path)
     item = items()["experiments/mine.yaml"]
@@ -262,7 +262,7 @@ def test_experiments_and_tasks_are_compared_too(repository):
     assert items()["experiments/mine.yaml"].event == "removed"
 
 
-def test_a_tokenizer_gives_ids_another_meaning(project, capsys):
+def test_changed_tokenizer_breaks_checkpoints(project, capsys):
     git("init", "-q", "-b", "main")
     git("add", ".")
     git("commit", "-qm", "start")
@@ -274,7 +274,7 @@ def test_a_tokenizer_gives_ids_another_meaning(project, capsys):
     assert (item.event, item.classes) == ("removed", ["config"])
 
 
-def test_a_broken_spec_is_told_and_fails(repository, capsys):
+def test_invalid_spec_is_reported_and_fails(repository, capsys):
     edit("weight: schedule", "weight: schedul")
     assert main(["review", "--against", "main"]) == 1
     out = capsys.readouterr().out
@@ -286,7 +286,7 @@ def test_a_broken_spec_is_told_and_fails(repository, capsys):
     ("fail_on", "code"),
     [("", 0), ("checkpoint,config,source", 0), ("config, behaviour", 1)],
 )
-def test_what_is_named_fails(repository, fail_on, code):
+def test_named_classes_fail(repository, fail_on, code):
     edit("steps: 128", "steps: 64")
     assert main(["review", "--against", "main", "--fail-on", fail_on]) == code
 
@@ -303,7 +303,7 @@ def test_text(repository, capsys):
     assert "+        steps: int = 64," in capsys.readouterr().out
 
 
-def test_annotations(repository, capsys):
+def test_annotations_are_printed(repository, capsys):
     edit("time: adaln", "time: none")
     main(["review", "--against", "main", "--format", "github"])
     (line,) = capsys.readouterr().out.splitlines()
@@ -312,7 +312,7 @@ def test_annotations(repository, capsys):
     assert "title=review%3A checkpoint" in line
 
 
-def test_a_page_is_markdown_that_no_text_of_a_spec_can_break(repository, capsys):
+def test_markdown_page_escapes_texts_of_specs(repository, capsys):
     text = SPEC.read_text("utf-8")
     SPEC.write_text(
         re.sub(r"(?m)^title: .*$", "title: 'a ``` <b> | [x](y)'", text), "utf-8"
@@ -325,7 +325,7 @@ def test_a_page_is_markdown_that_no_text_of_a_spec_can_break(repository, capsys)
     assert out.count(fence) == 2
 
 
-def test_hooks_are_listed_whether_or_not_they_are_new(repository):
+def test_all_hooks_are_listed(repository):
     task = "spec: xlmgen/task/v1\nname: t\nsource:\n  python: mine.code:rows\n"
     Path("experiments/t.yaml").write_text(task)
     (hook,) = review("main", [Path("experiments")], MEASURE).hooks
@@ -353,7 +353,7 @@ packing: none
 
 
 def packed(text="none"):
-    """A family whose collator refuses some packings, a task and an experiment."""
+    """Make a family whose collator refuses some packings, a task and an experiment."""
     folder = Path("families/drops")
     folder.mkdir()
     spec = (resources.root() / "families/ilm/family.yaml").read_text("utf-8")
@@ -378,25 +378,25 @@ def reasons_of(path):
     return [reason.text for reason in item.reasons if reason.of == "config"]
 
 
-def test_a_packing_that_a_family_s_collator_refuses_breaks_its_experiments(repository):
+def test_unsupported_packing_breaks_experiments(repository):
     packed()
     edit("packing: none", "packing: documents", Path("tasks/words.yaml"))
     (said,) = reasons_of("tasks/words.yaml")
-    assert said.startswith("experiments/drops.yaml: task: the family drops takes no ")
+    assert said.startswith("experiments/drops.yaml: task: the family drops does not ")
     assert "packing: documents" in said
     edit("packing: documents", "packing: packed", Path("tasks/words.yaml"))
     assert reasons_of("tasks/words.yaml") == []
 
 
-def test_a_collator_that_refuses_a_task_s_packing_breaks_its_experiments(repository):
+def test_collator_without_packing_breaks_experiments(repository):
     packed("packed")
     file = Path("families/drops/family.yaml")
     edit("eos: false", "eos: true", file)
     (said,) = reasons_of(file.as_posix())
-    assert said.startswith("experiments/drops.yaml: task: the family drops takes no ")
+    assert said.startswith("experiments/drops.yaml: task: the family drops does not ")
 
 
-def test_nothing_of_the_working_tree_or_the_repository_is_touched(repository):
+def test_review_changes_neither_files_nor_repository(repository):
     edit("steps: 128", "steps: 64")
     Path("note.txt").write_text("mine")
     before = git("status", "--porcelain"), git("rev-parse", "HEAD")
@@ -406,8 +406,8 @@ def test_nothing_of_the_working_tree_or_the_repository_is_touched(repository):
     assert (git("status", "--porcelain"), git("rev-parse", "HEAD")) == before
 
 
-def test_a_ref_s_own_schemas_fill_in_its_defaults(repository, capsys):
-    """Where templates and schemas are in the repository, a default can change."""
+def test_defaults_come_from_schemas_of_the_commit(repository, capsys):
+    """Defaults can change if templates and schemas are in the repository."""
     shutil.copytree(resources.root() / "schemas", "schemas")
     kind = Path("schemas/kinds/predictor/unmasking.schema.json")
     text = kind.read_text("utf-8")
@@ -419,8 +419,8 @@ def test_a_ref_s_own_schemas_fill_in_its_defaults(repository, capsys):
     assert changes(family()) == {"predictor.temperature": (0.5, 1.0)}
 
 
-def test_layers_of_xlmgen_that_change_are_followed(repository):
-    """As in xlmgen's own repository: a render can be the same and its weights not."""
+def test_changed_layers_of_xlmgen_are_detected(repository):
+    """In xlmgen's repository an equal render can have different weights."""
     shutil.copytree(resources.root() / "xlmgen" / "runtime" / "nn", "xlmgen/runtime/nn")
     git("add", ".")
     git("commit", "-qm", "layers")
@@ -433,7 +433,7 @@ def test_layers_of_xlmgen_that_change_are_followed(repository):
     assert (item.changes, item.diff) == ([], "")
 
 
-def test_code_of_a_render_is_never_run(repository):
+def test_rendered_code_is_never_run(repository):
     path = SPEC.parent / "model_mdlm.py"
     text = path.read_text("utf-8")
     path.write_text(f"{text}\nopen('ran', 'w').close()\n", "utf-8")
@@ -452,21 +452,21 @@ def test_code_of_a_render_is_never_run(repository):
         ([], "--against"),
     ],
 )
-def test_what_cannot_be_reviewed_is_one_line(repository, capsys, words, said):
+def test_unreviewable_input_is_one_line(repository, capsys, words, said):
     assert main(["review", *words]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
 
 
-def test_outside_a_repository(tmp_path, monkeypatch, capsys):
+def test_review_outside_of_repository_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert main(["review", "--against", "main"]) == 2
     assert "in no git repository" in capsys.readouterr().err
 
 
-def test_a_shallow_clone_says_that_it_is_one(repository, capsys, monkeypatch):
+def test_shallow_clone_is_reported(repository, capsys, monkeypatch):
     edit("steps: 128", "steps: 64")
     first = git("rev-parse", "HEAD")
     git("commit", "-qam", "second")
@@ -476,13 +476,13 @@ def test_a_shallow_clone_says_that_it_is_one(repository, capsys, monkeypatch):
     assert "this clone is shallow" in capsys.readouterr().err
 
 
-def test_without_git(repository, capsys, monkeypatch):
+def test_missing_git_is_reported(repository, capsys, monkeypatch):
     monkeypatch.setenv("PATH", os.devnull)
     assert main(["review", "--against", "main"]) == 2
     assert "git cannot be run" in capsys.readouterr().err
 
 
-def test_names_with_any_characters_are_read(repository):
+def test_unusual_file_names_are_read(repository):
     odd = Path("experiments/ü b\nc.yaml")
     odd.write_text(EXPERIMENT, "utf-8")
     git("add", ".")
@@ -503,7 +503,7 @@ def test_torch_is_not_imported(repository):
 
 @pytest.fixture
 def own_kinds(tmp_path, monkeypatch, capsys):
-    """A project with kinds of its own in a folder of a repository, committed."""
+    """Commit a project with its own kinds in a folder of a repository."""
     example = Path(__file__).parents[2] / "examples" / "own-kind"
     shutil.copytree(example, tmp_path / "inner")
     monkeypatch.chdir(tmp_path)
@@ -519,7 +519,7 @@ def own_kinds(tmp_path, monkeypatch, capsys):
 COMB = Path("families/comb/family.yaml")
 
 
-def test_a_block_of_the_projects_own_kind_is_told(own_kinds, capsys):
+def test_block_of_own_kind_is_reported(own_kinds, capsys):
     assert main(["review", "--against", "main"]) == 0
     told = (
         "inner/families/comb/family.yaml:11: predictor.kind is rendered by the "
@@ -532,7 +532,7 @@ def test_a_block_of_the_projects_own_kind_is_told(own_kinds, capsys):
     assert f"{told} (new)\n" in capsys.readouterr().out
 
 
-def test_own_kinds_of_the_commit_are_those_that_it_had(own_kinds):
+def test_own_kinds_come_from_the_commit(own_kinds):
     schema = Path("schemas/kinds/predictor/spaced.schema.json")
     template = Path("templates/family/predictor/spaced.py.jinja")
     edit('"minimum": 1,\n      "default": null', '"default": 3', schema)
@@ -543,7 +543,7 @@ def test_own_kinds_of_the_commit_are_those_that_it_had(own_kinds):
     assert "ranks(waiting)" in item.diff
 
 
-def test_a_commit_without_a_render_is_rendered_by_its_own_kinds(own_kinds):
+def test_commit_without_render_is_rendered_with_its_kinds(own_kinds):
     git("rm", "-q", "--cached", "families/comb/family.lock")
     git("commit", "-qm", "without a lock")
     edit("steps: 8", "steps: 16", COMB)
@@ -552,7 +552,7 @@ def test_a_commit_without_a_render_is_rendered_by_its_own_kinds(own_kinds):
     assert not any("cannot be rendered" in note for note in item.notes)
 
 
-def test_a_broken_own_kind_is_a_problem_of_the_side_that_has_it(own_kinds):
+def test_invalid_own_kind_is_reported_for_its_side(own_kinds):
     schema = Path("schemas/kinds/predictor/spaced.schema.json")
     edit('"type": "object"', '"type": "objec"', schema)
     (item,) = review("main", [Path("families")], MEASURE).items
@@ -562,7 +562,7 @@ def test_a_broken_own_kind_is_a_problem_of_the_side_that_has_it(own_kinds):
     assert review("main", [Path("families")], MEASURE).items == []
 
 
-def test_an_object_that_git_lacks_is_said(repository, capsys):
+def test_missing_git_object_is_reported(repository, capsys):
     blob = git("rev-parse", f"HEAD:{SPEC.as_posix()}")
     stored = Path(".git/objects") / blob[:2] / blob[2:]
     stored.unlink()

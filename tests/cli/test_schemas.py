@@ -1,4 +1,4 @@
-"""`xlmgen schemas`: schemas for editors, and nothing else touched."""
+"""`xlmgen schemas`: schemas for editors; other files are unchanged."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def texts():
     return {path.name: path.read_text("utf-8") for path in Path("schemas").iterdir()}
 
 
-def test_every_kind_of_file_has_one_schema_that_says_what_ours_does(here, capsys):
+def test_written_schemas_equal_built_in_ones(here, capsys):
     assert main(["schemas"]) == 0
     assert capsys.readouterr().out == "3 of 3 files changed in schemas\n"
     assert set(texts()) == {f"{file}.schema.json" for file in FILES}
@@ -38,7 +38,7 @@ def test_every_kind_of_file_has_one_schema_that_says_what_ours_does(here, capsys
             assert schema.is_valid(document.data) == ours.is_valid(document.data), path
 
 
-def test_they_are_brought_up_to_date(capsys):
+def test_schemas_are_updated(capsys):
     assert main(["schemas"]) == 0
     before = texts()
     old = Path("schemas/family.schema.json")
@@ -53,7 +53,7 @@ def test_they_are_brought_up_to_date(capsys):
     assert capsys.readouterr().out.startswith("0 of ")
 
 
-def test_a_file_of_the_user_s_is_not_overwritten(capsys):
+def test_foreign_file_is_not_overwritten(capsys):
     Path("schemas").mkdir()
     Path("schemas/task.schema.json").write_text("{}")
     assert main(["schemas"]) == 2
@@ -62,7 +62,7 @@ def test_a_file_of_the_user_s_is_not_overwritten(capsys):
     assert texts() == {"task.schema.json": "{}"}
 
 
-def test_a_folder_that_cannot_be_written_is_said(capsys):
+def test_unwritable_folder_is_reported(capsys):
     Path("schemas").write_text("")
     assert main(["schemas"]) == 2
     assert "cannot write the schemas to schemas" in capsys.readouterr().err
@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_written_is_said(capsys):
         ("/nowhere/family.schema.json", "/nowhere/family.schema.json"),
     ],
 )
-def test_the_spec_of_a_rendered_family_names_the_project_s_schema(line, becomes):
+def test_rendered_spec_names_schema_of_project(line, becomes):
     assert main(["schemas"]) == 0
     Path("specs").mkdir()
     Path("specs/mine.yaml").write_text(f"{MODELINE}{line}\n{GOOD}", "utf-8")
@@ -87,7 +87,7 @@ def test_the_spec_of_a_rendered_family_names_the_project_s_schema(line, becomes)
     assert main(["check", "--strict"]) == 0
 
 
-def test_a_line_that_leads_nowhere_stays_where_there_are_no_schemas():
+def test_schema_line_is_kept_without_schemas():
     text = f"{MODELINE}../schemas/family.schema.json\n{GOOD}"
     Path("mine.yaml").write_text(text, "utf-8")
     assert main(["new", "mine.yaml"]) == 0

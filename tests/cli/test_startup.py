@@ -1,4 +1,4 @@
-"""Commands that only read, check or render answer at once: they import little."""
+"""Commands that read, check or render start quickly: they import little."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ print("\\n" + json.dumps([code, sorted({set(HEAVY)} & set(sys.modules))]))
 
 
 def run(command, folder):
-    """Exit code, what heavy was imported, and what was said of errors."""
+    """Return the exit code, the heavy imports and the errors."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *command],
         cwd=folder,
@@ -48,7 +48,7 @@ def run(command, folder):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_nothing_heavy_is_imported(command):
+def test_heavy_packages_are_not_imported(command):
     code, heavy, _ = run(command, resources.root())
     assert heavy == []
     assert code != 2  # it ran; whether the families are in order is not asked here
@@ -65,7 +65,7 @@ def test_nothing_heavy_is_imported(command):
         ("train", "family"),
     ],
 )
-def test_a_mistake_in_yaml_is_reported_before_torch_is_imported(command, file, project):
+def test_mistake_in_yaml_is_reported_before_importing_torch(command, file, project):
     path = project / file
     if file == "family":
         path = project / "families" / "toy" / "family.yaml"
@@ -86,7 +86,7 @@ def test_a_mistake_in_yaml_is_reported_before_torch_is_imported(command, file, p
         ("generate", "task.yaml", "", "training.seed=3", "cannot be changed in a run"),
     ],
 )
-def test_a_mistake_about_a_run_is_reported_before_torch_is_imported(
+def test_mistake_about_run_is_reported_before_importing_torch(
     command, file, added, override, said, project
 ):
     experiment = resolve("toy.yaml")
@@ -103,7 +103,7 @@ def test_a_mistake_about_a_run_is_reported_before_torch_is_imported(
     assert not {"torch", "lightning"} & set(heavy)
 
 
-def test_a_mistake_in_a_task_is_reported_before_tokenizers_are_imported(project):
+def test_mistake_in_task_is_reported_before_importing_tokenizers(project):
     path = project / "toy_task.yaml"
     path.write_text(path.read_text("utf-8") + "colour: red\n", "utf-8")
     code, heavy, error = run(["tokenizer", "train", path.name], project)
@@ -111,7 +111,7 @@ def test_a_mistake_in_a_task_is_reported_before_tokenizers_are_imported(project)
     assert "XG101  colour: unknown key 'colour'" in error
 
 
-def test_the_modules_of_other_commands_are_not_imported():
+def test_modules_of_other_commands_are_not_imported():
     script = (
         "import sys; from xlmgen.cli import main; main(['schemas', '--help']); "
         "print(*(name for name in sys.modules if name.startswith('xlmgen.cli.')))"
@@ -124,8 +124,8 @@ def test_the_modules_of_other_commands_are_not_imported():
     assert imported == {"xlmgen.cli.schemas", *shared}
 
 
-def test_a_check_reads_every_file_once(monkeypatch):
-    """Also a family or a task that many experiments are held to."""
+def test_check_reads_every_file_once(monkeypatch):
+    """Also a family or a task of many experiments."""
     texts, parse = [], yaml.parse
 
     def count(text, **options):

@@ -1,4 +1,4 @@
-"""`xlmgen tokenizer train`: a file that a task can use, and a report."""
+"""`xlmgen tokenizer train`: a file for tasks, and a report."""
 
 import re
 
@@ -45,7 +45,7 @@ def mine(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_a_tokenizer_is_trained_and_told_of(mine, capsys, words, ids, said):
+def test_tokenizer_is_trained_and_described(mine, capsys, words, ids, said):
     assert main(["tokenizer", "train", "mine.yaml", *words]) == 0
     out = capsys.readouterr().out
     assert int(re.search(r"(\d+) ids", out)[1]) >= ids
@@ -74,18 +74,18 @@ def test_a_tokenizer_is_trained_and_told_of(mine, capsys, words, ids, said):
         (["--kind", "bqe"], "Did you mean 'bpe'?"),
     ],
 )
-def test_what_cannot_be_trained(mine, capsys, words, message):
+def test_untrainable_kind_is_refused(mine, capsys, words, message):
     assert main(["tokenizer", "train", "mine.yaml", *words]) == 2
     assert message in capsys.readouterr().err
     assert not (mine / "tokenizer.json").exists()
 
 
-def test_a_task_whose_tokenizer_learns_nothing(capsys):
+def test_task_without_trained_tokenizer_is_refused(capsys):
     assert main(["tokenizer", "train", "star_tiny"]) == 2
-    assert "'vocabulary' learns nothing from texts; choose" in capsys.readouterr().err
+    assert "'vocabulary' is not trained on texts; choose" in capsys.readouterr().err
 
 
-def test_a_task_without_texts(mine, capsys):
+def test_task_without_texts_is_refused(mine, capsys):
     (mine / "a.txt").write_text("\n")
     assert main(["tokenizer", "train", "mine.yaml"]) == 2
     assert "the train split has no examples" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`xlmgen train`: what a person sees, and what each mistake says."""
+"""`xlmgen train`: output and error messages."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def said(capsys, *arguments):
     return code, out, err
 
 
-def test_a_run_goes_into_a_folder_of_its_name(project, capsys):
+def test_run_folder_has_name_of_run(project, capsys):
     code, out, _ = said(capsys, "toy.yaml")
     assert code == 0
     run = Run.open("runs/toy")
@@ -29,7 +29,7 @@ def test_a_run_goes_into_a_folder_of_its_name(project, capsys):
         assert main(line.split()) == 0
 
 
-def test_the_same_command_continues(project, capsys):
+def test_same_command_continues_run(project, capsys):
     said(capsys, "toy.yaml", "training.max_steps=5")
     code, out, _ = said(capsys, "toy.yaml")
     assert code == 0
@@ -38,7 +38,7 @@ def test_the_same_command_continues(project, capsys):
     assert len(record["continued"]) == 1
 
 
-def test_smoke_goes_through_everything_in_a_folder_it_names(project, capsys):
+def test_smoke_runs_everything_in_its_own_folder(project, capsys):
     code, out, _ = said(capsys, "toy.yaml", "--debug", "smoke", "training.seed=4")
     assert code == 0
     assert "step 2/2" in out
@@ -57,14 +57,14 @@ def test_overfit_learns_one_batch(project, capsys):
     assert not (project / "runs").exists()
 
 
-def test_overfit_says_when_it_fails(project, capsys, monkeypatch):
+def test_overfit_reports_failure(project, capsys, monkeypatch):
     monkeypatch.setattr("xlmgen.training.debugging.OVERFIT_STEPS", 3)
     code, out, _ = said(capsys, "toy.yaml", "--debug", "overfit")
     assert code == 1
     assert "not learned" in out
 
 
-def test_overfit_gives_up_where_the_loss_is_no_number(project, capsys):
+def test_overfit_stops_for_nan_loss(project, capsys):
     rate = "training.learning_rate=1.0e+37"
     code, out, _ = said(capsys, "toy.yaml", "--debug", "overfit", rate)
     assert code == 1
@@ -108,7 +108,7 @@ def test_mixed_precision_clips_with_the_fused_optimiser(project, capsys):
     assert (code, "must be > 0" in err) == (2, True)
 
 
-def test_a_family_without_the_layout_is_refused(project, capsys):
+def test_family_without_layout_is_refused(project, capsys):
     (project / "lm.yaml").write_text(
         "{spec: xlmgen/task/v1, name: lm, layout: lm, block: {length: 8}, "
         "source: {files: {train: a.txt, validation: a.txt, test: a.txt}, "
@@ -120,7 +120,7 @@ def test_a_family_without_the_layout_is_refused(project, capsys):
     assert "toy has no collator" in err or "lm.yaml" in err
 
 
-def test_an_answer_longer_than_the_block(project, capsys):
+def test_too_long_answer_is_refused(project, capsys):
     task = (project / "toy_task.yaml").read_text()
     (project / "toy_task.yaml").write_text(task.replace("answer: 5", "answer: 3"))
     code, _, err = said(capsys, "toy.yaml")
@@ -129,7 +129,7 @@ def test_an_answer_longer_than_the_block(project, capsys):
     assert "Traceback" not in err
 
 
-def test_what_the_first_data_teach_helps_the_same_command(project, capsys):
+def test_error_in_first_batch_can_be_fixed_and_repeated(project, capsys):
     words = ["one", "two", "three", "four"]
     rows = [f'{{"prompt": "{a}", "target": "{b}"}}' for a in words for b in words]
     (project / "rows.jsonl").write_text("\n".join(rows))
@@ -144,7 +144,7 @@ def test_what_the_first_data_teach_helps_the_same_command(project, capsys):
     assert (code, "note" in out) == (0, False)
 
 
-def test_an_unrendered_family_says_what_to_do(project, capsys):
+def test_unrendered_family_is_refused_with_fix(project, capsys):
     (project / "families" / "toy" / "__init__.py").unlink()
     code, _, err = said(capsys, "toy.yaml")
     assert code == 2
@@ -166,10 +166,10 @@ def test_an_unrendered_family_says_what_to_do(project, capsys):
         {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"},
     ],
 )
-def test_a_launcher_of_another_number_is_refused(
+def test_launcher_with_other_number_is_refused(
     project, capsys, monkeypatch, said_by, arguments, message
 ):
-    """Before anything is written: each process would take itself for the only one."""
+    """Refused before anything is written, because each process would run alone."""
     for name, value in said_by.items():
         monkeypatch.setenv(name, value)
     code, _, err = said(capsys, "toy.yaml", *arguments)
@@ -178,7 +178,7 @@ def test_a_launcher_of_another_number_is_refused(
 
 
 @pytest.mark.parametrize("command", ["check", "resolve", "train"])
-def test_fsdp_without_loss_scaling(project, capsys, command):
+def test_fsdp_with_16_mixed_is_refused(project, capsys, command):
     text = (
         (project / "toy.yaml")
         .read_text()
@@ -189,5 +189,5 @@ def test_fsdp_without_loss_scaling(project, capsys, command):
     captured = capsys.readouterr()
     shown = captured.out + captured.err
     assert "toy.yaml:8:14" in shown
-    assert "'16-mixed' does not go with strategy fsdp" in shown
+    assert "'16-mixed' conflicts with strategy fsdp" in shown
     assert "bf16-mixed" in shown

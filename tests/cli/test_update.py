@@ -1,4 +1,4 @@
-"""`xlmgen update`: a new render and the user's edits, without losing a line."""
+"""`xlmgen update`: merges a new render and edits without losing a line."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 
 @pytest.fixture
 def family(tmp_path, monkeypatch, capsys):
-    """The folder of a rendered family, in the current folder's `families`."""
+    """Render a family to `families` of the current folder."""
     monkeypatch.chdir(tmp_path)
     assert main(["new", str(SPEC)]) == 0
     capsys.readouterr()
@@ -46,7 +46,7 @@ def texts(folder):
     }
 
 
-def test_an_edit_and_a_change_of_the_spec_come_together(family, capsys):
+def test_edit_and_changed_spec_are_merged(family, capsys):
     append(family / "predictor_mdlm.py")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     assert main(["update", str(family)]) == 0
@@ -59,7 +59,7 @@ def test_an_edit_and_a_change_of_the_spec_come_together(family, capsys):
     assert "XG302" in capsys.readouterr().out
 
 
-def test_a_second_update_does_nothing(family, capsys):
+def test_second_update_changes_nothing(family, capsys):
     append(family / "predictor_mdlm.py")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     main(["update", str(family)])
@@ -70,7 +70,7 @@ def test_a_second_update_does_nothing(family, capsys):
     assert {path: path.stat().st_mtime_ns for path in family.rglob("*")} == before
 
 
-def test_a_conflict_is_listed_by_update_and_by_check(family, capsys):
+def test_conflict_is_listed_by_update_and_check(family, capsys):
     edit(family / "predictor_mdlm.py", "steps: int = 128", "steps: int = 99")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     assert main(["update", str(family)]) == 1
@@ -88,7 +88,7 @@ def test_a_conflict_is_listed_by_update_and_by_check(family, capsys):
     assert place in capsys.readouterr().out
 
 
-def test_a_merge_is_dropped_as_the_refusal_says(family, capsys):
+def test_suggested_way_to_drop_edits_works(family, capsys):
     edit(family / "predictor_mdlm.py", "steps: int = 128", "steps: int = 99")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     main(["update", str(family)])
@@ -103,7 +103,7 @@ def test_a_merge_is_dropped_as_the_refusal_says(family, capsys):
 
 @pytest.mark.parametrize("conflict", [False, True])
 @pytest.mark.parametrize("option", ["--dry-run", "--diff"])
-def test_what_is_shown_is_what_would_be_done(family, capsys, option, conflict):
+def test_dry_run_shows_what_update_does(family, capsys, option, conflict):
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     if conflict:
         edit(family / "predictor_mdlm.py", "steps: int = 128", "steps: int = 99")
@@ -124,7 +124,7 @@ def test_what_is_shown_is_what_would_be_done(family, capsys, option, conflict):
     assert shown.err == done.err
 
 
-def test_what_was_deleted_comes_back_only_when_asked_for(family, capsys):
+def test_deleted_file_is_written_with_restore_only(family, capsys):
     append(family / "loss_mdlm.py")
     (family / "README.md").unlink()
     assert main(["update", str(family)]) == 0
@@ -136,7 +136,7 @@ def test_what_was_deleted_comes_back_only_when_asked_for(family, capsys):
     assert main(["check", str(family)]) == 0
 
 
-def test_what_check_and_new_advise_works(family, capsys):
+def test_suggestions_of_check_and_new_work(family, capsys):
     append(family / "loss_mdlm.py")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     assert main(["check", str(family)]) == 1
@@ -147,14 +147,14 @@ def test_what_check_and_new_advise_works(family, capsys):
     assert main(["check", str(family)]) == 0
 
 
-def test_an_edit_of_a_file_that_is_no_longer_rendered_is_told(family, capsys):
+def test_edited_orphan_is_reported(family, capsys):
     append(family / "loss_mdlm.py")
     family.rename("families/mine")
     edit(Path("families/mine/family.yaml"), "name: mdlm", "name: mine")
     assert main(["update", "families/mine"]) == 1
     captured = capsys.readouterr()
     assert "families/mine/loss_mdlm.py:1:1  XG304" in captured.err
-    assert "carry the edit over" in captured.err
+    assert "move the edit to another file" in captured.err
     assert Path("families/mine/loss_mdlm.py").read_text().endswith("# mine\n")
     assert not Path("families/mine/model_mdlm.py").exists()
     assert main(["check", "families/mine"]) == 0
@@ -162,7 +162,7 @@ def test_an_edit_of_a_file_that_is_no_longer_rendered_is_told(family, capsys):
     assert main(["update", "families/mine"]) == 0
 
 
-def test_several_families_each_on_its_own(family, capsys):
+def test_several_families_are_updated_independently(family, capsys):
     shutil.copytree(family, "other/mdlm")
     shutil.copytree(family, "third/mdlm")
     edit(Path("other/mdlm/family.yaml"), "weight: schedule", "weight: schedul")
@@ -185,7 +185,7 @@ def test_several_families_each_on_its_own(family, capsys):
         ("families/plain/mdlm", "it is not rendered; run `xlmgen new"),
     ],
 )
-def test_what_cannot_be_updated_is_one_line(family, capsys, argument, said):
+def test_unupdatable_folder_is_one_line(family, capsys, argument, said):
     shutil.copytree(family, "families/renamed")
     Path("families/plain/mdlm").mkdir(parents=True)
     shutil.copy(SPEC, "families/plain/mdlm/family.yaml")
@@ -198,7 +198,7 @@ def test_what_cannot_be_updated_is_one_line(family, capsys, argument, said):
     assert texts(Path()) == before
 
 
-def test_in_the_folder_itself(family, monkeypatch):
+def test_update_in_current_folder(family, monkeypatch):
     append(family / "predictor_mdlm.py")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     monkeypatch.chdir(family)
@@ -206,7 +206,7 @@ def test_in_the_folder_itself(family, monkeypatch):
     assert "steps: int = 64," in Path("predictor_mdlm.py").read_text()
 
 
-def test_a_write_that_was_cut_short_is_told_and_undone(family, capsys):
+def test_interrupted_write_is_reported_and_undone(family, capsys):
     append(family / "predictor_mdlm.py")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     before = texts(family)
@@ -250,7 +250,7 @@ SPECS = (
 
 @st.composite
 def edits(draw, rendered):
-    """Some rendered files as a user may have left them; None for a deleted one."""
+    """Draw edits of rendered files; None for a deleted file."""
     paths = [path for path in sorted(rendered) if not path.startswith("family.")]
     chosen = draw(st.lists(st.sampled_from(paths), min_size=1, max_size=6, unique=True))
     result = {}
@@ -284,7 +284,7 @@ def mine(text):
 )
 @given(data=st.data())
 def test_no_edit_is_ever_lost(tmp_path, monkeypatch, data):
-    """Random edits of random files under random changes of the spec, twice over."""
+    """Random edits of random files and random changes of the spec, twice."""
     monkeypatch.chdir(tmp_path)
     shutil.rmtree("families", ignore_errors=True)
     main(["new", str(SPEC)])
@@ -325,7 +325,7 @@ def test_no_edit_is_ever_lost(tmp_path, monkeypatch, data):
     assert texts(folder) == before
 
 
-def test_two_at_once(family):
+def test_concurrent_updates(family):
     append(family / "predictor_mdlm.py")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     command = [sys.executable, "-m", "xlmgen", "update", str(family)]

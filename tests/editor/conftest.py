@@ -1,4 +1,4 @@
-"""The YAML language server that editors run, spoken to as an editor does."""
+"""A client of the YAML language server that editors use."""
 
 import json
 import os
@@ -36,7 +36,7 @@ CAPABILITIES = {
 
 
 class Editor:
-    """A client of the language server: opens texts, and asks what it says of them.
+    """A client of the language server that opens texts and requests information.
 
     Messages are JSON-RPC: a header with the length, an empty line, and JSON. One thread
     reads them, answers what the server asks, and keeps the diagnostics.
@@ -76,14 +76,14 @@ class Editor:
         self.process.stdout.close()
 
     def open(self, path, text=None):
-        """Open a file, or a text as if it were that file; the address it has."""
+        """Open a file, or a text in place of that file, and return its URI."""
         text = path.read_text("utf-8") if text is None else text
         item = {"languageId": "yaml", "version": 1, "text": text}
         self.notify("textDocument/didOpen", textDocument={"uri": path.as_uri(), **item})
         return path.as_uri()
 
     def diagnostics(self, uri):
-        """What is wrong with an open text: pairs of a line, from 1, and a message."""
+        """Return the problems of an open text: pairs of line, from 1, and message."""
         with self.news:
             there = self.news.wait_for(
                 lambda: uri in self.published or self.ended, PATIENCE
@@ -94,7 +94,7 @@ class Editor:
         return sorted((d["range"]["start"]["line"] + 1, d["message"]) for d in found)
 
     def completions(self, uri, line, character):
-        """What is offered at a place, counted from 0: each with what it writes."""
+        """Return completions at a position, from 0, with their texts."""
         answer = self.request("textDocument/completion", **place(uri, line, character))
         items = answer["items"] if answer else []
         items = [item for item in items if item["kind"] != SKELETON]
@@ -103,12 +103,12 @@ class Editor:
         return found
 
     def hover(self, uri, line, character):
-        """What is shown for a place, counted from 0; empty where nothing is."""
+        """Return the hover text at a position, from 0; may be empty."""
         answer = self.request("textDocument/hover", **place(uri, line, character))
         return answer["contents"]["value"] if answer else ""
 
     def request(self, method, **params):
-        """The result of a call; one is under way at a time."""
+        """Send a request and return its result; one at a time."""
         self.calls += 1
         self._send({"id": self.calls, "method": method, "params": params})
         answer = self.answers.get(timeout=PATIENCE)
@@ -159,7 +159,7 @@ def place(uri, line, character):
 
 @pytest.fixture(scope="session")
 def start_editor():
-    """A function that starts an editor, or skips where there is no server."""
+    """Return a function that starts an editor, or skip without a server."""
     node = shutil.which("node")
     if node is None or not SERVER.is_file():
         pytest.skip("the YAML language server is not here; `make editors` installs it")
@@ -168,7 +168,7 @@ def start_editor():
 
 @pytest.fixture(scope="session")
 def editor(start_editor):
-    """An editor that has opened this repository."""
+    """Start an editor that has opened this repository."""
     client = start_editor()
     yield client
     client.close()

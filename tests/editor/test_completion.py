@@ -1,4 +1,4 @@
-"""What an editor offers and shows is what the schemas say."""
+"""Completions and hover texts in editors follow the schemas."""
 
 import json
 from itertools import count
@@ -15,7 +15,7 @@ EMPTY = 'Incorrect type. Expected "object(xlmgen family)".'
 
 
 def opened(editor, text, file="family"):
-    """A text with a `|` at the cursor, opened without it: its address and the place."""
+    """Open a text without its cursor `|`; return its URI and the position."""
     text = f"# yaml-language-server: $schema=schemas/{file}.schema.json\n{text}"
     before, _, after = text.partition("|")
     uri = editor.open(ROOT / f"unsaved{next(NUMBERS)}.yaml", before + after)
@@ -23,24 +23,24 @@ def opened(editor, text, file="family"):
 
 
 def offered(editor, text, file="family"):
-    """The keys or values that are offered at the cursor."""
+    """Return the completions at the cursor."""
     return set(editor.completions(*opened(editor, text, file)))
 
 
 def shown(editor, text, file="family"):
-    """What is shown for the key at the cursor, without the escapes of Markdown."""
+    """Return the hover text at the cursor, without Markdown escapes."""
     return editor.hover(*opened(editor, text, file)).replace("\\", "")
 
 
 def options(block, kind):
-    """The keys of a kind beside `kind` itself, each with its schema."""
+    """Return the keys of a kind, except `kind`, with their schemas."""
     schemas = dict(built_in().kind(block, kind)["properties"])
     del schemas["kind"]
     return schemas
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_the_keys_of_a_file_are_offered_and_explained(file, editor):
+def test_keys_of_file_are_completed_and_explained(file, editor):
     keys = built_in().schema(file)["properties"]
     assert offered(editor, "|\n", file) == set(keys)
     for key, schema in keys.items():
@@ -48,21 +48,21 @@ def test_the_keys_of_a_file_are_offered_and_explained(file, editor):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_the_first_line_is_written_whole(file, editor):
+def test_spec_line_is_completed(file, editor):
     written = editor.completions(*opened(editor, "|\n", file))
     assert written["spec"] == f"spec: xlmgen/{file}/v1"
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_the_kinds_of_a_block_are_offered(block, editor):
+def test_kinds_of_block_are_completed(block, editor):
     kinds = set(built_in().kinds(block))
     assert offered(editor, f"{block}:\n  kind: |\n") == kinds
     assert offered(editor, f"{block}: {{kind: |}}\n") == kinds
 
 
 @pytest.mark.parametrize(("block", "kind"), KINDS)
-def test_the_options_of_a_kind_are_offered_and_explained(block, kind, editor):
-    """Between braces only once a letter is typed; the editor then narrows the list."""
+def test_options_of_kind_are_completed_and_explained(block, kind, editor):
+    """Between braces a letter is needed first; the editor then filters the list."""
     keys = options(block, kind)
     assert offered(editor, f"{block}:\n  kind: {kind}\n  |\n") == set(keys)
     if keys:
@@ -75,7 +75,7 @@ def test_the_options_of_a_kind_are_offered_and_explained(block, kind, editor):
 
 
 @pytest.mark.parametrize(("block", "kind"), KINDS)
-def test_the_values_of_an_option_are_offered(block, kind, editor):
+def test_values_of_option_are_completed(block, kind, editor):
     for key, schema in options(block, kind).items():
         values = {v for v in schema.get("enum", ()) if isinstance(v, str)}
         if values:
@@ -85,8 +85,8 @@ def test_the_values_of_an_option_are_offered(block, kind, editor):
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_an_empty_block_is_asked_for_its_kind(block, editor):
-    """And for nothing that only one of its kinds would need."""
+def test_empty_block_needs_kind(block, editor):
+    """It does not need keys that only one of its kinds requires."""
     assert offered(editor, f"{block}:\n  |\n") == {"kind"}
     uri, _, _ = opened(editor, f"{block}:\n")
     about = [m for _, m in editor.diagnostics(uri) if not m.startswith("Missing")]
@@ -95,7 +95,7 @@ def test_an_empty_block_is_asked_for_its_kind(block, editor):
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_is_explained_by_its_kind(block, editor):
+def test_block_is_explained_by_its_kind(block, editor):
     for kind in built_in().kinds(block):
         about = built_in().kind(block, kind)["description"]
         assert about in shown(editor, f"|{block}:\n  kind: {kind}\n")
@@ -117,7 +117,7 @@ def test_a_block_is_explained_by_its_kind(block, editor):
         ("task", "tokenizer:\n  kind: byte\n  |", "$defs bare"),
     ],
 )
-def test_the_keys_of_a_mapping_inside_are_offered(file, text, path, editor):
+def test_keys_of_nested_mapping_are_completed(file, text, path, editor):
     schema = built_in().schema(file)
     for part in path.split():
         schema = schema[part]
@@ -126,7 +126,7 @@ def test_the_keys_of_a_mapping_inside_are_offered(file, text, path, editor):
 
 
 @pytest.mark.parametrize("name", built_in().kinds("generator"))
-def test_the_settings_of_a_generator_are_offered(name, editor):
+def test_settings_of_generator_are_completed(name, editor):
     settings = set(built_in().kind("generator", name)["properties"]) - {"generator"}
     text = f"source:\n  generator: {name}\n  |\n"
     assert offered(editor, text, "task") == settings
@@ -145,5 +145,5 @@ def test_the_settings_of_a_generator_are_offered(name, editor):
         ("experiment", "loggers:\n  - |", {"tensorboard", "wandb", "trackio"}),
     ],
 )
-def test_the_values_of_a_key_are_offered(file, text, values, editor):
+def test_values_of_key_are_completed(file, text, values, editor):
     assert offered(editor, f"{text}\n", file) == values

@@ -1,4 +1,4 @@
-"""What an editor finds wrong is what `xlmgen check` finds wrong."""
+"""Editors report the same problems as `xlmgen check`."""
 
 from pathlib import Path
 
@@ -59,21 +59,21 @@ def label(path):
 
 
 def with_modeline(text, file):
-    """A text whose editor knows the schema; as it is where it has a modeline."""
+    """Add a schema line to a text, unless it has one."""
     if MODELINE in text:
         return text
     return f"{MODELINE}{(ROOT / 'schemas').as_posix()}/{file}.schema.json\n{text}"
 
 
 def checked(text, file):
-    """The lines of what `check` says and an editor can know, from 1."""
+    """Return the lines, from 1, of problems of `check` that editors can find."""
     problems = validate(load_yaml("x.yaml", text), file)
     return {problem.line for problem in problems if problem.code not in BEYOND}
 
 
 @pytest.fixture(scope="module")
 def opened(editor):
-    """The addresses of all good files, and of the bad ones with their texts."""
+    """Return the URIs of all valid files, and of invalid ones with their texts."""
     good = {path: editor.open(path) for path in GOOD}
     bad = {}
     for path in NEGATIVE:
@@ -83,9 +83,7 @@ def opened(editor):
 
 
 @pytest.mark.parametrize("path", GOOD, ids=label)
-def test_an_editor_knows_the_schema_of_a_good_file_and_finds_nothing(
-    path, editor, opened
-):
+def test_editor_reports_nothing_for_valid_file(path, editor, opened):
     uri = opened[0][path]
     lines = path.read_text("utf-8").splitlines()
     line = next(i for i, text in enumerate(lines) if text.startswith("spec:"))
@@ -94,7 +92,7 @@ def test_an_editor_knows_the_schema_of_a_good_file_and_finds_nothing(
 
 
 @pytest.mark.parametrize("path", NEGATIVE, ids=lambda path: path.stem)
-def test_an_editor_marks_the_lines_of_a_bad_spec_that_check_marks(path, editor, opened):
+def test_editor_marks_same_lines_as_check(path, editor, opened):
     uri, text = opened[1][path]
     expected = checked(text, "family")
     marked = {line for line, _ in editor.diagnostics(uri)}
@@ -104,7 +102,7 @@ def test_an_editor_marks_the_lines_of_a_bad_spec_that_check_marks(path, editor, 
         assert marked == expected
 
 
-def test_the_list_of_differences_names_specs():
+def test_listed_differences_are_specs():
     assert set(DIFFERENT) <= {path.stem for path in NEGATIVE}
 
 
@@ -145,7 +143,7 @@ MISTAKES = [
 ]
 
 
-def test_an_editor_marks_the_mistakes_in_tasks_and_experiments(editor):
+def test_editor_marks_mistakes_in_tasks_and_experiments(editor):
     opened = []
     for number, (file, good, bad) in enumerate(MISTAKES):
         path = ROOT / file
@@ -160,7 +158,7 @@ def test_an_editor_marks_the_mistakes_in_tasks_and_experiments(editor):
 
 
 def test_nothing_is_fetched(start_editor, editor, tmp_path):
-    """The server ends where it would: here it is told to, elsewhere it has not."""
+    """The server exits if it uses the network: here it does, elsewhere it did not."""
     other = start_editor()
     uri = other.open(tmp_path / "x.yaml", f"{MODELINE}https://example.org/x.json\na: 1")
     with pytest.raises(AssertionError, match="the server ended"):

@@ -1,4 +1,4 @@
-"""Editors in a user's own project, which has its own copies of the schemas."""
+"""Editors in a user's project with copies of the schemas."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ TASK = (ROOT / "xlmgen/tasks/text.yaml").read_text("utf-8").partition("\n")[2]
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder outside of this repository with a family and a task, without schemas."""
+    """Make a folder with a family and a task, without schemas."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text(FAMILY, "utf-8")
     (tmp_path / "tasks").mkdir()
@@ -22,7 +22,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_an_editor_follows_the_schemas_of_a_project(project, editor):
+def test_editor_uses_schemas_of_project(project, editor):
     assert main(["schemas"]) == 0
     assert main(["check", "--fix", "mine.yaml", "tasks"]) == 0
     assert main(["new", "mine.yaml"]) == 0
@@ -36,7 +36,7 @@ def test_an_editor_follows_the_schemas_of_a_project(project, editor):
         assert editor.diagnostics(uri) == [], path
 
 
-def test_a_mistake_is_marked_in_a_project(project, editor):
+def test_editor_marks_mistake_in_project(project, editor):
     assert main(["schemas"]) == 0
     assert main(["check", "--fix", "mine.yaml"]) == 0
     text = Path("mine.yaml").read_text("utf-8").replace("weight: sch", "wieght: sch")
@@ -45,7 +45,7 @@ def test_a_mistake_is_marked_in_a_project(project, editor):
     assert [place for place, _ in editor.diagnostics(uri)] == [line]
 
 
-def test_an_editor_knows_the_project_s_own_kinds(tmp_path, monkeypatch, editor):
+def test_editor_knows_own_kinds_of_project(tmp_path, monkeypatch, editor):
     project = tmp_path / "own-kind"
     shutil.copytree(ROOT / "examples" / "own-kind", project)
     monkeypatch.chdir(project)
@@ -60,7 +60,7 @@ def test_an_editor_knows_the_project_s_own_kinds(tmp_path, monkeypatch, editor):
     assert [place for place, _ in editor.diagnostics(uri)] == [line + 1]
 
 
-def test_without_the_schemas_an_editor_says_that_it_has_none(project, editor):
+def test_editor_reports_missing_schemas(project, editor):
     assert main(["new", "mine.yaml"]) == 0
     uri = editor.open(project / "families/scout/experiments/star_tiny.yaml")
     ((_, message),) = editor.diagnostics(uri)

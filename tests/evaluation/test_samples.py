@@ -109,7 +109,10 @@ def test_eval_describes_as_many_samples_as_the_split_has_rows(text_project, caps
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        ("[exact_match]", "'exact_match' compares answers, and the layout lm has none"),
+        (
+            "[exact_match]",
+            "'exact_match' compares answers, which the layout lm does not have",
+        ),
         ("[exact_mach]", "did you mean 'exact_match'?"),
         ("[length, length]", "the same item twice"),
     ],

@@ -118,7 +118,7 @@ def test_the_average_is_written_unless_the_weights_themselves_are_asked_for(
     content[-1] ^= 1
     (checkpoint / "ema.safetensors").write_bytes(content)
     assert main(["export", "run", "other"]) == 2
-    assert "step=000002 is damaged: the content of ema" in capsys.readouterr().err
+    assert "step=000002 is damaged: checksum mismatch of ema" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 

@@ -237,7 +237,7 @@ def test_every_difference_in_names_and_shapes_is_listed(make_checkpoint, capsys)
     )
     said = refused(folder, capsys)
     assert "missing model.norm.weight" in said
-    assert "left over model.extra.weight" in said
+    assert "unexpected model.extra.weight" in said
     assert "lm_head.weight has shape [300, 31], not [300, 32]" in said
 
 
@@ -247,7 +247,7 @@ def test_shard_that_was_cut_short_is_refused(make_checkpoint, capsys):
     file.write_bytes(file.read_bytes()[:-1])
     assert f"{file}: it has" in refused(folder, capsys)
     file.write_bytes(struct.pack("<Q", 10**9))
-    assert f"{file}: it is no safetensors file" in refused(folder, capsys)
+    assert f"{file}: it is not a safetensors file" in refused(folder, capsys)
     file.unlink()
     assert f"{file}: No such file" in refused(folder, capsys)
 
@@ -356,7 +356,7 @@ def test_index_and_files_must_agree(make_checkpoint, capsys):
     index = json.loads(path.read_text())
     index["weight_map"]["model.norm.weight"] = "../elsewhere.safetensors"
     path.write_text(json.dumps(index))
-    assert "is not the name of a file beside it" in refused(folder, capsys)
+    assert "is not the name of a file in its folder" in refused(folder, capsys)
     del index["weight_map"]["model.norm.weight"]
     path.write_text(json.dumps(index))
     assert "differ in model.norm.weight" in refused(folder, capsys)

@@ -365,7 +365,7 @@ def yaml_file(change):
         ("xlmgen.json", lambda _: b"\xff", "xlmgen.json is not valid UTF-8"),
         ("xlmgen.json", manifest(family="arlm"), "lacks families/arlm/family.yaml"),
         ("model.safetensors", lambda _: None, "lacks model.safetensors"),
-        ("model.safetensors", lambda _: b"no weights", "no safetensors file"),
+        ("model.safetensors", lambda _: b"no weights", "not a safetensors file"),
         ("tokenizer.json", lambda _: None, "lacks tokenizer.json"),
         ("versions.json", lambda _: b"\xff", "versions.json is no UTF-8 text"),
         ("versions.json", lambda _: b"{", "versions.json is not JSON (line 1"),

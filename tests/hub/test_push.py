@@ -16,7 +16,7 @@ from xlmgen.hub.published import (
     portable_task,
     portable_versions,
 )
-from xlmgen.io.manifest import seal
+from xlmgen.io.manifest import write_manifest
 from xlmgen.runs.checkpoint_folder import about
 from xlmgen.runs.run import run_id
 
@@ -264,7 +264,7 @@ def test_the_average_goes_up_in_place_of_the_weights(run, hub, capsys):
     other = (run / "checkpoints" / "step=000002" / "model.safetensors").read_bytes()
     (place / "ema.safetensors").write_bytes(other)
     (place / "manifest.json").unlink()
-    seal(place, about(run_id(run), 4))
+    write_manifest(place, about(run_id(run), 4))
     assert said(capsys, "run", "me/star", "--checkpoint", "4")[0] == 0
     files = hub.repos["me/star"].files()
     assert set(files) == FILES | {".gitattributes"}

@@ -1,4 +1,4 @@
-"""Work in a process of its own ends, whatever it is."""
+"""Calls in a subprocess end within limits."""
 
 import os
 import re
@@ -15,7 +15,7 @@ HERE = os.path.dirname(__file__)
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
-    """The process finds this module."""
+    """Make this module importable in the subprocess."""
     monkeypatch.syspath_prepend(HERE)
 
 
@@ -60,32 +60,32 @@ def end(code):
     os._exit(code)
 
 
-def test_the_answer_comes_back():
+def test_call_returns_result():
     assert call(double, 21) == {"twice": 42}
 
 
 @pytest.mark.parametrize("work", [loop, backtrack, power])
-def test_work_that_takes_too_long_is_ended(work):
+def test_call_over_cpu_limit_is_killed(work):
     with pytest.raises(OutOfBounds, match="takes longer than") as ended:
         call(work, None)
     assert ended.value.place == ("the loop" if work is loop else "")
 
 
-def test_work_that_waits_is_ended(monkeypatch):
+def test_call_over_wall_time_is_killed(monkeypatch):
     monkeypatch.setattr(bounded, "WALL", 1.0)
     with pytest.raises(OutOfBounds, match="takes longer than 1 s"):
         call(sleep, None)
 
 
 @pytest.mark.parametrize(("work", "size"), [(fill, 4 * 10**9), (grow, 0)])
-def test_work_that_takes_too_much_memory_is_ended(work, size):
+def test_call_over_memory_limit_is_killed(work, size):
     with pytest.raises(OutOfBounds, match="needs more than 512 MB") as ended:
         call(work, size)
     assert ended.value.place == ("the text" if work is fill else "")
 
 
 def fill_elsewhere(_):
-    """Fill memory as on a system without a limit of address space."""
+    """Fill memory as on a system without an address space limit."""
     import resource
 
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -99,19 +99,19 @@ def fill_elsewhere(_):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="takes Linux for another system")
-def test_memory_is_watched_where_the_system_does_not_limit_it():
+def test_memory_is_watched_without_system_limit():
     with pytest.raises(OutOfBounds, match="needs more than 512 MB"):
         call(fill_elsewhere, None)
 
 
-def test_an_error_in_the_work_is_shown():
+def test_error_in_subprocess_is_raised():
     with pytest.raises(RuntimeError, match="RecursionError"):
         call(recurse, 0)
     with pytest.raises(RuntimeError):
         call(end, 3)
 
 
-def test_no_module_of_the_current_folder_is_imported(tmp_path, monkeypatch):
+def test_modules_of_current_folder_are_not_imported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pickle.py").write_text("raise SystemExit(9)")
     (tmp_path / "json.py").write_text("raise SystemExit(9)")

@@ -1,4 +1,4 @@
-"""Paths in messages, and paths whose reading may never end."""
+"""Paths in messages, and files that are not regular."""
 
 import os
 import sys
@@ -24,13 +24,13 @@ tokenizer: TOKENIZER
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_a_device_or_a_file_of_the_system_is_not_plain(name, tmp_path):
+def test_device_or_virtual_file_is_not_plain(name, tmp_path):
     (tmp_path / "link").symlink_to(name)
     assert not is_plain(tmp_path / "link")
     assert not is_plain(tmp_path / ".." / tmp_path.name / "link")
 
 
-def test_a_file_or_a_link_to_one_is_plain(tmp_path):
+def test_file_or_link_to_file_is_plain(tmp_path):
     (tmp_path / "file").write_text("text")
     (tmp_path / "link").symlink_to("file")
     os.mkfifo(tmp_path / "pipe")
@@ -43,7 +43,7 @@ def test_a_file_or_a_link_to_one_is_plain(tmp_path):
 
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.parametrize("command", ["check", "new", "resolve"])
-def test_a_spec_that_is_no_plain_file_is_refused(name, command, capsys):
+def test_spec_that_is_not_regular_file_is_refused(name, command, capsys):
     if not os.path.exists(name):
         pytest.skip("not on this machine")
     assert main([command, name]) in (1, 2)
@@ -52,7 +52,7 @@ def test_a_spec_that_is_no_plain_file_is_refused(name, command, capsys):
 
 
 @pytest.mark.parametrize("train", ["/proc/self/environ", "link"])
-def test_data_that_is_no_plain_file_is_refused(train, project, capsys):
+def test_data_that_is_not_regular_file_is_refused(train, project, capsys):
     (project / "link").symlink_to("/proc/self/status")
     text = TASK.replace("TRAIN", train).replace("TOKENIZER", "{kind: byte}")
     (project / "words.yaml").write_text(text)
@@ -61,7 +61,7 @@ def test_data_that_is_no_plain_file_is_refused(train, project, capsys):
 
 
 @pytest.mark.parametrize("file", ["/dev/zero", "/proc/self/status"])
-def test_a_tokenizer_that_is_no_plain_file_is_refused(file, project, capsys):
+def test_tokenizer_that_is_not_regular_file_is_refused(file, project, capsys):
     (project / "words.txt").write_text("a\nb\nc\n" * 50)
     text = TASK.replace("TRAIN", "words.txt")
     text = text.replace("TOKENIZER", f"{{kind: file, path: {file}}}")
@@ -70,7 +70,7 @@ def test_a_tokenizer_that_is_no_plain_file_is_refused(file, project, capsys):
     assert f"{file} is not a regular file" in capsys.readouterr().err
 
 
-def test_a_path_loses_its_parents_where_it_stays_the_same_place(tmp_path, monkeypatch):
+def test_dots_are_removed_from_path_with_same_target(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "far" / "inner").mkdir(parents=True)
     (tmp_path / "far" / "a").touch()

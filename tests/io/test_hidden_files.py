@@ -1,4 +1,4 @@
-"""Hidden files that systems and tools put beside others are no part of anything."""
+"""Hidden files of systems and tools are ignored."""
 
 import json
 import struct
@@ -21,7 +21,7 @@ TENSORS = struct.pack("<Q", len(HEADER)) + HEADER.encode() + bytes(4)
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """Weights, and what macOS, a file manager and a download leave beside them."""
+    """Make weights beside hidden files of macOS, a file manager and a download."""
     (tmp_path / "model.safetensors").write_bytes(TENSORS)
     (tmp_path / "._model.safetensors").write_bytes(b"\0\5\26\7")
     (tmp_path / ".DS_Store").write_bytes(b"\0")
@@ -29,7 +29,7 @@ def checkpoint(tmp_path):
     return tmp_path
 
 
-def test_visible_files_come_in_order(checkpoint):
+def test_visible_files_are_sorted(checkpoint):
     (checkpoint / "a.json").touch()
     assert [path.name for path in visible(checkpoint)] == [
         "a.json",
@@ -55,7 +55,7 @@ def test_results_are_read_beside_hidden_files(tmp_path):
     assert measured(Run(), "test") == []
 
 
-def test_hidden_files_are_no_tasks(tmp_path, monkeypatch):
+def test_hidden_files_are_not_tasks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks" / "._mine.yaml").write_bytes(b"\0\5\26\7")

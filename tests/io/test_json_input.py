@@ -1,4 +1,4 @@
-"""JSON of others is read within bounds, or refused in one line."""
+"""Untrusted JSON is read within limits, or refused in one line."""
 
 import json
 
@@ -41,7 +41,7 @@ def nested(depth):
         ("[" * 200_000, "is nested too deeply"),
     ],
 )
-def test_text_beyond_the_bounds_is_invalid(text, message):
+def test_json_beyond_limits_is_invalid(text, message):
     with pytest.raises(InvalidJson, match=f"^{message}"):
         parse_json(text)
 
@@ -49,12 +49,12 @@ def test_text_beyond_the_bounds_is_invalid(text, message):
 @pytest.mark.parametrize(
     "value", [None, 0.5, -LARGEST_INTEGER, "ä\U0001f600\0", {"a": [1, {"b": []}]}]
 )
-def test_values_within_the_bounds_are_read_as_they_are(value):
+def test_json_within_limits_is_read(value):
     assert parse_json(json.dumps(value)) == value
     assert parse_json(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
-def test_the_deepest_that_is_read():
+def test_maximum_depth_is_read():
     assert json.dumps(parse_json(nested(DEEPEST))) == nested(DEEPEST)
 
 
@@ -67,21 +67,21 @@ def test_the_deepest_that_is_read():
         ('{"step": true}', "is damaged: step: True is not of type 'integer'"),
     ],
 )
-def test_an_object_of_another_shape_is_refused_with_its_file(text, message, tmp_path):
+def test_object_of_other_schema_is_refused_with_file_name(text, message, tmp_path):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError) as refused:
         read_object(tmp_path / "a.json", "restore it", SCHEMA)
     assert str(refused.value) == f"{tmp_path}/a.json {message}; restore it"
 
 
-def test_the_message_holds_a_part_of_a_long_value(tmp_path):
+def test_message_shortens_long_value(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"step": "x" * 100_000}))
     with pytest.raises(UserError, match=r"step: 'xxx.*x' is not of type") as refused:
         read_object(tmp_path / "a.json", "restore it", SCHEMA)
     assert len(refused.value.message) < 400
 
 
-def test_what_is_not_a_file_of_bounded_size_is_refused(tmp_path):
+def test_irregular_or_large_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"none\.json cannot be read: No such file"):
         read_object(tmp_path / "none.json", "restore it")
     with pytest.raises(UserError, match="is not a regular file"):
@@ -92,7 +92,7 @@ def test_what_is_not_a_file_of_bounded_size_is_refused(tmp_path):
         read_object(tmp_path / "large.json", "restore it")
 
 
-def test_the_length_that_transformers_writes_for_none_is_read():
+def test_unlimited_length_of_transformers_is_read():
     assert parse_json(f'{{"model_max_length": {int(1e30)}}}') == {
         "model_max_length": int(1e30)
     }

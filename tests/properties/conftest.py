@@ -1,4 +1,4 @@
-"""What the property tests share: how many examples, specs to begin with, a folder."""
+"""Fixtures of property tests: number of examples, specs, an empty folder."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ SPECS = Path(__file__).parents[1] / "specs" / "positive"
 
 
 def few(examples: int) -> settings:
-    """So many examples, the same ones every time, unless more are asked for."""
+    """Use a fixed set of examples, unless more are requested."""
     times = int(os.environ.get(MORE, "0"))
     return settings(
         max_examples=examples * (times or 1),
@@ -29,7 +29,7 @@ def few(examples: int) -> settings:
 
 
 def run(*words: str) -> tuple[int, str]:
-    """The exit code of a command, and all that it says to a pipe of UTF-8."""
+    """Run a command; return its exit code and all output to a UTF-8 pipe."""
     said = io.TextIOWrapper(io.BytesIO(), "utf-8")
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = main(words)
@@ -38,7 +38,7 @@ def run(*words: str) -> tuple[int, str]:
 
 
 def snapshot(folder: Path) -> dict[str, bytes | str | None]:
-    """All that stands in a folder: bytes, where links lead, and None for folders."""
+    """Return the content of a folder: bytes, targets of links, None for folders."""
     return {
         path.relative_to(folder).as_posix(): os.readlink(path)
         if path.is_symlink()
@@ -51,7 +51,7 @@ def snapshot(folder: Path) -> dict[str, bytes | str | None]:
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
-    """An empty current folder."""
+    """Make an empty current folder."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -1,7 +1,7 @@
-"""Hypothesis strategies for what a schema allows.
+"""Hypothesis strategies for data of a schema.
 
-They know the keywords that the schemas of this repository use. What they draw may still
-be refused, by a keyword across several options: who draws asks a validator.
+They support the keywords of this repository's schemas. Drawn data may still be invalid
+because of keywords across several options, so callers must validate it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NULLS = {"null": st.none(), "boolean": st.booleans()}
 
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Values of a schema, those that it shows among them."""
+    """Draw values of a schema, with its examples among them."""
     shown = [schema[key] for key in ("const", "default") if key in schema]
     shown += [*schema.get("enum", ()), *schema.get("examples", ())]
     parts = [st.sampled_from(shown)] if shown else []
@@ -34,7 +34,7 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def mappings(draw, schema: dict[str, Any], start: dict[str, Any]) -> dict[str, Any]:
-    """Some keys of a mapping; which ones there are may depend on those drawn."""
+    """Draw some keys of a mapping; available keys may depend on those drawn."""
     drawn, seen = dict(start), set(start)
     while new := [key for key in properties(schema, drawn) if key not in seen]:
         seen.add(new[0])

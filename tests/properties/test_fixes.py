@@ -1,4 +1,4 @@
-"""`check --fix` mends words and touches no other byte, and once is enough."""
+"""`check --fix` changes words only, and a second run changes nothing."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from hypothesis import event, given, note
 from hypothesis import strategies as st
 
 from xlmgen.spec.discover import guess_kind
-from xlmgen.spec.fixes import mend
+from xlmgen.spec.fixes import fix_document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.validate import validate
 
@@ -38,7 +38,7 @@ def problems(document):
 
 @st.composite
 def dressed(draw, blanks: tuple[str, ...] = ("", "   ")) -> str:
-    """The good spec with comments, blanks, quotes, and line ends of some kind."""
+    """Draw the valid spec with comments, blanks, quotes and line ends."""
     lines = GOOD.splitlines()
     for at in draw(st.lists(st.integers(0, len(lines) - 1), max_size=5)):
         lines[at] += f"  # é {draw(COMMENTS)}"
@@ -50,7 +50,7 @@ def dressed(draw, blanks: tuple[str, ...] = ("", "   ")) -> str:
 
 @st.composite
 def misspelt(draw, text: str) -> str:
-    """The text with one letter of some words gone, doubled or changed."""
+    """Remove, double or change one letter of some words."""
     code = [
         m for m in WORD.finditer(text) if "#" not in text[: m.start()].splitlines()[-1]
     ]
@@ -64,7 +64,7 @@ def misspelt(draw, text: str) -> str:
 
 @few(60)
 @given(data=st.data())
-def test_a_misspelt_word_is_mended_or_left_and_nothing_else_changes(here, data):
+def test_misspelt_word_is_fixed_or_unchanged(here, data):
     good = data.draw(dressed())
     bad = data.draw(misspelt(good))
     note(bad)
@@ -89,11 +89,11 @@ def test_a_misspelt_word_is_mended_or_left_and_nothing_else_changes(here, data):
 
 @few(150)
 @given(content=texts())
-def test_mending_any_text_takes_problems_away(content):
+def test_fixing_any_text_removes_problems(content):
     before = load_yaml(FILE, content.decode("utf-8", "replace"))
-    after, fixes = mend(before, problems)
+    after, fixes = fix_document(before, problems)
     assert (after.text == before.text) == (not fixes)
-    assert mend(after, problems) == (after, [])
+    assert fix_document(after, problems) == (after, [])
     if fixes:
         event("fixed")
         note([fix.text for fix in fixes])
@@ -104,11 +104,11 @@ def test_mending_any_text_takes_problems_away(content):
             assert lines[0] == lines[1] or number in touched
 
 
-def mended(text: str) -> str:
-    return mend(load_yaml(FILE, text), problems)[0].text
+def fixed(text: str) -> str:
+    return fix_document(load_yaml(FILE, text), problems)[0].text
 
 
-def test_a_value_over_several_lines_is_not_taken_for_its_key():
+def test_value_of_several_lines_is_not_replaced():
     for value in (
         ">-\n    schedul",
         '"sche\\\n    dul"',
@@ -116,17 +116,17 @@ def test_a_value_over_several_lines_is_not_taken_for_its_key():
         "&w schedul",
     ):
         text = BLOCK.replace("WEIGHT", value)
-        assert mended(text) == text
-    assert mended(BLOCK.replace("WEIGHT", "schedul")) == BLOCK.replace(
+        assert fixed(text) == text
+    assert fixed(BLOCK.replace("WEIGHT", "schedul")) == BLOCK.replace(
         "WEIGHT", "schedule"
     )
 
 
-def test_a_word_that_an_alias_repeats_is_left():
-    """What is wrong in one place may be right in the other."""
+def test_word_used_by_alias_is_unchanged():
+    """A value may be wrong in one place and right in the other."""
     head, _, _ = BLOCK.partition("loss:")
     bad = head.replace("rate: schedule", "rate: schedul")
     alone = bad + "loss: {kind: masked}\npredictor: {kind: unmasking}\n"
-    assert mended(alone) == alone.replace("schedul}", "schedule}")
+    assert fixed(alone) == alone.replace("schedul}", "schedule}")
     shared = bad + "loss: *c\npredictor: {kind: unmasking}\n"
-    assert mended(shared) == shared
+    assert fixed(shared) == shared

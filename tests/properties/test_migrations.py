@@ -1,4 +1,4 @@
-"""`migrate` changes what its migrations change; every other byte stays."""
+"""`migrate` changes only the lines of its migrations."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from .test_texts import FILE, texts
 
 @pytest.fixture
 def version_0(monkeypatch):
-    """A version of families that never was, in which steps were counted by fours."""
+    """Add a fictitious version of families that counts steps in fours."""
 
     def first(data):
         predictor = data.get("predictor")
@@ -37,7 +37,7 @@ def changed(line: str) -> bool:
 @few(30)
 @given(new=dressed(blanks=("",)))
 @pytest.mark.usefixtures("version_0")
-def test_lines_that_no_migration_changes_stay(here, new):
+def test_unmigrated_lines_are_kept(here, new):
     note(new)
     Path(FILE).write_bytes(older(new).encode())
     assert run("migrate", FILE) == (0, f"{FILE}: rewritten\n")
@@ -58,7 +58,7 @@ def test_lines_that_no_migration_changes_stay(here, new):
 @few(50)
 @given(content=texts())
 @pytest.mark.usefixtures("version_0")
-def test_any_older_text_is_rewritten_or_left(here, content):
+def test_any_older_text_is_rewritten_or_unchanged(here, content):
     content = content.replace(b"family/v1", b"family/v0")
     note(content)
     Path(FILE).write_bytes(content)
@@ -81,7 +81,7 @@ def test_any_older_text_is_rewritten_or_left(here, content):
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.usefixtures("version_0")
-def test_a_first_line_that_is_migrated_keeps_mark_and_line_ends(here, bom, end):
+def test_migrated_first_line_keeps_byte_order_mark_and_line_ends(here, bom, end):
     lines = ["spec: xlmgen/family/v1", "predictor: {kind: unmasking, steps: 128}", ""]
     new = bom + end.join(lines)
     Path(FILE).write_bytes(older(new).encode())

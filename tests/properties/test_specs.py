@@ -1,4 +1,4 @@
-"""What validates renders to Python; what does not gets diagnostics."""
+"""Valid specs render to Python; invalid ones get diagnostics."""
 
 import random
 from functools import cache
@@ -23,7 +23,7 @@ TEXTS = ("name", "title", "summary", "papers", "sizes")
 
 
 def document(data: dict) -> Document:
-    """The file that holds the data, written as YAML in one of several ways."""
+    """Draw a file with the data, written as YAML in one of several ways."""
     wide = random.Random(repr(data)).random() < 0.5
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=wide)
     note(text)
@@ -32,7 +32,7 @@ def document(data: dict) -> Document:
 
 @cache
 def fitting() -> list[dict]:
-    """Families of all mixes of kinds that fit together."""
+    """Return families of all valid mixes of kinds."""
     found = Combinations(built_in(), each=20).valid(each=2)
     return [
         {key: dict(block.data) for key, block in each.blocks.items() if block.data}
@@ -42,7 +42,7 @@ def fitting() -> list[dict]:
 
 @st.composite
 def families(draw) -> dict:
-    """A family that fits, with some options, and some texts, as its schemas allow."""
+    """Draw a valid family with some options and texts that its schemas allow."""
     schemas = built_in()
     known = schemas.schema("family")["properties"]
     blocks = dict(draw(st.sampled_from(fitting())))
@@ -59,7 +59,7 @@ def families(draw) -> dict:
 
 @few(80)
 @given(families())
-def test_a_family_that_passes_renders_to_python(data):
+def test_valid_family_renders_to_python(data):
     read = document(data)
     problems = validate(read, "family")
     event("refused" if problems else "rendered")
@@ -74,7 +74,7 @@ def test_a_family_that_passes_renders_to_python(data):
             assert validate(load_yaml(path, text), "experiment") == []
 
 
-def test_families_of_every_kind_are_drawn_from():
+def test_drawn_families_cover_every_kind():
     kinds = {(key, block["kind"]) for data in fitting() for key, block in data.items()}
     assert kinds == {(block, k) for block in BLOCKS for k in built_in().kinds(block)}
 
@@ -82,7 +82,7 @@ def test_families_of_every_kind_are_drawn_from():
 @pytest.mark.parametrize("file", ["task", "experiment", "family"])
 @few(40)
 @given(data=st.data())
-def test_a_file_of_any_kind_passes_or_gets_diagnostics(file, data):
+def test_any_file_passes_or_gets_diagnostics(file, data):
     schema = built_in().schema(file)
     drawn = data.draw(mappings(schema, {"spec": f"xlmgen/{file}/v1"}))
     for problem in validate(document(drawn), file):

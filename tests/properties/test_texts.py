@@ -1,4 +1,4 @@
-"""Whatever a file holds, commands answer with an exit code, and write nothing."""
+"""For any file, commands return an exit code and write nothing."""
 
 import os
 import re
@@ -76,7 +76,7 @@ WORDS = (
 
 @st.composite
 def texts(draw) -> bytes:
-    """A spec whose lines, words, line ends and bytes were tampered with."""
+    """Draw a spec with changed lines, words, line ends and bytes."""
     lines = draw(st.sampled_from(BASES)).splitlines()
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
@@ -111,7 +111,7 @@ def texts(draw) -> bytes:
 @pytest.mark.parametrize("command", COMMANDS, ids=shlex.join)
 @few(40)
 @given(content=texts())
-def test_no_text_can_raise_or_write(here, command, content):
+def test_no_text_raises_or_writes(here, command, content):
     note(content)
     Path(FILE).write_bytes(content)
     code, said = run(*command, FILE)
@@ -121,7 +121,7 @@ def test_no_text_can_raise_or_write(here, command, content):
 
 
 def bomb(levels: int) -> str:
-    """Ten aliases of ten aliases of … : 10 to the power of so many values."""
+    """Make nested aliases that expand to a power of ten of values."""
     names = [f"n{level}" for level in range(levels)]
     lines = [f"{names[0]}: &{names[0]} [{', '.join('x' * 10)}]"]
     for before, name in pairwise(names):
@@ -130,7 +130,7 @@ def bomb(levels: int) -> str:
 
 
 def steep(levels: int) -> str:
-    """Lists in lists, a few written out and the others through aliases."""
+    """Make nested lists, some written out and others by aliases."""
     lines = ["a0: &a0 [1]"]
     for level in range(1, levels):
         lines.append(f"a{level}: &a{level} {'[' * 40}*a{level - 1}{']' * 40}")
@@ -151,8 +151,8 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("what", TOO_MUCH)
-def test_too_much_is_refused_by_its_count(here, what, monkeypatch):
-    """The work is bounded: no more values are read than are allowed."""
+def test_too_many_values_are_refused(here, what, monkeypatch):
+    """The work is bounded by the maximum number of values."""
     read = []
     count = load._Reader._count
     monkeypatch.setattr(
@@ -172,8 +172,8 @@ def test_too_much_is_refused_by_its_count(here, what, monkeypatch):
     assert (f"{MAX_BYTES:,} bytes" in said) == large == (not read)
 
 
-def test_aliases_count_towards_the_depth():
-    """As deep as allowed with aliases or without, and one level more."""
+def test_aliases_count_towards_depth():
+    """Tests the maximum depth, with and without aliases, and one level more."""
     for extra, codes in ((0, []), (1, ["XG007"])):
         below = "[" * 20 + "]" * 20
         levels = MAX_DEPTH - 20 + extra
@@ -184,7 +184,7 @@ def test_aliases_count_towards_the_depth():
 @pytest.mark.parametrize(
     "text", ['title: "a\\ud800"\n', '"\\udfff": 1\n', "a: [1, x\ufeff]\n"]
 )
-def test_what_no_file_can_hold_is_pointed_at(text):
+def test_invalid_characters_are_reported(text):
     (problem,) = load_yaml(FILE, text).problems
     assert problem.code == "XG003"
     assert "is not allowed" in problem.message
@@ -200,7 +200,7 @@ sys.exit(sum(main(["check", "--format", form, sys.argv[1]]) for form in forms))
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_an_output_of_any_encoding_is_written(here, encoding):
+def test_output_of_any_encoding_is_written(here, encoding):
     name = os.fsdecode(b"\xff\xc3\xa9.yaml")
     Path(name).write_text("spec: xlmgen/family/v1\ntitle: é\nlos: 語\n", "utf-8")
     command = [sys.executable, "-c", EVERY_FORMAT, name]
@@ -224,7 +224,7 @@ CIRCLE, LONG = "circle.yaml", "x" * 300
     ],
     ids=lambda words: " ".join(word[:12] for word in words),
 )
-def test_a_place_that_cannot_be_used_is_one_line(here, command):
+def test_unusable_path_is_one_line(here, command):
     Path(CIRCLE).symlink_to(CIRCLE)
     Path(FILE).write_text(BASES[0], "utf-8")
     before = snapshot(here)
@@ -235,7 +235,7 @@ def test_a_place_that_cannot_be_used_is_one_line(here, command):
     assert snapshot(here) == before
 
 
-def test_a_folder_with_pipes_and_huge_files_is_searched(here):
+def test_folder_with_pipes_and_huge_files_is_searched(here):
     Path(FILE).write_text(BASES[1], "utf-8")
     os.mkfifo("pipe.yaml")
     with Path("huge.yaml").open("wb") as file:

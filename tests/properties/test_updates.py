@@ -1,4 +1,4 @@
-"""An update keeps every line that a user added, whatever else changes."""
+"""An update keeps every line that a user added."""
 
 import shutil
 from functools import cache
@@ -28,7 +28,7 @@ CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\n\0")
 
 @cache
 def renders() -> list[dict[str, str]]:
-    """One family as it is rendered from specs of many kinds."""
+    """Render one family from specs of many kinds."""
     found = Combinations(built_in(), each=10, seed=1).valid(each=2)
     specs = [family_spec(each.document("sample")) for each in found[::4]]
     return [render(spec) for spec in specs]
@@ -36,7 +36,7 @@ def renders() -> list[dict[str, str]]:
 
 @st.composite
 def edited(draw, text: str, number: int) -> tuple[str, list[str]]:
-    """A text with lines taken out and put in, and the lines that are the user's."""
+    """Draw a text with removed and added lines, and return the added lines."""
     lines, added = text.splitlines(keepends=True), []
     for edit in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, len(lines)))
@@ -67,7 +67,7 @@ def on_disk() -> dict[str, bytes]:
 @pytest.mark.slow
 @few(25)
 @given(data=st.data())
-def test_no_line_of_a_user_s_is_lost(here, data):
+def test_no_line_of_user_is_lost(here, data):
     shutil.rmtree(FOLDER, ignore_errors=True)
     specs = st.integers(0, len(renders()) - 1)
     before, *later = (

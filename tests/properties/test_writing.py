@@ -1,7 +1,7 @@
-"""Whenever a command is stopped, there is the old state or the new one, never a mix.
+"""An interrupted command leaves the old state or the new one, never a mix.
 
-Every call that changes the disk is a point at which it is stopped, whichever function
-makes it: Python announces them all to an audit hook.
+Commands are interrupted at every call that changes the disk; a Python audit hook sees
+them all.
 """
 
 import errno
@@ -27,16 +27,16 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing after it reaches the disk either."""
+    """Simulates the end of the process: later calls do not reach the disk either."""
 
 
 class Stop:
-    """Counts the changes of a folder, and stops them at the n-th.
+    """Counts the changes of a folder and interrupts the n-th.
 
     Args:
-        kind: `ctrl-c` interrupts once; `killed` lets nothing happen from there on; at
-            `full` nothing new can be written any more; at `read-only` nothing can be
-            changed any more.
+        kind: `ctrl-c` interrupts once; `killed` prevents all later changes; `full`
+            prevents all later writes; `read-only` prevents all later changes with
+            an error.
     """
 
     def __init__(self, folder: Path, kind: str, at: int) -> None:
@@ -64,7 +64,7 @@ class Stop:
 
 
 def base(event: str, args: tuple) -> str:
-    """The folder that a path is relative to, which may be an open one."""
+    """Return the folder that a path is relative to, perhaps an open one."""
     if event == "open" or args[-1] == -1:
         return ""
     return os.readlink(f"/proc/self/fd/{args[-1]}")
@@ -82,7 +82,7 @@ sys.addaudithook(announce)  # there is no way to remove one
 
 
 def stopped(stop: Stop, command: list[str]) -> tuple[int | None, str]:
-    """Run a command that is stopped; the code is None where it was killed."""
+    """Run a command that is interrupted; the code is None if it was killed."""
     armed.append(stop)
     try:
         return run(*command)
@@ -93,7 +93,7 @@ def stopped(stop: Stop, command: list[str]) -> tuple[int | None, str]:
 
 
 def rendering(steps: int):
-    """A render of four files, which takes no time."""
+    """Make a fast render of four files."""
 
     def render(family):
         files = {
@@ -111,7 +111,7 @@ def rendering(steps: int):
 
 
 def first(data):
-    """A migration from a version of families that never was."""
+    """Migrate from a fictitious version of families."""
     data["predictor"]["steps"] = 4 * data["predictor"].pop("fours")
 
 
@@ -156,7 +156,7 @@ scenes = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name
 
 @pytest.fixture
 def stage(here, monkeypatch):
-    """Makes the same old state, as often as is wanted."""
+    """Create the same old state repeatedly."""
     (here / "mine.yaml").write_text(GOOD, "utf-8")
     family = read_family(here / "mine.yaml")
     for command in ("new", "update"):  # reading it is tested elsewhere, and slow
@@ -179,14 +179,14 @@ def stage(here, monkeypatch):
 
 
 def without_drafts(state):
-    """A state without what a killed process was about to rename or to remove."""
+    """Remove temporary files of a killed process from a state."""
     return {path: text for path, text in state.items() if not path.startswith(".")}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ctrl-c", "full", "read-only", "killed"])
 @scenes
-def test_the_old_state_or_the_new_one(stage, scene, kind, monkeypatch):
+def test_failure_leaves_old_or_new_state(stage, scene, kind, monkeypatch):
     folder, command = stage(scene, monkeypatch)
     code, _ = run(*command)
     assert code == 0
@@ -222,7 +222,7 @@ def test_the_old_state_or_the_new_one(stage, scene, kind, monkeypatch):
 
 
 @scenes
-def test_a_folder_that_is_read_only_is_said_and_left(stage, scene, monkeypatch):
+def test_read_only_folder_is_reported_and_unchanged(stage, scene, monkeypatch):
     folder, command = stage(scene, monkeypatch)
     old = snapshot(folder)
     code, said = stopped(Stop(folder, "read-only", 1), command)
@@ -234,8 +234,8 @@ def test_a_folder_that_is_read_only_is_said_and_left(stage, scene, monkeypatch):
 
 
 @pytest.mark.parametrize("scene", [misspelt, outdated], ids=["fix", "migrate"])
-def test_an_edit_made_while_a_file_is_rewritten_stays(stage, scene, monkeypatch):
-    """Another program saves the file between its reading and its writing."""
+def test_concurrent_edit_is_kept(stage, scene, monkeypatch):
+    """Another program saves the file between reading and writing."""
     from xlmgen.io import files
 
     folder, command = stage(scene, monkeypatch)
@@ -250,13 +250,13 @@ def test_an_edit_made_while_a_file_is_rewritten_stays(stage, scene, monkeypatch)
     monkeypatch.setattr("xlmgen.cli.check.rewrite_text", late)
     code, said = run(*command)
     assert code == 1
-    assert "was changed meanwhile" in said
+    assert "was changed by another program" in said
     assert file.read_text("utf-8") == "mine: é\n"
     assert len(list(folder.iterdir())) == (2 if scene is misspelt else 1)
 
 
-def test_a_rewrite_follows_no_link_that_waits_for_it(here, monkeypatch):
-    """Nor does it write to a file that happens to have the name of its draft."""
+def test_rewrite_does_not_follow_planted_link(here, monkeypatch):
+    """It does not write to a file with the name of its temporary file either."""
     from xlmgen.io import files
 
     Path("outside").write_text("mine\n")
@@ -268,7 +268,7 @@ def test_a_rewrite_follows_no_link_that_waits_for_it(here, monkeypatch):
     assert not Path("a.yaml").exists()
 
 
-def test_fixing_a_folder_follows_no_link_out_of_it(here):
+def test_fix_does_not_follow_links_out_of_folder(here):
     bad = GOOD.replace("weight: schedule", "weight: schedul")
     for place in ("in", "out"):
         Path(place).mkdir()
@@ -281,7 +281,7 @@ def test_fixing_a_folder_follows_no_link_out_of_it(here):
     assert Path("out/a.yaml").read_text("utf-8") == GOOD
 
 
-def test_what_a_user_put_in_the_place_of_the_journal_stays(stage, monkeypatch):
+def test_file_instead_of_journal_is_kept(stage, monkeypatch):
     folder, command = stage(rendered, monkeypatch)
     (folder / ".mdlm.undo").mkdir()
     (folder / ".mdlm.undo" / "notes").write_text("mine\n")
@@ -292,7 +292,7 @@ def test_what_a_user_put_in_the_place_of_the_journal_stays(stage, monkeypatch):
     assert snapshot(folder) == before
 
 
-def test_names_that_differ_by_case_only_are_other_files(stage, monkeypatch):
+def test_names_that_differ_by_case_are_different_files(stage, monkeypatch):
     folder, command = stage(rendered, monkeypatch)
     if folder.with_name(folder.name.upper()).exists():
         pytest.skip("names of this disk have no case")
@@ -307,8 +307,8 @@ def test_names_that_differ_by_case_only_are_other_files(stage, monkeypatch):
 
 
 @pytest.mark.slow
-def test_commands_at_once_each_do_their_work(here):
-    """Two write one family, and two mend one file."""
+def test_concurrent_commands_all_succeed(here):
+    """Two commands write one family, and two fix one file."""
     bad = GOOD.replace("weight: schedule", "weight: schedul")
     Path("a.yaml").write_text(bad, "utf-8")
     Path("mine.yaml").write_text(GOOD, "utf-8")

@@ -1,4 +1,4 @@
-"""A family and a folder of tiny templates, so that no test depends on the real ones."""
+"""A family and a folder of tiny templates, independent of the real ones."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def make_family(name="sample", title="A sample", steps=8) -> FamilySpec:
 
 
 def make_templates(folder: Path, family: FamilySpec) -> tuple[Path, ...]:
-    """A template for every step of the plan: its path, the name and the steps."""
+    """Write a template for every step of the plan."""
     for step in plan(family):
         path = folder / step.template
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def make_templates(folder: Path, family: FamilySpec) -> tuple[Path, ...]:
 
 
 def bring(folder: Path, files: dict[str, str]) -> None:
-    """Write a render into a folder, as `xlmgen new` does."""
+    """Write a render to a folder as `xlmgen new` does."""
     with exclusive(folder):
         write(folder, changes(folder, files))
 

@@ -1,4 +1,4 @@
-"""Templates that somebody else wrote take no more than their bounds."""
+"""Untrusted templates run within limits."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from xlmgen.cli import main
 from xlmgen.io import bounded
 from xlmgen.render import render_files
-from xlmgen.render.apart import render_apart
+from xlmgen.render.apart import render_in_subprocess
 from xlmgen.render.files import render_here
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.spec.family import read_family
@@ -21,7 +21,7 @@ SCHEMA = Path("schemas/kinds/predictor/spaced.schema.json")
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the example, which is the current folder."""
+    """Copy the example, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(EXAMPLE, folder)
     monkeypatch.chdir(folder)
@@ -49,7 +49,7 @@ def add(line):
         ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "RecursionError"),
     ],
 )
-def test_a_template_without_an_end_is_a_problem(line, said, project, capsys):
+def test_endless_template_is_reported(line, said, project, capsys):
     add(line)
     assert main(["check", "comb.yaml"]) == 1
     out = capsys.readouterr().out
@@ -59,38 +59,38 @@ def test_a_template_without_an_end_is_a_problem(line, said, project, capsys):
     assert "Traceback" not in out
 
 
-def test_new_writes_nothing_of_a_template_without_an_end(project, capsys):
+def test_new_writes_nothing_for_endless_template(project, capsys):
     add('{{ "a" * 4000000000 }}')
     assert main(["new", "comb.yaml"]) == 1
     assert "needs more than 512 MB" in capsys.readouterr().err
     assert not Path("families").exists()
 
 
-def test_a_render_apart_is_the_same_render(project):
+def test_render_in_subprocess_is_equal(project):
     family = read_family("comb.yaml")
-    files = render_apart(family)
+    files = render_in_subprocess(family)
     assert files == render_here(family)
     assert files == render_files(family)
 
 
-def test_families_of_shipped_kinds_are_rendered_in_this_process(monkeypatch):
+def test_built_in_kinds_are_rendered_in_this_process(monkeypatch):
     monkeypatch.setattr(bounded, "call", None)
     family = read_family(ROOT / "families" / "mdlm" / "family.yaml")
     assert len(render_files(family)) == 19
 
 
-def test_problems_come_back_as_they_are(project):
+def test_problems_in_subprocess_are_returned(project):
     family = read_family("comb.yaml")
     add("{{ missing }}")
     with pytest.raises(SpecError) as here:
         render_here(family)
     with pytest.raises(SpecError) as apart:
-        render_apart(family)
+        render_in_subprocess(family)
     assert apart.value.diagnostics == here.value.diagnostics
     assert apart.value.diagnostics[0].excerpt == "{{ missing }}"
 
 
-def test_what_a_kind_declares_must_print_python_in_every_file(project, capsys):
+def test_invalid_declared_type_is_reported(project, capsys):
     collator = Path("schemas/kinds/collator/mine.schema.json")
     collator.parent.mkdir()
     shipped = (ROOT / "schemas/kinds/collator/masking.schema.json").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Writing a render loses nothing and leaves no half of it."""
+"""Writing a render is atomic and loses nothing."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from .conftest import bring, make_family
 
 
 def snapshot(folder):
-    """Every path below a folder with its content, links as what they point to."""
+    """Return every path below a folder with its content, links with their targets."""
     return {
         path.relative_to(folder).as_posix(): (
             os.readlink(path) if path.is_symlink() else path.read_bytes()
@@ -39,7 +39,7 @@ def files(family, templates):
 
 @pytest.fixture
 def later(templates):
-    """The render of the same family with another number of steps."""
+    """Render the same family with another number of steps."""
     return render(make_family(steps=16), templates)
 
 
@@ -49,12 +49,12 @@ def written(out, files) -> Path:
     return out / "sample"
 
 
-def test_a_first_render_is_written_whole(out, written, files):
+def test_first_render_writes_all_files(out, written, files):
     assert snapshot(out) == {f"sample/{k}": v.encode() for k, v in files.items()}
     assert set(states(written, files).values()) == {State.UNCHANGED}
 
 
-def test_files_and_folders_have_ordinary_rights(written, out):
+def test_files_and_folders_have_default_permissions(written, out):
     plain = out / "plain"
     plain.mkdir()
     (plain / "file").write_text("")
@@ -63,20 +63,20 @@ def test_files_and_folders_have_ordinary_rights(written, out):
     assert rights == (plain / "file").stat().st_mode
 
 
-def test_writing_again_touches_nothing(written, files):
+def test_second_write_changes_nothing(written, files):
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
     bring(written, files)
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == before
 
 
-def test_a_pristine_file_follows_the_spec(written, later):
+def test_unedited_file_is_updated(written, later):
     assert states(written, later)["loss_sample.py"] is State.STALE
     bring(written, later)
     assert snapshot(written) == {path: text.encode() for path, text in later.items()}
 
 
 @pytest.mark.parametrize("path", ["loss_sample.py", "README.md", "family.yaml"])
-def test_an_edited_file_stops_everything(out, written, later, path):
+def test_edited_file_stops_write(out, written, later, path):
     (written / path).write_text("mine\n")
     before = snapshot(out)
     with pytest.raises(UserError) as caught:
@@ -86,14 +86,14 @@ def test_an_edited_file_stops_everything(out, written, later, path):
     assert snapshot(out) == before
 
 
-def test_a_spec_edited_in_place_is_rendered(written, later):
+def test_spec_edited_in_place_is_rendered(written, later):
     """`xlmgen new families/x/family.yaml`: the source is the file itself."""
     (written / "family.yaml").write_text(later["family.yaml"])
     bring(written, later)
     assert snapshot(written) == {path: text.encode() for path, text in later.items()}
 
 
-def test_a_file_of_the_user_is_not_overwritten(out, files):
+def test_foreign_file_is_not_overwritten(out, files):
     folder = out / "sample"
     folder.mkdir(parents=True)
     (folder / "README.md").write_text("mine\n")
@@ -103,7 +103,7 @@ def test_a_file_of_the_user_is_not_overwritten(out, files):
     assert snapshot(out) == before
 
 
-def test_a_lock_that_is_not_one_makes_every_differing_file_foreign(written, later):
+def test_invalid_lock_makes_changed_files_foreign(written, later):
     (written / "family.lock").write_text("{}\n")
     before = snapshot(written)
     with pytest.raises(UserError, match=r"family\.lock"):
@@ -111,7 +111,7 @@ def test_a_lock_that_is_not_one_makes_every_differing_file_foreign(written, late
     assert snapshot(written) == before
 
 
-def test_other_files_in_the_folder_stay(written, later):
+def test_other_files_are_kept(written, later):
     (written / "notes.md").write_text("mine\n")
     (written / "experiments" / "mine.yaml").write_text("mine\n")
     bring(written, later)
@@ -120,7 +120,7 @@ def test_other_files_in_the_folder_stay(written, later):
 
 
 def without_model(files, family):
-    """The render of a later version that has no model file any more."""
+    """Return a later render without the model file."""
     from xlmgen.render.lock import lock_text
 
     kept = {
@@ -129,21 +129,21 @@ def without_model(files, family):
     return kept | {"family.lock": lock_text(family.source, kept)}
 
 
-def test_a_pristine_orphan_is_removed(written, files, family):
+def test_unedited_orphan_is_removed(written, files, family):
     fewer = without_model(files, family)
     assert states(written, fewer)["model_sample.py"] is State.ORPHAN
     bring(written, fewer)
     assert snapshot(written) == {path: text.encode() for path, text in fewer.items()}
 
 
-def test_an_edited_orphan_is_kept(written, files, family):
+def test_edited_orphan_is_kept(written, files, family):
     (written / "model_sample.py").write_text("mine\n")
     bring(written, without_model(files, family))
     assert (written / "model_sample.py").read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling"])
-def test_links_are_not_followed_out_of_the_folder(tmp_path, written, later, kind):
+def test_links_out_of_the_folder_are_not_followed(tmp_path, written, later, kind):
     outside = tmp_path / "outside"
     outside.mkdir()
     if kind == "folder":
@@ -164,7 +164,7 @@ def test_links_are_not_followed_out_of_the_folder(tmp_path, written, later, kind
 
 
 @pytest.mark.parametrize("obstacle", ["loss_sample.py", "tests"])
-def test_a_folder_in_the_place_of_a_file_or_the_reverse(out, files, obstacle):
+def test_folder_instead_of_file_or_reverse_is_refused(out, files, obstacle):
     folder = out / "sample"
     folder.mkdir(parents=True)
     if obstacle == "tests":
@@ -177,7 +177,7 @@ def test_a_folder_in_the_place_of_a_file_or_the_reverse(out, files, obstacle):
     assert snapshot(out) == before
 
 
-def test_a_file_in_the_place_of_the_folder(out, files):
+def test_file_instead_of_folder_is_refused(out, files):
     out.mkdir()
     (out / "sample").write_text("mine\n")
     with pytest.raises(UserError):
@@ -186,9 +186,7 @@ def test_a_file_in_the_place_of_the_folder(out, files):
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_disk_that_fails_leaves_everything_as_it_was(
-    out, files, later, existing, monkeypatch
-):
+def test_failing_disk_leaves_folder_unchanged(out, files, later, existing, monkeypatch):
     folder = out / "sample"
     if existing:
         bring(folder, files)
@@ -209,7 +207,7 @@ def test_a_disk_that_fails_leaves_everything_as_it_was(
     assert [path for path in out.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_write_that_was_cut_short_can_be_repeated(written, later, monkeypatch):
+def test_interrupted_write_can_be_repeated(written, later, monkeypatch):
     real, calls = Path.replace, []
 
     def killed(self, target):

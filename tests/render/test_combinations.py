@@ -1,4 +1,4 @@
-"""Valid means working: whatever passes the check renders, trains and generates.
+"""Every valid spec renders, trains and generates.
 
 The combinations are made of all kinds that the schemas list and of the values that
 their options show. Together they have every pair of values that contracts allow. The
@@ -62,7 +62,7 @@ def chosen(combinations):
 
 @pytest.fixture(scope="module")
 def families(chosen, tmp_path_factory) -> list[tuple[FamilySpec, Path]]:
-    """Every one of them, rendered beside the others."""
+    """Render all combinations."""
     top = tmp_path_factory.mktemp("combinations")
     pairs = zip(chosen, names(), strict=False)
     drawn = [family_spec(combination.document(name)) for combination, name in pairs]
@@ -76,7 +76,7 @@ def families(chosen, tmp_path_factory) -> list[tuple[FamilySpec, Path]]:
 
 @contextmanager
 def saying(spec):
-    """A failure tells which family it is about."""
+    """Add the family to a failure's message."""
     try:
         yield
     except Exception as error:
@@ -84,12 +84,12 @@ def saying(spec):
         raise
 
 
-def test_every_kind_is_among_them(chosen, combinations):
+def test_combinations_cover_every_kind(chosen, combinations):
     kinds = {key for combination in chosen for key in combination.kinds.items()}
     assert kinds == set(combinations.blocks)
 
 
-def test_the_page_shows_every_example_as_it_is():
+def test_page_shows_examples_verbatim():
     page = (ROOT / "docs" / "combinations.md").read_text("utf-8")
     for path in EXAMPLES:
         _editor_line, text = path.read_text("utf-8").split("\n", 1)
@@ -98,7 +98,7 @@ def test_the_page_shows_every_example_as_it_is():
     assert len(EXAMPLES) >= 6
 
 
-def test_the_check_refuses_exactly_what_contracts_do_not_allow(combinations):
+def test_check_refuses_exactly_unmet_contracts(combinations):
     some = [*itertools.islice(combinations.any(), 150), *combinations.valid(each=1)]
     assert any(combination.unmet for combination in some)
     for combination in some:
@@ -119,7 +119,7 @@ def clauses():
 
 
 @pytest.mark.parametrize(("block", "kind", "clause"), list(clauses()))
-def test_every_requirement_refuses_blocks_that_provide_nothing(
+def test_unmet_requirement_is_refused(
     block, kind, clause, combinations, tmp_path, monkeypatch
 ):
     # A process for every one of hundreds of validations would take minutes.
@@ -185,7 +185,7 @@ def test_renders_import_as_their_family(families):
 
 
 @pytest.mark.slow
-def test_they_train_ten_steps_and_generate(families):
+def test_renders_train_ten_steps_and_generate(families):
     for spec, folder in families:
         with saying(spec):
             works(import_family(folder))
@@ -195,7 +195,7 @@ BLOCK = Block(answer=6, prompt=3)
 
 
 def works(family):
-    """Ten steps, then an answer for every use that the family has."""
+    """Train ten steps, then generate for every use of the family."""
     model = train(family)
     for use in set(family.collators) - set(TRAINING):
         batch = family.collators[use](TOKENS, BLOCK)(ROWS[use])
@@ -207,7 +207,7 @@ def works(family):
 
 
 def train(family):
-    """The family's network after ten steps, through each of its collators in turn."""
+    """Train the family's network for ten steps, with its collators in turn."""
     torch.manual_seed(0)
     model = family.model(TOKENS.vocab_size, **family.sizes["tiny"])
     before = {name: value.clone() for name, value in model.named_parameters()}
@@ -231,8 +231,8 @@ def train(family):
 
 
 @pytest.mark.slow
-def test_they_pass_their_own_tests(families):
-    """The examples and a seeded sample; all where the environment asks for it."""
+def test_renders_pass_their_own_tests(families):
+    """Tests examples and a seeded sample, or all if the environment says so."""
     examples, drawn = families[: len(EXAMPLES)], families[len(EXAMPLES) :]
     some = families if os.environ.get(ALL) else examples + sample(drawn, 6)
     top = families[0][1].parent
@@ -242,7 +242,7 @@ def test_they_pass_their_own_tests(families):
 
 
 def sample(families, count):
-    """So many at random, or more where there are more mixes of kinds."""
+    """Draw a sample that covers all mixes of kinds."""
     shuffled = random.Random(1).sample(families, len(families))
     mixes = {}
     for spec, folder in shuffled:

@@ -1,4 +1,4 @@
-"""Stale, edited, missing and extra files are told apart."""
+"""Stale, edited, missing and extra files are distinguished."""
 
 import json
 
@@ -29,21 +29,21 @@ def folder(tmp_path, files):
 
 
 def found(folder, files):
-    """`code file:line` of every problem."""
+    """Return `code file:line` of every problem."""
     return sorted(
         f"{p.code} {p.file.removeprefix(f'{folder}/')}:{p.line}"
         for p in drift(folder, files).problems
     )
 
 
-def test_a_fresh_render_has_no_drift(folder, files):
+def test_new_render_has_no_drift(folder, files):
     without = {path: text for path, text in files.items() if path != LOCK}
     for rendered in (files, without):
         assert drift(folder, rendered).problems == []
         assert drift(folder, rendered).diffs == []
 
 
-def test_an_edit_is_a_warning_at_its_first_line(folder, files):
+def test_edit_is_a_warning_at_its_first_line(folder, files):
     path = folder / "loss_sample.py"
     path.write_text(path.read_text() + "mine\n")
     result = drift(folder, files)
@@ -53,7 +53,7 @@ def test_an_edit_is_a_warning_at_its_first_line(folder, files):
     assert diff.splitlines()[-1] == "+mine"
 
 
-def test_a_spec_that_moved_on_makes_files_stale(folder, later):
+def test_changed_spec_makes_files_stale(folder, later):
     (folder / "family.yaml").write_text(later["family.yaml"])
     problems = found(folder, later)
     assert "XG301 loss_sample.py:1" in problems
@@ -64,14 +64,14 @@ def test_a_spec_that_moved_on_makes_files_stale(folder, later):
     assert "+# sample Sample 16" in diff
 
 
-def test_an_edited_file_of_a_spec_that_moved_on_is_both(folder, later):
+def test_edited_file_of_changed_spec_is_edited_and_stale(folder, later):
     (folder / "family.yaml").write_text(later["family.yaml"])
     (folder / "loss_sample.py").write_text("mine\n")
     codes = [p.split()[0] for p in found(folder, later) if " loss_sample" in p]
     assert codes == ["XG301", "XG302"]
 
 
-def test_missing_and_extra_files(folder, files):
+def test_missing_and_extra_files_are_reported(folder, files):
     (folder / "loss_sample.py").unlink()
     (folder / "helper.py").write_text("")
     (folder / "tests" / "test_mine.py").write_text("")
@@ -86,7 +86,7 @@ def test_missing_and_extra_files(folder, files):
     ]
 
 
-def test_a_folder_with_only_its_spec_is_one_problem(tmp_path, files):
+def test_unrendered_folder_is_one_problem(tmp_path, files):
     folder = tmp_path / "sample"
     folder.mkdir()
     (folder / "family.yaml").write_text(files["family.yaml"])
@@ -94,31 +94,31 @@ def test_a_folder_with_only_its_spec_is_one_problem(tmp_path, files):
 
 
 @pytest.mark.parametrize("content", ["{}", "not json", '{"lock": "xlmgen/lock/v9"}'])
-def test_a_broken_lock_is_one_problem(folder, files, content):
+def test_damaged_lock_is_one_problem(folder, files, content):
     (folder / "family.lock").write_text(content)
     assert found(folder, files) == ["XG305 family.lock:1"]
 
 
-def test_another_version_that_renders_the_same_is_no_drift(folder, files):
+def test_equal_render_of_other_version_has_no_drift(folder, files):
     lock = json.loads((folder / "family.lock").read_text())
     lock["xlmgen"] = "99.0"
     (folder / "family.lock").write_text(json.dumps(lock, indent=2) + "\n")
     assert found(folder, files) == []
 
 
-def test_a_missing_lock_beside_its_files_is_missed(folder, files):
+def test_missing_lock_is_reported(folder, files):
     (folder / LOCK).unlink()
     assert found(folder, files) == ["XG303 family.lock:1"]
 
 
-def test_files_brought_up_to_date_without_the_lock(folder, later):
+def test_stale_lock_is_reported(folder, later):
     for path, text in later.items():
         if path != "family.lock":
             (folder / path).write_text(text)
     assert found(folder, later) == ["XG301 family.lock:1"]
 
 
-def test_a_file_no_longer_rendered_is_stale(folder, files):
+def test_file_no_longer_rendered_is_stale(folder, files):
     fewer = {path: text for path, text in files.items() if path != "model_sample.py"}
     assert "XG301 model_sample.py:1" in found(folder, fewer)
 

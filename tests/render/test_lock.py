@@ -1,4 +1,4 @@
-"""A lock keeps every file's text, and one that was meddled with is refused."""
+"""Locks have every file's text, and modified locks are refused."""
 
 import base64
 import bz2
@@ -12,7 +12,7 @@ from xlmgen.render.lock import LockError, is_inside, lock_text, parse_lock
 FILES = {"loss_x.py": "a = 1\n", "tests/test_x.py": "é\n", "family.yaml": "name: x\n"}
 
 
-def test_a_lock_gives_back_what_it_was_made_of():
+def test_parsed_lock_equals_original():
     text = lock_text("name: x\n", FILES)
     assert parse_lock(text).pristine == FILES
     assert lock_text("name: x\n", dict(reversed(FILES.items()))) == text
@@ -22,7 +22,7 @@ def test_a_lock_gives_back_what_it_was_made_of():
 
 
 def forged(pristine, files=None):
-    """A well-formed lock over any content."""
+    """Make a well-formed lock of any content."""
     content = json.dumps(pristine).encode()
     if files is None:
         files = {
@@ -55,12 +55,12 @@ def forged(pristine, files=None):
     ],
     ids=range(15),
 )
-def test_what_is_not_a_whole_lock_is_refused(text):
+def test_invalid_lock_is_refused(text):
     with pytest.raises(LockError):
         parse_lock(text)
 
 
-def test_which_paths_are_inside():
+def test_paths_inside_folder():
     assert is_inside("a.py")
     assert is_inside("tests/a.py")
     assert not any(

@@ -1,4 +1,4 @@
-"""The project of `examples/own-kind/` does what docs/own-kinds.md says of it."""
+"""The project `examples/own-kind/` works as docs/own-kinds.md describes."""
 
 import json
 import os
@@ -25,7 +25,7 @@ FENCES = {".json": "json", ".jinja": "jinja", ".yaml": "yaml"}
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the example, which is the current folder."""
+    """Copy the example, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(EXAMPLE, folder)
     monkeypatch.chdir(folder)
@@ -42,7 +42,7 @@ def run(*command, cwd=None):
     return done.stdout
 
 
-def test_the_page_shows_every_file_as_it_is():
+def test_page_shows_files_verbatim():
     page = PAGE.read_text("utf-8")
     files = [path for path in EXAMPLE.rglob("*") if path.is_file()]
     assert len(files) == 3
@@ -51,7 +51,7 @@ def test_the_page_shows_every_file_as_it_is():
         assert f"```{FENCES[path.suffix]}\n{path.read_text('utf-8')}```\n" in page
 
 
-def test_the_page_names_what_a_template_knows():
+def test_page_lists_template_variables():
     table = re.findall(r"^\| (`.*?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
     told = set(re.findall(r"\w+", " ".join(table)))
     family = read_family(EXAMPLE / "comb.yaml")
@@ -59,14 +59,14 @@ def test_the_page_names_what_a_template_knows():
     assert set(context(family)) - own <= told
 
 
-def test_the_page_shows_what_the_check_prints(project, capsys):
+def test_page_shows_output_of_check(project, capsys):
     assert main(["check", "comb.yaml"]) == 0
     assert f"```\n{capsys.readouterr().out}```\n" in PAGE.read_text("utf-8")
 
 
 @pytest.mark.parametrize("time", ["none", "adaln"])
 @pytest.mark.parametrize("padding", ["predict", "ignore"])
-def test_its_render_is_formatted_and_has_no_lint(time, padding, tmp_path):
+def test_render_is_formatted_and_passes_linter(time, padding, tmp_path):
     text = (EXAMPLE / "comb.yaml").read_text("utf-8")
     text = text.replace("norm: rms", f"norm: rms, time: {time}")
     text = text.replace("padding: predict", f"padding: {padding}")
@@ -81,9 +81,7 @@ def test_its_render_is_formatted_and_has_no_lint(time, padding, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_is_tested_trained_and_answers_and_its_run_needs_no_project(
-    project, tmp_path
-):
+def test_family_is_tested_trained_and_sampled_without_project(project, tmp_path):
     run("xlmgen", "check", "comb.yaml")
     run("xlmgen", "new", "comb.yaml")
     assert "no problems" in run("xlmgen", "check", "--strict")
@@ -103,7 +101,7 @@ def test_it_is_tested_trained_and_answers_and_its_run_needs_no_project(
 
 
 @pytest.mark.slow
-def test_it_passes_its_tests_with_a_network_that_is_told_the_time(project):
+def test_family_passes_tests_with_time_conditioned_network(project):
     spec = project / "comb.yaml"
     text = spec.read_text("utf-8").replace("norm: rms", "time: adaln")
     spec.write_text(text, "utf-8")
@@ -113,7 +111,7 @@ def test_it_passes_its_tests_with_a_network_that_is_told_the_time(project):
     run("pytest", "families/comb/tests/test_predictor_comb.py", "-q", *options)
 
 
-def test_a_suite_of_the_projects_own_is_inherited(project):
+def test_own_suite_is_inherited(project):
     schema = project / "schemas" / "kinds" / "predictor" / "spaced.schema.json"
     text = schema.read_text("utf-8")
     schema.write_text(text.replace('"LearningTests"', '"my_suites.far:SpacedTests"'))
@@ -122,7 +120,7 @@ def test_a_suite_of_the_projects_own_is_inherited(project):
     assert "(PredictorTests, UnmaskingTests, SpacedTests)" in test
 
 
-def test_editors_are_given_a_schema_that_knows_the_kind(project, monkeypatch):
+def test_editor_schemas_include_own_kind(project, monkeypatch):
     (project / "deeper").mkdir()
     monkeypatch.chdir(project / "deeper")
     assert main(["schemas"]) == 0
@@ -137,7 +135,7 @@ def test_editors_are_given_a_schema_that_knows_the_kind(project, monkeypatch):
     assert first == "# yaml-language-server: $schema=schemas/family.schema.json"
 
 
-def test_editors_are_given_no_schema_of_a_broken_kind(project, capsys):
+def test_no_editor_schemas_for_invalid_kind(project, capsys):
     kind = project / "schemas" / "kinds" / "predictor" / "spaced.schema.json"
     kind.write_text("{")
     assert main(["schemas"]) == 1

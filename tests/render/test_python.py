@@ -1,4 +1,4 @@
-"""What the helpers print is what `ruff format` would leave, and nothing runs in it."""
+"""The helpers print formatted Python that cannot be injected into."""
 
 import ast
 import subprocess
@@ -26,7 +26,7 @@ NASTY = [
 
 
 def formatted(source):
-    """The source after `ruff format` at its default line length."""
+    """Format source by `ruff format` at its default line length."""
     done = subprocess.run(
         [sys.executable, "-m", "ruff", "format", "--isolated", "-"],
         input=source,
@@ -38,7 +38,7 @@ def formatted(source):
 
 
 def pieces(length):
-    """One of everything, with names of a given length."""
+    """Print one of each construct, with names of a given length."""
     name = "x" * length
     return "\n\n\n".join(
         [
@@ -65,12 +65,12 @@ def pieces(length):
 
 
 @pytest.mark.parametrize("length", [1, 8, 20, 26, 32, 40])
-def test_the_formatter_changes_nothing(length):
+def test_formatter_changes_nothing(length):
     source = pieces(length) + "\n"
     assert formatted(source) == source
 
 
-def test_a_line_is_broken_exactly_where_it_must_be():
+def test_line_is_split_at_maximum_width():
     fits = python.call("f", ["a" * 42, "b" * 41])
     assert len(fits) == 88
     assert "\n" not in fits
@@ -78,7 +78,7 @@ def test_a_line_is_broken_exactly_where_it_must_be():
     assert "\n" in python.call("f", ["a" * 42, "b" * 41], indent=1)
 
 
-def test_nasty_texts_keep_their_meaning_and_form():
+def test_special_characters_keep_their_meaning():
     lines = [f"x = {python.string(text)}" for text in NASTY]
     for text, line in zip(NASTY, lines, strict=True):
         assert ast.literal_eval(line[4:]) == text
@@ -87,7 +87,7 @@ def test_nasty_texts_keep_their_meaning_and_form():
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_a_docstring_holds_its_text_and_nothing_more(text):
+def test_docstring_has_exactly_its_text(text):
     source = f"def f():\n    {python.docstring(text, text, indent=4)}\n"
     tree = ast.parse(source)
     assert len(tree.body) == 1
@@ -98,7 +98,7 @@ def test_a_docstring_holds_its_text_and_nothing_more(text):
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="ab \"'\\\n\t{}#é", max_size=120))
-def test_no_text_escapes_from_a_docstring_or_a_string(text):
+def test_text_cannot_end_docstring_or_string(text):
     assert ast.literal_eval(python.string(text)) == text
     if text.strip():
         (node,) = ast.parse(python.docstring(text, text)).body
@@ -123,11 +123,11 @@ def test_literals(value, source):
     assert ast.literal_eval(source) == value
 
 
-def test_only_plain_data_has_a_literal():
+def test_literal_of_other_type_raises():
     with pytest.raises(TypeError):
         python.literal(object())
 
 
-def test_imports_stand_as_the_linter_sorts_them():
+def test_imports_are_sorted_as_the_linter_does():
     line = python.imports("m", ["to", "Cat", "MAX", "Ant", "do", "Cat"])
     assert line == "from m import MAX, Ant, Cat, do, to"

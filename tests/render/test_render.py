@@ -1,4 +1,4 @@
-"""One spec gives one text for every file, and nothing but the spec decides it."""
+"""A render depends on the spec only."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from xlmgen.render.lock import parse_lock
 from .conftest import make_family
 
 
-def test_every_file_that_a_family_has(family, templates):
+def test_render_has_all_files(family, templates):
     assert set(render(family, templates)) == {
         "__init__.py",
         "types_sample.py",
@@ -42,37 +42,37 @@ def test_every_file_that_a_family_has(family, templates):
     }
 
 
-def test_a_kind_names_its_template(family, templates):
+def test_kind_names_its_template(family, templates):
     files = render(family, templates)
     assert "family/predictor/unmasking.py.jinja" in files["predictor_sample.py"]
     assert "family/collator/masking.py.jinja" in files["collator_sample.py"]
     assert files["loss_sample.py"].startswith("# sample Sample 8\n")
 
 
-def test_the_spec_is_kept_to_the_letter(family, templates):
+def test_render_has_spec_verbatim(family, templates):
     assert render(family, templates)["family.yaml"] == family.source
 
 
-def test_the_lock_knows_every_other_file(family, templates):
+def test_lock_has_every_other_file(family, templates):
     files = render(family, templates)
     lock = parse_lock(files.pop("family.lock"))
     assert lock.pristine == files
     assert lock.spec == hashlib.sha256(family.source.encode()).hexdigest()
 
 
-def test_a_name_that_the_context_lacks_is_an_error(family, templates):
+def test_undefined_variable_raises(family, templates):
     (templates[0] / "family" / "metrics.py.jinja").write_text("{{ predictor.stpes }}")
     with pytest.raises(UndefinedError):
         render(family, templates)
 
 
-def test_a_kind_without_a_template_is_named(family, templates):
+def test_kind_without_template_is_named(family, templates):
     (templates[0] / "family" / "loss" / "masked.py.jinja").unlink()
     with pytest.raises(UserError, match=r"family/loss/masked\.py\.jinja"):
         render(family, templates)
 
 
-def test_a_nearer_template_wins(family, templates, tmp_path):
+def test_first_template_on_search_path_is_used(family, templates, tmp_path):
     mine = tmp_path / "mine" / "family" / "loss" / "masked.py.jinja"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine\n")
@@ -90,7 +90,7 @@ print(hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest())
 """
 
 
-def test_the_bytes_do_not_depend_on_process_folder_or_hash_seed(tmp_path):
+def test_render_does_not_depend_on_process_folder_or_hash_seed(tmp_path):
     spec = tmp_path / "sample.yaml"
     spec.write_text(make_family().source)
     digests = set()
@@ -135,5 +135,5 @@ def test_paper_links():
         ("- One", r"\- One"),
     ],
 )
-def test_markdown_of_a_text_shows_the_text(text, shown):
+def test_markdown_shows_text_literally(text, shown):
     assert paragraph(text) == shown

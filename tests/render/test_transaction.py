@@ -1,4 +1,4 @@
-"""All files are replaced or none, whatever happens, and by one process at a time."""
+"""Files are replaced atomically, by one process at a time."""
 
 import fcntl
 import json
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def everything(folder):
-    """All that stands in the folder's parent: texts, and None for folders."""
+    """Return all paths in the folder's parent: texts, and None for folders."""
     return {
         path.relative_to(folder.parent).as_posix(): path.read_text()
         if path.is_file()
@@ -48,14 +48,14 @@ def inside(texts):
     return {f"sample/{path}": text for path, text in texts.items()} | {"sample": None}
 
 
-def test_all_edits_are_made_and_nothing_else_is_left(folder):
+def test_commit_makes_all_edits_and_removes_journal(folder):
     with exclusive(folder):
         commit(folder, EDITS)
     assert everything(folder) == inside(AFTER) | {"sample/tests": None}
 
 
 class Switch:
-    """Raises at the n-th call of anything that changes the disk."""
+    """Raises at the n-th call that changes the disk."""
 
     def __init__(self, monkeypatch, at, error):
         self.calls, self.at, self.error = 0, at, error
@@ -76,7 +76,7 @@ class Switch:
 
 
 def count(folder, monkeypatch):
-    """How many changes of the disk the edits take."""
+    """Count the changes of the disk that the edits need."""
     with monkeypatch.context() as patch, exclusive(folder):
         switch = Switch(patch, 0, None)
         commit(folder, EDITS)
@@ -85,7 +85,7 @@ def count(folder, monkeypatch):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left")])
 @pytest.mark.parametrize("at", range(2, 40))
-def test_an_error_at_any_point_leaves_what_was_there(folder, monkeypatch, at, error):
+def test_error_at_any_point_restores_files(folder, monkeypatch, at, error):
     before = everything(folder)
     expected = UserError if isinstance(error, OSError) else KeyboardInterrupt
     finished = False
@@ -104,12 +104,12 @@ def test_an_error_at_any_point_leaves_what_was_there(folder, monkeypatch, at, er
         assert everything(folder) == before
 
 
-def test_the_points_above_are_all_points(tmp_path, folder, monkeypatch):
+def test_all_failure_points_are_tested(tmp_path, folder, monkeypatch):
     assert 20 < count(folder, monkeypatch) < 39
 
 
 @pytest.mark.parametrize("at", range(2, 40))
-def test_what_a_killed_process_left_is_undone_by_the_next(folder, monkeypatch, at):
+def test_write_of_killed_process_is_undone(folder, monkeypatch, at):
     before = everything(folder)
     with monkeypatch.context() as patch:
         # A killed process does not clean up behind itself.
@@ -128,7 +128,7 @@ def test_what_a_killed_process_left_is_undone_by_the_next(folder, monkeypatch, a
 
 
 def halfway(folder, monkeypatch):
-    """Leave the folder as a process does that is killed while it replaces files."""
+    """Leave the folder as a process that is killed while replacing files."""
     with monkeypatch.context() as patch:
         real, calls = Path.replace, []
 
@@ -146,7 +146,7 @@ def halfway(folder, monkeypatch):
     assert (folder / "a.py").read_text() == "new a\n"
 
 
-def test_an_edit_made_after_the_kill_is_not_undone(folder, monkeypatch):
+def test_edit_after_kill_is_not_undone(folder, monkeypatch):
     halfway(folder, monkeypatch)
     (folder / "a.py").write_text("mine\n")
     with exclusive(folder):
@@ -156,7 +156,7 @@ def test_an_edit_made_after_the_kill_is_not_undone(folder, monkeypatch):
     assert not (folder / "tests").exists()
 
 
-def test_a_journal_reaches_nothing_outside_the_folder(folder, tmp_path):
+def test_journal_cannot_change_files_outside_the_folder(folder, tmp_path):
     outside = tmp_path / "outside.py"
     outside.write_text("mine\n")
     (folder / "link").symlink_to(tmp_path)
@@ -175,7 +175,7 @@ def test_a_journal_reaches_nothing_outside_the_folder(folder, tmp_path):
 
 
 @pytest.mark.parametrize("record", ["", "[]", "{", '{"a.py": 1}', '{"a.py": [1]}'])
-def test_a_journal_that_is_none_is_cleared_away(folder, record):
+def test_journal_without_record_is_removed(folder, record):
     journal = folder.with_name(".sample.undo")
     journal.mkdir()
     (journal / "journal.json").write_text(record)
@@ -184,7 +184,7 @@ def test_a_journal_that_is_none_is_cleared_away(folder, record):
     assert everything(folder) == inside(AFTER) | {"sample/tests": None}
 
 
-def test_a_link_in_the_place_of_the_journal_is_not_followed(folder, tmp_path):
+def test_link_instead_of_journal_is_not_followed(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "mine").write_text("mine\n")
     folder.with_name(".sample.undo").symlink_to(tmp_path / "elsewhere")
@@ -194,7 +194,7 @@ def test_a_link_in_the_place_of_the_journal_is_not_followed(folder, tmp_path):
     assert (folder / "a.py").read_text() == "old a\n"
 
 
-def test_a_file_that_changed_since_it_was_read_stops_everything(folder):
+def test_file_changed_since_plan_stops_write(folder):
     (folder / "z.lock").write_text("mine\n")
     before = everything(folder)
     with pytest.raises(UserError, match=r"z\.lock was changed"), exclusive(folder):
@@ -202,7 +202,7 @@ def test_a_file_that_changed_since_it_was_read_stops_everything(folder):
     assert everything(folder) == before
 
 
-def test_another_process_is_waited_for(folder):
+def test_lock_waits_for_other_process(folder):
     handle = os.open(folder.parent, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     released = []
@@ -219,7 +219,7 @@ def test_another_process_is_waited_for(folder):
     thread.join()
 
 
-def test_it_is_not_waited_for_without_end(folder, monkeypatch):
+def test_wait_for_lock_has_time_limit(folder, monkeypatch):
     monkeypatch.setattr(transaction, "WAIT", 0.1)
     handle = os.open(folder.parent, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
@@ -230,7 +230,7 @@ def test_it_is_not_waited_for_without_end(folder, monkeypatch):
         os.close(handle)
 
 
-def test_a_file_system_without_locks_does_without(folder, monkeypatch):
+def test_file_system_without_locks_is_supported(folder, monkeypatch):
     def unsupported(handle, operation):
         raise OSError(9, "Bad file descriptor")  # a folder on NFS
 
@@ -252,7 +252,7 @@ for _ in range(15):
 """
 
 
-def test_processes_at_once_lose_nothing(folder):
+def test_concurrent_processes_lose_nothing(folder):
     command = [sys.executable, "-c", COUNTER, str(folder)]
     running = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]

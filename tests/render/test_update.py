@@ -1,4 +1,4 @@
-"""What becomes of every file when a family is rendered anew over edits."""
+"""Results of an update for every state of a file."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def files(family, templates):
 
 @pytest.fixture
 def later(templates):
-    """The render of the same family with another number of steps."""
+    """Render the same family with another number of steps."""
     return with_body(render(make_family(steps=16), templates))
 
 
@@ -36,14 +36,14 @@ def folder(tmp_path, files):
 
 
 def with_body(files):
-    """A render whose files are long enough to be edited away from the first line."""
+    """Make a render whose files are long enough for edits after the first line."""
     body = "".join(f"line {n}\n" for n in range(9))
     longer = {p: t + body if p.endswith(".py") else t for p, t in files.items()}
     return locked(longer)
 
 
 def locked(files):
-    """The files with a lock that speaks of them."""
+    """Add a lock of the files."""
     kept = {path: text for path, text in files.items() if path != LOCK}
     return kept | {LOCK: lock_text(files["family.yaml"], kept)}
 
@@ -53,12 +53,12 @@ def without(files, path):
 
 
 def follow(folder, files):
-    """What the user does to the spec, so that it asks for this render."""
+    """Write the spec of a render to the folder."""
     (folder / "family.yaml").write_text(files["family.yaml"])
 
 
 def update(folder, files, **options):
-    """The state of every file after an update to a render."""
+    """Update to a render, and return the state of every file."""
     follow(folder, files)
     with exclusive(folder):
         planned = updates(folder, files, **options)
@@ -78,14 +78,14 @@ def append(path, text="mine\n"):
     path.write_bytes(path.read_bytes() + text.encode())
 
 
-def test_what_nobody_edited_is_the_new_render(folder, later):
+def test_unedited_files_become_the_new_render(folder, later):
     states = update(folder, later)
     assert texts(folder) == later
     assert states[PATH] is State.STALE
     assert set(update(folder, later).values()) == {State.UNCHANGED}
 
 
-def test_an_edit_is_merged_and_the_next_update_has_nothing_to_do(folder, later):
+def test_edit_is_merged_and_second_update_changes_nothing(folder, later):
     append(folder / PATH)
     assert update(folder, later)[PATH] is State.MERGED
     assert texts(folder) == later | {PATH: later[PATH] + "mine\n"}
@@ -99,21 +99,21 @@ def test_an_edit_is_merged_and_the_next_update_has_nothing_to_do(folder, later):
     )
 
 
-def test_an_update_back_again_leaves_only_the_edit(folder, files, later):
+def test_reverted_spec_leaves_only_the_edit(folder, files, later):
     append(folder / PATH)
     update(folder, later)
     update(folder, files)
     assert texts(folder) == files | {PATH: files[PATH] + "mine\n"}
 
 
-def test_an_edit_of_what_did_not_move_on_is_kept(folder, files, later):
+def test_edit_of_unchanged_file_is_kept(folder, files, later):
     append(folder / "README.md")
     later = locked(later | {"README.md": files["README.md"]})
     assert update(folder, later)["README.md"] is State.KEPT
     assert texts(folder)["README.md"] == files["README.md"] + "mine\n"
 
 
-def test_a_conflict_is_marked_and_stops_the_next_update(folder, later):
+def test_conflict_is_marked_and_stops_next_update(folder, later):
     first = (folder / PATH).read_text().splitlines()[0]
     (folder / PATH).write_text((folder / PATH).read_text().replace(first, "# mine"))
     assert update(folder, later)[PATH] is State.CONFLICT
@@ -126,7 +126,7 @@ def test_a_conflict_is_marked_and_stops_the_next_update(folder, later):
     assert texts(folder) == before
 
 
-def test_a_resolved_conflict_is_an_edit(folder, later):
+def test_resolved_conflict_is_an_edit(folder, later):
     (folder / PATH).write_text("# mine\n")
     update(folder, later)
     (folder / PATH).write_text("# mine, after all\n")
@@ -134,13 +134,13 @@ def test_a_resolved_conflict_is_an_edit(folder, later):
     assert (folder / PATH).read_text() == "# mine, after all\n"
 
 
-def test_the_same_edit_as_the_render_s_is_no_conflict(folder, later):
+def test_edit_equal_to_render_is_no_conflict(folder, later):
     (folder / PATH).write_text(later[PATH])
     assert update(folder, later)[PATH] is State.UNCHANGED
 
 
 @pytest.mark.parametrize("moved_on", [False, True])
-def test_a_deleted_file_stays_deleted(folder, files, later, moved_on):
+def test_deleted_file_stays_deleted(folder, files, later, moved_on):
     (folder / PATH).unlink()
     wanted = later if moved_on else files
     assert update(folder, wanted)[PATH] is State.DELETED
@@ -150,16 +150,14 @@ def test_a_deleted_file_stays_deleted(folder, files, later, moved_on):
     assert texts(folder) == wanted
 
 
-def test_a_file_that_is_new_is_written(tmp_path, files, later):
+def test_new_file_is_written(tmp_path, files, later):
     folder = tmp_path / "other"
     bring(folder, without(files, PATH))
     assert update(folder, later)[PATH] is State.NEW
     assert texts(folder) == later
 
 
-def test_a_file_of_the_user_s_where_the_render_wants_one_is_a_conflict(
-    tmp_path, files, later
-):
+def test_own_file_with_path_of_new_file_is_a_conflict(tmp_path, files, later):
     folder = tmp_path / "other"
     bring(folder, without(files, PATH))
     (folder / PATH).write_text("my own\n")
@@ -169,7 +167,7 @@ def test_a_file_of_the_user_s_where_the_render_wants_one_is_a_conflict(
     assert later[PATH] in text
 
 
-def test_a_file_no_longer_rendered_goes_only_where_nobody_edited_it(folder, later):
+def test_only_unedited_orphans_are_removed(folder, later):
     append(folder / PATH)
     fewer = without(without(later, PATH), "model_sample.py")
     states = update(folder, fewer)
@@ -180,20 +178,20 @@ def test_a_file_no_longer_rendered_goes_only_where_nobody_edited_it(folder, late
     assert PATH not in update(folder, fewer)  # it is the user's alone now
 
 
-def test_other_files_are_not_touched(folder, later):
+def test_other_files_are_unchanged(folder, later):
     (folder / "notes.md").write_bytes(b"\xff\r\n")
     update(folder, later)
     assert (folder / "notes.md").read_bytes() == b"\xff\r\n"
 
 
-def test_the_rights_of_a_file_are_kept(folder, later):
+def test_permissions_are_kept(folder, later):
     (folder / PATH).chmod(0o750)
     update(folder, later)
     assert (folder / PATH).stat().st_mode & 0o777 == 0o750
 
 
 @pytest.mark.parametrize("kind", ["link", "link to a folder", "folder", "bytes"])
-def test_what_is_not_a_text_stops_the_update(tmp_path, folder, later, kind):
+def test_file_that_is_not_text_stops_update(tmp_path, folder, later, kind):
     outside = tmp_path / "outside.py"
     outside.write_text("not yours\n")
     path = folder / PATH
@@ -223,7 +221,7 @@ def update_only(folder, files):
         write(folder, updates(folder, files))
 
 
-def test_the_family_s_folder_itself_may_be_a_link(tmp_path, folder, later):
+def test_family_folder_can_be_a_link(tmp_path, folder, later):
     (tmp_path / "link").symlink_to(folder)
     update(tmp_path / "link", later)
     assert (tmp_path / "link").is_symlink()
@@ -231,7 +229,7 @@ def test_the_family_s_folder_itself_may_be_a_link(tmp_path, folder, later):
 
 
 @pytest.mark.parametrize("lock", [None, "{}\n", "<<<<<<< ours\n"])
-def test_without_a_lock_nothing_can_be_merged(folder, later, lock):
+def test_update_without_lock_is_refused(folder, later, lock):
     (folder / LOCK).unlink()
     if lock is not None:
         (folder / LOCK).write_text(lock)
@@ -247,7 +245,7 @@ def test_planning_writes_nothing(folder, later):
     assert {p: p.stat().st_mtime_ns for p in folder.parent.rglob("*")} == before
 
 
-def test_a_folder_that_cannot_be_written_is_said(folder, later, monkeypatch):
+def test_unwritable_folder_is_reported(folder, later, monkeypatch):
     append(folder / PATH)
     before = texts(folder)
 

@@ -107,10 +107,10 @@ def flip(file):
 @pytest.mark.parametrize(
     ("file", "spoil", "said"),
     [
-        ("model.safetensors", cut, r"has \d+ bytes, and \d+ were written"),
-        ("model.safetensors", flip, "content .* is not what was written"),
-        ("ema.safetensors", flip, "content .* is not what was written"),
-        ("state.pt", flip, "content .* is not what was written"),
+        ("model.safetensors", cut, r"has \d+ bytes instead of \d+"),
+        ("model.safetensors", flip, "checksum mismatch of .*"),
+        ("ema.safetensors", flip, "checksum mismatch of .*"),
+        ("state.pt", flip, "checksum mismatch of .*"),
         ("state.pt", Path.unlink, "is missing"),
         ("manifest.json", cut, "cannot be read"),
         ("manifest.json", Path.unlink, "is missing"),

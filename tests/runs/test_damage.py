@@ -64,7 +64,7 @@ def test_the_one_before_is_used_and_the_run_is_as_if_nothing_had_been(run, capsy
     notes = [line for line in out.splitlines() if line.startswith("note:")]
     assert len(notes) == 3
     assert "step 12 is not used: model.safetensors has" in notes[0]
-    assert "step 8 is not used: the content of state.pt is not what was" in notes[1]
+    assert "step 8 is not used: checksum mismatch of state.pt" in notes[1]
     assert "step 6 is not used: manifest.json cannot be read" in notes[2]
     assert "continuing from step 4" in out
     after = content(folder(run, 12))

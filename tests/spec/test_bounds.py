@@ -1,4 +1,4 @@
-"""Reading what somebody else wrote takes a bounded time."""
+"""Validation of untrusted files takes bounded time."""
 
 import json
 import random
@@ -59,7 +59,7 @@ MANY = {
 
 
 @pytest.mark.parametrize("name", MANY)
-def test_the_time_of_guesses_is_bounded(name):
+def test_time_for_suggestions_is_bounded(name):
     kind, text = MANY[name]
     assert len(text) < 1_000_000
     document = load_yaml("a.yaml", text)
@@ -72,7 +72,7 @@ def test_the_time_of_guesses_is_bounded(name):
     assert MOST / 3 <= len(problems) <= MOST + 1
 
 
-def test_all_problems_of_a_file_are_told_up_to_the_bound():
+def test_problems_are_reported_up_to_the_limit():
     text = FAMILY + "\n".join(keys(MOST))
     problems = validate(load_yaml("a.yaml", text), "family")
     assert [problem.code for problem in problems] == ["XG101"] * MOST
@@ -92,15 +92,15 @@ def test_all_problems_of_a_file_are_told_up_to_the_bound():
         ([None, None], False),
     ],
 )
-def test_items_that_are_equal_in_json_are_not_unique(items, unique):
+def test_items_equal_in_json_are_not_unique(items, unique):
     from jsonschema import Draft202012Validator
 
     assert validator({"uniqueItems": True}).is_valid(items) is unique
     assert Draft202012Validator({"uniqueItems": True}).is_valid(items) is unique
 
 
-def test_the_time_to_compare_items_is_bounded():
-    """The standard keyword compares each with each where they cannot be sorted."""
+def test_time_to_compare_items_is_bounded():
+    """The standard keyword compares all pairs if items cannot be sorted."""
     items = [value for number in range(20_000) for value in (number, str(number))]
     begin = time.process_time()
     assert validator({"uniqueItems": True}).is_valid(items)
@@ -110,7 +110,7 @@ def test_the_time_to_compare_items_is_bounded():
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the project with a kind of its own, which is the current folder."""
+    """Copy the example project with its own kind, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(ROOT / "examples" / "own-kind", folder)
     monkeypatch.chdir(folder)
@@ -132,7 +132,7 @@ def checked(capsys):
     return out
 
 
-def test_a_pattern_that_backtracks_without_an_end_is_a_problem(project, capsys):
+def test_catastrophic_pattern_is_reported(project, capsys):
     change(label={"type": "string", "pattern": "^(a|a)*$"})
     text = Path("comb.yaml").read_text("utf-8")
     label = "a" * 60 + "b"
@@ -145,13 +145,13 @@ def test_a_pattern_that_backtracks_without_an_end_is_a_problem(project, capsys):
 @pytest.mark.parametrize(
     "pattern", ["(" * 5000 + ")" * 5000, "a{99999999999999999999}", "(", "[" + "a" * 9]
 )
-def test_a_pattern_that_cannot_be_read_is_a_problem(pattern, project, capsys):
+def test_invalid_pattern_is_reported(pattern, project, capsys):
     change(label={"type": "string", "pattern": pattern})
     assert f"{SCHEMA}:" in (out := checked(capsys))
     assert "XG401" in out
 
 
-def test_definitions_that_double_are_a_problem(project, capsys):
+def test_exponential_definitions_are_reported(project, capsys):
     schema = change(label={"$ref": "#/$defs/a30"})
     schema["$defs"] = {"a0": {"type": "string"}}
     for number in range(30):
@@ -162,12 +162,12 @@ def test_definitions_that_double_are_a_problem(project, capsys):
 
 
 @pytest.mark.parametrize("text", ["1" * 5000, "[" * 100_000, "{", "", "\x00"])
-def test_a_schema_that_is_no_schema_is_a_problem(text, project, capsys):
+def test_invalid_schema_is_reported(text, project, capsys):
     SCHEMA.write_text(text)
     assert "XG401" in checked(capsys)
 
 
 @pytest.mark.parametrize("text", ["{{" * 9999, "{{ " + "1" * 5000 + " }}"])
-def test_a_template_that_is_too_deep_is_a_problem(text, project, capsys):
+def test_too_deep_template_is_reported(text, project, capsys):
     TEMPLATE.write_text(text)
     assert f"{TEMPLATE}:1:1  XG402" in checked(capsys)

@@ -1,4 +1,4 @@
-"""Contracts between blocks: what passes, what does not, and what is advised."""
+"""Contracts between blocks: valid and invalid combinations, and suggested fixes."""
 
 from dataclasses import replace
 from itertools import product
@@ -53,7 +53,7 @@ def spec(**blocks):
 
 
 def sound(collator, noise_schedule, model, loss, predictor):
-    """Which combinations make sense, said independently of the schemas."""
+    """Whether a combination is consistent, independently of the schemas."""
     blocks = collator, model, loss, predictor
     if any("block" in block for block in blocks):
         return all("block" in b for b in blocks) and noise_schedule != "null"
@@ -78,7 +78,7 @@ def sound(collator, noise_schedule, model, loss, predictor):
     return noise_schedule == "null" or used
 
 
-def test_exactly_the_sound_combinations_pass():
+def test_only_consistent_combinations_pass():
     passed = []
     for choice in product(*BLOCK.values()):
         blocks = dict(zip(BLOCK, choice, strict=True))
@@ -106,7 +106,7 @@ GROWING = {
 }
 
 
-def test_inserting_goes_only_with_two_schedules_a_gap_head_and_the_time():
+def test_mask_and_insert_needs_schedule_pair_gap_head_and_time():
     for choice in product(*GROWING.values()):
         blocks = dict(zip(GROWING, choice, strict=True))
         growing = (
@@ -139,8 +139,8 @@ INSERTING = {
 }
 
 
-def test_dropped_tokens_go_only_with_a_stop_head_and_places_of_their_own():
-    """No schedule and no time; the rows are in memory in the order of insertion."""
+def test_insertion_needs_stop_head_and_explicit_positions():
+    """Insertion has no schedule and no time; rows are stored in insertion order."""
     for choice in product(*INSERTING.values()):
         blocks = dict(zip(INSERTING, choice, strict=True))
         inserting = (
@@ -158,7 +158,7 @@ def test_dropped_tokens_go_only_with_a_stop_head_and_places_of_their_own():
         assert (not validate(spec(**blocks), "family")) == works, blocks
 
 
-def test_an_unmet_contract_points_at_the_option_that_asks_for_it():
+def test_unmet_contract_is_reported_at_its_option():
     document = spec(
         collator="{kind: masking, rate: 0.15}",
         model="{kind: transformer, attention: bidirectional}",
@@ -172,7 +172,7 @@ def test_an_unmet_contract_points_at_the_option_that_asks_for_it():
     assert problem.fix == "set collator.rate: schedule"
 
 
-def test_an_unmet_contract_of_a_default_points_at_the_kind():
+def test_unmet_contract_of_default_is_reported_at_kind():
     document = spec(
         collator="{kind: masking}",
         model="{kind: transformer, attention: bidirectional}",
@@ -186,7 +186,7 @@ def test_an_unmet_contract_of_a_default_points_at_the_kind():
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_every_requirement_can_be_met_by_some_kind(block):
+def test_every_requirement_is_provided_by_some_kind(block):
     """A capability that nothing provides would make a kind unusable."""
     schemas = built_in()
     provided = {
@@ -221,7 +221,7 @@ MISFIT = {
 
 
 def unmet(blocks, **others):
-    """The paths of unmet requirements, where other keys replace or are left out."""
+    """Paths of unmet requirements after replacing or removing keys."""
     document = spec(**blocks)
     data = {**document.data, **others}
     data = {key: value for key, value in data.items() if value is not None}
@@ -230,7 +230,7 @@ def unmet(blocks, **others):
     return {problem.path for problem in problems if problem.code == "XG201"}
 
 
-def test_a_problem_elsewhere_hides_no_unmet_requirement():
+def test_problem_elsewhere_does_not_hide_unmet_requirement():
     alone = unmet(MISFIT)
     assert alone == {"loss.kind"}  # a causal collator masks nothing
     for others in (
@@ -243,8 +243,8 @@ def test_a_problem_elsewhere_hides_no_unmet_requirement():
         assert unmet(MISFIT, **others) == alone, others
 
 
-def test_a_broken_block_is_taken_to_provide_what_its_kind_can():
-    """And where its kind is not known, or it is not there, what any kind can."""
+def test_invalid_block_counts_as_providing_all_of_its_kind():
+    """A missing block, or one of unknown kind, counts as providing all of any kind."""
     assert unmet(MISFIT, predictor={"kind": "unmasking", "stps": 8}) == {"loss.kind"}
     assert unmet(MISFIT, predictor=None) == {"loss.kind"}
     assert unmet(MISFIT, collator={"kind": "causal", "eos": 1}) == {"loss.kind"}

@@ -1,4 +1,4 @@
-"""Mending never loses anything, whatever the text."""
+"""Fixes lose nothing, for any text."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlmgen.spec.fixes import mend
+from xlmgen.spec.fixes import fix_document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.validate import validate
 
@@ -34,26 +34,26 @@ def problems(document):
         max_size=4,
     )
 )
-def test_only_words_change_and_nothing_new_is_wrong(edits):
+def test_fix_changes_words_only_and_adds_no_problems(edits):
     text = COMMENTED
     for place, inserted, removed in edits:
         text = text[:place] + inserted + text[place + removed :]
     document = load_yaml("mine.yaml", text)
     before = problems(document)
-    mended, done = mend(document, problems)
-    assert bool(done) == (mended.text != text)
+    fixed, done = fix_document(document, problems)
+    assert bool(done) == (fixed.text != text)
     words = re.compile(r"[\w -]+")
-    assert words.sub("", mended.text) == words.sub("", text)
-    after = problems(mended)
+    assert words.sub("", fixed.text) == words.sub("", text)
+    after = problems(fixed)
     if done:
         told = {(p.code, p.path) for p in before if p.edit}
         assert told - {(p.code, p.path) for p in after}
 
 
-def test_mending_twice_changes_nothing_more():
+def test_second_fix_changes_nothing():
     text = GOOD.replace(
         "kind: masked, weight: schedule", "kind: maskd, weigth: schedul"
     )
-    once, done = mend(load_yaml("mine.yaml", text), problems)
+    once, done = fix_document(load_yaml("mine.yaml", text), problems)
     assert (once.text, len(done)) == (GOOD, 3)
-    assert mend(once, problems) == (once, [])
+    assert fix_document(once, problems) == (once, [])

@@ -1,4 +1,4 @@
-"""Reading YAML: values and places are right, and nothing a file holds can raise."""
+"""Reading YAML: correct values and positions, and no exceptions for any content."""
 
 import time
 from itertools import pairwise
@@ -44,13 +44,13 @@ def codes(text):
         ("=", "="),
     ],
 )
-def test_words_mean_what_yaml_1_2_says(word, value):
+def test_scalars_follow_yaml_1_2(word, value):
     data = load_yaml("x.yaml", f"key: {word}\n").data
     assert data == {"key": value}
     assert type(data["key"]) is type(value)
 
 
-def test_every_key_and_value_has_its_place():
+def test_every_key_and_value_has_its_position():
     text = "a: 1\nsizes:\n  tiny: {heads: 4, é: [x, yy]}\n"
     document = load_yaml("x.yaml", text)
     assert document.span(("a",)) == Span(1, 4, 1, 5)
@@ -63,7 +63,7 @@ def test_every_key_and_value_has_its_place():
     assert document.span(("sizes", "tiny", "layers"), key=True) == Span(3, 3, 3, 7)
 
 
-def test_an_alias_is_pointed_at_where_its_value_is_written():
+def test_position_of_alias_is_that_of_its_value():
     document = load_yaml("x.yaml", "a: &one {b: 1}\nc: *one\n")
     assert document.data == {"a": {"b": 1}, "c": {"b": 1}}
     assert document.span(("c", "b")) == Span(1, 13, 1, 14)
@@ -81,13 +81,13 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path):
     assert document.text.encode() == path.read_bytes()
 
 
-def test_a_duplicate_key_names_both_places():
+def test_duplicate_key_names_both_positions():
     problem = load_yaml("x.yaml", "a: 1\nb: 2\n'a': 3\n").problems[0]
     assert (problem.line, problem.col, problem.code) == (3, 1, "XG004")
     assert "1:1" in problem.message
 
 
-def test_reading_goes_on_after_a_problem_with_one_key():
+def test_reading_continues_after_problem_with_key():
     document = load_yaml("x.yaml", "1: a\nb: .inf\nb: 2\nc: !x 3\nd: 4\n")
     assert [p.code for p in document.problems] == ["XG005", "XG010", "XG004", "XG006"]
     assert document.data["d"] == 4
@@ -127,11 +127,11 @@ def test_reading_goes_on_after_a_problem_with_one_key():
         ("&a a: 1\n*a : 2\n", "XG005"),
     ],
 )
-def test_what_cannot_be_read_is_a_diagnostic(text, code):
+def test_unreadable_text_is_reported(text, code):
     assert codes(text) == [code]
 
 
-def test_an_alias_bomb_is_refused_quickly():
+def test_alias_bomb_is_refused_quickly():
     levels = "abcdefghij"
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
     for before, name in pairwise(levels):
@@ -141,7 +141,7 @@ def test_an_alias_bomb_is_refused_quickly():
     assert time.perf_counter() - start < 2
 
 
-def test_files_that_cannot_be_opened(tmp_path):
+def test_unreadable_file_is_reported(tmp_path):
     assert load_yaml(tmp_path / "none.yaml").problems[0].code == "XG001"
     assert load_yaml(tmp_path).problems[0].code == "XG001"
     assert load_yaml("a\0b").problems[0].code == "XG001"
@@ -161,7 +161,7 @@ def test_files_that_cannot_be_opened(tmp_path):
 @given(
     st.text(alphabet="abz019 \n\t:-{}[],&*!|>'\"#%@`?.~\\\ufeff\x85é\0", max_size=40)
 )
-def test_no_text_can_raise(text):
+def test_no_text_raises(text):
     document = load_yaml("x.yaml", text)
     assert document.data is not None or document.problems
     for problem in document.problems:
@@ -180,18 +180,18 @@ summary: three
 """
 
 
-def test_markers_of_a_merge_are_named_where_they_begin():
+def test_conflict_markers_are_reported_at_their_lines():
     (problem,) = load_yaml("x.yaml", CONFLICT).problems
     assert (problem.code, problem.line, problem.col) == ("XG003", 2, 1)
-    assert problem.message == "a conflict of a merge is not resolved"
-    assert problem.fix == "keep what is right, and delete the markers"
+    assert problem.message == "unresolved merge conflict"
+    assert problem.fix == "keep the right version and delete the markers"
     twice = load_yaml("x.yaml", CONFLICT + CONFLICT).problems
     assert [problem.line for problem in twice] == [2, 9]
     (half,) = load_yaml("x.yaml", CONFLICT.replace("<<<<<<< ours\n", "")).problems
     assert (half.line, half.message) == (5, problem.message)
 
 
-def test_a_text_that_shows_a_conflict_is_read_as_it_is():
+def test_quoted_conflict_markers_are_text():
     lines = "".join(f"  {line}\n" for line in CONFLICT.splitlines())
     document = load_yaml("x.yaml", f"text: |\n{lines}")
     assert document.problems == ()

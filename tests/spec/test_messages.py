@@ -1,4 +1,4 @@
-"""What messages say: guesses at what was meant, and values of any length."""
+"""Messages: suggestions, and values of any length."""
 
 from pathlib import Path
 
@@ -31,24 +31,24 @@ TRAINING = built_in().schema("experiment")["properties"]["training"]["properties
         ("colour", None),
     ],
 )
-def test_an_abbreviated_or_misspelt_key_gets_the_key_that_it_means(typed, meant):
+def test_abbreviated_or_misspelt_key_gets_suggestion(typed, meant):
     assert closest(typed, TRAINING) == meant
 
 
 @pytest.mark.parametrize("typed", list(TRAINING))
-def test_a_guess_is_never_the_word_that_was_typed(typed):
+def test_suggestion_differs_from_word(typed):
     assert closest(typed, TRAINING) != typed
     assert did_you_mean(typed, [typed]) == ""
 
 
-def test_a_path_that_is_there_is_not_suggested(tmp_path):
+def test_existing_path_is_not_suggested(tmp_path):
     (tmp_path / "e.yaml").touch()
     assert similar_path(tmp_path / "e.yaml") == "check the path"
     assert similar_path(tmp_path / "f.yaml") == f"did you mean '{tmp_path}/e.yaml'?"
     assert similar_path(tmp_path / "f.yaml", folder=True) == "check the path"
 
 
-def test_a_long_text_keeps_its_beginning_and_its_end():
+def test_shortened_text_keeps_both_ends():
     assert shortened("x" * 10, 10) == "x" * 10
     for most in range(20, 40):
         text = shortened("start" + "x" * 200_000 + "end", most)
@@ -57,7 +57,7 @@ def test_a_long_text_keeps_its_beginning_and_its_end():
         assert text.endswith("end")
 
 
-def test_no_message_holds_a_value_of_any_length():
+def test_messages_shorten_long_values():
     long = "x" * 200_000
     error = UserError(f"d.jsonl:3: {long} is not a text", f"write {long}")
     assert len(str(error)) <= 2 * LONGEST_MESSAGE + 2
@@ -68,7 +68,7 @@ def test_no_message_holds_a_value_of_any_length():
     assert max(len(show(value)) for value in (long, [long], {"a": long})) <= 60
 
 
-def test_a_folder_that_a_path_needs_is_guessed(tmp_path, monkeypatch):
+def test_similar_folder_is_suggested(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("runs").mkdir()
     assert similar_path(Path("rnus/mine")) == "did you mean 'runs'?"

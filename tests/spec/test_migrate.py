@@ -1,6 +1,6 @@
-"""Older specs become new ones; comments, order and layout stay.
+"""Migration of older specs keeps comments, order and layout.
 
-No format has had a second version yet. These tests have a version before the first, in
+No format has a second version yet. These tests use a version before the first, in
 which a loss's `weight` was called `weighting`, and a predictor's `steps` was a list.
 """
 
@@ -44,7 +44,7 @@ NEW = (
 
 
 def first(data):
-    """The migration of families from version 0 to version 1."""
+    """Migrate families from version 0 to version 1."""
     loss, predictor = data["loss"], data["predictor"]
     if "weighting" in loss:
         place = list(loss).index("weighting")
@@ -72,28 +72,28 @@ def migrated(text):
     return migrate(load_yaml("sample.yaml", text))
 
 
-def test_every_migration_leads_to_the_newest_version():
+def test_every_migration_leads_to_newest_version():
     for kind, version in MIGRATIONS:
         assert version < VERSIONS[kind]
         assert all((kind, v) in MIGRATIONS for v in range(version, VERSIONS[kind]))
 
 
 @pytest.mark.usefixtures("version_0")
-def test_only_what_changed_is_written_anew():
+def test_only_changed_lines_are_rewritten():
     assert migrated(OLD) == NEW
     assert validate(load_yaml("sample.yaml", NEW), "family") == []
 
 
 @pytest.mark.usefixtures("version_0")
-def test_line_ends_stay():
+def test_line_ends_are_kept():
     assert migrated(OLD.replace("\n", "\r\n")) == NEW.replace("\n", "\r\n")
     assert migrated(OLD.removesuffix("\n")).removesuffix("\n") == NEW.removesuffix("\n")
     assert migrated("\ufeff" + OLD) == "\ufeff" + NEW
 
 
 @pytest.mark.usefixtures("version_0")
-def test_where_layout_and_migration_meet_the_data_is_right():
-    """The layout of a line that is changed is not kept."""
+def test_migrated_data_is_right_on_lines_with_layout_changes():
+    """The layout of changed lines is not kept."""
     text = OLD.replace(
         "{kind: unmasking, steps: [8]}", "{  kind: unmasking, steps: [8] }"
     )
@@ -103,7 +103,7 @@ def test_where_layout_and_migration_meet_the_data_is_right():
 
 
 @pytest.mark.usefixtures("version_0")
-def test_several_versions_are_several_steps(monkeypatch):
+def test_several_versions_apply_several_migrations(monkeypatch):
     monkeypatch.setitem(MIGRATIONS, ("family", 1), lambda data: data.pop("papers"))
     monkeypatch.setitem(VERSIONS, "family", 2)
     new = load_yaml("sample.yaml", migrated(OLD))
@@ -115,7 +115,7 @@ def test_several_versions_are_several_steps(monkeypatch):
 @pytest.mark.parametrize(
     "text", [NEW, NEW.replace("\n", "\r\n"), NEW + "x: [\u00e9 ]\n"]
 )
-def test_the_newest_version_is_left_alone(text):
+def test_newest_version_is_unchanged(text):
     assert migrated(text) == text
 
 
@@ -130,7 +130,7 @@ def test_the_newest_version_is_left_alone(text):
         ("a: [", "XG003", ""),
     ],
 )
-def test_what_cannot_be_migrated_is_a_diagnostic(text, code, said):
+def test_invalid_document_is_reported(text, code, said):
     with pytest.raises(SpecError) as caught:
         migrated(text)
     assert [d.code for d in caught.value.diagnostics] == [code]
@@ -138,14 +138,14 @@ def test_what_cannot_be_migrated_is_a_diagnostic(text, code, said):
 
 
 @pytest.mark.usefixtures("version_0")
-def test_check_advises_it():
+def test_check_suggests_migrate():
     (problem,) = validate(load_yaml("sample.yaml", OLD), "family")
     assert problem.code == "XG100"
     assert "run `xlmgen migrate sample.yaml`" in problem.fix
 
 
 @pytest.mark.usefixtures("version_0")
-def test_what_cannot_be_rewritten_faithfully_is_left(monkeypatch):
+def test_unfaithful_rewrite_is_refused(monkeypatch):
     monkeypatch.setattr("xlmgen.spec.migrate._dump", lambda yaml, data: "spec: other\n")
     with pytest.raises(UserError, match="by hand"):
         migrated(OLD)

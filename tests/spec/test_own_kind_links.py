@@ -1,4 +1,4 @@
-"""No link makes a project's kinds of a file outside of it."""
+"""Links cannot include files from outside a project in its kinds."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ SECRET = "AUTHORIZATION: basic SECRET-TOKEN"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the example, which is the current folder, beside a secret file."""
+    """Copy the example beside a secret file, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(EXAMPLE, folder)
     monkeypatch.chdir(folder)
@@ -35,7 +35,7 @@ def project(tmp_path, monkeypatch):
 
 
 def link(place, target):
-    """Replace a file or folder by a link, and print it where it is a template."""
+    """Replace a file or folder by a link."""
     if place.is_dir():
         shutil.rmtree(place)
     place.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize(("place", "target"), LINKS)
-def test_a_link_out_of_the_folder_is_refused(place, target, project, capsys):
+def test_link_out_of_the_folder_is_refused(place, target, project, capsys):
     link(place, target)
     assert main(["check", "comb.yaml"]) == 1
     shown = capsys.readouterr()
@@ -85,44 +85,44 @@ def test_a_folder_of_templates_is_not_a_link(project, capsys):
 
 
 @pytest.mark.parametrize(("place", "target"), LINKS)
-def test_a_link_out_of_the_folder_is_neither_copied_nor_read(place, target, project):
+def test_link_out_of_the_folder_is_neither_copied_nor_read(place, target, project):
     link(place, target)
     assert place.absolute() in links_out(project)
     assert not [path for path in own_files(project) if path.is_symlink()]
 
 
-def test_the_files_of_a_relative_path_are_those_of_the_folder(project):
+def test_relative_path_has_files_of_the_folder(project):
     found = own_files(Path())
     assert Path("templates/family/predictor/spaced.py.jinja") in found
     assert [project / path for path in found] == own_files(project)
 
 
-def test_a_link_within_the_folder_is_followed(project):
+def test_link_within_the_folder_is_followed(project):
     LINK.symlink_to("spaced.py.jinja")
     assert not links_out(project)
     assert not problems(project_of("comb.yaml"))
     assert main(["check", "comb.yaml"]) == 0
 
 
-def test_the_loader_itself_refuses_a_link(project):
-    """Also where nobody asked before whether the project is sound."""
+def test_loader_refuses_link_out_of_the_folder(project):
+    """Also if the project was not validated before."""
     family = read_family("comb.yaml")
     link(LINK, "../../../secret")
-    with pytest.raises(SpecError, match="link out of") as refused:
+    with pytest.raises(SpecError, match="link that leads out of") as refused:
         render_files(family)
     assert SECRET not in str(refused.value)
     assert settle_family(load_yaml("comb.yaml")).own_kinds
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "family/../../secret"])
-def test_the_loader_knows_no_path_out_of_its_folder(name, project):
+def test_loader_refuses_paths_out_of_its_folder(name, project):
     from jinja2 import TemplateNotFound
 
     with pytest.raises(TemplateNotFound):
         environment((project / "templates",)).get_template(name)
 
 
-def test_a_template_too_large_is_refused(project, capsys):
+def test_too_large_template_is_refused(project, capsys):
     TEMPLATE.write_text("#" * 1_000_001)
     assert main(["check", "comb.yaml"]) == 1
     assert "at most 1,000,000 bytes" in capsys.readouterr().out
@@ -132,7 +132,7 @@ def git(*words):
     subprocess.run(["git", *words], check=True, capture_output=True)
 
 
-def test_a_review_shows_no_file_that_a_link_leads_to(project, capsys):
+def test_review_does_not_read_links(project, capsys):
     for words in (["init", "-q"], ["config", "user.email", "a@b"]):
         git(*words)
     git("config", "user.name", "a")
@@ -150,7 +150,7 @@ def test_a_review_shows_no_file_that_a_link_leads_to(project, capsys):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-def test_a_pipe_is_no_template(project, capsys):
+def test_pipe_as_template_is_refused(project, capsys):
     TEMPLATE.unlink()
     os.mkfifo(TEMPLATE)
     assert main(["check", "comb.yaml"]) == 1

@@ -1,4 +1,4 @@
-"""A project's own kinds: where they are found, and each way in which one is refused."""
+"""A project's own kinds: how they are found, and why they are refused."""
 
 import json
 import re
@@ -21,7 +21,7 @@ TEMPLATE = Path("templates/family/predictor/spaced.py.jinja")
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A copy of the example, which is the current folder."""
+    """Copy the example, and make it the current folder."""
     folder = tmp_path / "project"
     shutil.copytree(EXAMPLE, folder)
     monkeypatch.chdir(folder)
@@ -35,14 +35,14 @@ def edit(path, old, new):
 
 
 def refusals(capsys, spec="comb.yaml"):
-    """What `check` prints of each problem: `file:line:col  code  message`."""
+    """Return the problems that `check` prints: `file:line:col  code  message`."""
     capsys.readouterr()
     assert main(["check", spec]) == 1
     lines = capsys.readouterr().out.splitlines()
     return [line for line in lines if "  XG40" in line and "XG404" not in line]
 
 
-def test_a_family_belongs_to_the_nearest_project_above_it(project, tmp_path):
+def test_family_belongs_to_nearest_project_above(project, tmp_path):
     assert project_of("comb.yaml").root == project
     assert project_of(project / "families/new/family.yaml").root == project
     inner = project / "inner"
@@ -52,26 +52,26 @@ def test_a_family_belongs_to_the_nearest_project_above_it(project, tmp_path):
     assert project_of(resources.root() / "families" / "mdlm") is BUILT_IN
 
 
-def test_a_project_ends_at_the_top_of_its_repository(project):
+def test_project_search_ends_at_top_of_repository(project):
     clone = project / "clone"
     (clone / ".git").mkdir(parents=True)
     assert project_of(clone / "x.yaml") is BUILT_IN
 
 
 @pytest.mark.parametrize("where", [".", "families", ".."])
-def test_a_kind_is_found_wherever_the_command_is_run(where, project, monkeypatch):
+def test_kind_is_found_from_any_current_folder(where, project, monkeypatch):
     (project / "families").mkdir()
     monkeypatch.chdir(where)
     assert main(["check", str(project / "comb.yaml")]) == 0
 
 
-def test_outside_of_the_project_the_kind_is_unknown(project, tmp_path, capsys):
+def test_kind_is_unknown_outside_of_project(project, tmp_path, capsys):
     shutil.copy("comb.yaml", tmp_path / "comb.yaml")
     assert main(["check", str(tmp_path / "comb.yaml")]) == 1
     assert "'spaced' is not one of" in capsys.readouterr().out
 
 
-def test_new_refuses_a_folder_where_the_kind_is_not_found(project, tmp_path, capsys):
+def test_new_refuses_folder_outside_of_project(project, tmp_path, capsys):
     assert main(["new", "comb.yaml", "--out", str(tmp_path / "families")]) == 2
     error = capsys.readouterr().err
     assert "'spaced' is a kind of the project" in error
@@ -79,13 +79,13 @@ def test_new_refuses_a_folder_where_the_kind_is_not_found(project, tmp_path, cap
     assert not (tmp_path / "families").exists()
 
 
-def test_a_change_of_a_kind_is_seen_at_once(project):
+def test_changed_kind_is_read_again(project):
     assert read_family("comb.yaml").predictor.options["top_k"] is None
     edit(SCHEMA, '"default": null', '"default": 3')
     assert read_family("comb.yaml").predictor.options["top_k"] == 3
 
 
-def test_a_check_notes_it_and_fails_nothing(project, capsys):
+def test_check_notes_own_kind_and_passes(project, capsys):
     assert main(["check", "comb.yaml", "--strict"]) == 0
     out = capsys.readouterr().out
     assert "comb.yaml:11:19  XG404  predictor.kind: 'spaced'" in out
@@ -98,7 +98,7 @@ def test_a_check_notes_it_and_fails_nothing(project, capsys):
     assert capsys.readouterr().out.startswith("::notice file=comb.yaml,line=11")
 
 
-def test_it_is_explained_and_listed(project, capsys):
+def test_own_kind_is_explained_and_listed(project, capsys):
     assert main(["explain", "predictor.spaced.steps"]) == 0
     assert "Number of forward passes" in capsys.readouterr().out
     assert main(["list"]) == 0
@@ -107,7 +107,7 @@ def test_it_is_explained_and_listed(project, capsys):
     assert kinds == row
 
 
-def test_a_misspelt_option_of_it_is_guessed(project, capsys):
+def test_misspelt_option_of_own_kind_gets_suggestion(project, capsys):
     edit(Path("comb.yaml"), "steps: 8", "stesp: 8")
     assert main(["check", "comb.yaml"]) == 1
     assert "did you mean 'steps'?" in capsys.readouterr().out
@@ -124,7 +124,7 @@ OURS = "schemas/kinds/predictor/unmasking.schema.json"
         "templates/family/README.md.jinja",
     ],
 )
-def test_one_of_ours_is_not_shadowed(path, project, capsys):
+def test_kind_with_built_in_name_is_refused(path, project, capsys):
     mine = Path(path)
     mine.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(resources.root() / path, mine)
@@ -135,13 +135,13 @@ def test_one_of_ours_is_not_shadowed(path, project, capsys):
     assert str(resources.root() / path) in said
 
 
-def test_the_shipped_schemas_as_a_copy_are_no_kinds(project):
+def test_copies_of_built_in_schemas_are_not_own_kinds(project):
     shutil.copytree(resources.root() / "schemas", "schemas", dirs_exist_ok=True)
     assert list(project_of(".").kinds) == [("predictor", "spaced")]
     assert main(["check", "comb.yaml"]) == 0
 
 
-def test_a_generator_of_a_project_s_own_is_refused(project, capsys):
+def test_own_generator_is_refused(project, capsys):
     folder = Path("schemas/kinds/generator")
     folder.mkdir()
     shutil.copy(
@@ -179,7 +179,7 @@ SCHEMAS = {
         "xlmgen.testing has no 'LerningTests'; did you mean 'LearningTests'?",
     ),
     "code in place of a suite": ("LearningTests", "x; import os", "does not match"),
-    "a ref to nothing": ('"integer"', '"integer", "$ref": "a.json"', "names nothing"),
+    "a ref to nothing": ('"integer"', '"integer", "$ref": "a.json"', "cannot be read"),
     "a ref to elsewhere": (
         *('"integer"', '"integer", "$ref": "../../../../x.json"'),
         "../x.json is in no folder of schemas",
@@ -188,7 +188,7 @@ SCHEMAS = {
         *('"integer"', '"integer", "$ref": "/etc/x.json"'),
         "/etc/x.json is in no folder of schemas",
     ),
-    "a ref to itself": ('"integer"', '"integer", "$ref": "#"', "back to itself"),
+    "a ref to itself": ('"integer"', '"integer", "$ref": "#"', "refers to itself"),
     "a clause that is none": ('"objective:masked"', '{"x": 1}', "'x' was unexpected"),
     "a condition that is no schema": (
         *('"objective:masked"', '{"capability": "x", "when": {"type": "int"}}'),
@@ -198,14 +198,14 @@ SCHEMAS = {
 
 
 def place(path, old, new):
-    """Edit a file, and say at which line: `path:line:`."""
+    """Edit a file and return the place of the edit: `path:line:`."""
     line = path.read_text("utf-8").partition(old)[0].count("\n") + 1
     edit(path, old, new)
     return f"{path}:{line}:"
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_is_refused_at_its_line(name, project, capsys):
+def test_invalid_schema_is_reported_at_its_line(name, project, capsys):
     old, new, said = SCHEMAS[name]
     start = place(SCHEMA, old, new)
     first, *_ = refusals(capsys)
@@ -218,7 +218,7 @@ def test_a_schema_is_refused_at_its_line(name, project, capsys):
     assert not Path("families").exists()
 
 
-def test_a_schema_that_is_no_json_is_refused(project, capsys):
+def test_schema_that_is_not_json_is_refused(project, capsys):
     edit(SCHEMA, '"default": 16,', '"default": 16')
     line = SCHEMA.read_text("utf-8").partition('"default": 16')[0].count("\n") + 2
     (said,) = refusals(capsys)
@@ -234,12 +234,12 @@ def test_a_schema_that_is_no_json_is_refused(project, capsys):
         (b"{}", "missing key 'type'"),
     ],
 )
-def test_a_schema_that_is_something_else_is_refused(content, said, project, capsys):
+def test_schema_that_is_not_an_object_is_refused(content, said, project, capsys):
     SCHEMA.write_bytes(content)
     assert said in refusals(capsys)[0]
 
 
-def test_a_kind_names_its_suites(project, capsys):
+def test_suites_of_kind_must_exist(project, capsys):
     edit(SCHEMA, '["PredictorTests", "UnmaskingTests", "LearningTests"]', "[]")
     assert "x-tests" in refusals(capsys)[0]
 
@@ -261,7 +261,7 @@ TEMPLATES = {
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_is_refused_at_its_line(name, project, capsys):
+def test_invalid_template_is_reported_at_its_line(name, project, capsys):
     old, new, said = TEMPLATES[name]
     start = place(TEMPLATE, old, new)
     (first,) = refusals(capsys)
@@ -273,14 +273,14 @@ def test_a_template_is_refused_at_its_line(name, project, capsys):
     assert not Path("families").exists()
 
 
-def test_a_template_that_prints_no_python_is_refused(project, capsys):
+def test_template_that_prints_invalid_python_is_refused(project, capsys):
     edit(TEMPLATE, "class {{ Name }}", "klass {{ Name }}")
     (first,) = refusals(capsys)
-    assert first.startswith(f"{TEMPLATE}:1:1  XG402  it prints no Python")
+    assert first.startswith(f"{TEMPLATE}:1:1  XG402  it prints invalid Python")
     assert "predictor_comb.py, 'klass CombPredictor:'" in first
 
 
-def test_a_kind_without_a_template_and_one_without_a_schema(project, capsys):
+def test_missing_template_or_schema_is_reported(project, capsys):
     TEMPLATE.rename(TEMPLATE.with_name("other.py.jinja"))
     schema, template = refusals(capsys)
     assert schema.startswith(f"{SCHEMA}:1:1  XG402")
@@ -289,7 +289,7 @@ def test_a_kind_without_a_template_and_one_without_a_schema(project, capsys):
     assert "write schemas/kinds/predictor/other.schema.json" in template
 
 
-def test_blocks_that_are_none_or_have_no_templates(project, capsys):
+def test_unknown_block_or_own_noise_schedule_is_refused(project, capsys):
     Path("schemas/kinds/predictors").mkdir()
     schedule = Path("schemas/kinds/noise_schedule/mine.schema.json")
     schedule.parent.mkdir()
@@ -300,15 +300,15 @@ def test_blocks_that_are_none_or_have_no_templates(project, capsys):
     assert "noise schedules" in none
 
 
-def test_a_family_that_does_not_use_the_broken_kind_is_told_too(project, capsys):
-    """A broken kind is not passed over: whoever made it is there to mend it."""
+def test_invalid_kind_is_reported_for_families_that_do_not_use_it(project, capsys):
+    """An invalid kind is not ignored, because its author can fix it."""
     shutil.copy(EXAMPLE.parent / "scout.yaml", "scout.yaml")
     TEMPLATE.unlink()
     assert len(refusals(capsys, ".")) == 1
 
 
-def test_what_ships_meets_the_same_rules(tmp_path, monkeypatch):
-    """Ours under another name, with their templates, are kinds like a user's."""
+def test_built_in_kinds_meet_the_same_rules(tmp_path, monkeypatch):
+    """Built-in kinds under other names, with templates, are valid own kinds."""
     monkeypatch.chdir(tmp_path)
     for block in set(BLOCKS) - {"noise_schedule"}:
         for kind in built_in().kinds(block):
@@ -324,8 +324,8 @@ def test_what_ships_meets_the_same_rules(tmp_path, monkeypatch):
     assert problems(project_of(tmp_path)) == ()
 
 
-def test_an_option_that_other_kinds_ask_for_is_named(project, capsys):
-    """A collator without `eos`, by which those that insert are rendered."""
+def test_missing_option_that_other_templates_use_is_named(project, capsys):
+    """The collator has no `eos`, which the templates of insertion use."""
     schema = dict(built_in().kind("collator", "dropping"))
     schema["properties"] = {"kind": {"const": "bare", "description": "This kind."}}
     path = Path("schemas/kinds/collator/bare.schema.json")
@@ -339,4 +339,4 @@ def test_an_option_that_other_kinds_ask_for_is_named(project, capsys):
         re.sub("(?m)^collator:.*", "collator: {kind: bare}", text)
     )
     (said,) = refusals(capsys, "bare.yaml")
-    assert said.startswith(f"{path}:1:1  XG401  another block asks for an option 'eos'")
+    assert said.startswith(f"{path}:1:1  XG401  another block needs an option 'eos'")

@@ -1,4 +1,4 @@
-"""Patterns of schemas mean in Python what they mean in an editor."""
+"""Patterns of schemas match in Python as in editors."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def patterns(node):
-    """Every `pattern` of a schema."""
+    """Find every `pattern` of a schema."""
     if isinstance(node, dict):
         if isinstance(node.get("pattern"), str):
             yield node["pattern"]
@@ -40,12 +40,12 @@ def patterns(node):
         ("^a", "a\n", True),
     ],
 )
-def test_a_dollar_is_the_end_of_the_text(pattern, text, found):
+def test_dollar_matches_end_of_text_only(pattern, text, found):
     assert bool(strict(pattern).search(text)) is found
     assert validator({"pattern": pattern}).is_valid(text) is found
 
 
-def test_no_shipped_pattern_accepts_a_final_line_break():
+def test_built_in_patterns_refuse_final_line_break():
     examples = ["a", "x_1", "a.b:c", "a b", "arXiv:2406.07524", "A title", "0"]
     known = [p for file in FILES for p in patterns(built_in().schema(file))]
     for path in (ROOT / "schemas").rglob("*.json"):
@@ -108,7 +108,7 @@ size: tiny
         ("experiment", EXPERIMENT, "sample", "name"),
     ],
 )
-def test_a_name_with_a_final_line_break_is_refused(kind, text, word, path):
+def test_name_with_final_line_break_is_refused(kind, text, word, path):
     assert f'"{word}"' in text
     assert not validate(load_yaml("a.yaml", text), kind)
     broken = text.replace(f'"{word}"', f'"{word}\\n"', 1)
@@ -127,7 +127,7 @@ INVISIBLE = [
 
 @pytest.mark.parametrize("sign", INVISIBLE)
 @pytest.mark.parametrize("key", ["title", "summary", "papers"])
-def test_an_invisible_character_is_refused(key, sign):
+def test_invisible_character_is_refused(key, sign):
     value = f"https://a.b/{sign}x"
     line = f'{key}: ["{value}"]' if key == "papers" else f'{key}: "{value}"'
     text = "".join(x for x in FAMILY.splitlines(True) if not x.startswith(f"{key}:"))
@@ -137,7 +137,7 @@ def test_an_invisible_character_is_refused(key, sign):
 
 
 @pytest.mark.parametrize("title", ["", "   ", "\\u3000", "two\\nlines"])
-def test_a_title_of_one_visible_line_is_needed(title):
+def test_title_must_be_one_visible_line(title):
     text = FAMILY.replace("A sample", title)
     assert [p.code for p in validate(load_yaml("a.yaml", text), "family")] == ["XG106"]
 
@@ -145,7 +145,7 @@ def test_a_title_of_one_visible_line_is_needed(title):
 @pytest.mark.parametrize(
     "title", ["Étude", "日本語", "مدل", "می\\u200cخواهم", "p(x) ∝ e^−E 🤖", " indented"]
 )
-def test_a_title_in_any_script_is_accepted(title):
+def test_title_in_any_script_is_accepted(title):
     text = FAMILY.replace("A sample", title)
     assert not validate(load_yaml("a.yaml", text), "family")
 
@@ -163,12 +163,12 @@ def test_a_title_in_any_script_is_accepted(title):
         "arXiv:٢٤٠٦.٠٧٥٢٤",
     ],
 )
-def test_an_address_that_shows_another_is_refused(paper):
+def test_deceptive_address_is_refused(paper):
     text = FAMILY.replace("arXiv:2406.07524", paper)
     assert [p.code for p in validate(load_yaml("a.yaml", text), "family")] == ["XG106"]
 
 
-def test_a_rendered_readme_links_to_what_it_shows(tmp_path, monkeypatch):
+def test_readme_links_match_their_text(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     papers = ["doi:10.1016/S0092-8674(00)8_0_0", "https://a.b/*x*?y=(1)&z=_2_"]
     text = FAMILY.replace("arXiv:2406.07524", '", "'.join(papers))

@@ -1,4 +1,4 @@
-"""Every schema in the tree is closed, says what its keys are, and needs no network."""
+"""All schemas are closed, describe their keys, and need no network."""
 
 import json
 
@@ -15,7 +15,7 @@ INDEXED = (*BLOCKS, GENERATOR)
 INDEXES = [ROOT / "kinds" / f"{block}.schema.json" for block in INDEXED]
 
 
-def test_the_files_and_kinds_that_must_be_there():
+def test_required_files_and_kinds_exist():
     for file in FILES:
         assert built_in().schema(file)["type"] == "object"
     assert {"causal", "masking"} <= set(built_in().kinds("collator"))
@@ -25,14 +25,14 @@ def test_the_files_and_kinds_that_must_be_there():
 
 
 @pytest.mark.parametrize("block", INDEXED)
-def test_the_index_of_a_block_is_current(block):
-    """Run `python -m xlmgen.spec.schemas` where this fails."""
+def test_index_of_block_is_current(block):
+    """If it fails, run `python -m xlmgen.spec.schemas`."""
     path = ROOT / "kinds" / f"{block}.schema.json"
     assert path.read_text("utf-8") == index_text(built_in().index(block))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_a_schema_is_valid_closed_described_and_local(path):
+def test_schema_is_valid_closed_described_and_local(path):
     schema = json.loads(path.read_text("utf-8"))
     Draft202012Validator.check_schema(schema)
     if path not in INDEXES:
@@ -40,12 +40,11 @@ def test_a_schema_is_valid_closed_described_and_local(path):
 
 
 def complaints(schema, place, described=False):
-    """What is missing in a schema and in all schemas inside it.
+    """Find what is missing in a schema and its subschemas.
 
-    Inside an `if`, and in parts that only narrow keys described elsewhere, nothing is
-    asked for. A key that has no default because something else then decides (one of two
-    keys, the usual name) must be told of: by its name in the description around it, or
-    by what holds where it is left out.
+    Conditions in `if`, and parts that only restrict keys described elsewhere, need
+    nothing. A key without a default (such as one of two alternatives) must be named in
+    the description around it, or its description must say what holds without it.
     """
     found = []
     if not isinstance(schema, dict):
@@ -70,10 +69,10 @@ def complaints(schema, place, described=False):
                 found.append(f"{where}: no description")
             if not sub.get("examples") and "const" not in sub:
                 found.append(f"{where}: no examples")
-            told = f"{schema.get('description')} {sub.get('description')}"
-            absence = f"`{key}`" in told or "left out" in told.lower()
+            text = f"{schema.get('description')} {sub.get('description')}"
+            absence = f"`{key}`" in text or "by default" in text.lower()
             if "default" not in sub and key not in required and not absence:
-                found.append(f"{where}: no default, not required, nor is told why")
+                found.append(f"{where}: no default, not required, and not described")
             if "default" in sub and key in required:
                 found.append(f"{where}: a default that is never used")
     for key, sub in properties.items():
@@ -118,7 +117,7 @@ def keys(schema, place):
         yield from keys(sub, f"{place}.{key}")
 
 
-def test_a_kind_of_a_project_is_found_by_listing(tmp_path):
+def test_own_kind_is_found_by_listing(tmp_path):
     folder = tmp_path / "kinds" / "loss"
     folder.mkdir(parents=True)
     kind = {"type": "object", "properties": {"kind": {"const": "mine"}}}

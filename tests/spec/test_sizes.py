@@ -1,4 +1,4 @@
-"""Sizes that no machine can have are refused by the schema, at their place."""
+"""The schema refuses sizes that are too large, with their position."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ tokenizer: {kind: byte}
         *("model.layers", "model.heads", "model.kv_heads", "model.ffn"),
     ],
 )
-def test_a_nonsense_size_of_an_experiment_is_refused(path):
+def test_invalid_size_of_experiment_is_refused(path):
     block, key = path.split(".")
     text = f"{EXPERIMENT}{block}: {{{key}: {HUGE}}}\n"
     (problem,) = validate(load_yaml("a.yaml", text), "experiment")
@@ -52,7 +52,7 @@ def test_a_nonsense_size_of_an_experiment_is_refused(path):
         ("seq2seq", f"prompt: 8, answer: {HUGE}", "block.answer"),
     ],
 )
-def test_a_nonsense_length_of_a_task_is_refused(layout, block, path):
+def test_invalid_length_of_task_is_refused(layout, block, path):
     text = TASK.replace("LAYOUT", layout).replace("BLOCK", block)
     (problem,) = validate(load_yaml("a.yaml", text), "task")
     assert (problem.code, problem.path) == ("XG105", path)
@@ -62,7 +62,7 @@ def test_a_nonsense_length_of_a_task_is_refused(layout, block, path):
     ("family", "option"),
     [("arlm", "max_new_tokens"), ("ilm", "max_new_tokens"), ("bd3lm", "max_length")],
 )
-def test_a_nonsense_length_of_an_answer_is_refused(family, option):
+def test_invalid_length_of_answer_is_refused(family, option):
     text = (ROOT / "families" / family / "family.yaml").read_text("utf-8")
     assert "predictor:" in text
     document = load_yaml("a.yaml", text)
@@ -72,7 +72,7 @@ def test_a_nonsense_length_of_an_answer_is_refused(family, option):
 
 
 @pytest.mark.parametrize("command", ["resolve", "train", "data", "prepare"])
-def test_every_command_refuses_it_as_an_override(command, project, capsys):
+def test_every_command_refuses_invalid_override(command, project, capsys):
     assert main([command, "toy.yaml", f"training.batch_size={HUGE}"]) in (1, 2)
     error = capsys.readouterr().err
     assert "training.batch_size" in error

@@ -1,4 +1,4 @@
-"""Specs that must pass, specs that must not, and what is said of those."""
+"""Validation of valid and invalid specs."""
 
 import copy
 import json
@@ -19,13 +19,13 @@ NEGATIVE = sorted((SPECS / "negative").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", POSITIVE, ids=lambda path: path.stem)
-def test_a_good_spec_has_no_problems(path):
+def test_valid_spec_has_no_problems(path):
     assert validate(load_yaml(path), "family") == []
 
 
 @pytest.mark.parametrize("path", NEGATIVE, ids=lambda path: path.stem)
-def test_a_bad_spec_gives_what_stands_beside_it(path):
-    """The file `<name>.txt` holds `line:col-end code message` for every problem."""
+def test_invalid_spec_has_expected_problems(path):
+    """The file `<name>.txt` has `line:col-end code message` for every problem."""
     found = [
         f"{d.line}:{d.col}-{d.end_col} {d.code} {d.text}"
         for d in validate(load_yaml(path), "family")
@@ -35,7 +35,7 @@ def test_a_bad_spec_gives_what_stands_beside_it(path):
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3, 5, 8])
-def test_the_width_that_is_suggested_for_some_heads_is_good(heads):
+def test_suggested_width_for_heads_is_valid(heads):
     text = (SPECS / "positive" / "mdlm.yaml").read_text("utf-8")
     for d_model in range(2, 99):
         size = f"{{d_model: {d_model}, layers: 4, heads: {heads}}}"
@@ -48,19 +48,19 @@ def test_the_width_that_is_suggested_for_some_heads_is_good(heads):
             assert validate(load_yaml("mdlm.yaml", mended), "family") == []
 
 
-def test_every_expectation_has_its_spec():
+def test_every_expectation_has_a_spec():
     expected = {path.stem for path in (SPECS / "negative").glob("*.txt")}
     assert expected == {path.stem for path in NEGATIVE}
     assert len(expected) >= 40
 
 
-def test_task_and_experiment_files_have_schemas_too():
+def test_tasks_and_experiments_are_validated():
     document = load_yaml("t.yaml", "spec: xlmgen/task/v1\nnmae: x\n")
     problems = validate(document, "task")
     assert {"XG101", "XG102"} <= {problem.code for problem in problems}
 
 
-def test_defaults_are_filled_in_and_numbers_have_one_form():
+def test_defaults_are_filled_in_and_numbers_normalised():
     family = read_family(SPECS / "positive" / "mdlm.yaml")
     assert family.collator.options["replace"] == {
         "mask": 1.0,
@@ -72,7 +72,7 @@ def test_defaults_are_filled_in_and_numbers_have_one_form():
     assert list(family.model.options)[:2] == ["attention", "heads"]
 
 
-def test_equal_specs_are_equal_however_their_numbers_are_written(tmp_path):
+def test_equal_numbers_give_equal_specs(tmp_path):
     text = (SPECS / "positive" / "mdlm.yaml").read_text("utf-8")
     path = tmp_path / "x.yaml"
     path.write_text(text.replace("kind: unmasking", "kind: unmasking, temperature: 1"))
@@ -100,7 +100,7 @@ VALUES = st.one_of(
 
 @st.composite
 def mutated(draw):
-    """A good spec with a few keys set, removed or renamed anywhere in it."""
+    """Draw a valid spec with a few keys set, removed or renamed."""
     data = yaml.safe_load(draw(st.sampled_from(POSITIVE)).read_text("utf-8"))
     for _ in range(draw(st.integers(1, 3))):
         places = [(data, key) for key in data]
@@ -122,7 +122,7 @@ def mutated(draw):
 
 @settings(max_examples=200, deadline=None)
 @given(mutated())
-def test_no_spec_can_raise_and_every_problem_points_into_the_text(data):
+def test_no_spec_raises_and_problems_are_within_the_text(data):
     before = copy.deepcopy(data)
     document = load_yaml("x.yaml", json.dumps(data, ensure_ascii=False))
     problems = validate(document, "family")

@@ -138,5 +138,5 @@ def test_too_many_loops_are_refused(tmp_path):
     path = tmp_path / "mine.yaml"
     source = {**task.source, "loops": 17}
     path.write_text(yaml.safe_dump({**task.document, "source": source}))
-    with pytest.raises(SpecError, match=r"room for 16 loops.*at most 16"):
+    with pytest.raises(SpecError, match=r"allows 16 loops.*at most 16"):
         load_task(path)

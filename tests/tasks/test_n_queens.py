@@ -132,8 +132,8 @@ def test_any_completion_counts():
         ({"board": 3}, "source.board", "4"),
         ({"given": {"min": 1, "max": 8}}, "source.given.max", "at most 7"),
         ({"given": {"min": 3, "max": 2}}, "source.given", "less than min"),
-        ({"given": {"min": 0, "max": 0}}, "source.sizes", "there are 1 at most"),
-        ({"given": {"min": 7, "max": 7}}, "source.sizes", "there are 736 at most"),
+        ({"given": {"min": 0, "max": 0}}, "source.sizes", "at most 1"),
+        ({"given": {"min": 7, "max": 7}}, "source.sizes", "at most 736"),
     ],
 )
 def test_settings_that_cannot_be_are_named(refused, changes, place, message):

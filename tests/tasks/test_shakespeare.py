@@ -128,7 +128,7 @@ def test_a_copy_names_the_corpus_and_no_folder_of_this_machine(task, tmp_path):
         ),
         (
             {"layout": "seq2seq", "block": {"prompt": 9, "answer": 9}},
-            "goes with the layout lm only",
+            "needs the layout lm",
         ),
     ],
 )

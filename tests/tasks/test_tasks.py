@@ -228,7 +228,7 @@ def test_mistakes_in_a_files_source_are_named(notes):
 
 
 def test_metrics_must_go_with_the_task(notes, pairs):
-    with pytest.raises(UserError, match="the layout lm has none"):
+    with pytest.raises(UserError, match="the layout lm does not have"):
         load_task(change(notes, metrics=["exact_match"]))
     with pytest.raises(UserError, match="star graphs only"):
         load_task(change(pairs, metrics=["exact_match", "valid_path"]))

@@ -1,4 +1,4 @@
-"""Text of others is text in a terminal, in Markdown and in a workflow."""
+"""Untrusted text is literal in terminals, Markdown and workflows."""
 
 import ast
 import io
@@ -23,7 +23,7 @@ HOSTILE = "a\x1b[31mb\r\n::error::c\u202ed\u2028\x9b2J\x07\udcff\U000e0041"
 SHOWN = r"a\x1b[31mb\r\n::error::c\u202ed\u2028\x9b2J\x07\udcff\U000e0041"
 
 
-def test_terminal_shows_every_hidden_character_as_its_escape():
+def test_terminal_escapes_every_hidden_character():
     assert terminal(HOSTILE) == SHOWN
     assert terminal(SHOWN) == SHOWN
 
@@ -41,7 +41,7 @@ def test_terminal_shows_every_hidden_character_as_its_escape():
         "a::b",
     ],
 )
-def test_terminal_leaves_text_of_any_script_as_it_is(text):
+def test_terminal_keeps_text_of_any_script(text):
     assert terminal(text) == text
 
 
@@ -54,11 +54,11 @@ def test_terminal_leaves_text_of_any_script_as_it_is(text):
         ("\n::error::x", "\\n::error::x"),
     ],
 )
-def test_no_line_of_a_terminal_is_a_command_of_a_workflow(text, shown):
+def test_terminal_lines_are_no_workflow_commands(text, shown):
     assert terminal(text) == shown
 
 
-def test_lines_stay_lines():
+def test_terminal_lines_keeps_lines():
     assert terminal_lines("+a\r\n ::error::b\n\tc") == "+a\\r\n \\x3a:error::b\n\tc"
 
 
@@ -76,7 +76,7 @@ def test_lines_stay_lines():
         ),
     ],
 )
-def test_nothing_in_markdown_is_markup(text, shown):
+def test_markdown_has_no_markup(text, shown):
     assert markdown(text) == shown
 
 
@@ -90,20 +90,20 @@ def test_nothing_in_markdown_is_markup(text, shown):
         ("a\nb", "`a\\nb`"),
     ],
 )
-def test_code_in_markdown_ends_where_the_text_does(text, shown):
+def test_markdown_code_ends_with_text(text, shown):
     assert code(text) == shown
 
 
-def test_a_bar_ends_no_cell():
+def test_bar_in_code_does_not_end_cell():
     assert code("a|b", cell=True) == "`a\\|b`"
 
 
-def test_a_workflow_command_is_one_line_with_its_message():
+def test_workflow_command_is_one_line():
     said = workflow_command("error", {"file": "a,b:c\n"}, ["100 %\r", "::warning::x"])
     assert said == "::error file=a%2Cb%3Ac\\n::100 %25\\r%0A\\x3a:warning::x"
 
 
-def test_json_is_the_same_data_without_hidden_characters():
+def test_json_text_escapes_hidden_characters():
     data = {"a": HOSTILE.replace("\udcff", ""), "b": "##[error]日本\x7f"}
     text = json_text(json.dumps(data, ensure_ascii=False, indent=2))
     assert json.loads(text) == data
@@ -117,7 +117,7 @@ def drawn(*objects, **options):
     return file.getvalue()
 
 
-def test_a_console_prints_one_line_without_markup():
+def test_console_prints_one_line_without_markup():
     text = f"[red]:smile:{HOSTILE}"
     assert drawn(text) == f"[red]:smile:{SHOWN}\n"
     # rich itself leaves CR and BEL out of its texts
@@ -126,20 +126,20 @@ def test_a_console_prints_one_line_without_markup():
     assert drawn(Text.assemble(("[red]:smile:", "red"), HOSTILE)) == shown
 
 
-def test_cells_of_a_table_are_drawn_without_control_characters():
+def test_table_cells_have_no_control_characters():
     table = Table("a\x1b[1m", box=None)
     table.add_row("[bold]\x1b]0;title\x07")
     assert "\x1b" not in drawn(table)
     assert "[bold]\\x1b]0;" in drawn(table)
 
 
-def test_styles_of_our_own_are_drawn():
+def test_own_styles_are_drawn():
     shown = drawn(Text.assemble(("a\x1b[1m", "red"), "\nb"), force_terminal=True)
     assert shown == "\x1b[31ma\\x1b[1m\x1b[0m\\nb\n"
 
 
-def test_consoles_are_safe_ones_and_modules_print_by_say():
-    """`print` is left for text that a function of escape made, in these modules."""
+def test_modules_use_safe_console_and_say():
+    """Only these modules use `print`, for text that was escaped."""
     printing = {"output", "check", "report", "compare", "review", "__init__", "data"}
     printing |= {"explain", "resolve", "__main__", "schemas", "run_math"}
     printing |= {"signals", "bounded"}

@@ -1,15 +1,15 @@
-"""Who waits is told how far it is: by a bar, or by lines where there is no terminal."""
+"""Progress is shown by a bar, or by lines without a terminal."""
 
 import pytest
 
 from xlmgen.tasks import draws
 from xlmgen.terminal import progress
-from xlmgen.terminal.progress import Waiting
+from xlmgen.terminal.progress import ProgressReporter
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time, which goes on when it is told to."""
+    """A clock that tests advance."""
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
 
@@ -19,8 +19,8 @@ def clock(monkeypatch):
     return wait
 
 
-def test_without_a_terminal_a_line_comes_at_times(clock, capsys):
-    with Waiting("generating puzzles", 100) as waiting:
+def test_progress_prints_lines_without_terminal(clock, capsys):
+    with ProgressReporter("generating puzzles", 100) as waiting:
         for done in range(0, 100, 2):
             clock(1)
             waiting.update(done, f"{done} of 100")
@@ -29,16 +29,16 @@ def test_without_a_terminal_a_line_comes_at_times(clock, capsys):
     assert len(lines) == 4
 
 
-def test_what_is_quick_is_done_in_silence(clock, capsys):
-    with Waiting("generating puzzles", 100) as waiting:
+def test_quick_work_prints_nothing(clock, capsys):
+    with ProgressReporter("generating puzzles", 100) as waiting:
         clock(4)
         waiting.update(100, "100 of 100")
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_terminal_shows_a_bar(clock, capsys, monkeypatch):
+def test_progress_shows_bar_in_terminal(clock, capsys, monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
-    with Waiting("generating puzzles", 100) as waiting:
+    with ProgressReporter("generating puzzles", 100) as waiting:
         clock(1)
         waiting.update(50, "50 of 100")
     shown = capsys.readouterr().err
@@ -46,7 +46,7 @@ def test_a_terminal_shows_a_bar(clock, capsys, monkeypatch):
     assert "50 %  50 of 100" in shown
 
 
-def test_generating_says_how_many_there_are(clock, capsys):
+def test_progress_of_generation_shows_number(clock, capsys):
     numbers = iter(range(1000))
 
     def draw():

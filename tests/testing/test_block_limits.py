@@ -1,4 +1,4 @@
-"""One block as long as the answer is masked diffusion: two families, the same weights.
+"""One block of the answer's length equals masked diffusion, with equal weights.
 
 The other limit, blocks of one token, is in the kit's `BlockBoundTests`.
 """
@@ -28,7 +28,7 @@ def family(name, folder, *changes):
 
 
 @pytest.mark.parametrize("time", ["none", "adaln"])
-def test_loss_of_one_block_is_that_of_masked_diffusion(time, tmp_path):
+def test_loss_of_one_block_equals_masked_diffusion(time, tmp_path):
     attention = "attention: bidirectional"
     masked = family("mdlm", tmp_path, (attention, f"{attention}\n  time: {time}"))
     attention = "attention: block_causal"

@@ -1,4 +1,4 @@
-"""Forward–backward against sums over all sequences of a short model."""
+"""Forward–backward equals sums over all sequences of a short model."""
 
 from itertools import pairwise, product
 
@@ -17,7 +17,7 @@ def hidden(length=4):
 
 
 def table(model):
-    """All sequences and their probabilities, by sums over all paths of states."""
+    """Compute the probabilities of all sequences by summing over paths of states."""
     states, tokens = model.emission.shape
     rows = list(product(range(tokens), repeat=model.length))
     probs = []

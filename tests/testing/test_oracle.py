@@ -1,4 +1,4 @@
-"""The kit's own tools: oracles, laws and statistics, by brute force."""
+"""Tests of the kit's oracles, distributions and statistics by brute force."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ def toy(**changes):
     return make_toy(TOKENS, **options | {"eos": True, "pads": True} | changes)
 
 
-def test_toy_rows_are_a_distribution_that_is_correlated():
+def test_toy_is_a_correlated_distribution():
     table = toy()
     assert len(table) == 26
     assert float(table.probs.sum()) == pytest.approx(1)
@@ -32,7 +32,7 @@ def test_toy_rows_are_a_distribution_that_is_correlated():
     assert 1 < entropy(second) < math.log(13)
 
 
-def test_masked_oracle_gives_the_conditionals_of_the_table():
+def test_masked_oracle_returns_conditionals_of_table():
     table = toy()
     oracle = MaskedOracle(table, V, TOKENS.mask)
     row = torch.tensor([[5, TOKENS.mask, 6, TOKENS.mask]])
@@ -47,7 +47,7 @@ def test_masked_oracle_gives_the_conditionals_of_the_table():
         assert float(probs[position, token]) == pytest.approx(expected, abs=1e-6)
 
 
-def test_masked_oracle_knows_the_length_of_a_row():
+def test_masked_oracle_conditions_on_length():
     table = toy(pads=False)
     oracle = MaskedOracle(table, V, TOKENS.mask)
     ids = torch.tensor([[5, TOKENS.mask, TOKENS.mask, 0]])
@@ -55,7 +55,7 @@ def test_masked_oracle_knows_the_length_of_a_row():
     assert float(probs[0, 2, TOKENS.eos]) == pytest.approx(1, abs=1e-5)
 
 
-def test_causal_oracle_multiplies_to_the_table():
+def test_product_of_causal_oracle_equals_table():
     table = toy(bos=True, pads=False)
     oracle = CausalOracle(table, V)
     for row, length, p in zip(table.rows, table.lengths, table.probs, strict=True):
@@ -66,7 +66,7 @@ def test_causal_oracle_multiplies_to_the_table():
         assert float(total) == pytest.approx(math.log(p / start), abs=1e-4)
 
 
-def test_causal_oracle_with_pads_and_cache_says_the_same():
+def test_causal_oracle_with_pads_and_cache_is_equal():
     table = toy(bos=True, pads=False)
     oracle = CausalOracle(table, V)
     ids = torch.tensor([[5, TOKENS.bos, 6, 7]])
@@ -100,14 +100,14 @@ def data(table):
     return truth
 
 
-def test_law_of_one_reveal_at_a_time_is_the_data():
+def test_distribution_of_single_reveals_equals_data():
     table = toy()
     for order in itertools.permutations(range(3)):
         steps = [Step((place,), 1.0) for place in order]
         assert total_variation(law(table, steps), data(table)) < 1e-6
 
 
-def test_law_of_one_step_is_the_product_of_marginals():
+def test_distribution_of_one_step_is_product_of_marginals():
     table, truth = toy(), data(toy())
     product = torch.einsum(
         "i,j,k->ijk", truth.sum((1, 2)), truth.sum((0, 2)), truth.sum((0, 1))
@@ -118,7 +118,7 @@ def test_law_of_one_step_is_the_product_of_marginals():
 
 
 def even_steps(number, sigma=0.0):
-    """Ancestral steps of the linear schedule, remasking with a fixed probability."""
+    """Make ancestral steps of the linear schedule with fixed remasking probability."""
     steps = []
     for step in range(number):
         now, then = step / number, (step + 1) / number
@@ -127,7 +127,7 @@ def even_steps(number, sigma=0.0):
     return steps
 
 
-def test_error_of_ancestral_sampling_falls_with_the_steps():
+def test_error_of_ancestral_sampling_falls_with_steps():
     table = toy()
     errors = [
         total_variation(law(table, even_steps(n)), data(table)) for n in (1, 4, 16, 64)
@@ -135,7 +135,7 @@ def test_error_of_ancestral_sampling_falls_with_the_steps():
     assert all(b < 0.5 * a for a, b in itertools.pairwise(errors))
 
 
-def test_marginal_number_of_masks_does_not_depend_on_remasking():
+def test_number_of_masks_does_not_depend_on_remasking():
     """At every step 1 − α_s of the positions are masked."""
     table, number = toy(), 8
     for sigma in (0.0, 0.2, 1.0):
@@ -146,7 +146,7 @@ def test_marginal_number_of_masks_does_not_depend_on_remasking():
             assert masked == pytest.approx(1 - done / number, abs=1e-9)
 
 
-def test_p_values_of_true_samples_are_uniform_and_of_others_tiny():
+def test_p_values_are_uniform_for_true_samples_and_tiny_for_others():
     probs = torch.tensor([0.5, 0.3, 0.15, 0.05])
     generator = seeded()
 
@@ -162,7 +162,7 @@ def test_p_values_of_true_samples_are_uniform_and_of_others_tiny():
     assert p_value(torch.tensor([5, 5, 1]), torch.tensor([0.5, 0.5, 0.0])) == 0
 
 
-def test_p_value_is_the_tail_of_chi_square():
+def test_p_value_equals_tail_of_chi_square():
     """With two degrees of freedom the tail is exp(−x/2)."""
     counts, probs = torch.tensor([40, 30, 30]), torch.full((3,), 1 / 3)
     statistic = sum((c - 100 / 3) ** 2 / (100 / 3) for c in (40, 30, 30))

@@ -1,7 +1,7 @@
-"""Mistakes that real implementations made: the generated suite must find every one.
+"""Planted errors of real implementations: the rendered tests must find them all.
 
-Each is planted into a copy of a rendered family, or of the library where the line lives
-there, and the family's own rendered tests are run on the copy as a user would run them.
+Each error is planted into a copy of a rendered family, or of the library, and the
+family's rendered tests are run on the copy as a user would run them.
 """
 
 import os
@@ -30,7 +30,7 @@ of its spec replaced; `file` is a block of its render, or a file of the library.
 
 @dataclass(frozen=True)
 class Planted:
-    """A mistake: `new` in place of `old`, and the rendered test that must find it."""
+    """An error: `new` replaces `old`, and the rendered test that must find it."""
 
     kind: str
     about: str
@@ -83,7 +83,7 @@ def test_without_an_error_the_suite_passes(family, changes, tmp_path: Path):
 
 
 def rendered(name: str, changes: Iterable[tuple[str, str]], tmp_path: Path) -> Path:
-    """The folder of a shipped family that is rendered with changes to its spec."""
+    """Render a built-in family with changes to its spec, and return the folder."""
     text = (resources.root() / "families" / name / "family.yaml").read_text("utf-8")
     for old, new in changes:
         assert text.count(old) == 1
@@ -96,7 +96,7 @@ def rendered(name: str, changes: Iterable[tuple[str, str]], tmp_path: Path) -> P
 
 
 def library(tmp_path: Path) -> Path:
-    """A copy of xlmgen that comes before the installed one."""
+    """Copy xlmgen to a folder that precedes the installed one on the path."""
     copy = tmp_path / "library"
     package = Path(sys.modules["xlmgen"].__path__[0])
     shutil.copytree(

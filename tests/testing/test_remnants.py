@@ -1,4 +1,4 @@
-"""Oracles of what is missing, by brute force."""
+"""Tests of the remnant oracle by brute force."""
 
 import math
 
@@ -28,7 +28,7 @@ def toy():
     )
 
 
-def test_with_linear_schedules_a_token_is_masked_as_often_as_the_integral_says():
+def test_mask_probability_equals_integral_for_linear_schedules():
     t = torch.tensor([0.1, 0.5, 0.97]).double()
     chances = fate_chances(LINEAR, LINEAR, t)
     torch.testing.assert_close(chances[:, MISSING], 1 - t)
@@ -36,7 +36,7 @@ def test_with_linear_schedules_a_token_is_masked_as_often_as_the_integral_says()
     torch.testing.assert_close(chances.sum(1), torch.ones(3).double())
 
 
-def test_with_other_schedules_it_is_masked_as_often_as_draws_say():
+def test_mask_probability_equals_frequency_for_other_schedules():
     insert, unmask = Rising(CosineSchedule()), LINEAR
     first, second = torch.rand(2, 200_000, generator=seeded(0)).double()
     inserted = insert.inverse(first)
@@ -46,7 +46,7 @@ def test_with_other_schedules_it_is_masked_as_often_as_draws_say():
     assert float(share) == pytest.approx(float(chances[MASKED]), abs=4e-3)
 
 
-def test_remnants_of_a_row_are_as_many_as_its_tokens_have_fates():
+def test_number_of_remnants_is_product_of_token_states():
     left = remnants(toy(), (MISSING, MASKED, VISIBLE))
     assert len(left) == 2 * (1 + 3 * 3 + 9 * 9)
     assert (left.gaps.sum(1) == left.fates[:, MISSING]).all()
@@ -54,8 +54,8 @@ def test_remnants_of_a_row_are_as_many_as_its_tokens_have_fates():
 
 
 @pytest.mark.parametrize("longest", [None, 2])
-def test_the_oracle_says_what_counting_draws_says(longest):
-    """Rows are drawn, tokens taken out, and those that leave `5 [BOS] [MASK]` kept."""
+def test_oracle_equals_frequencies_of_draws(longest):
+    """Draws rows and token states, and keeps the remnants `5 [BOS] [MASK]`."""
     table, t = toy(), 0.4
     oracle = RemnantOracle(table, 8, TOKENS.mask, LINEAR, longest)
     asked = torch.tensor([[5, TOKENS.bos, TOKENS.mask]])
@@ -86,7 +86,7 @@ def test_the_oracle_says_what_counting_draws_says(longest):
             )
 
 
-def test_what_the_order_adds_has_a_closed_form():
+def test_insertion_slack_has_closed_form():
     for n in (2, 3, 10, 50):
         total = sum(math.log(k) / ((k + 1) * (k + 2)) for k in range(1, n))
         expected = math.log(n) + 2 * (n + 1) * total

@@ -1,9 +1,9 @@
 """The command line: one module per command, assembled here.
 
-A command parses, calls a plain function and reports. What is heavy to import (torch,
-lightning) is imported inside the command that needs it, so that the others answer at
-once; for the same reason the module of a command is imported only where it is that
-command's turn. A command returns its exit code.
+A command parses its arguments, calls a plain function, reports, and returns its exit
+code. Heavy packages (torch, lightning) are imported inside the function of the command
+that needs them, and only the module of the command that runs is imported, so that the
+other commands start quickly.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from xlmgen.spec.messages import did_you_mean
 from xlmgen.terminal.output import say
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
-# How typer says that an option's value is none of those it takes.
+# Typer's message for an option value that is not one of its choices.
 CHOICE = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>'[^']*'(, '[^']*')*)")
 MAY_BE_EMPTY = ("--prompt", "--fail-on")
-INTERRUPTED = 130  # what shells expect after Ctrl-C
+INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 GROUPS = {
     "Project": ("init", "check", "review", "migrate", "schemas"),
@@ -89,9 +89,9 @@ def options(
 
 
 def command_line(words: Sequence[str] = ()) -> typer.Typer:
-    """The command line as far as these words need it.
+    """Assemble the command line that these words need.
 
-    Where the first of them names a command, the modules of the others are not imported.
+    If the first word names a command, the modules of other commands are not imported.
     """
     app = typer.Typer(
         name="xlmgen",
@@ -112,7 +112,7 @@ def command_line(words: Sequence[str] = ()) -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    A user's mistake is printed as one line (or as its diagnostics), never a traceback.
+    A user's mistake prints one line (or its diagnostics), never a traceback.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     report.open_closed()
@@ -126,14 +126,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is not None or no_room(error) is None:
             raise
         report.discard_output()
-        with suppress(OSError):  # standard error may be what is full
+        with suppress(OSError):  # standard error may be full, too
             say(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
             sys.stderr.flush()
         return 2
 
 
 def _run(words: Sequence[str]) -> int:
-    """Run a command; all that stays an error is one of the outputs."""
+    """Run a command and print its errors; only errors of the outputs are raised."""
     try:
         _refuse_empty(words)
         code = command_line(words)(words, prog_name="xlmgen", standalone_mode=False)
@@ -159,12 +159,12 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _refuse_empty(words: Sequence[str]) -> None:
-    """Refuse an empty word, as of a shell's variable that is not set.
+    """Refuse empty arguments, such as shell variables that are not set.
 
-    As a path it would be the current folder.
+    An empty path would mean the current folder.
 
     Raises:
-        UserError: there is one where a value must be.
+        UserError: a value is empty.
     """
     for before, word in zip(["", *words], words, strict=False):
         option, equals, value = word.partition("=")
@@ -188,7 +188,7 @@ def _unusable(place: str, error: OSError) -> UserError:
 
 
 def _usage(error: BaseException) -> str:
-    """What is wrong with the words of the command line, and where help is."""
+    """Describe a usage error in one line that names the command's help."""
     message = getattr(error, "format_message", lambda: str(error))()
     command = getattr(getattr(error, "ctx", None), "command_path", "xlmgen")
     said = " ".join(message.split()).replace("Value error, ", "")

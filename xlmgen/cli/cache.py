@@ -1,4 +1,4 @@
-"""`xlmgen cache`: what is kept of prepared data, and removing it."""
+"""`xlmgen cache`: list and remove cached data."""
 
 from __future__ import annotations
 
@@ -29,20 +29,25 @@ def cache(
     action: Annotated[Action, typer.Argument(help="list or clear.")],
     older_than: Annotated[
         float | None,
-        typer.Option(metavar="DAYS", min=0, help="Only what was not used so long."),
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            help="Clear only entries that were not used for this many days.",
+        ),
     ] = None,
-    all_: Annotated[
-        bool, typer.Option("--all", help="Clear everything that xlmgen wrote.")
-    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Clear all entries.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
+        bool,
+        typer.Option("--dry-run", help="List what would be removed; remove nothing."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation.")
+    ] = False,
 ) -> int:
     """List prepared data, last used first, or remove it.
 
-    What is removed is made again when it is needed. Nothing that xlmgen did not write
-    is touched, and nothing that a process is making just now.
+    Removed data is prepared again when it is needed. Files that xlmgen did not write,
+    and entries that a process is writing, are left alone.
 
     Example: xlmgen cache clear --older-than 30 --dry-run
     """
@@ -55,7 +60,7 @@ def cache(
     if action is Action.list:
         if all_ or dry_run or yes:
             raise UserError(
-                "--all, --dry-run and --yes go with `xlmgen cache clear` only",
+                "--all, --dry-run and --yes need `xlmgen cache clear`",
                 "leave them out",
             )
     elif (older_than is None) == (not all_):
@@ -63,7 +68,7 @@ def cache(
             "say what to clear", "give either --older-than DAYS or --all, and not both"
         )
     if not found:
-        say(f"nothing of ours in {cache_root()}" if older_than is None else "none")
+        say(f"no cached data in {cache_root()}" if older_than is None else "none")
         return 0
     show(found)
     if action is Action.list or dry_run:
@@ -75,12 +80,12 @@ def cache(
     if all_:
         forget()
     for each in kept:
-        say(f"{each.path} is being made just now; it stays", file=sys.stderr)
+        say(f"{each.path} is being written; it was kept", file=sys.stderr)
     return 1 if kept else 0
 
 
 def show(found: list[Found]) -> None:
-    """One line for each entry, and their sum."""
+    """Print one line per entry, and the total size."""
     rows = [
         (each.what, each.about or "–", size(each.size), age(each.used), each.path.name)
         for each in found
@@ -96,7 +101,7 @@ def show(found: list[Found]) -> None:
 
 
 def size(count: int) -> str:
-    """Bytes as a person reads them: `1.2 GB`."""
+    """Format a number of bytes: `1.2 GB`."""
     number = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if number < 999.5:
@@ -106,7 +111,7 @@ def size(count: int) -> str:
 
 
 def age(when: float) -> str:
-    """How long ago something was, in the largest unit that fits."""
+    """Format the time since `when` in the largest unit that fits."""
     seconds = max(0, time.time() - when)
     for length, unit in ((DAY, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= length:
@@ -116,7 +121,10 @@ def age(when: float) -> str:
 
 
 def _agreed(found: list[Found]) -> bool:
-    """Whether the person who is asked says yes."""
+    """Ask the user for confirmation."""
     if not sys.stdin.isatty():
-        raise UserError("nobody is there to be asked", "add --yes to remove them")
+        raise UserError(
+            "cannot ask for confirmation without a terminal",
+            "add --yes to remove them",
+        )
     return typer.confirm(f"remove {'it' if len(found) == 1 else 'them all'}?")

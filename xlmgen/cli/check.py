@@ -1,4 +1,4 @@
-"""`xlmgen check`: every problem of specs, and of renders that no longer match them."""
+"""`xlmgen check`: report all problems of specs and their renders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
 from xlmgen.spec.discover import discover, guess_kind
 from xlmgen.spec.document import Document
-from xlmgen.spec.fixes import Fix, add_modeline, mend
+from xlmgen.spec.fixes import Fix, add_modeline, fix_document
 from xlmgen.spec.hooks import find_module, function_name, hooks, module_file
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.own_kinds import shown
@@ -39,26 +39,26 @@ class Format(StrEnum):
 
 @dataclass
 class Checked:
-    """What a check found, over all files."""
+    """Findings of a check over all files."""
 
     files: list[Path] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
-    notes: list[Diagnostic] = field(default_factory=list)  # what no problem is
+    notes: list[Diagnostic] = field(default_factory=list)  # informational
     diffs: list[str] = field(default_factory=list)
 
     def exit_code(self, *, strict: bool) -> int:
-        """1 where something is wrong; with `strict`, where anything is warned of."""
+        """Return 1 if there are errors or, with `strict`, warnings; else 0."""
         failing = self.problems if strict else [p for p in self.problems if _fails(p)]
         return 1 if failing else 0
 
     @property
-    def told(self) -> list[Diagnostic]:
+    def diagnostics(self) -> list[Diagnostic]:
         """Problems and notes, sorted by place."""
         return sorted([*self.problems, *self.notes])
 
     @property
     def summary(self) -> str:
-        """One line: how many files, how many problems."""
+        """Count the files and problems in one line."""
         files = _count(len(self.files), "file")
         if not self.problems:
             return f"{files} checked: no problems"
@@ -69,7 +69,7 @@ class Checked:
 
 
 class Specs:
-    """Files and their problems, each read and validated once: many name one family."""
+    """Files and their problems, each read once although many files name one family."""
 
     def __init__(self) -> None:
         self.known: dict[Path, tuple[Document, list[Diagnostic]]] = {}
@@ -97,23 +97,26 @@ def check(
         bool, typer.Option("--diff", help="Show what differs in rendered files.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Let warnings, such as edits, fail.")
+        bool,
+        typer.Option(
+            "--strict", help="Exit with 1 on warnings, too, such as edited files."
+        ),
     ] = False,
     fix: Annotated[
         bool,
         typer.Option(
             "--fix",
-            help="First mend misspelt keys and values that can mean one thing only, "
-            "and add an editor's schema line.",
+            help="First correct misspelt keys and values that have one possible "
+            "meaning, and add an editor's schema line.",
         ),
     ] = False,
 ) -> int:
     """Check specs and renders, and report all problems at once.
 
-    Families, tasks and experiments are checked against their schemas, the blocks of a
-    family against each other, and a rendered family against its spec. Blocks of kinds
-    that are the project's own are noted, and so are functions that a task runs, which
-    fails nothing.
+    Validates families, tasks and experiments against their schemas, the blocks of a
+    family against each other, and a rendered family against its spec. Notes, which do
+    not fail the check, name blocks of the project's own kinds and functions that tasks
+    run.
 
     Exit code 0: no problems; 1: problems found; 2: the check could not run.
 
@@ -126,13 +129,13 @@ def check(
             say(f"fixed {done.file}:{done.line}  {done.text}", file=where)
     checked = check_paths(places)
     if format is Format.text:
-        report.print_problems(checked.told, file=sys.stdout)
+        report.print_problems(checked.diagnostics, file=sys.stdout)
         if diff:
             for part in checked.diffs:
                 report.print_diff(part)
         say(checked.summary)
     else:
-        output = formats.FORMATS[format.value](checked.told)
+        output = formats.FORMATS[format.value](checked.diagnostics)
         if output:
             print(output)
     return checked.exit_code(strict=strict)
@@ -161,15 +164,15 @@ def check_paths(paths: Iterable[Path]) -> Checked:
             experiments.append(document)
     for document in experiments:
         _check_experiment(document, specs, checked)
-    # families of one project share the problems of its own kinds, and experiments
-    # those of what they name
+    # families of a project share the problems of its own kinds, and experiments
+    # those of the files that they name
     checked.problems = sorted(set(checked.problems))
     checked.notes = sorted(set(checked.notes))
     return checked
 
 
 def fix_paths(paths: Iterable[Path]) -> list[Fix]:
-    """Mend the specs of files and folders, each file whole or not at all.
+    """Fix the specs of files and folders; each file is rewritten atomically.
 
     Raises:
         UserError: a file cannot be written, or as `check_paths`.
@@ -181,24 +184,26 @@ def fix_paths(paths: Iterable[Path]) -> list[Fix]:
             continue
         document = load_yaml(path)
         before = document.text
-        mended, done = mend(document, lambda read: validate(read, guess_kind(read)))
-        if not _is_in_place(path):  # else a line more would make its render stale
-            mended, more = add_modeline(mended, path)
+        fixed, done = fix_document(
+            document, lambda read: validate(read, guess_kind(read))
+        )
+        if not _is_in_place(path):  # an added schema line would make its render stale
+            fixed, more = add_modeline(fixed, path)
             done += more
         if done:
-            rewrite_text(path, before, mended.text)
+            rewrite_text(path, before, fixed.text)
             fixes += done
     return fixes
 
 
 def _is_among(path: Path, named: Iterable[Path]) -> bool:
-    """Whether a file was named or lies in a folder that was, and no link leads out."""
+    """Whether a file is one of the named paths or inside one, links resolved."""
     real = real_path(path)
     return path in named or any(real.is_relative_to(real_path(n)) for n in named)
 
 
 def _folder_name(path: Path, document: Document) -> list[Diagnostic]:
-    """The problem of a family whose folder has another name, if that is so."""
+    """Return a problem if a family and its folder have different names."""
     name = (document.data or {}).get("name")
     folder = real_path(path).parent
     if not _is_in_place(path) or not isinstance(name, str) or name == folder.name:
@@ -209,14 +214,14 @@ def _folder_name(path: Path, document: Document) -> list[Diagnostic]:
 
 
 def _is_in_place(path: Path) -> bool:
-    """Whether a file is the spec in a family's folder, and not one on its own."""
+    """Whether a file is the spec in a family's folder, not a free-standing one."""
     folder = real_path(path).parent
     rendered = (folder / LOCK).exists() or folder.parent.name == FAMILIES.name
     return path.name == SPEC and rendered
 
 
 def _own_kinds(document: Document) -> Iterator[Diagnostic]:
-    """What of a valid family is rendered by templates of its project."""
+    """Notes on the blocks of a valid family that the project's templates render."""
     data = document.data or {}
     blocks = {block: data[block] for block in BLOCKS if data.get(block) is not None}
     names = ((block, options["kind"]) for block, options in blocks.items())
@@ -227,7 +232,7 @@ def _own_kinds(document: Document) -> Iterator[Diagnostic]:
 
 
 def _own_python(document: Document) -> Iterator[Diagnostic]:
-    """What a valid task runs that is the project's own. None of it is imported."""
+    """Notes on the project's functions that a valid task runs; none is imported."""
     for place, target in hooks(document.data):
         found = find_module(target, Path(document.file).parent)
         if found is None:
@@ -239,7 +244,7 @@ def _own_python(document: Document) -> Iterator[Diagnostic]:
 
 
 def _check_render(path: Path, document: Document, checked: Checked) -> None:
-    """Compare a rendered family; of another see that the project's own kinds render."""
+    """Compare a family with its render; without one, test its own kinds' templates."""
     from xlmgen.render import render_files
     from xlmgen.render.drift import drift
     from xlmgen.spec.family import settle_family
@@ -265,9 +270,9 @@ def _check_own_python(document: Document, checked: Checked) -> None:
 
 
 def _check_experiment(document: Document, specs: Specs, checked: Checked) -> None:
-    """What an experiment names that is not there, has problems or does not fit it.
+    """Check that an experiment's family and task exist, are valid and fit it.
 
-    What a task that it names runs is noted here, too: training runs it.
+    Functions that the task runs are noted here as well, because training runs them.
     """
     from xlmgen.experiment.family_check import (
         check_packing,

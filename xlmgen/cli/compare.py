@@ -1,4 +1,4 @@
-"""`xlmgen compare`: runs side by side."""
+"""`xlmgen compare`: compare evaluated runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xlmgen.cli import report
 from xlmgen.cli.eval_ import Split
 from xlmgen.terminal import escape
 
-WIDEST = 10_000  # columns of a table that is cut nowhere
+WIDEST = 10_000  # columns of an output that is never cut
 
 
 class Format(StrEnum):
-    """How a comparison is printed."""
+    """Output format of a comparison."""
 
     text = "text"
     markdown = "markdown"
@@ -27,22 +27,23 @@ class Format(StrEnum):
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
     split: Annotated[Split, typer.Option(help="Which examples.")] = Split.test,
-    format: Annotated[
-        Format, typer.Option(help="How to print the comparison.")
-    ] = Format.text,
+    format: Annotated[Format, typer.Option(help="Output format.")] = Format.text,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 if it is not a fair one.")
+        bool,
+        typer.Option(
+            "--strict", help="Exit with 1 if task, backbone or training differ."
+        ),
     ] = False,
 ) -> int:
     """Compare runs by the results of `xlmgen eval`.
 
-    Every evaluation of the split is a row: the runs, and ways of decoding one of them.
-    Differences to the first are taken row by row, so that their error is that of the
-    same questions. Runs that differ in their seed only are also averaged. What the runs
-    should share and do not, such as a task, a size or a learning rate, is listed.
+    Every evaluation of the split is a row: runs, and decoding options of one run.
+    Differences to the first row are paired by example, and so are their standard
+    errors. Runs that differ only in their seed are also averaged. Settings that differ
+    between runs, such as task, size or learning rate, are listed.
 
-    Exit code 0: compared; 1: with --strict, task, backbone or training differ; 2: there
-    is nothing to compare.
+    Exit code 0: compared; 1: with --strict, task, backbone or training differ; 2:
+    nothing to compare.
 
     Example: xlmgen compare runs/arlm-star_tiny-tiny runs/mdlm-star_tiny-tiny
     """

@@ -1,4 +1,4 @@
-"""`xlmgen data`: what the model will see."""
+"""`xlmgen data`: show the examples and batches of an experiment."""
 
 from __future__ import annotations
 
@@ -21,14 +21,12 @@ class Format(StrEnum):
 def data(
     experiment: EXPERIMENT,
     overrides: OVERRIDES = None,
-    split: Annotated[
-        Split, typer.Option(help="Whose lengths, examples and batch.")
-    ] = Split.train,
+    split: Annotated[Split, typer.Option(help="Split to show.")] = Split.train,
     num: Annotated[
-        int, typer.Option(min=1, help="How many examples, and rows of the batch.")
+        int, typer.Option(min=1, help="Number of examples, and of rows of the batch.")
     ] = 3,
     row: Annotated[
-        int, typer.Option(min=0, help="The first example to show, from 0.")
+        int, typer.Option(min=0, help="Index of the first example, from 0.")
     ] = 0,
     batch: Annotated[
         int,
@@ -39,15 +37,16 @@ def data(
         ),
     ] = 0,
     rank: Annotated[
-        int, typer.Option(min=0, help="Whose batch, where several devices train.")
+        int,
+        typer.Option(min=0, help="Device whose batch to show, with several devices."),
     ] = 0,
     format: Annotated[
-        Format, typer.Option(help="How to print it; json has all numbers and ids.")
+        Format, typer.Option(help="Output format; json has all numbers and ids.")
     ] = Format.text,
 ) -> int:
     """Show what the model sees: lengths, examples, a training batch.
 
-    Nothing is trained, and nothing is written but the cache of data.
+    Does not train; writes only to the data cache.
 
     Example: xlmgen data families/mdlm/experiments/star_tiny.yaml training.seed=1
     """

@@ -1,4 +1,4 @@
-"""`xlmgen eval`: measure a trained run."""
+"""`xlmgen eval`: evaluate a trained run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
 CHECKPOINT = Annotated[
     str | None,
-    typer.Option(help="best, last or a step; by default the best by validation loss."),
+    typer.Option(help="best (by validation loss), last or a step; best by default."),
 ]
 OVERRIDES = Annotated[
     list[str] | None,
@@ -36,7 +36,7 @@ SEED = Annotated[int, typer.Option(min=0, help="Seed of the sampling.")]
 
 
 class Split(StrEnum):
-    """The parts of a task's examples."""
+    """Splits of a task."""
 
     train = "train"
     validation = "validation"
@@ -50,14 +50,16 @@ def eval_(
     checkpoint: CHECKPOINT = None,
     weights: WEIGHTS = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many rows.")
+        int | None,
+        typer.Option(min=1, help="Number of rows, from the first; all by default."),
     ] = None,
     seed: SEED = 0,
     pseudo_likelihood: Annotated[
         bool,
         typer.Option(
             "--pseudo-likelihood",
-            help="Also mask every token alone and score it given all others.",
+            help="Also report the pseudo-likelihood: mask one token at a time and "
+            "score it given all others.",
         ),
     ] = False,
     evaluator: Annotated[
@@ -108,11 +110,11 @@ def eval_(
 
 
 def open_run(path: Path, checkpoint: str | None, overrides: Sequence[str]) -> Run:
-    """A run whose YAML files are checked, and the overrides, without torch.
+    """Open a run and check its YAML files and the overrides, without torch.
 
     Raises:
         SpecError: its experiment, task or family has problems.
-        UserError: there is no such run or checkpoint, or an override has a problem.
+        UserError: the run or checkpoint does not exist, or an override has a problem.
     """
     from xlmgen.evaluation.predictor_options import check_predictor
     from xlmgen.runs.run import Run

@@ -1,4 +1,4 @@
-"""`xlmgen explain`: what a key of a spec, or a code of a diagnostic, means."""
+"""`xlmgen explain`: explain a key of a spec or the code of a diagnostic."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def explain(
         ),
     ] = "",
 ) -> int:
-    """Explain a key of a spec, or a diagnostic's code.
+    """Explain a key of a spec or the code of a diagnostic.
 
-    A key is told with its type, default, allowed values and examples. Kinds of the
-    project that the current folder is in are among them.
+    Shows the type, default, allowed values and examples of a key, including kinds of
+    the current folder's project.
 
     Example: xlmgen explain predictor.unmasking.remask
     """
@@ -54,13 +54,13 @@ def explain(
 
 
 def explain_code(code: str) -> str:
-    """A code's meaning, an example and what to do.
+    """Format the meaning of a code, an example and the fix.
 
     Raises:
         UserError: there is no such code.
     """
     if code not in CODES:
-        # no guess: codes that look alike mean nothing alike
+        # no suggestion: similar codes have unrelated meanings
         listed = ", ".join(CODES)
         raise UserError(f"there is no code {shortened(code, 20)}", f"codes: {listed}")
     page = PAGES[code]
@@ -75,7 +75,7 @@ def explain_code(code: str) -> str:
 
 
 def show(entry: Entry) -> None:
-    """Print one key: what it is, then what is inside it."""
+    """Print a key and the keys inside it."""
     of_kind = entry.kind and not entry.path.endswith(f".{entry.kind}")
     kind = f"  (kind: {entry.kind})" if of_kind else ""
     _print(f"{entry.path}{kind}", "bold")
@@ -100,7 +100,7 @@ def show(entry: Entry) -> None:
 
 
 def _label(entry: Entry, outer: str | None) -> str:
-    """A key's name, after its kind where the mapping around it can be of several."""
+    """Name of a key, prefixed by its kind if its mapping has several kinds."""
     name = entry.path.rpartition(".")[2]
     return name if entry.kind in (None, outer) else f"{entry.kind}.{name}"
 

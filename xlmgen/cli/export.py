@@ -1,4 +1,4 @@
-"""`xlmgen export`: a run as a checkpoint that other libraries read."""
+"""`xlmgen export`: write a run as a checkpoint for other libraries."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def export(
     run: RUN,
     out: Annotated[Path, typer.Argument(help="The folder to write; must not exist.")],
     shard_size: Annotated[
-        str, typer.Option(help="The most that one file holds, such as 5GB or 200MB.")
+        str, typer.Option(help="Maximum size of one file, such as 5GB or 200MB.")
     ] = "5GB",
     checkpoint: CHECKPOINT = None,
     weights: WEIGHTS = None,
 ) -> int:
     """Write weights, configuration and tokenizer as a checkpoint.
 
-    For families whose network has the parameter names of a released one.
+    For families whose network has the parameter names of a released checkpoint.
 
     Example: xlmgen export runs/dream-text-tiny dream-tiny --shard-size 200MB
     """

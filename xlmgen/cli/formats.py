@@ -1,4 +1,4 @@
-"""Diagnostics as text for people, and as json, github or sarif for programs."""
+"""Output formats of diagnostics: text, json, github and sarif."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDEST = 100  # characters of a source line that are shown
 
 
 def text(problems: Sequence[Diagnostic]) -> str:
-    """One paragraph for each problem: place, code, message; the line with carets."""
+    """Format each problem as place, code and message, then the line with carets."""
     return "\n".join(_paragraph(problem) for problem in problems)
 
 
@@ -30,7 +30,7 @@ def heading(problem: Diagnostic) -> str:
 
 
 def source(problem: Diagnostic) -> tuple[str, str] | None:
-    """The source line with its number, and the carets below it; None without a line."""
+    """Return the source line with its number and the carets below it, or None."""
     if not problem.excerpt.strip():
         return None
     first = max(0, problem.col - WIDEST // 2) if len(problem.excerpt) > WIDEST else 0
@@ -43,7 +43,7 @@ def source(problem: Diagnostic) -> tuple[str, str] | None:
 
 
 def as_json(problems: Sequence[Diagnostic]) -> str:
-    """A list of objects: what a diagnostic says, where, and its severity."""
+    """Format diagnostics as a JSON list of objects."""
     rows = [asdict(p) | {"severity": p.severity} for p in problems]
     for row in rows:
         del row["excerpt"], row["edit"]
@@ -51,12 +51,12 @@ def as_json(problems: Sequence[Diagnostic]) -> str:
 
 
 def github(problems: Sequence[Diagnostic]) -> str:
-    """Workflow commands that GitHub shows as annotations beside the lines."""
+    """Format diagnostics as GitHub workflow commands, which annotate the lines."""
     return "\n".join(annotation(problem) for problem in problems)
 
 
 def sarif(problems: Sequence[Diagnostic]) -> str:
-    """A SARIF 2.1.0 log, for code scanning."""
+    """Format diagnostics as a SARIF 2.1.0 log, for code scanning."""
     used = sorted({problem.code for problem in problems})
     rules = [
         {"id": code, "shortDescription": {"text": CODES[code].meaning}} for code in used
@@ -94,7 +94,7 @@ def _paragraph(problem: Diagnostic) -> str:
 
 
 def _columns(shown: str) -> int:
-    """How many columns of a terminal a text takes: wide characters take two."""
+    """Width of a text in terminal columns; wide characters take two."""
     return sum(
         0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
         for c in shown
@@ -102,7 +102,7 @@ def _columns(shown: str) -> int:
 
 
 def annotation(problem: Diagnostic) -> str:
-    """A problem as a command of a GitHub workflow."""
+    """Format a problem as a GitHub workflow command."""
     properties = {
         "file": Path(problem.file).as_posix(),
         "line": problem.line,

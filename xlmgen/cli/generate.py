@@ -1,4 +1,4 @@
-"""`xlmgen generate`: answers from a trained run."""
+"""`xlmgen generate`: sample from a trained run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def generate(
     overrides: OVERRIDES = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(help="A prompt to answer; may be given more than once."),
+        typer.Option(help="A prompt to answer; can be repeated."),
     ] = None,
     num: Annotated[
         int | None,
@@ -28,11 +28,14 @@ def generate(
         ),
     ] = None,
     trace: Annotated[
-        bool, typer.Option("--trace", help="Show in what order the tokens appeared.")
+        bool,
+        typer.Option("--trace", help="Show the order in which tokens were generated."),
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Also write the answers to a JSONL file; must not exist."),
+        typer.Option(
+            help="Also write the answers to this JSONL file, which must not exist."
+        ),
     ] = None,
     checkpoint: CHECKPOINT = None,
     weights: WEIGHTS = None,
@@ -45,7 +48,7 @@ def generate(
     from xlmgen.terminal.console import SafeConsole
 
     if prompt and num is not None:
-        raise UserError("--prompt and --num do not go together", "give one of them")
+        raise UserError("--prompt and --num exclude each other", "give one of them")
     if out is not None:
         require_new(out)
     opened = open_run(run, checkpoint, overrides or ())

@@ -1,4 +1,4 @@
-"""`xlmgen import`: a run from a released checkpoint."""
+"""`xlmgen import`: start a run from a released checkpoint."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def import_(
 ) -> int:
     """Start a run from the weights and tokenizer of a checkpoint.
 
-    Names and shapes are compared before anything is written. Pickles are never read.
+    Parameter names and shapes are compared before anything is written. Pickled files
+    are never read.
 
     Example: xlmgen import ./Dream-v0-Base-7B --run-dir runs/dream-7b
     """

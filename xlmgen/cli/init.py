@@ -1,4 +1,4 @@
-"""`xlmgen init`: a project that checks, proves and trains at once."""
+"""`xlmgen init`: write a new project that can be checked, tested and trained."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def init(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Where to; the current folder by default.",
+            help="Folder of the project; the current folder by default.",
             show_default=False,
         ),
     ] = Path(),
-    name: Annotated[str, typer.Option(help="The name of its family.")] = NAME,
+    name: Annotated[str, typer.Option(help="Name of its family.")] = NAME,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be written.")
     ] = False,
 ) -> int:
     """Write a new project: a family, its render, a task, an experiment.
 
-    With them come a workflow that checks and reviews pull requests, schemas and
-    settings for editors, and scripts for several GPUs and for Slurm. Nothing is ever
-    overwritten: where any of the files exists, none is written.
+    Also writes a workflow that checks and reviews pull requests, schemas and settings
+    for editors, and scripts for several GPUs and for Slurm. If one of the files exists,
+    nothing is written.
 
     Example: xlmgen init my_project --name my_family
     """

@@ -1,4 +1,4 @@
-"""`xlmgen list`: the families and tasks that can be used here."""
+"""`xlmgen list`: list available families and tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DETAILS = {"families": "blocks", "kinds": "block"}
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the listing."""
+    """One line of the list."""
 
     name: str
     title: str
@@ -48,7 +48,7 @@ def list_() -> int:
 
 
 def family_row(found: Found) -> Row:
-    """A family's title, its blocks' kinds, and what it shadows."""
+    """Row of a family: title, kinds of its blocks, and origin."""
     data = load_yaml(found.folder / SPEC).data
     if data is None:
         return Row(found.name, "(spec cannot be read)", "", _origin(found))
@@ -60,14 +60,14 @@ def family_row(found: Found) -> Row:
 
 
 def task_row(name: str, path: Path) -> Row:
-    """A task's title or summary, its layout, and its file."""
+    """Row of a task: title or summary, layout, and file."""
     data = load_yaml(path).data or {}
     title = str(data.get("title") or data.get("summary") or "")
     return Row(name, title, str(data.get("layout", "")), shown(path))
 
 
 def kind_row(kind: OwnKind) -> Row:
-    """A kind's title, its block, and its schema's file."""
+    """Row of a kind: title, block, and schema file."""
     try:
         title = str(read_object(kind.schema, "").get("title", ""))
     except UserError:
@@ -76,7 +76,7 @@ def kind_row(kind: OwnKind) -> Row:
 
 
 def show(heading: str, rows: Sequence[Row], empty: str) -> None:
-    """A table in a terminal, aligned columns in a pipe."""
+    """Print a table in a terminal, aligned columns in a pipe."""
     if not rows:
         say(f"{heading}: {empty}")
         return

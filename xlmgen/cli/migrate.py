@@ -1,4 +1,4 @@
-"""`xlmgen migrate`: specs of older formats, rewritten as the newest."""
+"""`xlmgen migrate`: rewrite specs of older format versions as the newest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from xlmgen.terminal.output import say
 def migrate(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE.yaml...", help="Families, tasks, experiments."),
+        typer.Argument(
+            metavar="FILE.yaml...", help="Files of families, tasks or experiments."
+        ),
     ],
     diff: Annotated[
         bool, typer.Option("--diff", help="Show every change; write nothing.")
@@ -23,10 +25,10 @@ def migrate(
 ) -> int:
     """Rewrite specs of an older format version in the newest version.
 
-    The 'spec:' line of a file names its version. Comments, order and layout stay. The
-    first version is the only one so far, so that every file is told to be current.
+    The 'spec:' line of a file names its version. Comments, order and layout are kept.
+    Version 1 is the only one so far, so every valid file is current.
 
-    Exit code 0: all are of the newest version; 1: a file has problems.
+    Exit code 0: all files have the newest version; 1: a file has problems.
 
     Example: xlmgen migrate families/my_family/family.yaml --diff
     """
@@ -41,7 +43,7 @@ def migrate(
 
 
 def migrate_file(file: Path, *, diff: bool) -> None:
-    """Rewrite one file, or with `diff` show how it would be, and report.
+    """Rewrite one file, or with `diff` only show the change.
 
     Raises:
         UserError: the file cannot be read, rewritten or written.
@@ -58,5 +60,5 @@ def migrate_file(file: Path, *, diff: bool) -> None:
     elif diff:
         report.print_diff(unified(document.text, text, str(file), str(file)))
     else:
-        rewrite_text(file, document.text, text)  # a link that was named is followed
+        rewrite_text(file, document.text, text)  # a symbolic link is followed
         say(f"{file}: rewritten")

@@ -62,7 +62,7 @@ def new(
 ) -> int:
     """Render a family's spec into a Python package.
 
-    A file that xlmgen did not write, or that was edited since, is never overwritten.
+    Files that xlmgen did not write, or that were edited, are never overwritten.
 
     Example: xlmgen new my_family.yaml
     """
@@ -72,7 +72,7 @@ def new(
     folder = (out or home(file)) / family.name
     require_kinds(family, folder)
     if real_path(file) != real_path(folder / SPEC):
-        source = modeline.at(family.source, folder / SPEC, "family")
+        source = modeline.with_schema_path(family.source, folder / SPEC, "family")
         family = replace(family, source=source)
     rendered = render(family)
     if diff:
@@ -96,10 +96,10 @@ def new(
 
 
 def require_kinds(family: FamilySpec, folder: Path) -> None:
-    """Refuse to write a family where its kinds would not be found again.
+    """Refuse to write a family to a folder from which its kinds are not found.
 
     Raises:
-        UserError: it has kinds of another project than that of the folder.
+        UserError: the family has kinds of another project than that of the folder.
     """
     for kind in family.own_kinds:
         if project_of(folder).root != kind.root:
@@ -111,14 +111,14 @@ def require_kinds(family: FamilySpec, folder: Path) -> None:
 
 
 def home(file: Path) -> Path:
-    """The folder that a family's folder goes to, unless the user names one."""
+    """Default parent folder of a family's folder."""
     if file.name == SPEC and (file.parent / LOCK).is_file():
         return Path(os.path.normpath(file.parent / os.pardir))
     return FAMILIES
 
 
 def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
-    """List every file with what happens to it, and count."""
+    """List every file with its change, and count them."""
     ordered = sorted(planned, key=lambda change: ("/" in change.path, change.path))
     width = max(len(change.path) for change in planned) + 2
     words = [
@@ -140,14 +140,14 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
             say(f"  {path}{word}")
     done = sum(change.old != change.new for change in planned)
     marked = sum(change.state is State.CONFLICT for change in planned)
-    told = f", {marked} of them with conflicts to resolve" if marked else ""
-    say(f"{done} of {len(words)} files {verb} {folder}{told}")
+    conflicts = f", {marked} of them with conflicts to resolve" if marked else ""
+    say(f"{done} of {len(words)} files {verb} {folder}{conflicts}")
 
 
 def show_diffs(folder: Path, planned: Sequence[Change]) -> None:
-    """The unified diffs from what is on disk to what would be written."""
+    """Print unified diffs from the files on disk to the planned ones."""
     for change in planned:
-        # The lock follows from the others, and is not for reading.
+        # The lock follows from the other files.
         if change.old == change.new or change.path == LOCK:
             continue
         name = (folder / change.path).as_posix()

@@ -1,4 +1,4 @@
-"""`xlmgen prepare`: tokenise a task's data ahead of its training."""
+"""`xlmgen prepare`: tokenise a task's data before training."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def prepare(
 ) -> int:
     """Tokenise all splits of an experiment's task into the cache.
 
-    A preparation that was stopped goes on where it was. Rows are told by what became of
-    them: filtered (left out by source.filter), unknown (by the tokenizer, with unknown:
-    drop), dropped and truncated (longer than the block, by overflow).
+    An interrupted preparation resumes. Reports the number of rows that are filtered (by
+    source.filter), unknown (to the tokenizer, with unknown: drop), and dropped or
+    truncated (longer than the block, by overflow).
 
     Example: xlmgen prepare families/mdlm/experiments/star_tiny.yaml
     """

@@ -1,4 +1,4 @@
-"""`xlmgen pull`: a run that somebody pushed to the Hugging Face Hub."""
+"""`xlmgen pull`: download a run from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pull(
 ) -> int:
     """Download a run from the Hub, to evaluate, sample or train it.
 
-    The family's code is rendered here from its YAML, and must be what was pushed.
+    The family's code is rendered from its YAML here, and must equal the pushed code.
 
     Example: xlmgen pull me/mdlm-star runs/mdlm-star
     """

@@ -22,18 +22,18 @@ def push(
     repo_id: REPO_ID,
     checkpoint: CHECKPOINT = None,
     private: Annotated[
-        bool, typer.Option("--private", help="Only for those whom you let in.")
+        bool, typer.Option("--private", help="Make a new repository private.")
     ] = False,
     revision: Annotated[
         str | None,
-        typer.Option(help="The branch, which is made where there is none; main else."),
+        typer.Option(help="The branch, created if needed; main by default."),
     ] = None,
     message: Annotated[
-        str | None, typer.Option(help="Of the commit; by default it names the step.")
+        str | None, typer.Option(help="Commit message; names the step by default.")
     ] = None,
     license: Annotated[
         str | None,
-        typer.Option(help="What the model card says of it, such as mit; none else."),
+        typer.Option(help="License on the model card, such as mit; none by default."),
     ] = None,
     dataset: Annotated[
         list[str] | None,
@@ -45,13 +45,13 @@ def push(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="List the files, show the card; use no network."
+            "--dry-run", help="List the files and show the model card; use no network."
         ),
     ] = False,
 ) -> int:
     """Upload a run to the Hub, with a model card, in one commit.
 
-    Nothing else goes up: no optimiser state, no predictions, no paths of this machine.
+    Optimiser state, predictions and paths of this machine are not uploaded.
 
     Example: xlmgen push runs/mdlm-star_tiny-tiny me/mdlm-star --license mit --dry-run
     """
@@ -85,7 +85,7 @@ def push(
         published, repo_id, private=private, branch=revision, message=message
     )
     if pushed.kept_card:
-        say("README.md was edited on the Hub, and stays as it is there")
+        say("README.md was edited on the Hub and was not replaced")
     say(f"{pushed.page}/tree/{pushed.commit}")
     say()
     say("next:")
@@ -95,7 +95,7 @@ def push(
 
 
 def _show_files(sizes: Mapping[str, int]) -> str:
-    """List every file with its size; return their number and sum."""
+    """List every file with its size; return their number and total size."""
     shown = {path: _size(number) for path, number in sizes.items()}
     width = max(map(len, shown.values()))
     for path, size in shown.items():

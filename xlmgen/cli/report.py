@@ -1,4 +1,4 @@
-"""What the command line prints: in colour where a person sees it, plain in a pipe."""
+"""Output of the command line: coloured in a terminal, plain in a pipe."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DIFF_STYLE = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def escape_unprintable() -> None:
-    """Let a character that an output cannot encode appear as its escape.
+    """Print characters that an output cannot encode as escapes.
 
-    A pipe may be ASCII, and the name of a file may hold bytes that are no UTF-8.
+    A pipe may be ASCII, and a file name may contain bytes that are not valid UTF-8.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -32,14 +32,14 @@ def escape_unprintable() -> None:
 
 
 def open_closed() -> None:
-    """Let what is printed go nowhere where an output was closed (`>&-`)."""
+    """Discard prints to an output that was closed (`>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def discard_output() -> None:
-    """Let what is still to be written go nowhere, where an output takes no more."""
+    """Discard buffered text of outputs that cannot be written to."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -50,12 +50,12 @@ def discard_output() -> None:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person watches the stream, so that colour helps."""
+    """Whether the stream is a terminal."""
     return stream.isatty()
 
 
 def print_problems(problems: Sequence[Diagnostic], *, file: TextIO) -> None:
-    """Diagnostics as paragraphs of text."""
+    """Print diagnostics as text."""
     if not problems:
         return
     if is_terminal(file):
@@ -67,7 +67,7 @@ def print_problems(problems: Sequence[Diagnostic], *, file: TextIO) -> None:
 
 
 def print_diff(diff: str) -> None:
-    """A unified diff, added and removed lines in their colours."""
+    """Print a unified diff with coloured lines."""
     if not is_terminal(sys.stdout):
         print(terminal_lines(diff))
         return
@@ -80,7 +80,7 @@ def print_diff(diff: str) -> None:
 
 
 def print_error(error: UserError) -> None:
-    """A user's mistake on stderr: its diagnostics, or one line."""
+    """Print a user error to stderr: its diagnostics, or one line."""
     if isinstance(error, SpecError):
         print_problems(error.diagnostics, file=sys.stderr)
         return
@@ -100,7 +100,7 @@ def _print_rich(line: Text, file: TextIO) -> None:
 
 
 def _coloured(problem: Diagnostic) -> list[Text]:
-    """The lines of `formats.text`, in colour."""
+    """Return the lines of `formats.text` in colour."""
     from rich.text import Text
 
     place = f"{problem.file}:{problem.line}:{problem.col}"

@@ -1,4 +1,4 @@
-"""`xlmgen resolve`: an experiment with every default filled in."""
+"""`xlmgen resolve`: show an experiment with all defaults filled in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OVERRIDES = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Values over the file's, such as training.max_steps=500.",
+        help="Values that replace the file's, such as training.max_steps=500.",
     ),
 ]
 
@@ -32,7 +32,7 @@ OVERRIDES = Annotated[
 def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
     """Show an experiment with all defaults and where each comes from.
 
-    The output is YAML that resolves to itself.
+    The output is valid YAML that resolves to itself.
 
     Example: xlmgen resolve experiment.yaml training.seed=1
     """
@@ -54,11 +54,11 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
 
 
 def resolve_checked(experiment: str | Path, overrides: Sequence[str]) -> Experiment:
-    """An experiment that fits its family and its task, both checked, without torch.
+    """Resolve an experiment and check it with its family and task, without torch.
 
     Raises:
         SpecError: one of the three YAML files has problems.
-        UserError: an override has, one of them is not there, or they do not fit.
+        UserError: an override has a problem, a file is missing, or they do not fit.
     """
     resolved = resolve_experiment(experiment, overrides)
     folder = family_folder(resolved)

@@ -1,4 +1,4 @@
-"""`xlmgen review`: what a change of specs and templates means to those who use them."""
+"""`xlmgen review`: report the effects of changed specs and templates."""
 
 from __future__ import annotations
 
@@ -35,14 +35,11 @@ def review(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files and folders; by default those of ./families, ./tasks and "
-            "./experiments that there are.",
+            help="Files and folders; ./families, ./tasks and ./experiments by default.",
             show_default=False,
         ),
     ] = None,
-    format: Annotated[
-        Format, typer.Option(help="How to print the review.")
-    ] = Format.text,
+    format: Annotated[Format, typer.Option(help="Output format.")] = Format.text,
     fail_on: Annotated[
         str,
         typer.Option(
@@ -53,24 +50,23 @@ def review(
         ),
     ] = "",
     vocabulary: Annotated[
-        int, typer.Option(min=1, help="The vocabulary that parameters are counted for.")
+        int, typer.Option(min=1, help="Vocabulary size for counting parameters.")
     ] = 50_257,
     length: Annotated[
-        int, typer.Option(min=1, help="The tokens that attention is counted for.")
+        int, typer.Option(min=1, help="Sequence length for counting FLOPs.")
     ] = 1024,
     diff: Annotated[
-        bool, typer.Option(help="Whether to show how rendered files differ.")
+        bool, typer.Option(help="Whether to show the differences of rendered files.")
     ] = True,
 ) -> int:
     """Report how a change of specs or templates changes the families.
 
-    Every spec that differs from the commit is told by what it says differently, and by
-    what that breaks: checkpoint (old weights no longer load), config (old experiments
-    no longer validate), source (public names of the render change), behaviour (the same
-    interface computes something else), or none. Nothing is checked out, imported or
-    run.
+    Lists every spec that differs from the commit, its changes and what they break:
+    checkpoint (old weights no longer load), config (old experiments no longer
+    validate), source (public names of the render change), behaviour (the same interface
+    computes something else), or none. Nothing is checked out, imported or run.
 
-    Exit code 0: reviewed; 1: a spec has problems, or a change is of a class that
+    Exit code 0: reviewed; 1: a spec has problems, or a change has a class that
     --fail-on names; 2: the review could not run.
 
     Example: xlmgen review --against origin/main --fail-on checkpoint,config
@@ -90,10 +86,10 @@ def review(
 
 
 def classes(listed: str) -> list[str]:
-    """The classes in a list with commas.
+    """Parse a comma-separated list of classes.
 
     Raises:
-        UserError: one of them is no class.
+        UserError: a class is unknown.
     """
     named = [word.strip() for word in listed.split(",") if word.strip()]
     for word in named:

@@ -1,4 +1,4 @@
-"""A review as text for a terminal, as a Markdown page, or as workflow annotations."""
+"""Output formats of a review: text, Markdown and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from xlmgen.terminal.escape import code, terminal, terminal_lines, workflow_comm
 from xlmgen.terminal.escape import markdown as escaped
 
 LEVELS = {"checkpoint": "warning", "config": "warning", "source": "warning"}
-LONGEST_DIFF = 60_000  # characters in a page, which has room for a million in all
+LONGEST_DIFF = 60_000  # characters of a page; GitHub allows a million in all
 
 
 def text(review: Review, *, diff: bool = True) -> str:
-    """A paragraph for each spec: its class, what it says differently, what breaks."""
+    """Format a paragraph per spec: its class, its changes and what they break."""
     lines: list[str] = []
     for item in review.items:
-        lines += [terminal(f"{item.path}: {_title(item)}"), *_indented(_said(item))]
+        lines += [terminal(f"{item.path}: {_title(item)}"), *_indented(_changes(item))]
         lines += _indented(_costs(item, review, "  {:<10} {}"))
         if diff and item.diff:
             lines += ["", terminal_lines(item.diff)]
@@ -30,7 +30,7 @@ def text(review: Review, *, diff: bool = True) -> str:
 
 
 def markdown(review: Review, *, diff: bool = True) -> str:
-    """The same as a page, diffs folded."""
+    """Format a review as a Markdown page with folded diffs."""
     lines = ["## xlmgen review", "", escaped(summary(review)), ""]
     if review.items:
         lines += ["| spec | | class |", "| --- | --- | --- |"]
@@ -41,7 +41,7 @@ def markdown(review: Review, *, diff: bool = True) -> str:
         lines.append("")
     for item in review.items:
         lines += [f"### {item.kind} {escaped(item.name)}: {_classes(item)}", ""]
-        lines += [f"- {escaped(line)}" for line in _said(item)]
+        lines += [f"- {escaped(line)}" for line in _changes(item)]
         costs = list(_costs(item, review, "| {} | {} |"))
         if costs:
             lines += ["", "| size | " + _measured(review) + " |", "| --- | --- |"]
@@ -56,15 +56,15 @@ def markdown(review: Review, *, diff: bool = True) -> str:
 
 
 def github(review: Review, *, diff: bool = True) -> str:
-    """One annotation for each spec that changed, one for each place of code."""
+    """Format annotations: one per changed spec, one per place that runs code."""
     lines = []
     for item in review.items:
         lines += [annotation(problem) for problem in item.problems]
         if not item.problems:
             worst = _worst(item)
-            told = [_title(item), *_said(item)]
+            message = [_title(item), *_changes(item)]
             level = LEVELS.get(worst, "notice")
-            lines.append(_command(level, item.path, item.line, worst, told))
+            lines.append(_command(level, item.path, item.line, worst, message))
     for hook in review.hooks:
         level = "warning" if hook.new else "notice"
         lines.append(_command(level, hook.path, hook.line, "python", [_hook(hook)]))
@@ -79,7 +79,7 @@ FORMATS: dict[str, Callable[..., str]] = {
 
 
 def summary(review: Review) -> str:
-    """One line: how many specs of each class."""
+    """Count the specs of each class in one line."""
     if not review.items:
         return f"nothing differs from {review.against}"
     counts: dict[str, int] = {}
@@ -102,14 +102,14 @@ def _classes(item: Item) -> str:
 
 
 def _worst(item: Item) -> str:
-    """The first of its classes, or what it is instead."""
+    """Return the first of its classes, or its event if it has none."""
     if item.problems:
         return "invalid"
     return item.classes[0].value if item.classes else "none"
 
 
-def _said(item: Item) -> Iterator[str]:
-    """What the spec says differently, what that breaks, and what else to know."""
+def _changes(item: Item) -> Iterator[str]:
+    """Return a spec's changes, what they break, and notes."""
     yield from (change.text for change in item.changes)
     yield from (f"{reason.of}: {reason.text}" for reason in item.reasons)
     yield from (heading(problem) for problem in item.problems)
@@ -117,11 +117,11 @@ def _said(item: Item) -> Iterator[str]:
 
 
 def _costs(item: Item, review: Review, form: str) -> Iterator[str]:
-    """A line for every size, and what is counted."""
+    """Return a line per size and the legend of the counts."""
     for size, (before, after) in item.costs.items():
-        told = f"{_cost(before)} → {_cost(after)}"
+        change = f"{_cost(before)} → {_cost(after)}"
         name = escaped(size) if "|" in form else size
-        yield form.format(name, _cost(after) if before == after else told)
+        yield form.format(name, _cost(after) if before == after else change)
     if item.costs and "|" not in form:
         yield f"  ({_measured(review)})"
 
@@ -141,7 +141,7 @@ def _cost(cost: Cost | None) -> str:
 
 
 def _short(number: int) -> str:
-    """Four digits and a prefix: `92.32 M`."""
+    """Format a number with four digits and a prefix: `92.32 M`."""
     for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if number >= 10**power:
             return f"{number / 10**power:.4g} {prefix}"
@@ -169,9 +169,9 @@ def _folded(diff: str) -> Iterable[str]:
     ]
 
 
-def _command(level: str, path: str, line: int, title: str, told: list[str]) -> str:
+def _command(level: str, path: str, line: int, title: str, lines: list[str]) -> str:
     properties = {"file": path, "line": line, "title": f"review: {title}"}
-    return workflow_command(level, properties, told)
+    return workflow_command(level, properties, lines)
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

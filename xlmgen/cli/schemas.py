@@ -1,4 +1,4 @@
-"""`xlmgen schemas`: the schemas in a project, for its editors."""
+"""`xlmgen schemas`: write the schemas of a project for editors."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from xlmgen.terminal.output import say
 def schemas() -> int:
     """Write the JSON Schemas to ./schemas, for editors.
 
-    The experiments of a family rendered to ./families name them by a relative path, and
-    `xlmgen check --fix` adds the line that does so to files without one. In a project
-    with kinds of its own they are written at its top, and know those kinds. Run it
-    again after an upgrade of xlmgen or a change of such a kind. A file that it did not
-    write is never overwritten.
+    The experiments of a rendered family refer to them by a relative path; `xlmgen check
+    --fix` adds that line to files without one. In a project with kinds of its own, the
+    schemas are written to its top folder and include those kinds. Run this command
+    again after upgrading xlmgen or changing such a kind. Files that it did not write
+    are never overwritten.
 
     Example: xlmgen schemas
     """

@@ -1,4 +1,4 @@
-"""`xlmgen tokenizer`: train a tokenizer on a task's texts, and say what it is like."""
+"""`xlmgen tokenizer`: train a tokenizer on a task's texts and report statistics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from xlmgen.terminal.output import say
 
 
 class Action(StrEnum):
-    """What to do with a tokenizer."""
+    """Actions on a tokenizer."""
 
     train = "train"
 
 
 class Kind(StrEnum):
-    """The kinds that learn their tokens from texts."""
+    """Kinds of tokenizers that are trained on texts."""
 
     character = "character"
     whitespace = "whitespace"
@@ -35,19 +35,19 @@ def tokenizer(
         str, typer.Argument(metavar="TASK", help="A task or its YAML file.")
     ],
     out: Annotated[
-        Path, typer.Option(help="The file to write; must not exist.")
+        Path, typer.Option(help="The file to write, which must not exist.")
     ] = Path("tokenizer.json"),
     kind: Annotated[
-        Kind | None, typer.Option(help="Instead of the kind that the task says.")
+        Kind | None, typer.Option(help="Kind of tokenizer, instead of the task's.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Instead of the size that the task says.")
+        int | None, typer.Option(help="Vocabulary size, instead of the task's.")
     ] = None,
 ) -> int:
     """Train a tokenizer on the train split of a task and save it.
 
-    A task uses it with `tokenizer: {kind: file, path: tokenizer.json}`: the same ids on
-    every machine, also of kinds whose training is not the same twice.
+    A task uses it with `tokenizer: {kind: file, path: tokenizer.json}`. The ids are
+    then the same on every machine, even for kinds whose training is not deterministic.
 
     Example: xlmgen tokenizer train my_text.yaml --kind unigram --size 8192
     """
@@ -72,7 +72,7 @@ def tokenizer(
 
 
 def _options(own: Any, kind: Kind | None, size: int | None) -> dict[str, Any]:
-    """The task's own options with those of the command line over them."""
+    """Merge the task's options with those of the command line."""
     from xlmgen.data.tokenizer_kinds import LEARNED, SIZED
     from xlmgen.io.json_schema import validator
     from xlmgen.spec.defaults import fill_defaults
@@ -81,7 +81,7 @@ def _options(own: Any, kind: Kind | None, size: int | None) -> dict[str, Any]:
     options = dict(own) if kind in (None, own["kind"]) else {"kind": str(kind)}
     if options["kind"] not in LEARNED:
         raise UserError(
-            f"the tokenizer kind '{options['kind']}' learns nothing from texts",
+            f"the tokenizer kind '{options['kind']}' is not trained on texts",
             f"choose one with --kind: {', '.join(LEARNED)}",
         )
     if size is not None:

@@ -1,4 +1,4 @@
-"""`xlmgen train`: train an experiment into a run folder."""
+"""`xlmgen train`: train an experiment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RUNS = Path("runs")
 
 
 class Debug(StrEnum):
-    """Short runs that show whether the parts work, and what takes how long."""
+    """Short runs that test and profile an experiment."""
 
     overfit = "overfit"
     smoke = "smoke"
@@ -65,5 +65,5 @@ def train(
     folder = run_dir or RUNS / resolved.name
     command = ["xlmgen", *sys.argv[1:]]
     if code := run_training(resolved, folder, console, command):
-        raise SystemExit(code)  # it has said why
+        raise SystemExit(code)  # it has printed the reason
     return 0

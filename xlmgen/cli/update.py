@@ -1,4 +1,4 @@
-"""`xlmgen update`: render families anew and merge what their users edited."""
+"""`xlmgen update`: render families again and merge edits."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def update(
         bool, typer.Option("--diff", help="Show every change; write nothing.")
     ] = False,
     restore: Annotated[
-        bool, typer.Option("--restore", help="Write files again that were deleted.")
+        bool, typer.Option("--restore", help="Write deleted files again.")
     ] = False,
 ) -> int:
     """Render families again and merge the edits made to their files.
 
-    Merged are the last render, as family.lock has it, the file as it is now, and the
-    render of the family.yaml as it is now by this xlmgen. Where an edit and the render
-    change the same lines, both are written, between conflict markers.
+    A three-way merge of the last render (from family.lock), the current file, and the
+    new render of the current family.yaml. Where an edit and the new render change the
+    same lines, both versions are written between conflict markers.
 
-    Exit code 0: all is merged; 1: conflicts, or files that need a decision.
+    Exit code 0: merged; 1: conflicts, or files that need a decision.
 
     Example: xlmgen update families/my_family --diff
     """
@@ -62,10 +62,10 @@ def update(
 
 
 def update_family(folder: Path, *, dry_run: bool, diff: bool, restore: bool) -> int:
-    """Update one family's folder, and report; or with `dry_run` or `diff` only report.
+    """Update one family's folder; with `dry_run` or `diff` only report.
 
     Raises:
-        UserError: there is nothing to update from, or nothing could be written.
+        UserError: the folder has no render or spec, or cannot be written.
     """
     from xlmgen.render import render
 
@@ -95,7 +95,7 @@ def update_family(folder: Path, *, dry_run: bool, diff: bool, restore: bool) -> 
 
 
 def spec_file(folder: Path) -> Path:
-    """The spec in a family's folder.
+    """Return the spec file of a family's folder.
 
     Raises:
         UserError: it is not the folder of a rendered family.
@@ -113,7 +113,7 @@ def spec_file(folder: Path) -> Path:
 
 
 def decisions(folder: Path, planned: Sequence[Change]) -> list[Diagnostic]:
-    """What is left to the user: conflicts, and edits of files no longer rendered."""
+    """Return the files that the user must decide on: conflicts and orphaned edits."""
     problems: list[Diagnostic] = []
     for change in planned:
         if change.state is State.CONFLICT:

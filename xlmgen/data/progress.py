@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from xlmgen.data.sources import Corpus, Row
-from xlmgen.terminal.progress import Waiting
+from xlmgen.terminal.progress import ProgressReporter
 
 
-class TokenisingProgress(Waiting):
+class TokenisingProgress(ProgressReporter):
     """Counts rows and tokens, and shows them to whoever waits.
 
     How much there is to do is taken from the sizes of files, against which characters

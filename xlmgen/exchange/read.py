@@ -16,7 +16,7 @@ from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import check_family, family_folder
 from xlmgen.experiment.settings import Experiment
 from xlmgen.io.files import write_json
-from xlmgen.io.manifest import copy_hashed, seal
+from xlmgen.io.manifest import copy_hashed, write_manifest
 from xlmgen.io.shards import INDEX, Shards
 from xlmgen.registry import SPEC, find_families
 from xlmgen.runs.checkpoint_folder import IMPORTED, about, folder_name
@@ -94,7 +94,7 @@ def import_checkpoint(
         _check_tensors(shards, folder / "families" / family.name, settled, config)
         place = folder / "checkpoints" / folder_name(0)
         place.mkdir(parents=True)
-        stamps = {
+        digests = {
             file.name: copy_hashed(file, place / file.name)
             for file in (*shards.files, checkpoint / INDEX)
             if file.is_file()
@@ -106,7 +106,7 @@ def import_checkpoint(
         origin = {"from": str(checkpoint.resolve()), "tensors": len(shards.entries)}
         for made in (place, folder):
             write_json(made / IMPORTED, origin)
-        seal(place, about(run_id(folder), 0), stamps)
+        write_manifest(place, about(run_id(folder), 0), digests)
 
     with tempfile.TemporaryDirectory() as scratch:
         task = _with_tokenizer(load_task(settled.task), config, path, Path(scratch))

@@ -1,4 +1,4 @@
-"""Experiments: one YAML file with every default filled in and overrides applied."""
+"""Experiments: YAML files with overrides applied and defaults filled in."""
 
 from xlmgen.experiment.resolve import resolve
 from xlmgen.experiment.settings import Evaluation, Experiment, Training

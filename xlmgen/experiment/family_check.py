@@ -1,4 +1,4 @@
-"""The family that an experiment names: where it is, and whether settings suit it."""
+"""Find an experiment's family and check the experiment's settings against it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PACKINGS = ("packed", "documents", "none")
 
 
 def family_folder(experiment: Experiment) -> Path:
-    """The folder of an experiment's family.
+    """Find the folder of an experiment's family.
 
-    A path is taken as it is. A name that is that of the family in whose `experiments/`
-    folder the experiment lies means that family; any other is looked up.
+    A path is used as it is. In the `experiments/` folder of a family, its name means
+    that family; any other name is looked up.
 
     Raises:
         UserError: there is no such family.
@@ -48,14 +48,14 @@ def family_folder(experiment: Experiment) -> Path:
 
 
 def check_family(experiment: Experiment, folder: Path, packing: str = "none") -> None:
-    """Hold the experiment's size, model and predictor against the family's schema.
+    """Validate the experiment's size, model and predictor against the family.
 
     Args:
-        packing: of its task, to be held against the family's collator.
+        packing: of its task, validated against the family's collator.
 
     Raises:
-        SpecError: the family's own YAML has problems.
-        UserError: a setting of the experiment does not suit the family.
+        SpecError: the family's YAML has problems.
+        UserError: a setting of the experiment is invalid for the family.
     """
     document = load_yaml(folder / SPEC)
     if problems := errors(validate(document, "family")):
@@ -67,10 +67,10 @@ def check_family(experiment: Experiment, folder: Path, packing: str = "none") ->
 def check_settings(
     experiment: Experiment, document: Document, schemas: Schemas | None = None
 ) -> None:
-    """Hold the experiment's size, model and predictor against a family's valid spec.
+    """Validate the experiment's size, model and predictor against a family's spec.
 
     Raises:
-        UserError: a setting of the experiment does not suit the family.
+        UserError: a setting of the experiment is invalid for the family.
     """
     data: dict[str, Any] = deepcopy(document.data or {})
     sizes = data["sizes"]
@@ -94,16 +94,16 @@ def check_settings(
 def check_packing(
     document: Document, packing: str, schemas: Schemas | None = None
 ) -> None:
-    """Hold a task's packing against the collator of a family's valid spec.
+    """Validate a task's packing against the collator of a family's spec.
 
     Args:
-        schemas: where its kinds are; by default those of the project it is in.
+        schemas: with its kinds; by default those of its project.
 
     Raises:
-        UserError: the collator cannot make batches of such rows.
+        UserError: the collator does not support this packing.
     """
     if packing == "none":
-        return  # every collator takes a row for each example
+        return  # all collators support one row per example
     data: dict[str, Any] = document.data or {}
     collator = data["collator"]
     schemas = schemas or project_of(document.file).schemas
@@ -112,7 +112,7 @@ def check_packing(
     if packing in refused:
         others = [name for name in PACKINGS if name not in refused]
         raise UserError(
-            f"task: the family {data['name']} takes no rows of packing: {packing}; "
+            f"task: the family {data['name']} does not support packing: {packing}; "
             f"{refused[packing]}",
             f"set packing: {' or '.join(others)} in the task",
         )

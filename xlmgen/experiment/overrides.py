@@ -1,4 +1,4 @@
-"""`key.path=value` on the command line."""
+"""Overrides of an experiment on the command line: `key.path=value`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ KeyPath = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Override:
-    """One value from the command line.
+    """An override from the command line.
 
     Args:
-        text: as it was typed.
-        path: the keys that lead to the value.
+        text: as typed.
+        path: keys that lead to the value.
         value: plain data.
     """
 
@@ -29,7 +29,7 @@ class Override:
     value: Any
 
     def holds(self, path: KeyPath) -> bool:
-        """Whether keys inside the value lead to something; no keys always do."""
+        """Whether the value has something at this path; true for an empty path."""
         inner = self.value
         for key in path:
             if not isinstance(inner, dict) or key not in inner:
@@ -39,7 +39,7 @@ class Override:
 
 
 def parse_override(text: str) -> Override:
-    """Read `key.path=value`; the value is YAML 1.2, flow style for lists and mappings.
+    """Parse `key.path=value`; the value is YAML 1.2, with flow lists and mappings.
 
     Raises:
         UserError: the text has no `=`, no key, or a value that is not YAML.
@@ -56,7 +56,7 @@ def parse_override(text: str) -> Override:
         reason = document.problems[0].message if document.problems else "not one value"
         raise UserError(
             f"{show(text)}: the value cannot be read: {reason}",
-            "put a text with special characters in quotes",
+            "put strings with special characters in quotes",
         )
     return Override(text, path, document.data["value"])
 
@@ -64,7 +64,7 @@ def parse_override(text: str) -> Override:
 def apply_overrides(
     data: Mapping[str, Any], overrides: Iterable[Override]
 ) -> dict[str, Any]:
-    """A copy of the data with the overrides in it, later ones over earlier ones."""
+    """Copy the data and apply the overrides in order."""
     result = deepcopy(dict(data))
     for override in overrides:
         place = result

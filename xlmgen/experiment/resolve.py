@@ -1,4 +1,4 @@
-"""From an experiment's YAML and overrides to an `Experiment`, without torch."""
+"""Resolve an experiment's YAML and overrides to an `Experiment`, without torch."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ DEFAULT, COMMAND_LINE = "default", "command line"
 
 
 def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-    """An experiment with its overrides applied and every default filled in.
+    """Read an experiment, apply its overrides and fill in all defaults.
 
     Args:
         path: the YAML file.
         overrides: `key.path=value`, applied in order.
 
     Raises:
-        SpecError: the file has problems; it carries all of them.
-        UserError: an override has; the message names it.
+        SpecError: the file has problems; the exception has all of them.
+        UserError: an override has a problem; the message names it.
     """
     document = load_yaml(path)
     if document.data is None:
@@ -48,10 +48,10 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
 def settle_document(
     document: Document, overrides: Sequence[Override] = ()
 ) -> Experiment:
-    """The experiment in a document without problems.
+    """Return the experiment of a document without problems.
 
     Args:
-        overrides: what was applied to its data already.
+        overrides: that were applied to its data already.
     """
     path = Path(document.file)
     data = fill_defaults(document.data, "experiment")
@@ -68,7 +68,7 @@ def settle_document(
 
 
 def leaves(data: Mapping[str, Any], at: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """Every value that is not a mapping of keys, with the keys that lead to it."""
+    """Yield all values that are not mappings, with their paths."""
     for key, value in data.items():
         if isinstance(value, dict) and value:
             yield from leaves(value, (*at, key))
@@ -77,7 +77,7 @@ def leaves(data: Mapping[str, Any], at: KeyPath = ()) -> Iterator[tuple[KeyPath,
 
 
 def _refuse(problems: list[Diagnostic], overrides: Sequence[Override]) -> None:
-    """Raise for the problems: those of overrides first, which are not in the file."""
+    """Raise an error: first for overrides, whose problems are not in the file."""
     for override in reversed(overrides):
         place = dotted(override.path)
         for problem in problems:
@@ -94,7 +94,7 @@ def _refuse(problems: list[Diagnostic], overrides: Sequence[Override]) -> None:
 
 def _origin(path: KeyPath, document: Document, overrides: Sequence[Override]) -> str:
     for override in reversed(overrides):
-        if path[: len(override.path)] == override.path:  # in place of all before it
+        if path[: len(override.path)] == override.path:  # overrides all earlier values
             given = override.holds(path[len(override.path) :])
             return COMMAND_LINE if given else DEFAULT
     if path in document.keys:

@@ -1,4 +1,4 @@
-"""An experiment with every value settled: frozen dataclasses, no torch."""
+"""A resolved experiment as frozen dataclasses, without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROWS = ("batch_size", "accumulate", "devices", "num_nodes")
 
 @dataclass(frozen=True)
 class Training:
-    """How the model is trained. What each key means is in the schema."""
+    """Training settings; the schema describes each key."""
 
     max_steps: int
     batch_size: int
@@ -51,13 +51,13 @@ class Training:
 
     @property
     def rows_of_a_step(self) -> int:
-        """How many rows an optimiser step sees, on all devices."""
+        """Number of rows of an optimiser step, on all devices together."""
         return math.prod(getattr(self, key) for key in ROWS)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the model is validated and evaluated."""
+    """Validation and evaluation settings."""
 
     batch_size: int
     generate: int
@@ -66,7 +66,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Family, task, size and all settings of one run.
+    """Family, task, size and all settings of a run.
 
     Args:
         name: of the run and its folder.
@@ -74,10 +74,10 @@ class Experiment:
         size: one of the family's sizes.
         model: numbers of the network that differ from the size's.
         predictor: numbers of the predictor that differ from the family's.
-        file: the YAML file that it was read from.
-        data: the whole experiment as plain data, every default filled in.
-        origins: where each value of `data` came from, by dotted path: `default`, a
-            `file:line`, or `command line`.
+        file: its YAML file.
+        data: the experiment as plain data, with all defaults filled in.
+        origins: source of each value of `data` by dotted path: `default`, `file:line`
+            or `command line`.
     """
 
     name: str
@@ -95,14 +95,14 @@ class Experiment:
 
     @property
     def trackers(self) -> tuple[str, ...]:
-        """Loggers that are packages of their own, which have to be installed."""
+        """Loggers that need packages of their own to be installed."""
         return tuple(name for name in self.loggers if name != "tensorboard")
 
 
 def settle(
     data: Mapping[str, Any], origins: Mapping[str, str], file: Path
 ) -> Experiment:
-    """The dataclasses of a checked experiment whose defaults are filled in."""
+    """Convert validated data with defaults filled in to dataclasses."""
     training = dict(data["training"])
     training["betas"] = tuple(training["betas"])
     return Experiment(
@@ -122,10 +122,10 @@ def settle(
 
 
 def is_path(value: str) -> bool:
-    """Whether a family or task is written as a path rather than a name."""
+    """Whether a family or task is given by a path instead of a name."""
     return "/" in value or value.startswith(".") or value.endswith((".yaml", ".yml"))
 
 
 def stem(value: str) -> str:
-    """The bare name of a family or task, written as a name or a path."""
+    """Return the name of a family or task that is given by name or path."""
     return Path(value).stem if is_path(value) else value

@@ -1,4 +1,4 @@
-"""A resolved experiment as YAML, with where every value came from."""
+"""Format a resolved experiment as YAML, with the origin of each value."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ COMMENT_COLUMN = 40
 
 
 def to_yaml(experiment: Experiment, *, origins: bool = True) -> str:
-    """The experiment as YAML that resolves to itself.
+    """Format the experiment as YAML that resolves to itself.
 
     Args:
-        origins: whether a comment says where each value came from.
+        origins: whether to add a comment with the origin of each value.
     """
     lines = _lines(experiment.data, experiment.origins if origins else {}, "", "")
     return "".join(f"{line}\n" for line in lines)
@@ -39,12 +39,12 @@ def _lines(
 
 
 def _flow(value: Any) -> str:
-    """A value on one line of YAML."""
+    """Format a value on one line of YAML."""
     text: str = yaml.safe_dump(
         value, default_flow_style=True, width=float("inf"), allow_unicode=True
     )
     text = text.removesuffix("\n").removesuffix("\n...")
     if terminal(text) == text:
         return text
-    # JSON is YAML, and so are the escapes of a terminal in its strings.
+    # JSON is YAML, and the terminal escapes in its strings are valid in both.
     return terminal(json.dumps(value, ensure_ascii=False))

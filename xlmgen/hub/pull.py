@@ -21,7 +21,7 @@ from xlmgen.hub.published import local_files
 from xlmgen.hub.trust import refuse_hooks, rendered_anew
 from xlmgen.io.files import real_path, write_json, write_text
 from xlmgen.io.json_input import parse_object
-from xlmgen.io.manifest import seal
+from xlmgen.io.manifest import write_manifest
 from xlmgen.io.shards import Shards
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
@@ -217,7 +217,7 @@ def _fill(
     origin = {"from": repository.page, "commit": snapshot.commit, "step": manifest.step}
     for folder in (checkpoint, place):
         write_json(folder / IMPORTED, {**origin, "tensors": len(shards.entries)})
-    seal(checkpoint, about(run_id(place), 0))
+    write_manifest(checkpoint, about(run_id(place), 0))
     try:
         run = Run.open(place)
         check_family(run.experiment, run.family_folder)

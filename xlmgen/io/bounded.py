@@ -1,7 +1,7 @@
-"""Work on what somebody else wrote, in a process bounded in time and memory.
+"""Process untrusted input in a subprocess with limited time and memory.
 
-Code of Python's own that is written in C, such as the repetition of a text or a search
-for a pattern, can be ended from outside of its process only.
+A subprocess is needed because Python functions written in C, such as repeating a string
+or matching a pattern, cannot be interrupted from within their process.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any
 from xlmgen.errors import UserError
 
 SECONDS = 2
-"""Of processor time, where the system counts it; a render takes a third of one."""
+"""CPU time; a render takes a third of a second. Windows has no such limit."""
 WALL = 60.0
-"""Seconds in all; more, since the machine may be busy."""
+"""Seconds of wall time; longer, because the machine may be busy."""
 MEMORY = 512 * 2**20
-"""Bytes: of address space on Linux, in use elsewhere. Windows has no such bound."""
+"""Bytes of address space on Linux, of used memory elsewhere; not on Windows."""
 OUT_OF_MEMORY = 71  # exit code
 _inside = False
 PROGRAM = (
@@ -36,10 +36,10 @@ PROGRAM = (
 
 
 class OutOfBounds(Exception):
-    """The work took too much; the message says of what.
+    """Raised if the work exceeds a limit, which the message names.
 
     Args:
-        place: what `report` said last.
+        place: last argument of `report`.
     """
 
     def __init__(self, message: str, place: str) -> None:
@@ -48,17 +48,15 @@ class OutOfBounds(Exception):
 
 
 def call(function: Callable[[Any], Any], argument: Any) -> Any:
-    """Call a function of a module in a process of its own.
-
-    In such a process itself, the function is simply called.
+    """Call a module's function in a subprocess; within one, call it directly.
 
     Args:
-        function: returns what JSON can hold.
-        argument: what pickle can hold.
+        function: must return data for JSON.
+        argument: must be picklable.
 
     Raises:
-        OutOfBounds: it took too much time or memory.
-        UserError: no process can be started.
+        OutOfBounds: it exceeded the limit of time or memory.
+        UserError: the subprocess cannot be started.
     """
     if _inside:
         return function(argument)
@@ -89,12 +87,12 @@ def call(function: Callable[[Any], Any], argument: Any) -> Any:
 
 
 def report(place: str) -> None:
-    """Say, in the process, what is worked on now."""
+    """Report the current file to the parent process, for errors."""
     print(place, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Do one piece of work: the request comes in, the answer goes out."""
+    """Run one call in the subprocess: request on stdin, result on stdout."""
     global _inside
     _inside = True
     module, name, argument = pickle.load(sys.stdin.buffer)
@@ -113,7 +111,7 @@ def _limit() -> None:
     except ImportError:  # Windows
         return
     for limit, most in ((resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_CORE, 0)):
-        with suppress(ValueError, OSError):  # less is allowed already
+        with suppress(ValueError, OSError):  # the current limit is lower
             resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))
     if sys.platform == "linux":
         with suppress(ValueError, OSError):
@@ -124,7 +122,7 @@ def _limit() -> None:
 
 
 def _watch_memory() -> None:
-    """End the process when it has taken too much, where the system sets no limit."""
+    """Exit when memory exceeds the limit, on systems that do not enforce it."""
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,4 +1,4 @@
-"""Writing files so that one that exists is whole."""
+"""Read regular files, and write files atomically."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from typing import Any
 from xlmgen.errors import UserError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""A full disk, a used-up quota, a file as large as the system allows."""
+"""Disk full, quota exceeded, or file too large."""
 
 
 VIRTUAL = tuple(Path(root) for root in ("/proc", "/sys"))
-"""Folders whose files the system makes while they are read, some without an end."""
+"""Folders with virtual files, some of which are endless."""
 
 
 def is_plain(path: Path) -> bool:
-    """Whether reading a path ends: a regular file on a disk, or a link to one.
+    """Whether a path is a regular file on a disk, or a link to one.
 
-    Devices, pipes and sockets may wait for ever, and so may files of `/proc`.
+    Reading devices, pipes, sockets or files of `/proc` may block forever.
     """
     real = real_path(path)
     return real.is_file() and not any(real.is_relative_to(top) for top in VIRTUAL)
 
 
 def require_plain(path: Path, fix: str) -> None:
-    """Refuse a path that is there and whose reading may never end.
+    """Refuse an existing path that is not a regular file.
 
     Raises:
-        UserError: it is a device, a pipe, a folder or a file of the system's.
+        UserError: it is a device, a pipe, a folder or a virtual file.
     """
     if path.exists() and not is_plain(path):
         raise UserError(f"{path} is not a regular file", fix)
 
 
 def require_new(out: Path) -> None:
-    """Refuse a file of `--out` that is there, before any work is done for it.
+    """Refuse an existing file for `--out` before any work is done.
 
     Raises:
-        UserError: it is, or a file is where its folder would be.
+        UserError: it exists, or a file has the path of its folder.
     """
     if os.path.lexists(out):
         raise UserError(
@@ -56,10 +56,10 @@ def require_new(out: Path) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Refuse a folder that nothing can be written to, before any work is done for it.
+    """Refuse a folder that cannot be written to before any work is done.
 
     Raises:
-        UserError: a file is in its place or on the way, or it is not ours to write to.
+        UserError: the path or a parent is a file, or there is no permission to write.
     """
     found = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not found.is_dir():
@@ -70,7 +70,7 @@ def require_folder(folder: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Let an error of the system name what was to be written."""
+    """Add the path to errors of the system that occur while it is written."""
     try:
         yield
     except OSError as error:
@@ -79,7 +79,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def no_room(error: BaseException | None) -> OSError | None:
-    """The error behind an error that says that there was no room to write."""
+    """Find the cause of an error that is a full disk or quota, if any."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             return error
@@ -88,54 +88,54 @@ def no_room(error: BaseException | None) -> OSError | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it there; its rights stay."""
+    """Write a file under a temporary name and rename it; keep its permissions."""
     _replace(path, text, None)
 
 
 def rewrite_text(path: Path, old: str, new: str) -> None:
-    """Replace the text of a file that was read, as `write_text` does; follow links.
+    """Replace the text of a file as `write_text` does; follow links.
 
     Raises:
-        UserError: it no longer holds the old text (exit code 1), or cannot be written.
+        UserError: its text is no longer `old` (exit code 1), or it cannot be written.
     """
     try:
         _replace(real_path(path), new, old)
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror or error}", "it is as it was"
+            f"cannot write {path}: {error.strerror or error}", "it was not changed"
         ) from error
 
 
 def real_path(path: Path) -> Path:
-    """Where a path leads; unlike `Path.resolve`, a circle of links is no error."""
+    """Resolve a path; unlike `Path.resolve`, a cycle of links is no error."""
     return Path(os.path.realpath(path))
 
 
 def without_parents(path: Path) -> Path:
-    """A path without `..`, unless links on its way would make it another place."""
+    """Remove `..` from a path, unless links in it would change its target."""
     plain = Path(os.path.normpath(path))
     return plain if os.path.realpath(plain) == os.path.realpath(path) else path
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write what `json_text` makes of the data, a whole new file or none."""
+    """Write data as JSON (see `json_text`), atomically."""
     write_text(path, json_text(data) + "\n")
 
 
 def visible(folder: Path, pattern: str = "*") -> list[Path]:
-    """What a folder has of a pattern, in order, but for hidden files.
+    """List a folder's files that match a pattern, sorted, without hidden files.
 
-    Systems and tools put files of theirs beside others, such as `._model.safetensors`.
+    Systems add hidden files beside others, such as `._model.safetensors`.
     """
     return sorted(p for p in folder.glob(pattern) if not p.name.startswith("."))
 
 
 def begin(folder: Path, path: str) -> tuple[Path, str]:
-    """Where a path of a YAML file begins, and the rest of it.
+    """Split a path in a YAML file into its start folder and the rest.
 
     Args:
-        folder: where a relative one begins; one with `~/` begins in the home folder.
-        path: as it is written.
+        folder: start of relative paths; those with `~/` start in the home folder.
+        path: as written.
     """
     if path == "~" or path.startswith("~/"):
         return Path(os.path.expanduser("~")), path[2:]
@@ -143,19 +143,19 @@ def begin(folder: Path, path: str) -> tuple[Path, str]:
 
 
 def located(folder: Path, path: str) -> Path:
-    """The place of a path of a YAML file, without `..`; arguments as for `begin`."""
+    """Resolve a path in a YAML file, without `..`; arguments as for `begin`."""
     return without_parents(Path(*begin(folder, path)))
 
 
 def json_text(data: Mapping[str, Any]) -> str:
-    """Indented JSON with its keys in the given order; NaN and ∞ as null."""
+    """Format indented JSON, keys in the given order, NaN and ∞ as null."""
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _replace(path: Path, text: str, expected: str | None) -> None:
-    """Write beside a file and rename, where it holds what is expected of it."""
+    """Write under a temporary name and rename, if the file has the expected text."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name that nobody has: a file or link that is there is not ours to write to.
+    # A random name, so that no existing file or link is written to.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with (
@@ -167,7 +167,7 @@ def _replace(path: Path, text: str, expected: str | None) -> None:
             shutil.copymode(path, temporary)
         if expected is not None and path.read_bytes() != expected.encode():
             raise UserError(
-                f"{path} was changed meanwhile; it was not written",
+                f"{path} was changed by another program; it was not written",
                 "run the command again",
                 exit_code=1,
             )

@@ -1,7 +1,7 @@
-"""JSON that somebody else may have written, read within bounds.
+"""Read JSON from untrusted sources.
 
-What is accepted is finite, not deep, valid Unicode, and of the expected types; anything
-else is one line that names the file.
+Numbers must be finite, nesting shallow, text valid Unicode and types as expected;
+errors are one line that names the file.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from xlmgen.io.files import require_plain
 
 Schema = Mapping[str, Any]
 LARGEST_FILE = 100_000_000
-"""Bytes of a file, which is also the limit of a safetensors header."""
+"""Maximum bytes of a file; also the limit of a safetensors header."""
 DEEPEST = 64
-"""Lists and objects within each other."""
+"""Maximum nesting of lists and objects."""
 LARGEST_INTEGER = int(sys.float_info.max)
-"""Larger ones are no float. transformers writes 10**30 for a model without a limit."""
+"""Larger ones do not fit a float. transformers writes 10**30 for no limit."""
 LONGEST_MESSAGE = 160
-"""Characters of what a schema says of a value, which may hold all of the value."""
+"""Maximum characters of a schema error, which may quote the value."""
 
 
 class InvalidJson(ValueError):
-    """Text that is not JSON within the bounds; the message goes on from its name."""
+    """Text that is not JSON within the limits; the message follows a file name."""
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON of bounded depth whose numbers are finite and whose text is Unicode.
+    """Parse JSON of limited depth with finite numbers and valid Unicode.
 
     Raises:
-        InvalidJson: it is something else.
+        InvalidJson: it is not.
     """
     try:
         value = json.loads(text.decode() if isinstance(text, bytes) else text)
@@ -45,7 +45,7 @@ def parse_json(text: str | bytes) -> Any:
         what = "is not JSON" if text.strip() else "is empty"
         where = f"line {error.lineno}, column {error.colno}"
         raise InvalidJson(f"{what} ({where}: {error.msg})") from error
-    except ValueError as error:  # an integer of thousands of digits
+    except ValueError as error:  # an integer with thousands of digits
         raise InvalidJson("holds a number that is too large") from error
     except RecursionError as error:
         raise InvalidJson("is nested too deeply") from error
@@ -64,11 +64,11 @@ def parse_object(
 
     Args:
         place: the name of the file, for the error.
-        fix: what to do about a damaged one.
-        schema: what the object must be, as JSON Schema; an integer is never `2.0`.
+        fix: what to do about a damaged file.
+        schema: JSON Schema of the object; `2.0` is not an integer.
 
     Raises:
-        UserError: it is something else.
+        UserError: it is not a valid object.
     """
     try:
         value = parse_json(text)
@@ -84,10 +84,10 @@ def parse_object(
 def check_object(
     value: Mapping[str, Any], place: str, fix: str, schema: Schema
 ) -> None:
-    """Refuse an object that its schema does not allow; see `parse_object`.
+    """Validate an object against a schema; see `parse_object`.
 
     Raises:
-        UserError: names the first key that is wrong.
+        UserError: it is invalid; the message names the first invalid key.
     """
     from xlmgen.io.json_schema import validator
 
@@ -101,8 +101,8 @@ def read_object(path: Path, fix: str, schema: Schema | None = None) -> dict[str,
     """Read a JSON object from a file; see `parse_object`.
 
     Raises:
-        UserError: the file is missing, is not a regular file, is too large, or holds
-            something else.
+        UserError: the file is missing, not a regular file, too large, or not a valid
+            object.
     """
     try:
         require_plain(path, fix)
@@ -116,7 +116,7 @@ def read_object(path: Path, fix: str, schema: Schema | None = None) -> dict[str,
 
 
 def _contents(value: Any) -> Iterable[Any]:
-    """The values in a list or an object; of a number or a text nothing but a check."""
+    """Return the values in a list or object; check numbers and texts."""
     match value:
         case dict():
             return (*value.keys(), *value.values())

@@ -1,12 +1,12 @@
-"""Draft 2020-12 with strict integers and patterns, and three keywords beside it.
+"""JSON Schema 2020-12 with strict integers and patterns, and three more keywords.
 
-* `x-visible: true`: a text has no character that nobody sees, but for blanks and line
-  breaks. The pattern beside it names most of them for editors.
-* `x-sum: n`: the numbers of a mapping, defaults included, add up to n.
-* `x-ascending`: numbers grow from one to the next; those of a list (`true`), or those
-  of the named keys of a mapping (`[low, high]`).
+* `x-visible: true`: a string has no invisible characters except spaces and line breaks.
+  A `pattern` beside it covers most of them for editors.
+* `x-sum: n`: the numbers of a mapping, with defaults, add up to n.
+* `x-ascending`: numbers increase, those of a list (`true`) or of the named keys of a
+  mapping (`[low, high]`).
 
-Other validators pass over keywords that start with `x-`.
+Other validators ignore keywords that start with `x-`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from xlmgen.io.patterns import strict
 Schema = dict[str, Any]
 # Unicode's categories of controls, formats and separators; surrogates and private use.
 INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs"})
-JOINERS = "\u200c\u200d"  # formats that words of some scripts are spelt with
+JOINERS = "\u200c\u200d"  # format characters that some scripts need in words
 
 OURS = frozenset(
     """
@@ -40,13 +40,13 @@ _NOTES = frozenset(
     contentSchema then else minContains maxContains
     """.split()  # noqa: SIM905
 )
-"""Keywords of JSON Schema that are not judged by themselves."""
+"""Keywords of JSON Schema without a check of their own."""
 _NAMED = ("properties", "patternProperties", "dependentSchemas", "$defs")
 _DATA = ("const", "default", "enum", "examples", "required", "type")
 
 
 def validator(schema: Schema) -> Any:
-    """A validator for a schema: `iter_errors(value)` and `is_valid(value)`."""
+    """Return a validator for a schema: `iter_errors(value)` and `is_valid(value)`."""
     return _class()(schema)
 
 
@@ -71,12 +71,12 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def _is_integer(_: Any, value: object) -> bool:
-    """2.0 is not an integer: it would reach the rendered code as it is written."""
+    """Reject 2.0 as an integer, because it would be rendered as a float."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _pattern(_: Any, pattern: str, value: Any, __: Schema) -> Iterator[Any]:
-    """The standard keyword, but that a final line break is part of the text."""
+    """Check the standard keyword; `$` does not match before a final line break."""
     from jsonschema import ValidationError
 
     if isinstance(value, str) and not strict(pattern).search(value):
@@ -84,12 +84,12 @@ def _pattern(_: Any, pattern: str, value: Any, __: Schema) -> Iterator[Any]:
 
 
 def _unique_items(_: Any, wanted: bool, value: Any, __: Schema) -> Iterator[Any]:
-    """The standard keyword, in a time that grows as the list does."""
+    """Check the standard keyword in linear time."""
     from jsonschema import ValidationError
 
     if not wanted or not isinstance(value, list):
         return
-    # numbers are equal by their value, and not to true or false
+    # numbers are equal by value, but not to true or false
     texts = [json.dumps(_plain_numbers(item), sort_keys=True) for item in value]
     if len(set(texts)) < len(texts):
         yield ValidationError(f"{value!r} has an item twice")
@@ -124,7 +124,7 @@ def _sum(_: Any, total: float, value: Any, schema: Schema) -> Iterator[Any]:
     known = schema["properties"]
     numbers = [value.get(key, sub.get("default")) for key, sub in known.items()]
     if not all(is_number(number) for number in numbers):
-        return  # told by `type`
+        return  # `type` reports it
     if not isclose(sum(numbers), total, abs_tol=1e-6):
         assumed = [f"{k} {s['default']}" for k, s in known.items() if k not in value]
         note = f" ({', '.join(assumed)} by default)" if assumed else ""
@@ -149,7 +149,7 @@ def _ascending(
 
 @cache
 def known_keywords() -> frozenset[str]:
-    """Every keyword that a schema may have."""
+    """Return all keywords that a schema may have."""
     from jsonschema import Draft202012Validator as Draft
 
     return frozenset(Draft.VALIDATORS) | _NOTES | OURS
@@ -158,7 +158,7 @@ def known_keywords() -> frozenset[str]:
 def unknown_keywords(
     schema: Any, place: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[str | int, ...]]:
-    """Where a schema has keywords that there are not, which validators pass over."""
+    """Yield the paths of unknown keywords in a schema; validators ignore them."""
     if not isinstance(schema, dict):
         return
     for key, value in schema.items():

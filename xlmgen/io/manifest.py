@@ -1,6 +1,7 @@
-"""What the files of a folder were when they were written: their sizes and hashes.
+"""Manifest of a folder: sizes and hashes of its files as they were written.
 
-A manifest is written last. Hashing while writing costs no second pass over large files.
+The manifest is written last. Files are hashed while they are written, which saves
+reading large files again.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ SCHEMA: Schema = {
 }
 
 
-class Stamp(NamedTuple):
-    """What a file was when it was written."""
+class FileDigest(NamedTuple):
+    """Size and hash of a file when it was written."""
 
     size: int
     sha256: str
@@ -46,19 +47,19 @@ class Manifest(NamedTuple):
     """The manifest of a folder.
 
     Args:
-        about: what else it says.
-        files: the stamp of every file by its path in the folder.
+        about: further entries.
+        files: size and hash of every file by its path in the folder.
     """
 
     about: Mapping[str, Any]
-    files: Mapping[str, Stamp]
+    files: Mapping[str, FileDigest]
 
 
 class HashedFile:
     """A new file that is hashed while it is written; a context manager.
 
-    `error` is what the system said where writing failed: a library that writes to it
-    may raise something else.
+    `error` is the system's error if writing failed, because a library that writes to
+    this file may raise another exception.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,7 +74,7 @@ class HashedFile:
         self._hash.update(view)
         done = 0
         try:
-            while done < len(view):  # one call may write a part only
+            while done < len(view):  # a call may write only a part
                 done += self._file.write(view[done:]) or 0
         except OSError as error:
             self.error = error
@@ -82,11 +83,11 @@ class HashedFile:
         return done
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: writes are unbuffered."""
 
     @property
-    def stamp(self) -> Stamp:
-        return Stamp(self._size, self._hash.hexdigest())
+    def digest(self) -> FileDigest:
+        return FileDigest(self._size, self._hash.hexdigest())
 
     def __enter__(self) -> Self:
         return self
@@ -101,65 +102,67 @@ class HashedFile:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def copy_hashed(source: Path, target: Path) -> Stamp:
-    """Copy a file to a place where there is none."""
+def copy_hashed(source: Path, target: Path) -> FileDigest:
+    """Copy a file to a path that does not exist, and hash it."""
     with source.open("rb") as file, HashedFile(target) as copy:
         shutil.copyfileobj(file, copy, 1 << 20)
-        return copy.stamp
+        return copy.digest
 
 
-def seal(
-    folder: Path, about: Mapping[str, Any], known: Mapping[str, Stamp] | None = None
+def write_manifest(
+    folder: Path,
+    about: Mapping[str, Any],
+    known: Mapping[str, FileDigest] | None = None,
 ) -> None:
-    """Write the manifest of a folder, with all files that are in it.
+    """Write the manifest of a folder with all its files.
 
     Args:
-        about: what else it says, as JSON values.
-        known: stamps of files that were hashed already; the others are read.
+        about: further entries, as JSON values.
+        known: files that were hashed already; the others are read.
     """
-    stamps = dict(known or {})
+    digests = dict(known or {})
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in stamps:
-            stamps[name] = Stamp(path.stat().st_size, file_digest(path))
-    files = {name: stamp._asdict() for name, stamp in sorted(stamps.items())}
+        if path.is_file() and name not in digests:
+            digests[name] = FileDigest(path.stat().st_size, file_digest(path))
+    files = {name: digest._asdict() for name, digest in sorted(digests.items())}
     text = json.dumps({**about, "files": files}, indent=1)
     with HashedFile(folder / MANIFEST) as file:
         file.write(text.encode())
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder, or None where there is none that can be read."""
+    """Read the manifest of a folder; None if it is missing or unreadable."""
     try:
         about = read_object(folder / MANIFEST, "", SCHEMA)
     except UserError:
-        return None  # whatever is there was not written by this module
+        return None  # this module did not write it
     files = {
-        name: Stamp(stamp["size"], stamp["sha256"])
-        for name, stamp in about.pop("files").items()
+        name: FileDigest(digest["size"], digest["sha256"])
+        for name, digest in about.pop("files").items()
     }
     return Manifest(about, files)
 
 
-def problem(folder: Path, stamps: Mapping[str, Stamp]) -> str | None:
-    """The first file that is not what it was, and how it differs; None if all are."""
+def problem(folder: Path, digests: Mapping[str, FileDigest]) -> str | None:
+    """Describe the first file that differs from its entry; None if all match."""
     try:
-        return next(_problems(folder, stamps), None)
+        return next(_problems(folder, digests), None)
     except OSError as error:
         return f"{error.filename} cannot be read: {error.strerror}"
 
 
-def _problems(folder: Path, stamps: Mapping[str, Stamp]) -> Iterator[str]:
-    for name, stamp in stamps.items():  # sizes first: they cost nothing
+def _problems(folder: Path, digests: Mapping[str, FileDigest]) -> Iterator[str]:
+    for name, digest in digests.items():  # sizes first, because they are cheap
         if not (folder / name).is_file():
             yield f"{name} is missing"
-        elif (size := (folder / name).stat().st_size) != stamp.size:
-            yield f"{name} has {size} bytes, and {stamp.size} were written"
-    for name, stamp in stamps.items():
-        if file_digest(folder / name) != stamp.sha256:
-            yield f"the content of {name} is not what was written"
+        elif (size := (folder / name).stat().st_size) != digest.size:
+            yield f"{name} has {size} bytes instead of {digest.size}"
+    for name, digest in digests.items():
+        if file_digest(folder / name) != digest.sha256:
+            yield f"checksum mismatch of {name}"

@@ -1,7 +1,7 @@
-"""Three-way merging of texts, by `git merge-file`, and its conflict markers.
+"""Merge texts three ways by `git merge-file`, and find its conflict markers.
 
-Git is where its users know the markers from and is installed where code is kept; the
-library `merge3` has a licence (GPL) that xlmgen's does not go with.
+Users know the markers from git, which is installed wherever code is versioned. The
+licence of the library `merge3` (GPL) is not compatible with xlmgen's.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
 YOURS, BEFORE, NOW = "yours", "rendered before", "rendered now"
-MOST = 127  # conflicts that git counts; a higher exit code is an error
+MOST = 127  # git's exit code counts conflicts up to this; higher codes are errors
 OPENING = re.compile(r"^<{7} ", re.MULTILINE)
 CLOSING = re.compile(r"^>{7} ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Merged:
-    """A merged text, and whether conflicts are marked in it."""
+    """A merged text and whether it has conflict markers."""
 
     text: str
     conflict: bool
 
 
 def merge(base: str, yours: str, now: str, *, prefer_now: bool = False) -> Merged:
-    """The changes from `base` to `yours` and those from `base` to `now`, together.
+    """Merge the changes from `base` to `yours` and from `base` to `now`.
 
-    Where both change the same lines, both stay, between markers; with `prefer_now`
-    those of `now`. A text whose lines all end in CRLF keeps them.
+    If both change the same lines, both versions are kept between conflict markers, or
+    with `prefer_now` only that of `now`. A text whose lines all end in CRLF keeps them.
 
     Raises:
-        UserError: git is not there, or says that a text is binary.
+        UserError: git is not installed, or considers a text binary.
     """
     if yours in (base, now):
         return Merged(now, False)
@@ -53,13 +53,13 @@ def merge(base: str, yours: str, now: str, *, prefer_now: bool = False) -> Merge
 
 
 def marked_lines(text: str) -> list[int]:
-    """The lines, from 1, where marked conflicts begin; if none does, where they end."""
+    """Return the lines, from 1, where conflicts begin; without any, where they end."""
     found = list(OPENING.finditer(text)) or CLOSING.finditer(text)
     return [text.count("\n", 0, marker.start()) + 1 for marker in found]
 
 
 def _git(texts: list[str], style: str) -> CompletedProcess[bytes]:
-    """Run git on files of its own, where no repository and no setting can reach it."""
+    """Run git on temporary files, independent of repositories and settings."""
     import subprocess
     import tempfile
 
@@ -84,7 +84,7 @@ def _git(texts: list[str], style: str) -> CompletedProcess[bytes]:
 
 
 def is_crlf(text: str) -> bool:
-    """Whether all lines of a text end as on Windows."""
+    """Whether all lines of a text end in CRLF."""
     return "\r\n" in text and "\n" not in text.replace("\r\n", "")
 
 

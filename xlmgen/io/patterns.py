@@ -1,4 +1,4 @@
-"""Regular expressions of schemas, matched by Python as the editors' JavaScript does."""
+"""Adapt schemas' regular expressions, so that Python matches as JavaScript does."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
 
 @cache
 def strict(pattern: str) -> re.Pattern[str]:
-    r"""A pattern whose `$` is the end of the text alone.
+    r"""Replace `$` in a pattern, so that it matches at the end of the text only.
 
     Python's `$` also matches before a final line break. A `$` in a character class or
-    behind a backslash stays as it is.
+    after a backslash is kept.
     """
     return re.compile(TOKEN.sub(lambda at: r"\Z" if at[0] == "$" else at[0], pattern))

@@ -1,7 +1,7 @@
-"""The safetensors files of a checkpoint: which tensors are where, without reading them.
+"""Safetensors files of a checkpoint: locate tensors without reading them.
 
-Only headers are read, so that a checkpoint of any size is checked in no time and before
-anything is written. No torch, and never a pickle.
+Only headers are read, so that checkpoints of any size are checked quickly and before
+anything is written. Does not use torch and never reads pickles.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from xlmgen.io.json_input import InvalidJson, Schema, parse_json, read_object
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
-"""Bytes of one number, of the common types."""
-BUFFER = 1 << 24  # bytes copied at once
+"""Bytes per number of common types."""
+BUFFER = 1 << 24  # bytes per copy
 LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
 INDEX_SCHEMA: Schema = {
     "required": ["weight_map"],
@@ -34,14 +34,14 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one tensor is.
+    """Location of a tensor.
 
     Args:
         file: the safetensors file.
-        start: the byte of the file that it begins at.
-        shape: its shape.
-        dtype: as the format writes it, such as `BF16`.
-        nbytes: its size.
+        start: offset in the file, in bytes.
+        shape: of the tensor.
+        dtype: name in the format, such as `BF16`.
+        nbytes: size in bytes.
     """
 
     file: Path
@@ -53,20 +53,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Shards:
-    """The tensors of a folder by name, in the order of their files."""
+    """Tensors of a folder by name, in the order of their files."""
 
     folder: Path
     entries: Mapping[str, Entry]
 
     @classmethod
     def open(cls, folder: Path, names: Sequence[str] | None = None) -> Shards:
-        """The tensors of a folder: one file, or several with or without an index.
+        """Locate the tensors of a folder: one file, or several, perhaps with an index.
 
         Args:
-            names: the files to look into; by default all that the folder has.
+            names: files to search; all by default.
 
         Raises:
-            UserError: there are none, a file is damaged, or the index says otherwise.
+            UserError: there are none, a file is damaged, or the index contradicts.
         """
         index = _read_index(folder)
         if names is not None:
@@ -83,7 +83,7 @@ class Shards:
                 if name in entries:
                     raise UserError(
                         f"{name} is in {entries[name].file.name} and in {file.name}",
-                        f"a tensor has one place; restore the files of {folder}",
+                        f"a tensor must be in one file; restore the files of {folder}",
                     )
                 entries[name] = entry
         _compare_with_index(folder, index, entries)
@@ -101,7 +101,7 @@ class Shards:
 
 
 def count_numbers(file: Path) -> int:
-    """The numbers in all tensors of a file; those that are tied are in it once.
+    """Count the numbers in all tensors of a file; tied tensors are stored once.
 
     Raises:
         UserError: see `read_header`.
@@ -110,10 +110,10 @@ def count_numbers(file: Path) -> int:
 
 
 def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
-    """Name and place of every tensor in a file.
+    """Read the location of every tensor in a file.
 
     Raises:
-        UserError: the file is missing, no safetensors file, or cut short.
+        UserError: the file is missing, not a safetensors file, or truncated.
     """
     try:
         size = file.stat().st_size
@@ -121,7 +121,7 @@ def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
             start = stream.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else -1
             if not 0 < length <= min(LONGEST_HEADER, size - 8):
-                raise _damaged(file, "it is no safetensors file, or was cut short")
+                raise _damaged(file, "it is not a safetensors file, or is truncated")
             header = parse_json(stream.read(length))
     except OSError as error:
         raise _damaged(file, error.strerror or "it cannot be read") from error
@@ -135,18 +135,18 @@ def read_header(file: Path) -> Iterator[tuple[str, Entry]]:
             raise _damaged(file, f"its header is damaged at {name}")
         end += entry.nbytes
     if size != end:
-        raise _damaged(file, f"it has {size} bytes of {end}")
+        raise _damaged(file, f"it is truncated to {size} of {end} bytes")
     yield from found
 
 
 def _tensors(header: Any) -> Iterator[tuple[str, Any]]:
-    """What a header says of every tensor; of no tensor where it is not an object."""
+    """Return the entries of a header's tensors; empty if it is not an object."""
     if isinstance(header, dict):
         yield from ((n, info) for n, info in header.items() if n != "__metadata__")
 
 
 def _entry(file: Path, name: str, start: int, info: Any) -> Entry:
-    """The place of a tensor whose data begin at a byte of the file."""
+    """Locate a tensor; `start` is the offset of the data in the file."""
     match info:
         case {
             "data_offsets": [int(first), int(last)],
@@ -164,18 +164,18 @@ def compare(
     expected: Mapping[str, tuple[int, ...]],
     optional: frozenset[str] = frozenset(),
 ) -> list[str]:
-    """What differs between a checkpoint and a model: names and shapes.
+    """Describe differences of names and shapes between a checkpoint and a model.
 
     Args:
-        expected: the shape of every parameter by its name.
-        optional: names that another tensor stands for where they are missing.
+        expected: shape of every parameter by name.
+        optional: names that may be missing because another tensor is tied to them.
     """
     missing = [
         f"missing {name}"
         for name in expected
         if name not in entries and name not in optional
     ]
-    left_over = [f"left over {name}" for name in entries if name not in expected]
+    left_over = [f"unexpected {name}" for name in entries if name not in expected]
     shapes = [
         f"{name} has shape {list(entry.shape)}, not {list(expected[name])}"
         for name, entry in entries.items()
@@ -185,9 +185,9 @@ def compare(
 
 
 def split(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
-    """Names grouped in order so that no group holds more than `limit` bytes.
+    """Group names in order, with at most `limit` bytes per group.
 
-    A tensor larger than the limit stands alone.
+    A tensor larger than the limit is a group of its own.
     """
     groups: list[list[str]] = []
     room = 0
@@ -201,9 +201,9 @@ def split(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
 
 
 def write_shards(folder: Path, shards: Shards, limit: int) -> None:
-    """Copy all tensors into files of at most `limit` bytes, byte by byte.
+    """Copy all tensors into files of at most `limit` bytes.
 
-    Several files get an index. Nothing but a buffer is ever in memory.
+    Several files get an index. Data is copied through a buffer, so memory is bounded.
     """
     sizes = {name: entry.nbytes for name, entry in shards.entries.items()}
     groups = split(sizes, limit)
@@ -223,11 +223,11 @@ def header(
     tensors: Mapping[str, tuple[str, Sequence[int], int]],
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The beginning of a safetensors file; the tensors follow it in their order.
+    """Build the header of a safetensors file, which the tensors follow in order.
 
     Args:
         tensors: type, shape and size in bytes by name.
-        metadata: what else it says.
+        metadata: further entries.
     """
     content: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
     end = 0
@@ -239,7 +239,7 @@ def header(
         }
         end += nbytes
     text = json.dumps(content, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that the numbers are aligned
+    text += b" " * (-len(text) % 8)  # pad, so that the data is aligned
     return struct.pack("<Q", len(text)) + text
 
 
@@ -260,13 +260,13 @@ def _copy(entry: Entry, target: IO[bytes]) -> None:
         while left:
             piece = source.read(min(left, BUFFER))
             if not piece:
-                raise _damaged(entry.file, "it was cut short")
+                raise _damaged(entry.file, "it is truncated")
             target.write(piece)
             left -= len(piece)
 
 
 def _read_index(folder: Path) -> dict[str, str]:
-    """Tensor to file, as the index says; empty where there is none."""
+    """Read the index: file by tensor; empty without an index."""
     path = folder / INDEX
     if not path.is_file():
         return {}
@@ -275,7 +275,7 @@ def _read_index(folder: Path) -> dict[str, str]:
     for file in sorted(set(named.values())):
         if Path(file).name != file:
             raise UserError(
-                f"{path}: {file!r} is not the name of a file beside it", fix
+                f"{path}: {file!r} is not the name of a file in its folder", fix
             )
     return named
 
@@ -303,10 +303,10 @@ def _without_weights(folder: Path) -> UserError:
     if pickled:
         return UserError(
             f"{folder} holds {pickled[0]}, which is a pickle: reading one can run code",
-            "convert it to safetensors where you trust it, and import that",
+            "if you trust it, convert it to safetensors and import that",
         )
     return UserError(
-        f"{folder} holds no weights: no file ends in .safetensors",
+        f"{folder} has no weights: no file ends in .safetensors",
         "name the folder of a checkpoint, with its config.json",
     )
 

@@ -1,4 +1,4 @@
-"""A family with templates that somebody else wrote, rendered in a bounded process."""
+"""Render a family with untrusted templates in a process with limits."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from xlmgen.io import bounded
 from xlmgen.render.files import render_here
 from xlmgen.spec.diagnostics import Diagnostic, SpecError
 from xlmgen.spec.family import FamilySpec
-from xlmgen.spec.own_kinds import at
+from xlmgen.spec.own_kinds import problem_at
 
 Request = tuple[FamilySpec, tuple[Path, ...] | None]
 
 
-def render_apart(
+def render_in_subprocess(
     family: FamilySpec, search: tuple[Path, ...] | None = None
 ) -> dict[str, str]:
-    """What `render_here` returns and raises, or that the templates take too much."""
+    """Call `render_here` in a process with limits; exceeding them is a SpecError."""
     try:
         answer = bounded.call(answer_to, (family, search))
     except bounded.OutOfBounds as error:
         kinds = {f"family/{k.block}/{k.template.name}": k for k in family.own_kinds}
         kind = kinds.get(error.place, family.own_kinds[0])
         message = f"the template cannot be rendered: {error}"
-        fix = "look for loops and texts that grow"
-        raise SpecError([at(kind.template, "XG402", message, fix)]) from None
+        fix = "check it for endless loops and growing texts"
+        raise SpecError([problem_at(kind.template, "XG402", message, fix)]) from None
     if problems := answer.get("problems"):
         raise SpecError(Diagnostic(**problem) for problem in problems)
     if "message" in answer:
@@ -37,7 +37,7 @@ def render_apart(
 
 
 def answer_to(request: Request) -> dict[str, Any]:
-    """In the process: the files, or what is wrong, as JSON holds it."""
+    """Render, in the limited process, and return files or problems as JSON data."""
     family, search = request
     try:
         return {"files": render_here(family, search, bounded.report)}

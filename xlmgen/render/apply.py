@@ -1,4 +1,4 @@
-"""Writing a render: all of it or nothing, and never over what a user wrote."""
+"""Write a render atomically, and never overwrite what a user wrote."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from xlmgen.render.transaction import Edit, commit
 def write(folder: Path, planned: Sequence[Change]) -> None:
     """Bring a family's folder to the planned state.
 
-    To be called within `transaction.exclusive(folder)`, as is what planned.
+    Plan and write within one `transaction.exclusive(folder)`.
 
     Raises:
-        UserError: a file was edited or is not xlmgen's, or was changed since it was
+        UserError: a file was edited, is not xlmgen's, or was changed since it was
             planned (exit code 1, nothing is written).
-        OSError: the disk does not let us write; nothing is written.
+        OSError: writing failed; nothing is written.
     """
     refuse(folder, planned)
     edits = [Edit(c.path, c.old, c.new) for c in planned if c.old != c.new]
-    edits.sort(key=lambda edit: edit.path == LOCK)  # what it speaks of comes first
+    # the lock refers to the other files, so it is written last
+    edits.sort(key=lambda edit: edit.path == LOCK)
     if edits:
         commit(folder, edits)
 
 
 def refuse(folder: Path, planned: Sequence[Change]) -> None:
-    """Stop where writing would overwrite what is not xlmgen's.
+    """Refuse to overwrite files that are not xlmgen's.
 
     Raises:
-        UserError: it would; the files are named (exit code 1).
+        UserError: there are such files; the message lists them (exit code 1).
     """
     refused = [change for change in planned if change.state.blocks]
     if not refused:
         return
     listed = "; ".join(f"{folder / c.path} ({c.state.value})" for c in refused)
-    fix = "rename or delete what is named and run again"
+    fix = "rename or delete these files and run again"
     in_place = any(c.path == SPEC and c.state is State.UNCHANGED for c in planned)
     if in_place and all(change.state is State.EDITED for change in refused):
         fix = f"run `xlmgen update {folder}`, which merges"

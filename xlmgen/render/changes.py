@@ -1,4 +1,4 @@
-"""A render against what is on disk: which files are new, stale, edited, not ours."""
+"""Compare a render with the disk: which files are new, stale, edited or foreign."""
 
 from __future__ import annotations
 
@@ -13,37 +13,36 @@ from xlmgen.render.plan import LOCK
 
 
 class State(Enum):
-    """How a file on disk stands to the render; the value is the word for the user."""
+    """State of a file on disk relative to the render; the value is shown to users."""
 
-    NEW = "new"  # not there yet
+    NEW = "new"  # not on disk
     UNCHANGED = "unchanged"
-    STALE = "stale"  # as an earlier render left it, and the render has moved on
+    STALE = "stale"  # unchanged since an earlier render, which is outdated
     EDITED = "edited"  # changed since it was rendered
     FOREIGN = "not written by xlmgen"
     ORPHAN = "no longer rendered"  # as an earlier render left it
     LEFT = "edited, no longer rendered: kept"
-    # What an update makes of files that are edited, not xlmgen's, or gone.
-    KEPT = "edited: kept"  # the render has not moved on
+    # Results of an update for edited, foreign or deleted files.
+    KEPT = "edited: kept"  # the render has not changed
     MERGED = "merged"
     CONFLICT = "conflict"
     DELETED = "deleted: left out"
 
     @property
     def blocks(self) -> bool:
-        """Whether writing over such a file would lose something."""
+        """Whether overwriting such a file would lose a user's work."""
         return self in (State.EDITED, State.FOREIGN)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One file of a family's folder.
+    """A file of a family's folder.
 
     Args:
-        path: relative posix path.
-        old: its text on disk; None where it is absent or not a readable text.
-        new: the text that it is to have, which is the render's until an update merges;
-            None where there is to be no file.
-        pristine: what the last render wrote, if it is known.
+        path: relative POSIX path.
+        old: its text on disk; None if it is absent or not readable as text.
+        new: the planned text, from the render or from a merge; None to delete it.
+        pristine: its text in the last render, if known.
     """
 
     path: str
@@ -54,12 +53,12 @@ class Change:
 
     @property
     def moved_on(self) -> bool:
-        """Whether the render differs from what the last one wrote."""
+        """Whether the render differs from the last one."""
         return self.pristine is not None and self.pristine != self.new
 
 
 def changes(folder: Path, rendered: Mapping[str, str]) -> list[Change]:
-    """Every file that is or was rendered, with its state in `folder`."""
+    """Return every file that is or was rendered, with its state in `folder`."""
     lock = read_lock(folder)
     pristine: Mapping[str, str] = lock.pristine if isinstance(lock, Lock) else {}
     found = [
@@ -71,7 +70,7 @@ def changes(folder: Path, rendered: Mapping[str, str]) -> list[Change]:
 
 
 def read_lock(folder: Path) -> Lock | LockError | None:
-    """The folder's lock; None without one, the error where it cannot be read."""
+    """Read the folder's lock; None without one, the error if it is invalid."""
     if not os.path.lexists(folder / LOCK):
         return None
     text = read(folder / LOCK)
@@ -84,7 +83,7 @@ def read_lock(folder: Path) -> Lock | LockError | None:
 
 
 def read(path: Path) -> str | None:
-    """A regular file's text, line ends as they are; None for anything else."""
+    """Read a regular file's text with its line ends; None for anything else."""
     if path.is_symlink() or not path.is_file():
         return None
     try:
@@ -127,7 +126,7 @@ def _orphans(
 
 
 def _through_link(folder: Path, path: str) -> bool:
-    """Whether the way from the folder to the file leads through a link or a file."""
+    """Whether a parent of the file, inside the folder, is a link or a file."""
     parents = [folder.joinpath(*parts) for parts in _prefixes(path)]
     return any(p.is_symlink() or (p.exists() and not p.is_dir()) for p in parents)
 

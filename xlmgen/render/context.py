@@ -1,4 +1,4 @@
-"""Everything a template is told: it prints, the decisions are made here."""
+"""Variables of the templates: decisions are made here, templates only print."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from xlmgen.spec.family import FamilySpec, Part
 
 
 def class_name(name: str) -> str:
-    """A family's name as the prefix of its classes: `my_family` → `MyFamily`."""
+    """Return the prefix of a family's classes: `my_family` → `MyFamily`."""
     return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
 def context(family: FamilySpec) -> dict[str, Any]:
-    """The names that templates may use.
+    """Return the variables of the templates.
 
     * `name`, `Name`: the family's name and the prefix of its classes.
-    * `title`, `summary`, `papers`, `paper_links`: what the spec says of itself.
-    * `collator`, `model`, `loss`, `predictor`, `noise_schedule`: `kind` and every
-      option as attributes, nested mappings too; `noise_schedule` is None without one.
-    * `sizes`: size name to its numbers.
-    * `schedule`: the noise schedule as code, the linear one where the spec names none.
-    * `types`: the fields of its batches and of what its loss returns.
-    * `metrics`: what is reported of its loss.
-    * `suites`: what its rendered tests inherit, by block.
-    * `experiments`: what its experiments are set to.
-    * what the kinds of this family decide: see `xlmgen.render.kinds`.
+    * `title`, `summary`, `papers`, `paper_links`: from the spec.
+    * `collator`, `model`, `loss`, `predictor`, `noise_schedule`: `kind` and all options
+      as attributes, also of nested mappings; `noise_schedule` is None without one.
+    * `sizes`: numbers of each size by its name.
+    * `schedule`: the noise schedule as code; linear if the spec has none.
+    * `types`: fields of the batches and of the loss's output.
+    * `metrics`: metrics of the loss.
+    * `suites`: test suites that the rendered tests inherit, by block.
+    * `experiments`: settings of the experiments.
+    * decisions of the family's kinds: see `xlmgen.render.kinds`.
     """
     return {
         "name": family.name,
@@ -62,23 +62,23 @@ def context(family: FamilySpec) -> dict[str, Any]:
 
 
 def decisions(family: FamilySpec) -> dict[str, Any]:
-    """What the kinds of this family decide for their templates, by name."""
+    """Return the decisions of the family's kinds, by name."""
     kinds = {(block, getattr(family, block).kind) for block in BLOCKS}
     decided = {
         name: decide(family)
         for key, (name, decide) in DECISIONS.items()
         if key in kinds
     }
-    # what other blocks ask of every network, one of a project's own too
+    # other blocks use `network`, so a project's own network needs it, too
     return {"network": network.decide_own(family), **decided}
 
 
 def paper_link(paper: str) -> str:
-    """The address of a paper given as `arXiv:…`, `doi:…` or an address itself."""
+    """Return the URL of a paper given as `arXiv:…`, `doi:…` or a URL."""
     scheme, _, rest = paper.partition(":")
     addresses = {"arXiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
     address = addresses[scheme] + rest if scheme in addresses else paper
-    return address.replace("(", "%28").replace(")", "%29")  # Markdown's own signs
+    return address.replace("(", "%28").replace(")", "%29")  # special in Markdown
 
 
 def _namespace(part: Part) -> SimpleNamespace:
@@ -87,7 +87,7 @@ def _namespace(part: Part) -> SimpleNamespace:
 
 
 def _attributes(value: Any) -> Any:
-    """Mappings as objects, so that templates read `predictor.remask.rule`."""
+    """Convert mappings to objects, for templates with `predictor.remask.rule`."""
     if isinstance(value, dict):
         return SimpleNamespace(
             **{key: _attributes(item) for key, item in value.items()}

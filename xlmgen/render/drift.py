@@ -1,4 +1,4 @@
-"""What differs between a family's spec and the render in its folder, as diagnostics."""
+"""Report differences between a family's spec and the render in its folder."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from xlmgen.render.plan import LOCK, SPEC
 from xlmgen.render.transaction import interrupted
 from xlmgen.spec.diagnostics import Diagnostic
 
-# Folders of a family in which a user's own files are expected.
+# Folders of a family for a user's own files.
 FREE = frozenset({"experiments", "docs", "__pycache__"})
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The problems of a folder, and the diffs that show them."""
+    """Problems of a folder and the diffs that show them."""
 
     problems: list[Diagnostic]
     diffs: list[str]
 
 
 def drift(folder: Path, rendered: Mapping[str, str]) -> Drift:
-    """Compare a folder with its render; nothing on disk is changed.
+    """Compare a folder with its render, without changing it.
 
     Args:
-        rendered: every file; the lock may be left out, since that of the folder is
-            judged by what it holds.
+        rendered: all files; the lock may be omitted, because the folder's lock is
+            checked by its content.
     """
     rendered = {path: text for path, text in rendered.items() if path != LOCK}
     lock = read_lock(folder)
     command = f"run `xlmgen new {folder / SPEC}`"
     if interrupted(folder):
-        message = "a write of this family was cut short"
+        message = "writing this family was interrupted"
         fix = f"{command}, which first undoes it"
         return Drift([_problem(str(folder / SPEC), "XG307", message, fix)], [])
     if isinstance(lock, LockError):
@@ -88,34 +88,34 @@ def _judge(
     elif change.state.blocks:
         yield _problem(path, "XG302", "edited since it was rendered", "", line)
         if change.moved_on:
-            message = "the spec or its template has moved on since the edit"
+            message = "the spec or its template has changed since the edit"
             yield _problem(path, "XG301", message, f"{command}, which merges", line)
 
 
 def abandoned(folder: Path, change: Change) -> Diagnostic:
-    """The problem of an edited file that is not rendered any more."""
+    """Make the diagnostic of an edited file that is no longer rendered."""
     message = "edited, and no longer rendered from the spec"
-    fix = "carry the edit over to where it belongs, and delete the file"
+    fix = "move the edit to another file and delete this one"
     return _problem(str(folder / change.path), "XG304", message, fix)
 
 
 def conflicts(folder: Path, path: str, lines: Iterable[int]) -> Iterator[Diagnostic]:
-    """The problems of a file in which conflicts are marked at these lines."""
+    """Make the diagnostics of a file with conflict markers at these lines."""
     message = "an edit and the render change the same lines"
-    fix = "keep what is right, and delete the markers"
+    fix = "keep the right version and delete the markers"
     for line in lines:
         yield _problem(str(folder / path), "XG306", message, fix, line)
 
 
 def _is_stale(found: list[Change]) -> bool:
-    """Whether the lock speaks of another render, and no file that is stale says so."""
+    """Whether the lock is of another render and no stale file reports it."""
     if any(change.state is State.STALE for change in found):
         return False
     return any(change.moved_on or change.pristine is None for change in found)
 
 
 def _diff(folder: Path, change: Change) -> list[str]:
-    """A unified diff: of an edit, what the user did; else what rendering would do."""
+    """Make a unified diff: a user's edit, or else the effect of rendering again."""
     if change.state in (State.NEW, State.UNCHANGED):
         return []
     name = (folder / change.path).as_posix()
@@ -124,12 +124,12 @@ def _diff(folder: Path, change: Change) -> list[str]:
         names = (f"{name} (rendered)", f"{name} (edited)")
     else:
         before, after = change.old, change.new
-        names = (f"{name} (on disk)", f"{name} (rendered anew)")
+        names = (f"{name} (on disk)", f"{name} (rendered again)")
     return [unified(before or "", after or "", *names)]
 
 
 def unified(before: str, after: str, before_name: str, after_name: str) -> str:
-    """A unified diff of two texts, ready to print."""
+    """Make a unified diff of two texts."""
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), before_name, after_name, lineterm=""
     )
@@ -146,7 +146,7 @@ def _first_difference(change: Change) -> int:
 
 
 def _extra(folder: Path, rendered: Mapping[str, str]) -> Iterator[str]:
-    """Python files in the folder that no spec asked for."""
+    """Find Python files in the folder that are not rendered."""
     for path in sorted(folder.rglob("*.py")):
         inside = path.relative_to(folder)
         if not FREE & set(inside.parts[:-1]) and inside.as_posix() not in rendered:

@@ -1,4 +1,4 @@
-"""The one Jinja environment: strict, and with the helpers that print Python."""
+"""The Jinja environment: strict, sandboxed, with helpers that print Python."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 @cache
 def environment(search: tuple[Path, ...]) -> Environment:
-    """The environment over a search path of folders; the first that has a file wins.
+    """Create the environment for a search path of folders; the first match wins.
 
-    An undefined name is an error, a block tag takes its whole line with it, and nothing
-    is escaped: the output is source code, for which `python.literal` and
-    `python.docstring` make a user's text inert. A template may be one of a project that
-    somebody else wrote, so that it runs in Jinja's sandbox: it cannot reach beyond what
-    it is told, nor change that.
+    Undefined names are errors, block tags remove their line, and nothing is escaped:
+    the output is source code, in which `python.literal` and `python.docstring` quote a
+    user's text. Templates of projects are not trusted, so they run in Jinja's sandbox:
+    they can neither access nor change anything beyond their variables.
     """
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -56,14 +55,14 @@ def environment(search: tuple[Path, ...]) -> Environment:
 
 
 def paragraph(text: str) -> str:
-    """A text of several lines as one paragraph of Markdown that shows it."""
+    """Format a text of several lines as one escaped paragraph of Markdown."""
     return markdown(" ".join(text.split()))
 
 
 def _bytecode_cache() -> FileSystemBytecodeCache | None:
-    """Compiled templates of earlier runs: compiling takes half the time of a check.
+    """Return the cache of compiled templates; compiling takes half the time of a check.
 
-    None where there is no folder to keep them in.
+    None if there is no folder for it.
     """
     from jinja2 import FileSystemBytecodeCache
 

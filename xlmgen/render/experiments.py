@@ -1,4 +1,4 @@
-"""What the experiments of a family are set to."""
+"""Settings of a family's rendered experiments."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from xlmgen.spec.family import FamilySpec
 
 FILLING = frozenset({"masked", "block_masked", "mask_and_insert"})
-"""Kinds of loss that score masked tokens only, a part of each row, and learn slower."""
+"""Kinds of loss that score only the masked tokens of each row and train more slowly."""
 
 
 @dataclass(frozen=True)
 class Experiments:
-    """The sizes to train, and for how long."""
+    """Sizes and lengths of training runs."""
 
-    tiny: str  # the size that trains on a CPU
-    size: str  # that of the field's setting
-    long: bool  # of the field's settings the one with more steps and a cosine
-    dropout: bool  # whether the network has any that an experiment can set to 0
+    tiny: str  # size for training on a CPU
+    size: str  # size of the published settings
+    long: bool  # published setting with more steps and a cosine schedule
+    dropout: bool  # whether the network has dropout that an experiment can disable
 
 
 def decide(family: FamilySpec) -> Experiments:
-    """The sizes by their usual names, or the first that the family lists."""
+    """Choose sizes by their usual names, else the first size of the family."""
     first = next(iter(family.sizes))
     tiny = "tiny" if "tiny" in family.sizes else first
     return Experiments(

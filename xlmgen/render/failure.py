@@ -1,4 +1,4 @@
-"""What went wrong in rendering a project's own kind, and on which line."""
+"""Diagnose failures to render a project's own kind, with the line."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from xlmgen.render.plan import Step
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.load import MAX_BYTES
-from xlmgen.spec.own_kinds import at
+from xlmgen.spec.own_kinds import problem_at
 
 
 class Unusable(ValueError):
-    """A template printed what cannot be a file of a family."""
+    """Raised if a template prints an invalid file."""
 
 
 def require_file(text: str, step: Step) -> None:
-    """Refuse a rendered text that is too long, or no Python where it should be.
+    """Refuse a rendered text that is too long or not valid Python.
 
     Raises:
-        Unusable: says what is wrong with which line of it.
+        Unusable: the message names the problem and the line.
     """
     if len(text) > MAX_BYTES:
         raise Unusable(f"{step.path} has more than {MAX_BYTES:,} characters")
@@ -33,22 +33,24 @@ def require_file(text: str, step: Step) -> None:
         lines = text.splitlines()
         number = min(error.lineno or 1, len(lines))
         said = f"{error.msg} in line {number} of {step.path}"
-        raise Unusable(f"no Python: {said}, '{lines[number - 1].strip()}'") from None
-    except (ValueError, RecursionError) as error:  # a character that no source may hold
-        raise Unusable(f"no Python: {error}, in {step.path}") from None
+        raise Unusable(
+            f"invalid Python: {said}, '{lines[number - 1].strip()}'"
+        ) from None
+    except (ValueError, RecursionError) as error:  # such as a null character
+        raise Unusable(f"invalid Python: {error}, in {step.path}") from None
 
 
 def missing_option(error: KeyError, family: FamilySpec) -> Diagnostic:
-    """The problem of a kind without an option by which kinds that ship are rendered."""
+    """Make the diagnostic of a kind without an option that built-in templates use."""
     first, *others = family.own_kinds
     names = ", ".join(f"'{kind.name}'" for kind in (first, *others))
-    message = f"another block asks for an option {error}, which {names} has not got"
-    fix = "give the kind that option, as those that ship have it"
-    return at(first.schema, "XG401", message, fix)
+    message = f"another block needs an option {error}, which {names} does not have"
+    fix = "add the option to the kind, as the built-in kinds have it"
+    return problem_at(first.schema, "XG401", message, fix)
 
 
 def diagnose(error: Exception, step: Step, family: FamilySpec) -> Diagnostic:
-    """The problem of a template that could not be rendered."""
+    """Make the diagnostic of a template that could not be rendered."""
     from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError
     from jinja2.exceptions import SecurityError
 
@@ -60,24 +62,24 @@ def diagnose(error: Exception, step: Step, family: FamilySpec) -> Diagnostic:
             path, line = Path(error.filename or path), error.lineno
         case TemplateNotFound():
             message = f"there is no template {error.name}"
-            fix = "templates are named from `templates/` on, with forward slashes"
+            fix = "template names are paths below `templates/`, with forward slashes"
         case UndefinedError():
             message = str(error.message)
-            fix = "docs/own-kinds.md lists the names that a template knows"
+            fix = "docs/own-kinds.md lists the variables of templates"
         case SecurityError():
             message = f"a template may not do this: {error.message}"
-            fix = "it prints the names that it knows, and reads templates only"
+            fix = "templates can use their variables and other templates only"
         case Unusable():
             message = f"it prints {error}"
         case _:
             message = f"{type(error).__name__}: {error}"
-    return at(path, "XG402", message, fix, line)
+    return problem_at(path, "XG402", message, fix, line)
 
 
 def _place(error: Exception, step: Step, family: FamilySpec) -> tuple[Path, int]:
-    """The innermost line of a template; else the top of the file's own.
+    """Find the innermost line of a project's template; else the top of the kind's own.
 
-    A template that ships fails by what a kind of the project's own declares.
+    A built-in template can only fail because of a project's own kind.
     """
     folders = family.project.templates
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

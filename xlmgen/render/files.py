@@ -1,4 +1,4 @@
-"""The files of a family, rendered in this process."""
+"""Render the files of a family in this process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def render_here(
     search: tuple[Path, ...] | None = None,
     begins: Callable[[str], None] = lambda template: None,
 ) -> dict[str, str]:
-    """Every file of a family but its lock.
+    """Render all files of a family but its lock.
 
     Args:
-        family: the checked spec.
-        search: folders of templates, in place of those of the family's project.
-        begins: is told the template of each file before it is rendered.
+        family: the validated spec.
+        search: folders of templates, instead of those of the family's project.
+        begins: called with the template of each file before it is rendered.
 
     Raises:
         SpecError: one of the project's own kinds cannot be rendered.
@@ -38,7 +38,7 @@ def render_here(
         names = context(family)
     except KeyError as error:
         if not own:
-            raise  # a mistake of ours
+            raise  # a bug of xlmgen
         raise SpecError([failure.missing_option(error, family)]) from error
     files: dict[str, str] = {}
     for step in plan(family):
@@ -53,7 +53,7 @@ def render_here(
             if own:
                 raise SpecError([failure.diagnose(error, step, family)]) from error
             if not isinstance(error, TemplateNotFound):
-                raise  # a mistake of ours
+                raise  # a bug of xlmgen
             raise UserError(
                 f"there is no template {error.name}", "add it beside the kind's schema"
             ) from error

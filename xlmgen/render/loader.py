@@ -1,4 +1,4 @@
-"""Templates of some folders, and no file outside of them."""
+"""Load templates from folders, and no files outside of them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ class FolderLoader(BaseLoader):
     """Loads a template from the first folder that has it.
 
     Args:
-        search: folders, real paths. A link in one of them that leads out of it is
-            refused, and so is a file too large for a person to have written.
+        search: resolved paths of folders. Links that lead out of them and very large
+            files are refused.
     """
 
     def __init__(self, search: Sequence[Path]) -> None:
         self._folders = [(folder, FileSystemLoader(folder)) for folder in search]
 
     def get_source(self, environment: Environment, template: str) -> Source:
-        """The text of a template, its path, and whether that is still its text.
+        """Return the text of a template, its path, and a check for changes.
 
         Raises:
             TemplateNotFound: no folder has it.
-            SecurityError: it is not a file that a template may read.
+            SecurityError: templates may not read this file.
         """
         for folder, loader in self._folders:
             path = folder.joinpath(*template.split("/"))
             if ".." in template.split("/") or not path.is_file():
                 continue
             if not real_path(path).is_relative_to(folder) or not is_plain(path):
-                raise SecurityError(f"{template} is a link out of {folder}")
+                raise SecurityError(f"{template} is a link that leads out of {folder}")
             if path.stat().st_size > MAX_BYTES:
                 raise SecurityError(f"{template} is larger than {MAX_BYTES:,} bytes")
             return loader.get_source(environment, template)

@@ -1,7 +1,7 @@
-"""`family.lock`: what was rendered, so that an edit can be told from a stale file.
+"""`family.lock`: the last render of a family.
 
-It keeps the pristine text of every rendered file, compressed, for merging a user's
-edits with a later render.
+It has the compressed text of every rendered file. This distinguishes edited files from
+stale ones, and is the base for merging edits with a later render.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pathlib import PurePosixPath
 from xlmgen import __version__
 
 FORMAT = "xlmgen/lock/v1"
-MAX_TEXT = 20_000_000  # characters of pristine text; a lock that holds more is not ours
+MAX_TEXT = 20_000_000  # maximum characters of pristine text
 
 
 class LockError(ValueError):
-    """A `family.lock` that xlmgen did not write, or that was damaged since."""
+    """Raised for a `family.lock` that is damaged or was not written by xlmgen."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """What a family's last render wrote.
+    """Content of a family's last render.
 
     Args:
-        xlmgen: the version that rendered.
+        xlmgen: version that rendered it.
         spec: SHA-256 of the spec's text.
-        pristine: every rendered file's text but the lock's own, by path.
+        pristine: text of every rendered file, by path, without the lock.
     """
 
     xlmgen: str
@@ -42,7 +42,11 @@ class Lock:
 
 
 def lock_text(source: str, files: Mapping[str, str]) -> str:
-    """The lock of a render: its spec's text and all other files."""
+    """Format the lock of a render.
+
+    Args:
+        source: text of the spec.
+        files: all other files."""
     content = json.dumps(dict(sorted(files.items())), ensure_ascii=False)
     packed = base64.b64encode(bz2.compress(content.encode(), 9)).decode()
     lock = {
@@ -55,12 +59,12 @@ def lock_text(source: str, files: Mapping[str, str]) -> str:
     return json.dumps(lock, indent=2) + "\n"
 
 
-@lru_cache(maxsize=1)  # a family's is asked for twice in a row
+@lru_cache(maxsize=1)  # called twice in a row for a family
 def parse_lock(text: str) -> Lock:
-    """The lock in a text.
+    """Parse the text of a lock.
 
     Raises:
-        LockError: it is not a lock, its parts disagree, or a path leads out of the
+        LockError: it is invalid, its hashes do not match, or a path leads out of the
             family's folder.
     """
     try:
@@ -71,11 +75,11 @@ def parse_lock(text: str) -> Lock:
         unpacker = bz2.BZ2Decompressor()
         content = unpacker.decompress(packed, MAX_TEXT)
         if not unpacker.eof:
-            raise LockError("its pristine text is cut off or too long")
+            raise LockError("its pristine text is truncated or too long")
         pristine = json.loads(content.decode())
         hashes = {path: _sha256(text) for path, text in pristine.items()}
         if hashes != data["files"]:
-            raise LockError("its hashes and its pristine text disagree")
+            raise LockError("its hashes do not match its pristine text")
         lock = Lock(str(data["xlmgen"]), str(data["spec"]), pristine)
     except LockError:
         raise
@@ -90,7 +94,7 @@ def parse_lock(text: str) -> Lock:
 
 
 def is_inside(path: str) -> bool:
-    """Whether a relative posix path stays in its folder on every system."""
+    """Whether a relative POSIX path stays in its folder on every system."""
     pure = PurePosixPath(path)
     return bool(
         pure.parts

@@ -1,4 +1,4 @@
-"""A user's new project: files that are written into a folder, all of them or none."""
+"""Write the files of a new project atomically."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from xlmgen.render.transaction import Edit, commit, exclusive
 
 
 def create(folder: Path, files: Mapping[str, str]) -> list[Change]:
-    """Write a new project, all files or none.
+    """Write all files of a new project or none.
 
     Args:
-        folder: where to; it need not exist.
-        files: relative posix path to text.
+        folder: of the project; created if needed.
+        files: relative POSIX path to text.
 
     Raises:
-        UserError: some of them are there already, or the folder cannot be written.
+        UserError: files exist already, or the folder cannot be written.
     """
     if not real_path(folder).name:
         raise UserError(f"{folder} cannot be a project", "name another folder")
@@ -31,10 +31,10 @@ def create(folder: Path, files: Mapping[str, str]) -> list[Change]:
 
 
 def refuse(folder: Path, found: Sequence[Change]) -> None:
-    """Stop where anything that is to be written is there already.
+    """Refuse to write files that exist already.
 
     Raises:
-        UserError: something is; all of it is named (exit code 1).
+        UserError: some exist; the message lists them (exit code 1).
     """
     there = [folder / change.path for change in found if change.state is not State.NEW]
     if folder.exists() and not folder.is_dir():
@@ -42,6 +42,6 @@ def refuse(folder: Path, found: Sequence[Change]) -> None:
     if there:
         raise UserError(
             f"nothing was written, because this exists: {', '.join(map(str, there))}",
-            "rename or delete what is named, or name an empty folder",
+            "rename or delete these files, or give an empty folder",
             exit_code=1,
         )

@@ -1,4 +1,4 @@
-"""Which template makes which file of a family."""
+"""Templates and paths of a family's files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Step:
 
 
 def plan(family: FamilySpec) -> list[Step]:
-    """Every rendered file of a family but its spec and its lock, which no template has.
+    """List the files of a family that have templates: all but its spec and its lock.
 
     A block's kind names its template; the other files have one template each.
     """

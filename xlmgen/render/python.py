@@ -1,7 +1,7 @@
-"""Python source as `ruff format` leaves it: on one line where it fits, else one each.
+"""Print Python source as `ruff format` does: on one line, or one line per item.
 
-Templates print what depends on the length of a family's name through these, so that a
-render is formatted whatever the name.
+Templates use these for code whose length depends on a family's name, so that every
+render is formatted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ WIDTH = 88
 
 
 def literal(value: Any) -> str:
-    """A Python literal for plain data, strings in double quotes."""
+    """Format plain data as a Python literal, with double quotes."""
     if isinstance(value, str):
         return string(value)
     if isinstance(value, Mapping):
@@ -32,7 +32,7 @@ def literal(value: Any) -> str:
 
 
 def string(text: str) -> str:
-    """A string literal in double quotes, or in single ones where that escapes less."""
+    """Format a string literal in double quotes, or single ones if that escapes less."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     body = "".join(_escaped(char, quote) for char in text)
     return f"{quote}{body}{quote}"
@@ -45,7 +45,7 @@ def _escaped(char: str, quote: str) -> str:
 
 
 def imports(module: str, names: Iterable[str]) -> str:
-    """`from module import …`, the names sorted as ruff sorts them."""
+    """Format `from module import …`, with the names sorted as ruff does."""
     ordered = sorted(set(names), key=_import_order)
     line = f"from {module} import {', '.join(ordered)}"
     if len(line) <= WIDTH:
@@ -54,7 +54,7 @@ def imports(module: str, names: Iterable[str]) -> str:
 
 
 def _import_order(name: str) -> tuple[int, str]:
-    """Constants first, then classes, then the rest."""
+    """Sort key: constants, then classes, then the rest."""
     if name.isupper() and len(name) > 1:
         return 0, name
     return (1, name) if name[:1].isupper() else (2, name)
@@ -63,13 +63,13 @@ def _import_order(name: str) -> tuple[int, str]:
 def call(
     head: str, arguments: Iterable[str], *, indent: int = 0, tail: str = ""
 ) -> str:
-    """`head(arguments)tail`; also for brackets other than round, by `head`'s last one.
+    """Format `head(arguments)tail`, or with other brackets if `head` ends in one.
 
     Args:
-        head: what stands before the arguments, such as `loss = MyLoss` or `x = [`.
+        head: text before the arguments, such as `loss = MyLoss` or `x = [`.
         arguments: each argument as source.
-        indent: columns that the template has already written before `head`.
-        tail: what follows the closing bracket.
+        indent: columns that the template has written before `head`.
+        tail: text after the closing bracket.
     """
     closing = {"[": "]", "{": "}", "(": ")"}
     if head[-1:] not in closing:
@@ -84,7 +84,7 @@ def signature(
     returns: str = "None",
     indent: int = 0,
 ) -> str:
-    """`def name(parameters) -> returns:`."""
+    """Format `def name(parameters) -> returns:`."""
     tail = f") -> {returns}:"
     return _bracketed(f"def {name}(", list(parameters), tail, indent)
 
@@ -92,7 +92,7 @@ def signature(
 def mapping(
     head: str, items: Mapping[str, str], *, indent: int = 0, tail: str = ""
 ) -> str:
-    """`head{key: value, …}tail` with values given as source, keys as strings."""
+    """Format `head{key: value, …}tail` with string keys and values given as source."""
     return _bracketed(
         f"{head}{{",
         [f"{string(key)}: {value}" for key, value in items.items()],
@@ -102,9 +102,9 @@ def mapping(
 
 
 def docstring(*paragraphs: str, indent: int = 0) -> str:
-    """A docstring of these paragraphs, wrapped; the first is the summary.
+    """Format a wrapped docstring of these paragraphs; the first is the summary.
 
-    A text that does not come from us cannot end the string or start an escape.
+    Quotes and backslashes in a user's text are escaped.
     """
     room = WIDTH - indent
     margin = "\n" + " " * indent
@@ -119,7 +119,7 @@ def docstring(*paragraphs: str, indent: int = 0) -> str:
 
 
 def fill(text: str, width: int = WIDTH, *, initial_indent: str = "") -> str:
-    """A paragraph wrapped at `width`; words that do not fit stand alone."""
+    """Wrap a paragraph at `width`; longer words have lines of their own."""
     return textwrap.fill(
         text,
         width,
@@ -130,10 +130,10 @@ def fill(text: str, width: int = WIDTH, *, initial_indent: str = "") -> str:
 
 
 def hang(text: str, *, indent: int, taken: int, tail: int = 0) -> str:
-    """A paragraph whose first line begins at column `taken`, the others at `indent`.
+    """Wrap a paragraph whose first line starts at column `taken`, others at `indent`.
 
     Args:
-        tail: columns that the last line leaves free for what follows it.
+        tail: columns to leave free on the last line.
     """
     follows = "\0" * tail
     lines = textwrap.wrap(
@@ -148,15 +148,15 @@ def hang(text: str, *, indent: int, taken: int, tail: int = 0) -> str:
 
 
 def comment(text: str, indent: int = 0) -> str:
-    """A paragraph as `#` lines."""
+    """Wrap a paragraph as comment lines."""
     lines = fill(" ".join(text.split()), WIDTH - indent - 2).split("\n")
     return ("\n" + " " * indent).join(f"# {line}" for line in lines)
 
 
 def _inert(text: str) -> str:
-    """Text on one line that is safe between triple double quotes."""
+    """Format text on one line, escaped for triple double quotes."""
     plain = " ".join(text.split()).replace("\\", "\\\\")
-    # A quote that opens or ends the text, or that another follows, could close it.
+    # A quote at either end of the text, or before another quote, could end the string.
     return re.sub(r'^"|"$|"(?="")', r'\\"', plain)
 
 

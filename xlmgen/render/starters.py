@@ -1,4 +1,4 @@
-"""A project to start with: every file that `xlmgen init` writes, as text."""
+"""Files of a new project, which `xlmgen init` writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xlmgen.spec.validate import validate
 
 NAME = "mine"
 FAMILY = "starters/family.yaml.jinja"
-# Files with a leading dot have none here, where they would be obeyed or left out.
+# Hidden files have no leading dot in `templates/`, where tools would use or skip them.
 STEPS = (
     Step("starters/README.md.jinja", "README.md"),
     Step("starters/gitignore", ".gitignore"),
@@ -36,13 +36,13 @@ ACTION = "action.yml"
 
 
 def starters(name: str) -> dict[str, str]:
-    """Every file of a new project: relative posix path to text.
+    """Return all files of a new project: relative POSIX path to text.
 
     Args:
         name: of its family.
 
     Raises:
-        UserError: a family cannot have this name.
+        UserError: the name is invalid.
     """
     check_name(name)
     files = {step.path: _text(step.template, name) for step in STEPS}
@@ -54,12 +54,12 @@ def starters(name: str) -> dict[str, str]:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that the schema does not let a family have.
+    """Validate the name of a family against the schema.
 
     Raises:
-        UserError: it does not.
+        UserError: it is invalid.
     """
-    document = _family(NAME)  # any other text need not be YAML
+    document = _family(NAME)  # other texts may not be valid YAML
     named = replace(document, data={**(document.data or {}), "name": name})
     for problem in errors(validate(named, "family")):
         raise UserError(f"--name: {problem.message}", problem.fix)

@@ -1,7 +1,7 @@
-"""Which suites of the test kit a family's rendered tests inherit.
+"""Test suites that a family's rendered tests inherit.
 
-A kind's schema lists them under `x-tests`: the name of a class in `xlmgen.testing`, or
-`package.module:Class` for one of the kind's author, alone or as `{suite, when}` with a
+A kind's schema lists them under `x-tests`: a class of `xlmgen.testing`, or
+`package.module:Class` for a suite of the kind's author. `{suite, when}` adds a
 condition on the block's options.
 """
 
@@ -21,7 +21,7 @@ BLOCKS = ("model", "loss", "predictor", "collator")
 
 @dataclass(frozen=True)
 class Suites:
-    """What one rendered test file inherits: modules and the names of their classes."""
+    """Suites of one rendered test file: modules and names of classes."""
 
     modules: Sequence[tuple[str, str]]
 
@@ -31,7 +31,7 @@ class Suites:
 
     @property
     def imports(self) -> str:
-        """One import statement for every module, the kit's among them."""
+        """Import statements, one per module."""
         by_module: dict[str, list[str]] = {}
         for module, name in self.modules:
             by_module.setdefault(module, []).append(name)
@@ -39,7 +39,7 @@ class Suites:
 
 
 def decide(family: FamilySpec) -> dict[str, Suites]:
-    """The suites of every block that has a test file, by block."""
+    """Return the suites of every block with a test file, by block."""
     return {block: _suites(family, block) for block in BLOCKS}
 
 

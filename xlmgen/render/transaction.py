@@ -1,8 +1,8 @@
-"""Replacing files of a folder: all of them or none, and one process at a time.
+"""Replace files of a folder atomically, by one process at a time.
 
-While files are replaced, a journal beside the folder, `.<folder>.undo`, holds what was
-there. An error or Ctrl-C puts it back at once; what a killed process left is put back
-by the next one that writes.
+While files are replaced, a journal beside the folder, `.<folder>.undo`, has the old
+files. They are restored after an error or Ctrl-C, or, if the process was killed, by the
+next one that writes.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ RECORD_SCHEMA: Schema = {
         "items": {"type": ["string", "null"]},
     }
 }
-WAIT = 10.0  # seconds that another process gets to finish
+WAIT = 10.0  # seconds to wait for another process
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One file's text before and after; None where there is no file.
+    """A file's text before and after; None for no file.
 
     Args:
-        path: relative posix path.
+        path: relative POSIX path.
     """
 
     path: str
@@ -48,13 +48,13 @@ class Edit:
 
 
 def commit(folder: Path, edits: Sequence[Edit]) -> None:
-    """Make all edits in their order, or none.
+    """Make all edits in order, or none.
 
-    To be called within `exclusive(folder)`.
+    Call it within `exclusive(folder)`.
 
     Raises:
-        UserError: a file no longer holds the text that the edit replaces.
-        OSError: the disk does not let us write; everything is as it was.
+        UserError: a file no longer has the text that the edit replaces.
+        OSError: writing failed; nothing was changed.
     """
     folder = real_path(folder)  # a link to the folder itself is followed
     journal = _journal(folder)
@@ -62,7 +62,7 @@ def commit(folder: Path, edits: Sequence[Edit]) -> None:
         _prepare(journal, folder, edits)
         for edit in edits:
             _make(journal, folder, edit)
-        (journal / RECORD).unlink()  # from here on it is done
+        (journal / RECORD).unlink()  # removing the record completes the transaction
     except BaseException:
         _put_back(folder)
         raise
@@ -71,13 +71,13 @@ def commit(folder: Path, edits: Sequence[Edit]) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing this folder or one beside it.
+    """Lock this folder and its neighbours against writes of other processes.
 
-    What a killed process left half done is undone first. Windows and some network file
-    systems have no such lock; there, one command at a time is up to the user.
+    An interrupted write of a killed process is undone first. Windows and some network
+    file systems have no such lock; users must run one command at a time there.
 
     Raises:
-        UserError: another process does not finish, or the folder cannot be written.
+        UserError: another process keeps the lock, or the folder cannot be written.
     """
     folder = real_path(folder)
     try:
@@ -93,12 +93,12 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def interrupted(folder: Path) -> bool:
-    """Whether a process was killed while it wrote this folder."""
+    """Whether a process was killed while writing this folder."""
     return bool(_read_record(_journal(real_path(folder))))
 
 
 def undo(folder: Path) -> None:
-    """Put back what the journal holds, except where a file was edited since."""
+    """Restore the files in the journal, except those edited since."""
     journal = _journal(folder)
     for path, (old, new) in reversed(_read_record(journal).items()):
         target, kept = folder / path, journal / "old" / path
@@ -118,7 +118,7 @@ def undo(folder: Path) -> None:
 
 
 def _put_back(folder: Path) -> None:
-    """Undo, or say that it could not be done."""
+    """Undo, or raise an error if that fails."""
     try:
         undo(folder)
     except OSError as error:
@@ -130,9 +130,9 @@ def _put_back(folder: Path) -> None:
 
 
 def _sweep(journal: Path) -> None:
-    """Remove a journal without a record, as far as that can be done.
+    """Remove a journal without a record, as far as possible.
 
-    What somebody else put there stays, and so does the folder.
+    Files of others in it are kept, and so is the folder.
     """
     for part in ("new", "old"):
         shutil.rmtree(journal / part, ignore_errors=True)
@@ -147,7 +147,7 @@ def _journal(folder: Path) -> Path:
 
 
 def _prepare(journal: Path, folder: Path, edits: Sequence[Edit]) -> None:
-    """Write every new text and copy every old file; the record comes last."""
+    """Write all new texts and copy all old files; the record is written last."""
     journal.mkdir()
     for edit in edits:
         current, new, old = (
@@ -169,7 +169,7 @@ def _make(journal: Path, folder: Path, edit: Edit) -> None:
     target = folder / edit.path
     if _digest(target) != _sha256(edit.old):
         raise UserError(
-            f"nothing was written, because {target} was changed meanwhile",
+            f"nothing was written, because {target} was changed by another program",
             "run the command again",
             exit_code=1,
         )
@@ -181,7 +181,7 @@ def _make(journal: Path, folder: Path, edit: Edit) -> None:
 
 
 def _read_record(journal: Path) -> dict[str, tuple[str | None, str | None]]:
-    """Digests before and after, by path; empty where nothing was replaced yet."""
+    """Read the digests before and after, by path; empty if nothing was replaced yet."""
     if journal.is_symlink():
         return {}
     try:
@@ -192,7 +192,7 @@ def _read_record(journal: Path) -> dict[str, tuple[str | None, str | None]]:
 
 
 def _digest(path: Path) -> str | None:
-    """The digest of a file's content; None where there is nothing."""
+    """Return the digest of a file's content; None without a file."""
     if not os.path.lexists(path):
         return None
     if path.is_symlink() or not path.is_file():
@@ -205,7 +205,7 @@ def _sha256(text: str | None) -> str | None:
 
 
 def _remove_empty(folder: Path, top: Path) -> None:
-    """Remove a folder and those above it, up to `top`, as far as they are empty."""
+    """Remove a folder and its parents up to `top`, as far as they are empty."""
     with suppress(OSError):
         while folder.is_relative_to(top):
             folder.rmdir()
@@ -214,7 +214,7 @@ def _remove_empty(folder: Path, top: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock on a folder; wait a while for a process that has it."""
+    """Hold the lock on a folder; wait for another process for a limited time."""
     if sys.platform == "win32":
         yield
         return

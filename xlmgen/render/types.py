@@ -1,8 +1,8 @@
-"""The tensors that the parts of a family pass on, as its kinds declare them.
+"""Types of batches and loss outputs, as the kinds of a family declare them.
 
-A collator's schema lists what its batches hold under `x-batch` (training) and
-`x-prompt` (generation), a loss's under `x-output`. Types, documentation and generated
-tests all follow from these lists.
+A collator's schema lists the fields of its batches under `x-batch` (training) and
+`x-prompt` (generation), a loss's schema its output under `x-output`. Rendered types,
+documentation and tests follow from these lists.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LETTERS = {
     "A": "answer positions",
     "B": "rows",
     "L": "positions",
-    "N": "chosen positions",
+    "N": "selected positions",
     "P": "prompt positions",
     "S": "slots",
     "D": "dropped tokens",
@@ -27,7 +27,7 @@ LETTERS = {
 
 @dataclass(frozen=True)
 class Field:
-    """One entry of a batch or an output: `name: type`."""
+    """A field of a batch or an output: `name: type`."""
 
     name: str
     type: str
@@ -35,7 +35,7 @@ class Field:
 
     @property
     def shape(self) -> str:
-        """The dimensions between the quotes: `(B, L)`; empty for no tensor."""
+        """The dimensions of a tensor: `(B, L)`; empty for other types."""
         if '"' not in self.type:
             return ""
         letters = self.type.split('"')[1].split()
@@ -60,7 +60,7 @@ class Types:
 
     @property
     def legend(self) -> str:
-        """What the letters of the shapes stand for."""
+        """Meanings of the letters in the shapes."""
         used = " ".join(field.shape for field in self._all)
         words = [
             f"{letter} {word}" for letter, word in LETTERS.items() if letter in used
@@ -69,7 +69,7 @@ class Types:
 
 
 def decide(family: FamilySpec) -> Types:
-    """The fields that this family's options leave."""
+    """Select the fields that apply to the family's options."""
 
     def fields(block: str, keyword: str) -> tuple[Field, ...]:
         part = getattr(family, block)

@@ -1,4 +1,4 @@
-"""What an update makes of every file: old render, the user's file, new render."""
+"""Plan an update: merge the old render, the user's file and the new render."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from xlmgen.render.plan import LOCK, SPEC
 def updates(
     folder: Path, rendered: Mapping[str, str], *, restore: bool = False
 ) -> list[Change]:
-    """Every file with its state and the text that it is to have.
+    """Return every file with its state and planned text.
 
-    | the user | the render | what becomes of the file |
+    | user | render | result |
     |---|---|---|
-    | left it alone | any | the new render |
-    | edited it | is the same | kept |
-    | edited it | moved on | merged, or a conflict |
-    | made it | is new | merged with nothing before: mostly a conflict |
-    | deleted it | any | stays deleted, or with `restore` the new render |
-    | left it alone | has it no longer | removed |
-    | edited it | has it no longer | kept, and reported |
+    | left it unchanged | any | new render |
+    | edited it | unchanged | kept |
+    | edited it | changed | merged, or a conflict |
+    | created it | new | merged with an empty base: mostly a conflict |
+    | deleted it | any | stays deleted; new render with `restore` |
+    | left it unchanged | no longer has it | removed |
+    | edited it | no longer has it | kept and reported |
 
-    What is not a text, such as a link, stays `State.FOREIGN`, which is not written.
+    Files that are not text, such as links, are `State.FOREIGN` and not written.
 
     Raises:
-        UserError: the folder has no lock that can be read, or a file has conflicts
-            from an earlier update.
+        UserError: the folder has no valid lock, or a file has conflicts from an earlier
+            update.
     """
     lock = read_lock(folder)
     command = f"`xlmgen new {folder / SPEC} --out {folder.parent}`"
@@ -77,8 +77,8 @@ def _unresolved(folder: Path, unresolved: Sequence[Change]) -> UserError:
         for change in unresolved
     ]
     return UserError(
-        f"nothing was written, because conflicts are unresolved: {', '.join(places)}",
-        "keep what is right, delete the markers and run again; to drop the edits of a "
+        f"nothing was written, because of unresolved conflicts: {', '.join(places)}",
+        "keep the right version, delete the markers and run again; to drop edits of a "
         f"file, delete it and run `xlmgen update {folder} --restore`",
         exit_code=1,
     )

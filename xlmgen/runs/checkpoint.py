@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from xlmgen.errors import UserError
 from xlmgen.io.files import writing
 from xlmgen.io.json_input import parse_json
-from xlmgen.io.manifest import HashedFile, Stamp, seal
+from xlmgen.io.manifest import FileDigest, HashedFile, write_manifest
 from xlmgen.io.shards import Shards, header
 from xlmgen.runs.checkpoint_folder import (
     EMA,
@@ -89,8 +89,8 @@ class FolderCheckpoint(CheckpointIO):
         step = checkpoint["global_step"]
         try:
             with writing(target):
-                stamps = _write(checkpoint, temporary)
-                seal(temporary, about(self._run, step), stamps)
+                digests = _write(checkpoint, temporary)
+                write_manifest(temporary, about(self._run, step), digests)
                 for file in (*temporary.iterdir(), temporary):
                     _sync(file)
                 _replace(target, temporary, ours=is_ours(target, self._run, step))
@@ -218,12 +218,12 @@ def misfit(place: str, problems: Sequence[str]) -> UserError:
     )
 
 
-def _write(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, Stamp]:
+def _write(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, FileDigest]:
     """Write the files of a checkpoint and hash them meanwhile."""
     raw = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items()}
-    stamps = {WEIGHTS: _save_weights(raw, folder / WEIGHTS)}
+    digests = {WEIGHTS: _save_weights(raw, folder / WEIGHTS)}
     if AVERAGE in checkpoint:
-        stamps[EMA] = _save_weights(checkpoint[AVERAGE], folder / EMA)
+        digests[EMA] = _save_weights(checkpoint[AVERAGE], folder / EMA)
     apart = ("state_dict", AVERAGE)
     state = {k: v for k, v in checkpoint.items() if k not in apart}
     with HashedFile(folder / STATE) as file:
@@ -232,10 +232,10 @@ def _write(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, Stamp]:
         except RuntimeError as error:
             # PyTorch ends its archive on the way out, and fails once more.
             raise file.error or error from error
-        return stamps | {STATE: file.stamp}
+        return digests | {STATE: file.digest}
 
 
-def _save_weights(tensors: Mapping[str, Tensor], path: Path) -> Stamp:
+def _save_weights(tensors: Mapping[str, Tensor], path: Path) -> FileDigest:
     """Write a safetensors file, one tensor in the CPU's memory at a time."""
     # A tied tensor is stored once; its other names are in the metadata.
     owners: dict[int, str] = {}
@@ -255,7 +255,7 @@ def _save_weights(tensors: Mapping[str, Tensor], path: Path) -> Stamp:
         for tensor in filter(torch.Tensor.numel, ordered.values()):
             numbers = tensor.cpu().contiguous().flatten().view(torch.uint8).numpy()
             file.write(numbers.data)
-        return file.stamp
+        return file.digest
 
 
 def _replace(target: Path, temporary: Path, *, ours: bool) -> None:

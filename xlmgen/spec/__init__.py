@@ -1,1 +1,1 @@
-"""Reading and checking YAML: what a file says, and every problem with it at once."""
+"""Read and validate YAML files, and report all their problems at once."""

@@ -1,4 +1,4 @@
-"""What a family's spec must meet that JSON Schema cannot say."""
+"""Checks of a family's spec that JSON Schema cannot express."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
 from xlmgen.spec.messages import show
 
-# Packages that a family's code or its tests import, or that users commonly have beside
-# them: a family of such a name would be confused with them.
+# Packages that a family's code or tests import, or that are commonly installed beside
+# them. A family of the same name would shadow them.
 TAKEN = frozenset(
     """
     conftest datasets einops family flax jax jaxtyping jinja2 jsonschema lightning
@@ -24,7 +24,7 @@ TAKEN = frozenset(
 
 
 def check(document: Document) -> Iterator[Diagnostic]:
-    """Problems of a family's document; values of the wrong type are passed over."""
+    """Problems of a family's document; values of the wrong type are skipped."""
     data = document.data or {}
     yield from _name(document, data.get("name"))
     sizes = data.get("sizes")
@@ -80,5 +80,5 @@ def _size(
 
 
 def _positive(value: Any) -> int:
-    """The value where it is a positive integer, else 0."""
+    """Return a value that is a positive integer, else 0."""
     return value if isinstance(value, int) and value > 0 and value is not True else 0

@@ -1,4 +1,4 @@
-"""What every code means, with an example and what to do: `xlmgen explain XG104`."""
+"""Explanations of diagnostic codes, for `xlmgen explain XG104`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Page:
-    """More about a code than its one line.
+    """Explanation of a code.
 
     Args:
         about: why it is a problem.
         fix: what to do.
-        wrong, right: lines of a family's spec with the problem and without it; empty
-            where the problem is not in what the lines say.
+        wrong, right: lines of a family's spec with and without the problem; empty if
+            the problem cannot be shown in a spec.
     """
 
     about: str
@@ -24,67 +24,67 @@ class Page:
 
 PAGES: dict[str, Page] = {
     "XG001": Page(
-        "There is no file at that path, it is a folder, or its rights forbid reading.",
-        "Check the path, and the rights of the file.",
+        "The path does not exist, is a folder, or you have no permission to read it.",
+        "Check the path and the permissions of the file.",
     ),
     "XG002": Page(
         "Specs are read as UTF-8 everywhere, so that they mean the same on every "
         "machine.",
-        "Save the file as UTF-8; the column is that of the first wrong byte.",
+        "Save the file as UTF-8; the column is that of the first invalid byte.",
     ),
     "XG003": Page(
-        "The text is not YAML: most often a bracket or quote that is not closed, or an "
-        "indent that fits no line above.",
-        "Look at the line that is named and at the one above it.",
+        "The text is not valid YAML. Common causes are an unclosed bracket or quote "
+        "and an indentation that matches no line above.",
+        "Check the reported line and the one above it.",
         "loss: {kind: masked, weight: schedule",
         "loss: {kind: masked, weight: schedule}",
     ),
     "XG004": Page(
-        "YAML lets the last of two equal keys win without a word. Here it is refused, "
-        "because one of the two was not meant.",
+        "Most YAML readers silently keep the last of two equal keys. xlmgen refuses "
+        "them, because one of the two is a mistake.",
         "Remove one of them.",
         "name: mdlm\nname: mine",
         "name: mdlm",
     ),
     "XG005": Page(
-        "Keys are words. YAML also allows lists and mappings as keys, which no spec "
-        "needs.",
-        "Write a word, in quotes where YAML would read something else.",
+        "Keys must be strings. YAML also allows lists and mappings as keys, which no "
+        "spec needs.",
+        "Write a string, in quotes if YAML would read another type.",
         "? [name]\n: mdlm",
         "name: mdlm",
     ),
     "XG006": Page(
-        "A tag such as `!!python/name` asks the reader to build an object. A spec is "
-        "plain data, and nothing in it can make xlmgen run code.",
+        "A tag such as `!!python/name` tells the reader to construct an object. A spec "
+        "is plain data and cannot make xlmgen run code.",
         "Remove the tag.",
         "name: !mine mdlm",
         "name: mdlm",
     ),
     "XG007": Page(
-        "Limits keep a file from taking all time and memory: its size, its depth, how "
-        "many values its aliases stand for, how many problems are told of it, and how "
-        "long it is compared with the schemas of a project's own kinds.",
-        "Write values out, split the file, or begin with the problems that are told.",
+        "Limits keep a file from exhausting time and memory: its size, its depth, the "
+        "number of values its aliases expand to, the number of problems reported, and "
+        "the time for validating it against a project's own schemas.",
+        "Write values out, split the file, or fix the reported problems first.",
     ),
     "XG008": Page(
-        "A line `---` begins a second document, which would be read by nobody.",
+        "A line `---` starts a second document, which would be ignored.",
         "Keep one document per file.",
         "name: mdlm\n---",
         "name: mdlm",
     ),
     "XG009": Page(
         "A spec is a mapping: lines of `key: value`.",
-        "Begin with `spec: xlmgen/family/v1`, or copy a family's file.",
+        "Start with `spec: xlmgen/family/v1`, or copy a family's file.",
     ),
     "XG010": Page(
-        "Infinity, NaN and numbers beyond 64 bits would reach the rendered code.",
+        "Infinity, NaN and numbers beyond 64 bits would end up in the rendered code.",
         "Write a finite number, or null where the key allows it.",
         "dropout: .inf",
         "dropout: 0.1",
     ),
     "XG100": Page(
-        "The first line names the format and its version. This xlmgen does not know "
-        "that one, or another format is needed here.",
+        "The `spec:` line names the format and its version. This version of xlmgen "
+        "does not know it, or another format is needed here.",
         "Upgrade xlmgen for a newer version, or correct the line.",
         "spec: xlmgen/family/v9",
         "spec: xlmgen/family/v1",
@@ -92,154 +92,148 @@ PAGES: dict[str, Page] = {
     "XG101": Page(
         "Unknown keys are never ignored: a misspelt option would silently keep its "
         "default.",
-        "Take the key that is suggested; `xlmgen check --fix` does so where only one "
-        "can be meant. `xlmgen explain loss` lists a block's keys.",
+        "Use the suggested key; `xlmgen check --fix` does so if there is only one "
+        "candidate. `xlmgen explain loss` lists the keys of a block.",
         "loss: {kind: masked, wieght: schedule}",
         "loss: {kind: masked, weight: schedule}",
     ),
     "XG102": Page(
-        "The key has no default, because none would be right for most.",
-        "Add it; `xlmgen explain` says what it takes.",
+        "The key has no default, because no value would suit most specs.",
+        "Add it; `xlmgen explain` shows the allowed values.",
         "loss: {weight: schedule}",
         "loss: {kind: masked, weight: schedule}",
     ),
     "XG103": Page(
-        "The value is a text where a number is needed, a number where a list is, and "
-        "so "
-        "on. Nothing is converted.",
-        "Write a value of the type that is named; quotes make a number a text.",
+        "The value has another type than the key needs, such as a string instead of a "
+        "number. Values are not converted.",
+        "Write a value of the type in the message. Quotes turn a number into a string.",
         "steps: many",
         "steps: 128",
     ),
     "XG104": Page(
-        "The key takes one of a few values, and this is none of them.",
-        "Take the one that is suggested; `xlmgen check --fix` does so where only one "
-        "can be meant. `xlmgen explain loss.weight` says what each means.",
+        "The key allows a fixed list of values, and this is not one of them.",
+        "Use the suggested value; `xlmgen check --fix` does so if there is only one "
+        "candidate. `xlmgen explain loss.weight` explains the values.",
         "loss: {kind: masked, weight: schedul}",
         "loss: {kind: masked, weight: schedule}",
     ),
     "XG105": Page(
-        "The number, or the length of the list or text, is outside what makes sense.",
-        "Write one inside the range that the message gives.",
+        "The number, or the length of the list or string, is out of range.",
+        "Write a value in the range that the message gives.",
         "dropout: 1.5",
         "dropout: 0.1",
     ),
     "XG106": Page(
-        "The text is used for more than showing, such as a name for a folder and a "
-        "Python package, and has to have a form.",
+        "The string must have a certain form, because it is used, for example, as the "
+        "name of a folder and a Python package.",
         "Write it in the form that the message describes.",
         "name: My-Family",
         "name: mdlm",
     ),
     "XG107": Page(
-        "The family becomes a package of its name. With this one it would be taken for "
-        "another package, or could not be imported at all.",
+        "A family is rendered into a Python package of its name. A package of this "
+        "name would be confused with another one, or could not be imported.",
         "Choose another name.",
         "name: json",
         "name: mdlm",
     ),
     "XG108": Page(
-        "Each of the two options is fine, but together they contradict one another, or "
-        "one would have no effect.",
-        "Remove one of them; the message says with what it goes.",
+        "The two options contradict each other, or one of them would have no effect.",
+        "Remove one of them; the message says what the option needs.",
         "order: random, threshold: 0.9",
         "order: random",
     ),
     "XG109": Page(
-        "Heads share the width of the stream evenly, an even number each, and "
-        "key-value "
-        "heads share the query heads.",
-        "Change one of the numbers; the message has one that fits.",
+        "The hidden width is divided evenly among the heads, with an even number for "
+        "each, and the query heads are divided evenly among the key-value heads.",
+        "Change one of the numbers; the message suggests one.",
         "d_model: 128, layers: 4, heads: 5",
         "d_model: 128, layers: 4, heads: 4",
     ),
     "XG110": Page(
-        "A rendered family is imported by the name of its folder, and its files bear "
-        "the name in the spec.",
-        "Rename the folder or change the name, then render anew.",
+        "A rendered family is imported by the name of its folder, and its files are "
+        "named by the name in the spec.",
+        "Rename the folder or change the name, then render again.",
     ),
     "XG201": Page(
-        "Blocks say what they need and what they provide. Here one needs something "
-        "that no other block of the family provides, so that the render could not "
-        "work.",
-        "Change one of the two; the message names what would provide it.",
+        "Blocks declare what they need and what they provide. This block needs "
+        "something that no block of the family provides, so the render would not work.",
+        "Change one of the blocks; the message names the kinds that provide it.",
         "attention: causal",
         "attention: bidirectional, time: adaln",
     ),
     "XG202": Page(
-        "The experiment names a family, a size or a task that is not there, or gives "
-        "its predictor an option that it does not have.",
+        "The experiment names a family, size or task that does not exist, or an option "
+        "that the predictor does not have.",
         "Correct the name; `xlmgen list` shows families and tasks.",
     ),
     "XG301": Page(
-        "The file is as xlmgen rendered it, but the YAML or the template has changed "
-        "since: what runs is not what the YAML says.",
-        "Render anew with `xlmgen new`; where files were edited, `xlmgen update` "
-        "merges.",
+        "The YAML or the template has changed since the file was rendered, so the code "
+        "does not match the YAML.",
+        "Render again with `xlmgen new`; if files were edited, `xlmgen update` merges.",
     ),
     "XG302": Page(
-        "Somebody changed a rendered file. That is allowed, and never overwritten; in "
-        "a "
-        "project whose renders are to stay pristine, `--strict` makes it an error.",
-        "Keep it, or bring the change into the YAML and restore the file.",
+        "A rendered file was changed by hand. This is allowed, and edits are never "
+        "overwritten. In a project without edited renders, `--strict` makes it an "
+        "error.",
+        "Keep the edit, or make the change in the YAML and restore the file.",
     ),
     "XG303": Page(
-        "A file of the render, or all of it, is not there.",
+        "A file of the render, or the whole render, is missing.",
         "Render with `xlmgen new`.",
     ),
     "XG304": Page(
-        "The folder belongs to a render, and this file is not part of it: left over "
-        "from an earlier one, or put there by hand.",
-        "Delete it or move it elsewhere; `experiments/` and `docs/` are yours.",
+        "The file is in the folder of a render but is not part of it: it is left over "
+        "from an earlier render or was added by hand.",
+        "Delete it or move it elsewhere; only `experiments/` and `docs/` are for files "
+        "of your own.",
     ),
     "XG305": Page(
-        "The lock tells edited files from stale ones. It is damaged, or something else "
-        "wrote it.",
-        "Restore it from version control; or delete it and render again, when edited "
+        "The lock distinguishes edited files from stale ones. It is damaged or was not "
+        "written by xlmgen.",
+        "Restore it from version control. If you delete it and render again, edited "
         "files are refused as not written by xlmgen.",
     ),
     "XG306": Page(
-        "`xlmgen update` left both versions of some lines between markers.",
-        "Edit the file until it says what is meant, and remove the markers.",
+        "`xlmgen update` left both versions of some lines between conflict markers.",
+        "Edit the conflicting lines and remove the markers.",
     ),
     "XG307": Page(
         "A process was killed while it wrote the render. Nothing is lost.",
-        "Do what the message says; the next write puts things in order first.",
+        "Run the command in the message; it first restores the previous state.",
     ),
     "XG401": Page(
-        "A kind of the project's own is a JSON Schema of its options with the keywords "
-        "of docs/spec.md. With this one, specs could not be checked, or the check "
-        "would mean little.",
-        "Mend the schema at the line that is named; docs/own-kinds.md has one whole.",
+        "The schema of a project's own kind is a JSON Schema of its options with the "
+        "keywords of docs/spec.md. Specs cannot be validated with this one.",
+        "Fix the schema at the reported line; docs/own-kinds.md has an example.",
     ),
     "XG402": Page(
-        "Beside its schema a kind has a Jinja template, which prints a Python file. "
-        "Here it is not there, cannot be read, or fails for this family.",
-        "Mend the template at the line that is named. It knows the names that "
-        "docs/own-kinds.md lists.",
+        "A kind needs a Jinja template that prints a Python file. The template is "
+        "missing, cannot be read, or fails for this family.",
+        "Fix the template at the reported line. docs/own-kinds.md lists the names that "
+        "it can use.",
     ),
     "XG403": Page(
-        "A spec must mean the same in every project: a kind of a project's own stands "
-        "beside those that ship, and never in the place of one. The same holds for the "
-        "templates that all families share.",
-        "Give the file another name, and its kind the same.",
+        "A spec must mean the same in every project, so a project's own kind must not "
+        "replace a built-in kind, nor a template that all families share.",
+        "Rename the file and its kind.",
     ),
     "XG404": Page(
-        "No problem, but worth a look where somebody else's change is read: what this "
-        "block renders to is printed by a template of the project.",
-        "Read the schema and the template that are named.",
+        "Informational, for reviews of other people's changes: a template of the "
+        "project renders this block.",
+        "Review the schema and the template.",
     ),
     "XG405": Page(
-        "No problem, but worth a look where somebody else's change is read: this "
-        "function is run, with your rights, by all that makes or scores the task's "
-        "examples: prepare, data, train, eval. The check itself imports nothing.",
-        "Read the file that is named, and what it imports.",
+        "Informational, for reviews of other people's changes: the commands that "
+        "generate or score examples of the task (prepare, data, train, eval) run this "
+        "function with your permissions. The check imports nothing.",
+        "Review the file and its imports.",
     ),
     "XG406": Page(
         '`python: "my_tasks.sorting:example"` is the function `example` of the file '
-        "my_tasks/sorting.py, in the folder of the YAML file, one above it, or the "
-        "current one. Installed packages are not looked at.",
-        "Write the file, or mend the name. A run without it can be looked at, and "
-        "neither trained nor evaluated.",
+        "my_tasks/sorting.py in the folder of the YAML file, a folder above it, or the "
+        "current folder. Installed packages are not searched.",
+        "Write the file or correct the name. A run without it can be inspected, but "
+        "not trained or evaluated.",
     ),
 }

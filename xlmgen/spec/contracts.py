@@ -1,9 +1,9 @@
-"""What the blocks of a family promise each other.
+"""Contracts between the blocks of a family.
 
 A kind's schema lists capabilities under `x-provides` and `x-requires`. An entry is the
-capability's name, or `{capability, when, why}`: `when` is a JSON Schema that the block,
-its defaults filled in, must meet for the entry to count; `why` tells the user.
-`x-refuses` lists in the same way what of a task a block cannot do with.
+name of a capability, or `{capability, when, why}`: the entry counts if the block, with
+defaults filled in, is valid against the JSON Schema `when`; `why` is shown to the user.
+`x-refuses` lists features of tasks that a block does not support, in the same form.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ class Clause:
 
     @property
     def words(self) -> str:
-        """The condition as a user would write it: `attention: causal`."""
+        """The condition as YAML: `attention: causal`."""
         keys = self.when.get("properties", {})
-        return ", ".join(f"{key}: {_wish(sub)}" for key, sub in keys.items())
+        return ", ".join(f"{key}: {_allowed_values(sub)}" for key, sub in keys.items())
 
 
 def check(
     document: Document, schemas: Schemas, found: Iterable[Diagnostic]
 ) -> Iterator[Diagnostic]:
-    """Requirements of a family's blocks that none of its blocks meets.
+    """Report requirements of a family's blocks that none of its blocks provides.
 
-    A block that is missing, or that has problems of its own, may be meant to provide
-    whatever a kind of it can; its own requirements are not judged.
+    A block that is missing or has other problems is assumed to provide everything that
+    its kinds can provide, and its own requirements are not checked.
 
     Args:
         document: a family's document.
-        schemas: where the kinds are.
-        found: problems known already.
+        schemas: with the kinds.
+        found: problems that are known already.
     """
     data = document.data or {}
     broken = {problem.path.split(".")[0] for problem in found}
@@ -58,9 +58,9 @@ def check(
         if data.get(block) is not None and block not in broken
     }
     required = schemas.schema("family")["required"]
-    unsure = [b for b in BLOCKS if b in broken or (b in required and b not in data)]
+    incomplete = [b for b in BLOCKS if b in broken or (b in required and b not in data)]
     provided = capabilities(blocks, schemas).union(
-        *(_possible(block, data.get(block), schemas) for block in unsure)
+        *(_possible(block, data.get(block), schemas) for block in incomplete)
     )
     for block, options in blocks.items():
         for clause in clauses(schemas.kind(block, options["kind"]), "x-requires"):
@@ -70,7 +70,7 @@ def check(
 
 
 def _possible(block: str, options: Any, schemas: Schemas) -> set[str]:
-    """Everything that a block could provide, as far as its kind is known."""
+    """Capabilities that a block could provide, as far as its kind is known."""
     kinds = list(schemas.kinds(block))
     written = options.get("kind") if isinstance(options, dict) else None
     return {
@@ -81,20 +81,20 @@ def _possible(block: str, options: Any, schemas: Schemas) -> set[str]:
 
 
 def capabilities(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
-    """Everything that the blocks, their defaults filled in, provide together."""
+    """Capabilities that the blocks, with defaults filled in, provide together."""
     return _named(blocks, schemas, "x-provides")
 
 
 def requirements(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
-    """Everything that the blocks, their defaults filled in, require of one another."""
+    """Capabilities that the blocks, with defaults filled in, require."""
     return _named(blocks, schemas, "x-requires")
 
 
 def refusals(options: Mapping[str, Any], schema: Schema) -> dict[str, str]:
-    """What of a task a block refuses, and why.
+    """Features of tasks that a block does not support, with the reasons.
 
     Args:
-        options: of the block; defaults are filled in.
+        options: of the block; defaults are filled in here.
         schema: of its kind.
     """
     filled = fill_defaults(options, schema)
@@ -115,7 +115,7 @@ def _named(blocks: Blocks, schemas: Schemas, keyword: str) -> frozenset[str]:
 
 
 def clauses(schema: Schema, keyword: str) -> list[Clause]:
-    """The entries of `x-provides`, `x-requires` or `x-refuses` in a kind's schema."""
+    """Parse the entries of `x-provides`, `x-requires` or `x-refuses`."""
     return [
         Clause(entry) if isinstance(entry, str) else Clause(**entry)
         for entry in schema.get(keyword, ())
@@ -139,7 +139,7 @@ def _unmet(
 
 
 def _remedy(schemas: Schemas, blocks: Blocks, capability: str) -> str:
-    """Which kind, with which options, would provide a capability."""
+    """Suggest the kinds and options that provide a capability."""
     offers: dict[tuple[str, str], list[str]] = {}
     for block in BLOCKS:
         for kind in schemas.kinds(block):
@@ -156,8 +156,8 @@ def _remedy(schemas: Schemas, blocks: Blocks, capability: str) -> str:
     return f"provided by {either(listed)}" if listed else "no kind provides it"
 
 
-def _wish(schema: Schema) -> str:
-    """The values that a condition asks for: `schedule`, `a or b`, `{mask: 1}`."""
+def _allowed_values(schema: Schema) -> str:
+    """Format the values that a condition allows: `schedule`, `a or b`, `{mask: 1}`."""
     if "const" in schema:
         return show(schema["const"]).strip("'")
     if "enum" in schema:
@@ -165,4 +165,5 @@ def _wish(schema: Schema) -> str:
     if "exclusiveMinimum" in schema:
         return f"more than {show(schema['exclusiveMinimum'])}"
     inner = schema.get("properties", {})
-    return f"{{{', '.join(f'{key}: {_wish(sub)}' for key, sub in inner.items())}}}"
+    values = (f"{key}: {_allowed_values(sub)}" for key, sub in inner.items())
+    return f"{{{', '.join(values)}}}"

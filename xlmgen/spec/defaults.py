@@ -1,4 +1,4 @@
-"""A mapping with every default of its schema written out."""
+"""Fill in the defaults of a schema."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from xlmgen.spec.schemas import applicable, built_in, properties
 
 
 def fill_defaults(data: Any, schema: str | Schema) -> Any:
-    """A copy of valid data in which every key that has a default is present.
+    """Copy valid data and fill in all defaults.
 
-    Keys come in the schema's order, and where the schema says `number` an integer
-    becomes a float, so that equal specs give equal results however they were written.
+    Keys are in the order of the schema, and integers become floats where the schema
+    says `number`, so that equal specs give equal results however they were written.
 
     Args:
-        data: what a document that `validate` found nothing wrong with holds.
-        schema: `family`, `task` or `experiment`, or a schema itself.
+        data: of a document without problems.
+        schema: `family`, `task` or `experiment`, or a schema.
     """
     return _fill(data, built_in().schema(schema) if isinstance(schema, str) else schema)
 
@@ -43,7 +43,7 @@ def _fill(data: Any, schema: Schema) -> Any:
 
 
 def _additional(schema: Schema, data: Any) -> Schema:
-    """The schema of keys that a mapping names itself, such as the sizes."""
+    """Schema of the keys that a spec names itself, such as sizes."""
     for part in applicable(schema, data):
         if isinstance(part.get("additionalProperties"), dict):
             found: Schema = part["additionalProperties"]

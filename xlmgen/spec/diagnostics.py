@@ -1,4 +1,4 @@
-"""A problem in a file: where it is, what it is, what would mend it."""
+"""Diagnostics: problems in files, with place, message and fix."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Code:
-    """What a code stands for, in one line, and whether it fails a check.
+    """Meaning of a code in one line, and its severity.
 
-    A warning fails a strict check; a note, which is no problem, fails none.
+    Warnings fail a strict check only; notes are informational and never fail one.
     """
 
     meaning: str
@@ -24,7 +24,7 @@ class Code:
 
 CODES: dict[str, Code] = {
     "XG001": Code("the file cannot be read"),
-    "XG002": Code("the file is not UTF-8 text"),
+    "XG002": Code("the file is not valid UTF-8"),
     "XG003": Code("the text is not valid YAML"),
     "XG004": Code("a key is written twice in one mapping"),
     "XG005": Code("a key is not a plain string"),
@@ -39,43 +39,43 @@ CODES: dict[str, Code] = {
     "XG103": Code("a value has the wrong type"),
     "XG104": Code("a value is not one of those allowed"),
     "XG105": Code("a number, length or count is out of range"),
-    "XG106": Code("a text does not have the required form"),
+    "XG106": Code("a string does not have the required form"),
     "XG107": Code("a family's name cannot be the name of a Python package"),
-    "XG108": Code("an option does not go with another option of the same block"),
-    "XG109": Code("the numbers of a size do not fit together"),
+    "XG108": Code("an option conflicts with another option of the same block"),
+    "XG109": Code("the numbers of a size contradict each other"),
     "XG110": Code("a family's name and the name of its folder differ"),
     "XG201": Code("a block needs something that no block of the family provides"),
-    "XG202": Code("an experiment does not fit the family or task that it names"),
+    "XG202": Code("an experiment does not fit its family or task"),
     "XG301": Code("a rendered file is older than its spec or template"),
     "XG302": Code("a rendered file was edited", "warning"),
     "XG303": Code("a rendered file is missing"),
     "XG304": Code("a file in the folder is not rendered from the spec", "warning"),
     "XG305": Code("family.lock cannot be read"),
-    "XG306": Code("a rendered file has conflicts that are not resolved"),
-    "XG307": Code("a write of the render was cut short"),
-    "XG401": Code("the schema of a project's own kind cannot be used"),
+    "XG306": Code("a rendered file has unresolved merge conflicts"),
+    "XG307": Code("writing the render was interrupted"),
+    "XG401": Code("the schema of a project's own kind is invalid"),
     "XG402": Code("the template of a project's own kind is missing or fails"),
-    "XG403": Code("a project's own kind has the name of one that ships"),
-    "XG404": Code("a block is of a kind of the project's own", "note"),
-    "XG405": Code("a task runs a Python function of the project's own", "note"),
-    "XG406": Code("the Python module that a task names is not there", "warning"),
+    "XG403": Code("a project's own kind has the name of a built-in one"),
+    "XG404": Code("a block uses a kind of the project's own", "note"),
+    "XG405": Code("a task runs a Python function of the project", "note"),
+    "XG406": Code("the Python module that a task names does not exist", "warning"),
 }
 
 
 @dataclass(frozen=True, order=True)
 class Diagnostic:
-    """One problem. Lines and columns count from 1, in characters; sorted by place.
+    """A problem in a file. Diagnostics sort by place.
 
     Args:
         file: the file as the user named it.
-        line, col: where the problem starts; `end_col` is one past its last character
-            on that line.
+        line, col: start of the problem, from 1, in characters.
+        end_col: one past its last character on that line.
         code: a key of `CODES`.
-        path: the place in the data, such as `loss.weight`; empty for a whole file.
-        message: what is wrong, with the value and what is allowed.
-        fix: what would most likely mend it, or nothing.
-        excerpt: the source line, for showing; empty where there is none.
-        edit: the word to write in its place, where only one can be meant.
+        path: the place in the data, such as `loss.weight`; empty for the file.
+        message: the problem, with the value and the allowed ones.
+        fix: the most likely fix; may be empty.
+        excerpt: the source line; may be empty.
+        edit: the replacement for the marked text, if there is only one candidate.
     """
 
     file: str
@@ -95,16 +95,16 @@ class Diagnostic:
 
     @property
     def text(self) -> str:
-        """Path, message and fix as one sentence."""
+        """Path, message and fix in one line."""
         place = f"{self.path}: " if self.path else ""
         fix = f"; {self.fix}" if self.fix else ""
         return f"{place}{self.message}{fix}"
 
 
 class SpecError(UserError):
-    """Raised where a checked spec is needed and the file has problems.
+    """Raised if a valid spec is needed and the file has problems.
 
-    The command line prints `diagnostics` in full; as an exception it is one line.
+    The command line prints all `diagnostics`; the exception's message is one line.
     """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -119,5 +119,5 @@ class SpecError(UserError):
 
 
 def errors(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """The diagnostics that fail a check, sorted; warnings left out."""
+    """Return the errors among diagnostics, sorted."""
     return sorted(d for d in diagnostics if d.severity == "error")

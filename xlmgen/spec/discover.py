@@ -1,4 +1,4 @@
-"""Where specs are: files that are named, and those in folders that are named."""
+"""Find specs: named files, and spec files in named folders."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ YAML = (".yaml", ".yml")
 SPEC_LINE = re.compile(r"^[\"']?spec[\"']?[ \t]*:[ \t]*[\"']?xlmgen/", re.MULTILINE)
 # Folders that hold copies or other people's files.
 SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
-# Files that make a folder a run; `xlmgen.runs.run` is above this module.
+# Files that identify a run folder; this module must not import `xlmgen.runs.run`.
 RUN = frozenset({"experiment.yaml", "versions.json"})
 
 
 def discover(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and the specs in the folders named, each once."""
+    """Return the named files and the specs in named folders, each once."""
     found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
@@ -45,10 +45,10 @@ def discover(paths: Iterable[Path]) -> list[Path]:
 
 
 def specs(folder: Path) -> Iterator[Path]:
-    """The specs in a folder and the folders in it, those of runs left out."""
+    """Find the specs in a folder and its subfolders, except run folders."""
     for root, folders, files in os.walk(folder):
         if set(files) >= RUN:
-            folders.clear()  # a run's copies: as they were, and not to be mended
+            folders.clear()  # a run keeps copies of its specs, which must not change
             continue
         folders[:] = sorted(f for f in folders if not is_skipped(f))
         for name in sorted(files):
@@ -58,17 +58,17 @@ def specs(folder: Path) -> Iterator[Path]:
 
 
 def is_skipped(folder: str) -> bool:
-    """Whether a folder of this name holds what nobody wrote here."""
+    """Whether a folder of this name is not searched."""
     return folder in SKIPPED or folder.startswith(".")
 
 
 def has_spec_line(text: str) -> bool:
-    """Whether a text says of itself that it is a spec."""
+    """Whether a text has a `spec:` line."""
     return bool(SPEC_LINE.search(text))
 
 
 def _text(path: Path) -> str:
-    """What a regular file begins with: a pipe would not end, nor a huge file soon."""
+    """Read the beginning of a regular file; a pipe could block, a huge file be slow."""
     try:
         if not is_plain(path):
             return ""
@@ -79,7 +79,7 @@ def _text(path: Path) -> str:
 
 
 def guess_kind(document: Document) -> str:
-    """Which schema a file is meant for: by its `spec:` line, else by its keys."""
+    """Guess which schema a file is for: by its `spec:` line, else by its keys."""
     kind = file_kind(document)
     if kind:
         return kind

@@ -1,4 +1,4 @@
-"""A YAML file as plain data that remembers where each key and value was written."""
+"""A YAML file as plain data with the position of each key and value."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from xlmgen.spec.messages import show
 Path = tuple[str | int, ...]
 
 BOM = "\ufeff"  # a byte order mark
-LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML counts as one
+LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as YAML defines them
 
 
 class Span(NamedTuple):
-    """A stretch of text: lines and columns from 1, `end_col` one past the last."""
+    """A range of text: lines and columns from 1, `end_col` one past the last."""
 
     line: int
     col: int
@@ -30,13 +30,13 @@ class Span(NamedTuple):
 
 
 def split_bom(text: str) -> tuple[str, str]:
-    """A text's byte order mark, if it begins with one, and the rest."""
+    """Split a text into its byte order mark, if any, and the rest."""
     body = text.removeprefix(BOM)
     return text[: len(text) - len(body)], body
 
 
 def dotted(path: Path) -> str:
-    """`('sizes', 'tiny', 'heads')` as `sizes.tiny.heads`; list items as `[0]`."""
+    """Format a path: `('sizes', 'tiny', 'heads')` as `sizes.tiny.heads`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -49,14 +49,14 @@ def dotted(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Document:
-    """What a YAML file holds.
+    """Content of a YAML file.
 
     Args:
         file: its name as the user gave it.
-        text: the whole text, byte order mark included.
-        data: the mapping it holds, or None where it cannot be read as one.
-        keys, values: where each key and each value stands, by path.
-        problems: what was found wrong while reading.
+        text: its text, byte order mark included.
+        data: the mapping in it; None if it cannot be read as a mapping.
+        keys, values: positions of each key and each value, by path.
+        problems: found while reading.
     """
 
     file: str
@@ -71,10 +71,10 @@ class Document:
         return LINE_BREAK.split(self.text.removeprefix(BOM))
 
     def span(self, path: Path, *, key: bool = False) -> Span:
-        """Where to point for a path: its value on one line, or else its key.
+        """Position to report for a path: its value if on one line, else its key.
 
-        A path that is not in the text (a missing key) gives the nearest parent's key,
-        and at the top level the first key of the file.
+        For a path that is not in the text (a missing key) this is the nearest parent's
+        key, and at the top level the first key of the file.
         """
         value = self.values.get(path)
         if not key and value is not None and path and value.line == value.end_line:
@@ -97,11 +97,11 @@ class Document:
         key: bool = False,
         edit: str = "",
     ) -> Diagnostic:
-        """A problem at a path of this document; with `key`, at the key itself.
+        """Make a diagnostic at a path of this document; with `key`, at its key.
 
         Args:
-            edit: the word that mends it, which is kept where it can simply take the
-                place of what is written there.
+            edit: replacement that fixes the problem; dropped if the marked text cannot
+                simply be replaced.
         """
         span = self.span(path, key=key)
         where = dotted(path)
@@ -111,8 +111,11 @@ class Document:
         return found
 
     def _is_replaceable(self, path: Path, *, key: bool) -> bool:
-        """Whether a key or value stands in the text as it is read, on one line, perhaps
-        in quotes, and for this path alone: an alias may lead to it from elsewhere."""
+        """Whether replacing the text of a key or value changes this path alone.
+
+        The text must equal the value, apart from quotes, be on one line, and be used by
+        one path: an alias may refer to it from elsewhere.
+        """
         span = (self.keys if key else self.values).get(path)
         if span is None or span.line != span.end_line or self._uses[span] > 1:
             return False
@@ -122,7 +125,7 @@ class Document:
 
     @cached_property
     def _uses(self) -> Counter[Span]:
-        """For how many paths a place in the text stands; aliases make it several."""
+        """Number of paths per position; aliases make it several."""
         return Counter([*self.keys.values(), *self.values.values()])
 
 
@@ -135,7 +138,7 @@ def diagnose(
     message: str,
     fix: str = "",
 ) -> Diagnostic:
-    """A diagnostic with the source line that it points at."""
+    """Make a diagnostic with the source line that it refers to."""
     excerpt = lines[span.line - 1] if span.line <= len(lines) else ""
     end_col = span.end_col if span.end_line == span.line else len(excerpt) + 1
     return Diagnostic(

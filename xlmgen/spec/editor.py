@@ -1,7 +1,6 @@
-"""The schemas that a project's editors follow: one file for each kind of YAML file.
+"""Schemas for a project's editors: one self-contained file per kind of YAML file.
 
-None of them refers to another, and that of families knows the project's own kinds.
-xlmgen itself does not read them.
+The schema of families includes the project's own kinds. xlmgen does not read them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ NOTE = "Written by `xlmgen schemas`; do not edit."
 
 
 def schema_texts(project: Project = BUILT_IN) -> dict[str, str]:
-    """The text of every schema, by its file name in `schemas/`."""
+    """Return the text of every schema, by its file name in `schemas/`."""
     head = {"$schema": DRAFT, "$comment": NOTE}
     return {
         f"{file}{SUFFIX}": index_text({**head, **project.schemas.schema(file)})
@@ -29,16 +28,15 @@ def schema_texts(project: Project = BUILT_IN) -> dict[str, str]:
 
 
 def write_schemas(project: Project) -> tuple[Path, list[str]]:
-    """Bring the schemas of a project up to date.
+    """Update the schemas of a project.
 
     Returns:
-        Their folder, at the top of the project or in the current folder where that has
-        no kinds of its own, and the names of the files that changed.
+        Their folder (at the top of the project, or in the current folder without kinds
+        of its own) and the names of the files that changed.
 
     Raises:
         SpecError: the project's own kinds have problems.
-        UserError: a file that this did not write stands in the way, or none can be
-            written.
+        UserError: a file exists that xlmgen did not write, or writing failed.
     """
     if broken := own_kinds.problems(project):
         raise SpecError(broken)
@@ -51,13 +49,13 @@ def write_schemas(project: Project) -> tuple[Path, list[str]]:
     except OSError as error:
         raise UserError(
             f"cannot write the schemas to {folder}: {error.strerror or error}",
-            "see to it that the folder can be read and written",
+            "check the permissions of the folder",
         ) from error
     return folder, changed
 
 
 def _old(path: Path) -> str | None:
-    """What this wrote there before; None where there is nothing."""
+    """Read the schema that an earlier call wrote; None without a file."""
     if not path.exists():
         return None
     text = path.read_text("utf-8", errors="replace")

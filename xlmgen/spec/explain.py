@@ -1,4 +1,4 @@
-"""What the schemas say about a key, such as `experiment.training.max_steps`."""
+"""Look up keys in the schemas, such as `experiment.training.max_steps`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ANY = "<name>"  # stands for a key that the user chooses, such as a size's name
 
 @dataclass(frozen=True)
 class Entry:
-    """One key, or one kind of a block, as the schemas describe it.
+    """A key, or a kind of a block, as the schemas describe it.
 
     Args:
-        path: its full path, the kind of file first: `family.predictor.order`.
-        kind: the kind whose option it is, where a block has several.
+        path: its full path, kind of file first: `family.predictor.order`.
+        kind: the kind whose option it is, if its block has several.
         schema: its JSON Schema.
         required: whether it must be given.
     """
@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def type(self) -> str:
-        """What may be written, in words."""
+        """The allowed types in words."""
         if "enum" in self.schema and len(self.schema["enum"]) > 1:
             return "one of the allowed values"
         names = self.schema.get("type")
@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def allowed(self) -> list[str]:
-        """The values or range that it is limited to; empty without a limit."""
+        """The allowed values or range; empty without a limit."""
         if "enum" in self.schema:
             return [show(value) for value in self.schema["enum"]]
         if "const" in self.schema:
@@ -69,18 +69,18 @@ class Entry:
 
     @property
     def children(self) -> list[Entry]:
-        """The keys inside it, those of all kinds."""
+        """The keys inside it, of all kinds."""
         return list(_children(self))
 
 
 def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
-    """Every key that a path names: one, or one for each kind that has it.
+    """Find the keys that a path names: one, or one for each kind that has it.
 
-    The kind of file may be left out (`loss.weight`), and a kind may stand after its
-    block (`predictor.unmasking.steps`) or in its place (`unmasking.steps`).
+    The kind of file may be left out (`loss.weight`). A kind may follow its block
+    (`predictor.unmasking.steps`) or replace it (`unmasking.steps`).
 
     Raises:
-        UserError: there is no such key; the message lists what there is instead.
+        UserError: there is no such key; the message lists the existing ones.
     """
     schemas = schemas or built_in()
     roots = {file: Entry(file, None, schemas.schema(file), True) for file in FILES}
@@ -109,7 +109,7 @@ def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
 
 
 def _step(entries: list[Entry], word: str) -> list[Entry]:
-    """The children of this name; of a block also a kind; else a key to be chosen."""
+    """Find children of this name: keys, kinds of a block, or keys that users name."""
     named = [c for e in entries for c in e.children if _name(c) == word]
     if not named:
         named = [
@@ -145,7 +145,7 @@ def _children(entry: Entry) -> Iterator[Entry]:
 
 
 def _parts(schema: Schema, kind: str | None) -> Iterator[tuple[str | None, Schema]]:
-    """A schema and all its branches, each with the kind that it is for."""
+    """Yield a schema and all its branches, each with the kind that it is for."""
     own = _const(schema) or kind
     yield own, schema
     for branch in _branches(schema):
@@ -161,14 +161,14 @@ def _branches(schema: Schema) -> Iterator[Schema]:
 
 
 def _kinds(schema: Schema) -> list[tuple[str, Schema]]:
-    """The kinds that a block can be, with their schemas."""
+    """Kinds of a block, with their schemas."""
     parts = [(kind, part) for kind, part in _parts(schema, None) if kind]
     own = _const(schema)
     return [(kind, part) for kind, part in parts if kind != own and _const(part)]
 
 
 def _const(schema: Schema) -> str | None:
-    """The one kind, or the one generator, that a schema is for."""
+    """Kind or generator that a schema is for, if it is for one only."""
     keys = schema.get("properties", {})
     found = [keys.get(key, {}).get("const") for key in KIND_KEYS]
     return next((name for name in found if name), None)

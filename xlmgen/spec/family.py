@@ -1,4 +1,4 @@
-"""A family's spec, checked and with every default filled in."""
+"""A family's spec, validated and with all defaults filled in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xlmgen.spec.validate import validate
 
 @dataclass(frozen=True)
 class Part:
-    """One block of a spec: its kind, and all options of that kind."""
+    """A block of a spec: its kind and all options of that kind."""
 
     kind: str
     options: Mapping[str, Any]
@@ -26,12 +26,12 @@ class Part:
 
 @dataclass(frozen=True)
 class FamilySpec:
-    """What one family's YAML says.
+    """A family's spec.
 
     Args:
-        sizes: the numbers of each named size; a number left to the model is absent.
-        source: the YAML text itself.
-        project: where its kinds come from.
+        sizes: numbers of each named size; numbers that are null are absent.
+        source: the YAML text.
+        project: with its kinds.
     """
 
     name: str
@@ -49,7 +49,7 @@ class FamilySpec:
 
     @property
     def blocks(self) -> dict[str, dict[str, Any]]:
-        """The blocks that it has, each with its kind among its options."""
+        """Its blocks, each with its kind among its options."""
         parts = {block: getattr(self, block) for block in BLOCKS}
         return {
             block: {"kind": part.kind, **part.options}
@@ -59,21 +59,20 @@ class FamilySpec:
 
     @property
     def own_kinds(self) -> list[OwnKind]:
-        """Those of its kinds that are the project's own."""
+        """Its kinds that are the project's own."""
         return self.project.used(
             (block, options["kind"]) for block, options in self.blocks.items()
         )
 
 
 def family_spec(document: Document, project: Project | None = None) -> FamilySpec:
-    """The spec that a document holds.
+    """Validate a document and return its spec.
 
     Args:
-        project: where its kinds come from; when left out, the project that the
-            document's file is in.
+        project: with its kinds; by default the project of the document's file.
 
     Raises:
-        SpecError: the document has problems; all of them are in the exception.
+        SpecError: the document has problems; the exception has all of them.
     """
     schemas = None if project is None else project.schemas
     problems = errors(validate(document, "family", schemas))
@@ -83,7 +82,7 @@ def family_spec(document: Document, project: Project | None = None) -> FamilySpe
 
 
 def settle_family(document: Document, project: Project | None = None) -> FamilySpec:
-    """The spec in a document without errors."""
+    """Return the spec of a document without errors."""
     project = project or project_of(document.file)
     data = fill_defaults(document.data, project.schemas.schema("family"))
     noise_schedule = data["noise_schedule"]
@@ -107,7 +106,7 @@ def settle_family(document: Document, project: Project | None = None) -> FamilyS
 
 
 def read_family(path: str | os.PathLike[str]) -> FamilySpec:
-    """The spec in a YAML file.
+    """Read and validate the spec in a YAML file.
 
     Raises:
         SpecError: the file cannot be read or has problems.

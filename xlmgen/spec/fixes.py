@@ -1,4 +1,4 @@
-"""Mending what is surely meant: in the text itself, so that comments and order stay."""
+"""Fix unambiguous mistakes in the text of a spec, keeping comments and order."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from xlmgen.spec.load import load_yaml
 from xlmgen.spec.modeline import LINE, modeline, project_schema
 from xlmgen.spec.validate import file_kind
 
-# A key or value as it stands in the text: no alias, tag or escape.
+# A key or value in the text, without alias, tag or escape.
 WORD = re.compile(r"(?P<quote>[\"']?)(?P<word>[\w -]+)(?P=quote)")
-ROUNDS = 10  # a mended `kind` shows what is wrong inside its block
+ROUNDS = 10  # a fixed `kind` reveals the problems inside its block
 
 
 @dataclass(frozen=True)
 class Fix:
-    """One change of a file's text.
+    """A change of a file's text.
 
     Args:
-        line: where it was, counted from 1.
-        text: what was done, in words.
+        line: of the change, from 1.
+        text: description of the change.
     """
 
     file: str
@@ -32,32 +32,32 @@ class Fix:
     text: str
 
 
-def mend(
+def fix_document(
     document: Document, validate: Callable[[Document], Iterable[Diagnostic]]
 ) -> tuple[Document, list[Fix]]:
-    """A document with its sure mistakes mended, as text and data.
+    """Fix the unambiguous mistakes of a document.
 
-    A key or a value of a list of allowed ones is mended where only one can be meant.
+    A key or value from a list of allowed ones is fixed if there is one candidate.
 
     Args:
-        document: what was read from a file.
-        validate: gives the problems of a document.
+        document: as read from a file.
+        validate: returns the problems of a document.
     """
     done: list[Fix] = []
     for _ in range(ROUNDS):
         fixes, text = _round(document, validate(document))
-        mended = load_yaml(document.file, text)
-        if not fixes or mended.data is None:
+        fixed = load_yaml(document.file, text)
+        if not fixes or fixed.data is None:
             break
-        document = mended
+        document = fixed
         done += fixes
     return document, done
 
 
 def add_modeline(document: Document, file: Path) -> tuple[Document, list[Fix]]:
-    """The document with the line that gives an editor its schema.
+    """Add the line that names the schema for editors.
 
-    It is added where the file has none, and the project holds the schemas: in a folder
+    It is added if the file has none and the project has the schemas in a folder
     `schemas` beside the file or above it.
     """
     kind = file_kind(document)
@@ -73,7 +73,7 @@ def add_modeline(document: Document, file: Path) -> tuple[Document, list[Fix]]:
 
 
 def _round(document: Document, problems: Iterable[Diagnostic]) -> tuple[list[Fix], str]:
-    """Every edit that the problems carry, the last place first."""
+    """Apply the edits of the problems, from the end of the text to its beginning."""
     bom, body = split_bom(document.text)
     starts = [0, *(found.end() for found in LINE_BREAK.finditer(body))]
     fixes, taken = [], len(body)

@@ -1,8 +1,8 @@
-"""Where YAML names a user's own Python: `python: "package.module:function"`.
+"""Python functions that YAML names: `python: "package.module:function"`.
 
-Nothing here imports it. The module is a file of the user's project: packages that are
-installed cannot be named, so that no YAML reaches a function that its user did not
-write or copy there.
+This module does not import them. The named module must be a file of the user's project.
+Installed packages cannot be named, so that YAML reaches no function that its user did
+not write or copy there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HOOK = "python"
 
 
 def hooks(data: Any, at: document.Path = ()) -> Iterator[tuple[document.Path, str]]:
-    """Every `python:` in a spec's data, with what it names."""
+    """Find all `python:` entries in a spec's data: their paths and targets."""
     if not isinstance(data, dict | list):
         return
     for key, value in data.items() if isinstance(data, dict) else enumerate(data):
@@ -30,21 +30,21 @@ def hooks(data: Any, at: document.Path = ()) -> Iterator[tuple[document.Path, st
 
 
 def function_name(target: str) -> str:
-    """What `package.module:function` calls the function."""
+    """Return the function's name in `package.module:function`."""
     return target.rpartition(":")[2]
 
 
 def module_file(target: str) -> Path:
-    """Where in a project the module of a target is, unless it is a package."""
+    """Return the relative path of a target's module, unless it is a package."""
     return Path(*target.partition(":")[0].split(".")).with_suffix(".py")
 
 
 def find_module(target: str, folder: Path) -> tuple[Path, Path] | None:
-    """The project that has the module of a target, and the module's file in it.
+    """Find the module of a target: the folder of its project, and its file.
 
-    Looked for in the folder of the YAML and in those above it, the nearest first, no
-    farther up than the top of the git repository; then in the current folder, and in
-    those of `$XLMGEN_PATH`: a run's folder may lie anywhere.
+    Searches the folder of the YAML file and those above it up to the top of the git
+    repository, nearest first; then the current folder and the folders of
+    `$XLMGEN_PATH`, because a run folder may be anywhere.
     """
     file = module_file(target)
     for root in _projects(folder):

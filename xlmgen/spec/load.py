@@ -1,7 +1,7 @@
-"""YAML to data: safe, YAML 1.2, every problem with its place and never an exception.
+"""Read YAML 1.2 safely; problems are reported with their position, not raised.
 
 The text is read as a stream of parser events, so that depth, size and aliases are
-bounded before anything is built, and no tag can construct an object.
+limited before objects are built, and tags cannot construct objects.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from xlmgen.spec.scalars import Scalar, resolve
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
-MAX_VALUES = 50_000  # values in the file, those that aliases repeat counted each time
-SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no file can hold it
+MAX_VALUES = 50_000  # values in the file, with those repeated by aliases
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a UTF-16 pair, invalid in UTF-8
 
 
 def load_yaml(source: str | os.PathLike[str], text: str | None = None) -> Document:
-    """Read a YAML file, or `text` that came from the place called `source`.
+    """Read a YAML file, or a `text` whose file is named `source`.
 
-    Never raises for what the file holds: problems are in `Document.problems`, and
-    `Document.data` is None where nothing can be made of it.
+    Never raises for the file's content: problems are in `Document.problems`, and
+    `Document.data` is None if the content is unusable.
     """
     name = os.fspath(source)
     if text is None:
@@ -54,7 +54,7 @@ def load_yaml(source: str | os.PathLike[str], text: str | None = None) -> Docume
 
 
 def _read(name: str) -> str | Document:
-    """The file's text, or a document that says why there is none."""
+    """Read the file's text, or return a document with the reason for failure."""
     start = Span(1, 1, 1, 1)
 
     def failed(code: str, message: str, fix: str = "") -> Document:
@@ -90,23 +90,23 @@ def _read(name: str) -> str | Document:
 
 
 class _Stop(Exception):
-    """The rest of the file cannot be used; the problem is already noted."""
+    """Raised to stop reading; the problem is already recorded."""
 
 
 @dataclass(frozen=True)
 class _Node:
-    """A finished value: its data, where it stands, and the places of what is in it."""
+    """A complete value: its data and the positions of it and of its parts."""
 
     data: Any
     span: Span
     keys: dict[Path, Span]  # relative to this value
     values: dict[Path, Span]
-    size: int  # values in it, itself and repeats by alias included
-    depth: int = 0  # levels below it, those that aliases bring included
+    size: int  # number of values in it, with itself and those repeated by aliases
+    depth: int = 0  # levels below it, with those of aliases
 
 
 class _Reader:
-    """Turns the events of one text into a document."""
+    """Builds a document from the parser events of one text."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
@@ -121,8 +121,7 @@ class _Reader:
         root: _Node | None = None
         try:
             self._no_inner_mark()
-            # Not libyaml's parser: it takes texts that this one refuses, and the other
-            # way round, and not every machine has it.
+            # Not libyaml's parser: it accepts other texts, and is not on all machines.
             self.events = yaml.parse(self.text, Loader=yaml.SafeLoader)
             root = self._root()
         except _Stop:
@@ -257,7 +256,7 @@ class _Reader:
         return _Node(data, span, keys, values, self.size - before, depth)
 
     def _key(self, event: Event, path: Path) -> str | None:
-        """The key as a string, or None where it is something else (then noted)."""
+        """Return the key as a string; record a problem and return None if it is not."""
         assert isinstance(event, NodeEvent)
         value = self._node(event, (*path, "?")).data
         if isinstance(event, ScalarEvent) and isinstance(value, str):
@@ -308,8 +307,11 @@ class _Reader:
             self._stop("XG007", span, f"nested more than {MAX_DEPTH} levels deep")
 
     def _no_inner_mark(self) -> None:
-        """Refuse a byte order mark inside the text: the parser counts no column for it,
-        so that every place behind it in its line would be wrong."""
+        """Refuse a byte order mark inside the text.
+
+        The parser counts no column for it, so that all later positions in its line
+        would be wrong.
+        """
         before, mark, _ = self.text.removeprefix(BOM).partition(BOM)
         if mark:
             lines = LINE_BREAK.split(before)
@@ -322,7 +324,7 @@ class _Reader:
             )
 
     def _first_word(self, span: Span) -> Span:
-        """The part of a span up to its first blank, such as a tag before its value."""
+        """Return the span up to its first blank, such as a tag before its value."""
         rest = self.lines[span.line - 1][span.col - 1 :]
         length = len(rest.split(maxsplit=1)[0]) if rest.strip() else 1
         return Span(span.line, span.col, span.line, span.col + length)
@@ -339,8 +341,8 @@ class _Reader:
         if conflicts := marked_lines(self.text):
             for line in conflicts:
                 span = Span(line, 1, line, len(self.lines[line - 1]) + 1)
-                message = "a conflict of a merge is not resolved"
-                fix = "keep what is right, and delete the markers"
+                message = "unresolved merge conflict"
+                fix = "keep the right version and delete the markers"
                 self._note("XG003", span, (), message, fix)
             return
         mark = getattr(error, "problem_mark", None) or getattr(

@@ -1,4 +1,4 @@
-"""Words for values, types and ranges, and guesses at what a misspelt word meant."""
+"""Format values, types and ranges in messages, and suggest corrections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 LONGEST = 60
 CHECK_PATH = "check the path"
-# How like a known word a misspelt one is, and how much less like any other, to be sure.
+# A correction is certain if its similarity is at least ALIKE, and that of every other
+# candidate lower by at least APART.
 ALIKE, APART = 0.8, 0.1
 
 TYPES = {
@@ -24,7 +25,7 @@ TYPES = {
 
 
 def show(value: Any) -> str:
-    """A value as a user would write it, shortened where it is long."""
+    """Format a value as in YAML, shortened if it is long."""
     if isinstance(value, str):
         text = f"'{value}'" if value.isprintable() else repr(value)
     elif isinstance(value, dict | list):
@@ -35,7 +36,7 @@ def show(value: Any) -> str:
 
 
 def type_of(value: Any) -> str:
-    """The type of a value in words."""
+    """Name the type of a value."""
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, str):
@@ -50,7 +51,7 @@ def type_of(value: Any) -> str:
 
 
 def either(words: Iterable[str]) -> str:
-    """`a, b or c`."""
+    """Join words: `a, b or c`."""
     *head, last = words
     return f"{', '.join(head)} or {last}" if head else last
 
@@ -60,7 +61,7 @@ def types(names: str | list[str]) -> str:
 
 
 def interval(schema: dict[str, Any]) -> str:
-    """The range of a number's schema, such as `> 0 and ≤ 1`; empty without one."""
+    """Format the range of a number's schema, such as `> 0 and ≤ 1`; may be empty."""
     signs = {
         "minimum": "≥",
         "exclusiveMinimum": ">",
@@ -77,7 +78,7 @@ def interval(schema: dict[str, Any]) -> str:
 
 
 def expected(schema: dict[str, Any]) -> str:
-    """What a schema allows, in a few words: `a number > 0 and ≤ 1`."""
+    """Describe the values that a schema allows: `a number > 0 and ≤ 1`."""
     if "const" in schema:
         return show(schema["const"])
     if "enum" in schema:
@@ -98,12 +99,12 @@ def expected(schema: dict[str, Any]) -> str:
 
 
 def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known word that another one most likely meant, and never that word itself.
+    """Find the known word, other than the word itself, that was most likely meant.
 
-    Abbreviations come before likeness: `lr` and `learn_rate` mean `learning_rate`.
+    Abbreviations take precedence: `lr` and `learn_rate` mean `learning_rate`.
 
     Args:
-        cutoff: how like each other the two must be, from 0 to 1 (the same).
+        cutoff: minimum similarity, from 0 to 1 (equal).
     """
     from difflib import get_close_matches
 
@@ -120,25 +121,25 @@ def closest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
 
 
 def _is_initials(short: str, full: str) -> bool:
-    """Whether a word is what a key's words begin with: `lr` of `learning_rate`."""
+    """Whether a word consists of a key's initials: `lr` of `learning_rate`."""
     return len(short) > 1 and short == "".join(word[:1] for word in full.split("_"))
 
 
 def _is_some_words(short: str, full: str) -> bool:
-    """Whether words of a key are left out: `batch` of `batch_size`."""
+    """Whether a word omits words of a key: `batch` of `batch_size`."""
     rest = iter(full.split("_"))
     return len(short) > 2 and all(word in rest for word in short.split("_"))
 
 
 def _is_cut(short: str, full: str) -> bool:
-    """Whether every word of a key is there or cut: `val_every` of `validate_every`."""
+    """Whether a word abbreviates words of a key: `val_every` of `validate_every`."""
     pairs = list(zip(short.split("_"), full.split("_"), strict=False))
     same_count = short.count("_") == full.count("_")
     return same_count and all(b.startswith(a) and len(a) > 1 for a, b in pairs)
 
 
 def _is_some_cut(short: str, full: str) -> bool:
-    """Whether words are left out and others cut: `samp` of `bound_samples`."""
+    """Whether a word omits and cuts words of a key: `samp` of `bound_samples`."""
     rest = iter(full.split("_"))
     return all(
         len(part) > 2 and any(word.startswith(part) for word in rest)
@@ -147,9 +148,9 @@ def _is_some_cut(short: str, full: str) -> bool:
 
 
 def certain(word: Any, known: Iterable[Any]) -> str:
-    """The known word that a misspelt one must mean; empty where that is not clear.
+    """Find the known word that a misspelt one certainly means; else return "".
 
-    It is the same but for case and dashes, or so like it as no other is.
+    It differs in case and dashes only, or is much more similar than all others.
     """
     if not isinstance(word, str):
         return ""
@@ -173,7 +174,7 @@ def _plain(word: str) -> str:
 
 
 def did_you_mean(word: Any, known: Iterable[Any]) -> str:
-    """`did you mean 'x'?`, or nothing where no known word is near."""
+    """Return `did you mean 'x'?`, or "" if no known word is similar."""
     if not isinstance(word, str):
         return ""
     match = closest(word, (k for k in known if isinstance(k, str)))
@@ -181,10 +182,10 @@ def did_you_mean(word: Any, known: Iterable[Any]) -> str:
 
 
 def similar_path(path: Path, *, folder: bool = False) -> str:
-    """`did you mean 'x'?` of what is in the folders on the way; else what to check.
+    """Return `did you mean 'x'?` for an existing path, else advice to check the path.
 
     Args:
-        folder: offer nothing but folders.
+        folder: suggest folders only.
     """
     for part in (path, *path.parents):
         if part.parent.is_dir():

@@ -1,4 +1,4 @@
-"""A spec of an older version of its format, rewritten as one of the newest."""
+"""Rewrite a spec of an older format version as one of the newest."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def migrate(document: Document) -> str:
-    """The document's text in the newest version of its format.
+    """Return the document's text in the newest version of its format.
 
-    Comments, order and layout stay, but on lines that a migration changes.
+    Comments, order and layout are kept, except on lines that a migration changes.
 
     Raises:
-        SpecError: the file cannot be read, or its version is not known.
-        UserError: the file cannot be rewritten without changing what it says.
+        SpecError: the file cannot be read, or its version is unknown.
+        UserError: the file cannot be rewritten without changing its meaning.
     """
     if document.data is None or document.problems:
         raise SpecError(document.problems)
@@ -45,10 +45,10 @@ def migrate(document: Document) -> str:
 
 
 def _rewritten(document: Document, kind: str, version: int) -> str:
-    """The text after all migrations from a version on.
+    """Apply all migrations from a version on.
 
-    What ruamel.yaml lays out in its own way, it does before the migrations as after
-    them, so that a merge with the text itself holds what they changed and no more.
+    ruamel.yaml changes the layout of some lines, both before and after the migrations.
+    A three-way merge with the original text keeps the migrations' changes only.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -64,7 +64,7 @@ def _rewritten(document: Document, kind: str, version: int) -> str:
         before = ""
     if load_yaml(document.file, before).data != document.data:
         raise UserError(
-            f"{document.file} cannot be rewritten without changing what it says",
+            f"{document.file} cannot be rewritten without changing its meaning",
             "change it by hand",
         )
     for step in range(version, VERSIONS[kind]):

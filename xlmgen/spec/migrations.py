@@ -1,10 +1,10 @@
-"""How a spec of one version of its format becomes one of the next.
+"""Migrations of specs from one format version to the next.
 
 A migration changes the data of a file in place: a ruamel.yaml `CommentedMap`, whose
-comments go with its keys. It leaves alone what is not as it expects, which `check`
-tells of afterwards, and need not set the `spec:` line.
+comments belong to its keys. It leaves unexpected values alone, which `check` reports
+afterwards, and does not need to set the `spec:` line.
 
-The first version is the only one so far, so that there is no migration yet.
+There is one version so far, and so no migration yet.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The line from which an editor knows a file's schema.
+"""The comment line that names a file's schema for editors.
 
 `# yaml-language-server: $schema=../schemas/family.schema.json`; a relative path starts
-from the file's own folder. A project that holds the schemas has them in a folder
-`schemas` beside the file or above it.
+from the file's folder. A project with schemas has them in a folder `schemas` beside the
+file or above it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LINE = re.compile(
 
 
 def modeline(schema: str) -> str:
-    """The line that names a schema."""
+    """Return the line that names a schema."""
     return f"# yaml-language-server: $schema={schema}"
 
 
 def project_schema(file: Path, kind: str) -> str | None:
-    """The relative path from a file to the schema of its kind in its project."""
+    """Return the relative path from a file to its project's schema, if any."""
     folder = real_path(file).parent
     for above in (folder, *folder.parents):
         if (above / FOLDER / f"{kind}{SUFFIX}").is_file():
@@ -36,11 +36,11 @@ def project_schema(file: Path, kind: str) -> str | None:
     return None
 
 
-def at(text: str, file: Path, kind: str) -> str:
-    """A text as it is to be in a file: its line names the schema from there.
+def with_schema_path(text: str, file: Path, kind: str) -> str:
+    """Adapt the schema path of a text that is moved to another file.
 
-    A relative path that leads nowhere from there gives way to the project's schema,
-    where there is one. All else stays.
+    A relative path that does not exist from there is replaced by the project's schema,
+    if there is one. Everything else is kept.
     """
     found = LINE.search(text)
     if not found:

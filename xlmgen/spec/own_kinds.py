@@ -1,7 +1,7 @@
-"""What is wrong with a project's own kinds, found without rendering any of them.
+"""Validate a project's own kinds without rendering them.
 
-A kind that ships is held to the rest by our tests; one of a project is held here, so
-that whoever uses it is told in the words of a diagnostic.
+xlmgen's tests check the built-in kinds; these checks do the same for a project's kinds
+and report diagnostics.
 """
 
 from __future__ import annotations
@@ -86,17 +86,17 @@ FIELDS: Schema = {
         },
     },
 }
-LONGEST_COMPLAINT = 200  # characters of what jsonschema says
+LONGEST_COMPLAINT = 200  # characters of a message of jsonschema
 MOST = 100
-"""Problems that are told of one schema."""
+"""Maximum number of problems that are reported of one schema."""
 LISTS = {"collator": ("x-batch", "x-prompt"), "loss": ("x-output",)}
 
 
 @cache
 def problems(project: Project) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong with a project's own kinds, sorted by place.
+    """Find all problems of a project's own kinds, sorted by place.
 
-    They are read in a process of bounded time and memory.
+    They are read in a process with limited time and memory.
     """
     if project.root is None:
         return ()
@@ -105,12 +105,14 @@ def problems(project: Project) -> tuple[Diagnostic, ...]:
     except bounded.OutOfBounds as error:
         place = Path(error.place) if error.place else project.root
         code = "XG402" if place.name.endswith(TEMPLATE_SUFFIX) else "XG401"
-        return (at(place, code, f"it cannot be read: {error}", "write it simpler"),)
+        return (
+            problem_at(place, code, f"it cannot be read: {error}", "write it simpler"),
+        )
     return tuple(Diagnostic(**problem) for problem in found)
 
 
 def find_problems(project: Project) -> list[dict[str, Any]]:
-    """In the process: the problems, as JSON holds them."""
+    """Find the problems, in the limited process, as data for JSON."""
     return [asdict(problem) for problem in _problems(project)]
 
 
@@ -128,14 +130,16 @@ def _problems(project: Project) -> list[Diagnostic]:
 
 
 def shown(path: Path) -> str:
-    """A path as a message names it: from the current folder where that is above."""
+    """Format a path for messages, relative to the current folder if inside it."""
     plain = without_parents(path)
     inside = os.path.relpath(plain)
     return str(plain) if inside.startswith(os.pardir) else inside
 
 
-def at(path: Path, code: str, message: str, fix: str = "", line: int = 1) -> Diagnostic:
-    """A problem at a line of a file."""
+def problem_at(
+    path: Path, code: str, message: str, fix: str = "", line: int = 1
+) -> Diagnostic:
+    """Make a diagnostic at a line of a file."""
     text = _text(path)
     lines = [] if text is None else text.splitlines()
     excerpt = lines[line - 1] if line <= len(lines) else ""
@@ -151,13 +155,13 @@ def _link(path: Path) -> Diagnostic:
 
 
 def _is_copy(folder: Path) -> bool:
-    """Whether a folder of schemas has no generator but ours; a project has none."""
+    """Whether a folder of generators has built-in ones only, as copied schemas do."""
     names = {path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")}
     return names <= set(built_in().kinds(GENERATOR))
 
 
 def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
-    """Schemas and templates where no kind has them."""
+    """Report schemas and templates that belong to no kind."""
     for folder in sorted((root / KINDS).glob("*/")):
         if folder.name == GENERATOR and _is_copy(folder):
             continue
@@ -165,7 +169,7 @@ def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
             guess = did_you_mean(folder.name, BLOCKS)
             message = f"there is no block '{folder.name}'"
             fix = f"{guess} blocks: {', '.join(BLOCKS)}".strip()
-            yield at(folder, "XG401", message, fix)
+            yield problem_at(folder, "XG401", message, fix)
     for block in BLOCKS:
         for path in sorted((root / TEMPLATES / block).glob(f"*{TEMPLATE_SUFFIX}")):
             name = path.name.removesuffix(TEMPLATE_SUFFIX)
@@ -173,13 +177,13 @@ def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
             if (block, name) not in project.kinds and not ours.is_file():
                 schema = root / KINDS / block / f"{name}{SUFFIX}"
                 fix = f"write {shown(schema)}, or rename one of the two"
-                yield at(path, "XG402", "the template has no schema", fix)
+                yield problem_at(path, "XG402", "the template has no schema", fix)
 
 
 def _shadows(root: Path) -> Iterator[Diagnostic]:
-    """Files with the place of one of ours and another text.
+    """Report files with the path of a built-in file and another text.
 
-    The same text is a copy, such as a project keeps of all our schemas.
+    Files with the same text are copies, such as those of `xlmgen schemas`.
     """
     for path in own_files(root):
         ours = resources.root() / path.relative_to(root)
@@ -187,8 +191,8 @@ def _shadows(root: Path) -> Iterator[Diagnostic]:
         if ours.is_file() and not index and _text(path) != _text(ours):
             what = "schema" if path.suffix == ".json" else "template"
             message = f"xlmgen has a {what} of this name: {ours}"
-            fix = "give yours another name: a family must mean one thing everywhere"
-            yield at(path, "XG403", message, fix)
+            fix = "rename yours: a spec must mean the same in every project"
+            yield problem_at(path, "XG403", message, fix)
 
 
 def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
@@ -196,10 +200,12 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     if kind.block == "noise_schedule":
         message = "a project cannot have noise schedules of its own"
         fix = "schedules are classes of xlmgen.runtime.noise and have no template"
-        return [at(path, "XG401", message, fix)]
+        return [problem_at(path, "XG401", message, fix)]
     if not NAME.fullmatch(kind.name):
-        message = f"'{kind.name}' is no name of a kind"
-        return [at(path, "XG401", message, "use lower-case letters, digits and _")]
+        message = f"'{kind.name}' is not a valid name of a kind"
+        return [
+            problem_at(path, "XG401", message, "use lower-case letters, digits and _")
+        ]
     text = _text(path)
     if text is None:
         return [_no_text(path, "XG401")]
@@ -208,27 +214,27 @@ def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     except InvalidJson as error:
         wrong = error.__cause__
         if not isinstance(wrong, json.JSONDecodeError):
-            return [at(path, "XG401", f"the file {error}")]
+            return [problem_at(path, "XG401", f"the file {error}")]
         line = wrong.lineno
         span = Span(line, wrong.colno, line, wrong.colno + 1)
         message = f"this is not JSON: {wrong.msg}"
         lines = text.splitlines()
         return [diagnose(shown(path), lines, span, "XG401", "", message)]
     if not isinstance(data, dict):
-        return [at(path, "XG401", "a schema is an object: { … }")]
-    # JSON is YAML but for tabs; read as such every value has its line
+        return [problem_at(path, "XG401", "a schema is an object: { … }")]
+    # JSON without tabs is YAML, and the YAML reader knows the line of every value
     document = load_yaml(shown(path), text.replace("\t", " "))
     try:
         found = list(islice(_complaints(document, data, kind), MOST))
     except (RecursionError, OverflowError) as error:  # from reading a pattern
-        return [at(path, "XG401", f"a pattern cannot be read: {error}")]
+        return [problem_at(path, "XG401", f"a pattern cannot be read: {error}")]
     return found or list(_unfilled(project, kind, text))
 
 
 def _complaints(
     document: Document, data: Schema, kind: OwnKind
 ) -> Iterator[Diagnostic]:
-    """What is no JSON Schema in a file, or no kind's."""
+    """Report what is not valid JSON Schema, or not valid for a kind."""
     from jsonschema import Draft202012Validator as Draft
 
     for place in unknown_keywords(data):
@@ -253,7 +259,7 @@ def _complaints(
 
 
 def _words(error: Any) -> tuple[str, str]:
-    """An error of jsonschema in words, with a fix where one is known."""
+    """Format an error of jsonschema, with a fix if one is known."""
     if error.validator == "required" and "x-tests" in error.message:
         return "missing key 'x-tests'", "name the suites, such as [PredictorTests]"
     if error.validator == "required":
@@ -265,7 +271,7 @@ def _words(error: Any) -> tuple[str, str]:
 
 
 def _rules(kind: OwnKind) -> Schema:
-    """What the schema of a kind must say, beside being a JSON Schema."""
+    """Return the meta-schema of a kind's schema, beyond JSON Schema itself."""
     lists = LISTS.get(kind.block, ())
     return {
         "required": [
@@ -301,17 +307,17 @@ def _rules(kind: OwnKind) -> Schema:
 
 
 def _unfilled(project: Project, kind: OwnKind, text: str) -> Iterator[Diagnostic]:
-    """A `$ref` that names nothing, or leads back to itself."""
+    """Report a `$ref` whose target does not exist or is circular."""
     try:
         project.schemas.kind(kind.block, kind.name)
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
-        reason = f"a $ref names nothing that can be read: {error}"
+        reason = f"the target of a $ref cannot be read: {error}"
     except RecursionError:
-        reason = "a $ref leads back to itself"
+        reason = "a $ref refers to itself"
     else:
         return
     line = text[: text.find('"$ref"')].count("\n") + 1
-    yield at(kind.schema, "XG401", reason, "correct it, or write it out", line)
+    yield problem_at(kind.schema, "XG401", reason, "correct it, or write it out", line)
 
 
 def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
@@ -322,7 +328,7 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
         return
     if not path.is_file():
         message = f"the kind '{kind.name}' has no template"
-        yield at(kind.schema, "XG402", message, f"write {shown(path)}")
+        yield problem_at(kind.schema, "XG402", message, f"write {shown(path)}")
         return
     text = _text(path)
     if text is None:
@@ -332,19 +338,19 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
         Environment().parse(text)
     except TemplateSyntaxError as error:
         message = f"this is not a Jinja template: {error.message}"
-        yield at(path, "XG402", message, line=error.lineno)
+        yield problem_at(path, "XG402", message, line=error.lineno)
     except (RecursionError, ValueError) as error:
-        yield at(path, "XG402", f"this is not a Jinja template: {error}")
+        yield problem_at(path, "XG402", f"this is not a Jinja template: {error}")
 
 
 def _no_text(path: Path, code: str) -> Diagnostic:
     message = f"the file is not UTF-8 text of at most {MAX_BYTES:,} bytes"
-    return at(path, code, message, "save a smaller file as UTF-8")
+    return problem_at(path, code, message, "save a smaller file as UTF-8")
 
 
 @cache
 def kit() -> frozenset[str]:
-    """The suites of `xlmgen.testing`, read off its source: importing it is slow."""
+    """Names of the suites of `xlmgen.testing`, parsed because importing it is slow."""
     source = Path(__file__).parents[1] / "testing" / "__init__.py"
     for node in ast.parse(source.read_text("utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
@@ -353,7 +359,7 @@ def kit() -> frozenset[str]:
 
 
 def _text(path: Path) -> str | None:
-    """A file's text; None where it has none, or none that is read."""
+    """Read a file's text; None if it is missing, too large or not UTF-8."""
     try:
         if not is_plain(path) or path.stat().st_size > MAX_BYTES:
             return None

@@ -1,9 +1,9 @@
 """The project of a family: the folder above it that has kinds of its own.
 
 A project needs no configuration. It is the nearest folder above a file that has
-`schemas/kinds/` or `templates/family/`, no farther up than the top of the git
-repository; the current folder plays no part. Its kinds stand beside those that ship
-and never in their place.
+`schemas/kinds/` or `templates/family/`, at most the top of the git repository; the
+current folder does not matter. Its kinds add to the built-in ones and never replace
+them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ State = tuple[tuple[str, int, int], ...]  # path, size and time of every file
 
 @dataclass(frozen=True)
 class OwnKind:
-    """A kind that a project has of its own: two files."""
+    """A project's own kind: a schema and a template."""
 
     root: Path
     block: str
@@ -44,11 +44,11 @@ class OwnKind:
 
 @dataclass(frozen=True)
 class Project:
-    """Where the kinds of a family come from.
+    """The kinds that a family can use.
 
     Args:
-        root: the folder with kinds of its own; None where there are none but ours.
-        state: of the files in it. What is kept about a project is kept by this too.
+        root: folder with the project's own kinds; None if there are built-in ones only.
+        state: of the files in it; part of the key of caches about the project.
     """
 
     root: Path | None = None
@@ -56,20 +56,20 @@ class Project:
 
     @cached_property
     def schemas(self) -> Schemas:
-        """Ours and its own; ours are found first."""
+        """Built-in schemas, then its own."""
         if self.root is None:
             return built_in()
         return Schemas((*built_in().search, self.root / "schemas"), self.state)
 
     @cached_property
     def templates(self) -> tuple[Path, ...]:
-        """Folders of templates; ours are found first."""
+        """Folders of templates: built-in, then its own."""
         own = () if self.root is None else (self.root / "templates",)
         return (resources.root() / "templates", *own)
 
     @cached_property
     def kinds(self) -> dict[tuple[str, str], OwnKind]:
-        """Its own kinds, by block and name."""
+        """Its own kinds by block and name."""
         if self.root is None:
             return {}
         found = (
@@ -85,21 +85,21 @@ class Project:
         }
 
     def used(self, kinds: Iterable[tuple[str, object]]) -> list[OwnKind]:
-        """Which of blocks and the names of their kinds are its own."""
+        """Select its own kinds from pairs of block and kind."""
         known = [(block, name) for block, name in kinds if isinstance(name, str)]
         return [self.kinds[key] for key in known if key in self.kinds]
 
 
 BUILT_IN = Project()
-"""The kinds that ship, and no others."""
+"""The built-in kinds only."""
 
 
 def project_of(file: str | os.PathLike[str], top: Path | None = None) -> Project:
-    """The project that a file or folder belongs to.
+    """Find the project that a file or folder belongs to.
 
     Args:
-        file: need not be there.
-        top: look no farther up than this folder.
+        file: may not exist.
+        top: highest folder to search.
     """
     start = real_path(Path(file))
     for folder in (start, *start.parents):
@@ -114,7 +114,7 @@ def project_of(file: str | os.PathLike[str], top: Path | None = None) -> Project
 
 @cache
 def _project(root: Path, state: State) -> Project:
-    """One object for one state: what it found out about itself is kept."""
+    """Return one object per state, so that its cached properties are reused."""
     return Project(root, state)
 
 
@@ -125,9 +125,9 @@ def _state(root: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def own_files(root: Path) -> list[Path]:
-    """The files of a project's kinds: everything in the two folders, as sorted paths.
+    """List the files of a project's kinds: all files in the two folders, sorted.
 
-    Links that lead out of the folders are left out: nothing reads or copies them.
+    Links that lead out of the folders are omitted, so that they are never read.
     """
     return [
         path for path in _entries(root) if path.is_file() and not _leads_out(root, path)
@@ -135,7 +135,7 @@ def own_files(root: Path) -> list[Path]:
 
 
 def links_out(root: Path) -> list[Path]:
-    """Links by which a kind's files would be read from outside of the two folders."""
+    """List links that lead out of the two folders."""
     folders = [root / part for part in (KINDS, TEMPLATES)]
     return [path for path in (*folders, *_entries(root)) if _leads_out(root, path)]
 

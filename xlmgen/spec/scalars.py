@@ -1,4 +1,4 @@
-"""What a plain word means in YAML 1.2 (core schema): 2e-5 is a number, `on` is not."""
+"""Resolve plain scalars by YAML 1.2's core schema: 2e-5 is a number, `on` a string."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ OCTAL = re.compile(r"0o[0-7]+")
 HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-LONGEST_NUMBER = 64  # characters; keeps int() and float() away from absurd inputs
+LONGEST_NUMBER = 64  # characters; int() and float() are slow for long inputs
 
 
 def resolve(text: str) -> Scalar:
-    """The value of a plain (unquoted) scalar.
+    """Return the value of a plain (unquoted) scalar.
 
     Raises:
         ValueError: a number that is not finite or does not fit in 64 bits.

@@ -1,9 +1,9 @@
-"""The JSON Schemas: where they are, and one plain dictionary for each.
+"""Find and read the JSON Schemas.
 
-A block's kinds are the files `kinds/<block>/<kind>.schema.json`, found by listing, and
-so are the generators of a task's examples. What editors follow,
-`kinds/<block>.schema.json`, is written from that listing by
-`python -m xlmgen.spec.schemas`; xlmgen itself always asks the listing.
+A block's kinds are the files `kinds/<block>/<kind>.schema.json`, found by listing the
+folder; so are the generators of tasks. The index files for editors,
+`kinds/<block>.schema.json`, are written from that list by
+`python -m xlmgen.spec.schemas`; xlmgen itself does not read them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xlmgen.io.json_schema import Schema, validator
 
 SUFFIX = ".schema.json"
 BLOCKS = ("collator", "noise_schedule", "model", "loss", "predictor")
-GENERATOR = "generator"  # a task's source says by this key which kind it is
+GENERATOR = "generator"  # key of a task's source that names the kind
 FILES = ("family", "task", "experiment")
 MOST_PARTS = 20_000
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,31 +30,31 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 @dataclass(frozen=True)
 class Schemas:
-    """Schemas over a search path of folders; the first that has a file wins.
+    """Schemas on a search path of folders; the first folder with a file wins.
 
     Args:
-        state: tells apart what the same folders held at different times.
+        state: of the folders' files, so that changed files are read again.
     """
 
     search: tuple[Path, ...]
     state: tuple[object, ...] = ()
 
     def path(self, name: str) -> Path | None:
-        """Where the schema file of this relative name is, if anywhere."""
+        """Find the schema file of this relative name."""
         found = (folder / name for folder in self.search)
         return next((path for path in found if path.is_file()), None)
 
     def kinds(self, block: str) -> dict[str, Path]:
-        """Every kind of a block with its schema file, in the order of their names."""
+        """Return all kinds of a block with their schema files, sorted by name."""
         found: dict[str, Path] = {}
-        # a generator is code of xlmgen: those of the first folder are all there are
+        # generators are code of xlmgen, so projects have none
         for folder in self.search[:1] if block == GENERATOR else self.search:
             for path in (folder / "kinds" / block).glob(f"*{SUFFIX}"):
                 found.setdefault(path.name.removesuffix(SUFFIX), path)
         return dict(sorted(found.items()))
 
     def schema(self, file: str) -> Schema:
-        """The schema of a kind of file, such as `family`, with every `$ref` filled in.
+        """Return the schema of a kind of file, such as `family`, with `$ref`s inlined.
 
         Raises:
             FileNotFoundError: no folder of the search path has it.
@@ -62,11 +62,11 @@ class Schemas:
         return _inlined(self, f"{file}{SUFFIX}")
 
     def kind(self, block: str, kind: str) -> Schema:
-        """The schema of one kind of a block, with every `$ref` filled in."""
+        """Return the schema of a kind of a block, with `$ref`s inlined."""
         return _inlined(self, f"kinds/{block}/{kind}{SUFFIX}")
 
     def index(self, block: str) -> Schema:
-        """The schema of a block: any of its kinds, each by its own schema."""
+        """Build the schema of a block, which selects the schema of its kind."""
         kinds = list(self.kinds(block))
         key, use = (block, "use") if block == GENERATOR else ("kind", "render")
         return {
@@ -83,7 +83,7 @@ class Schemas:
             },
             "allOf": [
                 {
-                    # without the type, an editor takes an empty block for every kind
+                    # without the type, editors apply every kind to an empty block
                     "if": {
                         "type": "object",
                         "properties": {key: {"const": kind}},
@@ -96,10 +96,10 @@ class Schemas:
         }
 
     def read(self, name: str) -> Schema:
-        """One schema file as it is, or a block's index made from the listing.
+        """Read a schema file, or build a block's index.
 
         Raises:
-            FileNotFoundError: no folder of the search path has it, or it is not inside.
+            FileNotFoundError: no folder of the search path has it, or it is outside.
         """
         name = posixpath.normpath(name)
         parts = PurePosixPath(name).parts
@@ -117,7 +117,7 @@ class Schemas:
 
 @cache
 def built_in() -> Schemas:
-    """The schemas that ship with xlmgen."""
+    """Return the schemas that ship with xlmgen."""
     return Schemas((resources.root() / "schemas",))
 
 
@@ -129,19 +129,19 @@ def _inlined(schemas: Schemas, name: str) -> Schema:
 
 
 def _fill(schemas: Schemas, node: Any, base: str, parts: Iterator[int]) -> Any:
-    """Replace every `$ref` by what it names; keys beside a `$ref` win over it.
+    """Inline every `$ref`; keys beside a `$ref` override those of its target.
 
     Args:
-        parts: counts lists and objects; definitions that name each other twice would
-            grow without an end.
+        parts: counts lists and objects, because nested references can grow
+            exponentially.
     """
     if isinstance(node, dict | list) and next(parts) > MOST_PARTS:
-        raise ValueError(f"filled in, it has more than {MOST_PARTS:,} parts")
+        raise ValueError(f"with its $refs it has more than {MOST_PARTS:,} parts")
     if isinstance(node, list):
         return [_fill(schemas, item, base, parts) for item in node]
     if not isinstance(node, dict):
         return node
-    # a `$schema` inside another schema would bring back the validator that it names
+    # an inner `$schema` would switch to the validator that it names
     own = ("$ref", "$schema")
     rest = {k: _fill(schemas, v, base, parts) for k, v in node.items() if k not in own}
     if "$ref" not in node:
@@ -155,7 +155,7 @@ def _fill(schemas: Schemas, node: Any, base: str, parts: Iterator[int]) -> Any:
 
 
 def applicable(schema: Schema, value: Any) -> Iterator[Schema]:
-    """The schema and all parts of it that speak about this value.
+    """Yield the schema and all its parts that apply to this value.
 
     Follows `allOf`, `if`/`then`/`else`, and the branches of `oneOf`/`anyOf` that the
     value satisfies.
@@ -173,23 +173,23 @@ def applicable(schema: Schema, value: Any) -> Iterator[Schema]:
 
 
 def satisfies(schema: Schema, value: Any) -> bool:
-    """Whether a value meets a schema, integers strictly so (2.0 is not one)."""
+    """Whether a value is valid; 2.0 is not an integer."""
     return bool(validator(schema).is_valid(value))
 
 
 def properties(schema: Schema, value: Any) -> dict[str, Schema]:
-    """The schemas of all keys that a mapping may have, by key."""
+    """Return the schemas of all keys that a mapping may have, by key."""
     found: dict[str, Schema] = {}
     for part in applicable(schema, value):
         for key, sub in part.get("properties", {}).items():
-            # the richer of two descriptions of one key: its own schema, not an `if`
+            # of two schemas of a key, take the full one rather than a condition
             if key not in found or len(sub) > len(found[key]):
                 found[key] = sub
     return found
 
 
 def write_indexes(folder: Path) -> list[Path]:
-    """Write `kinds/<block>.schema.json` for every block, and for generators."""
+    """Write `kinds/<block>.schema.json` for every block and for generators."""
     schemas = Schemas((folder,))
     written = []
     for block in (*BLOCKS, GENERATOR):

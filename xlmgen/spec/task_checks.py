@@ -1,4 +1,4 @@
-"""What a task's YAML must meet that JSON Schema cannot say."""
+"""Checks of a task's spec that JSON Schema cannot express."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from xlmgen.spec.template import Template
 
 SOURCES = ("generator", HOOK, "corpus", "files", "hub")
 ALREADY = ("row", "prompt", "prediction", "target", "correct", "loss")
-"""What stands beside the metrics where they are written: no metric is called so."""
+"""Other columns of result files: no metric can have these names."""
 ONE_TOKEN_PER_WORD = ("vocabulary", "whitespace")
 
 
 def check(document: Document) -> Iterator[Diagnostic]:
-    """Problems of a task's document; values of the wrong type are passed over."""
+    """Problems of a task's document; values of the wrong type are skipped."""
     data = document.data or {}
     yield from _own_metrics(document, data.get("metrics"))
     source = data.get("source")
@@ -53,13 +53,13 @@ PARTS = {
     "infill": ("tokens", "given"),
 }
 USUAL = {"tokens": "text", "given": "given", "prompt": "prompt", "target": "target"}
-"""The columns that are read by default; a run's task.yaml writes all of them out."""
+"""Default columns; a run's task.yaml has all of them written out."""
 
 
 def _parts(
     document: Document, source: dict[str, Any], layout: Any
 ) -> Iterator[Diagnostic]:
-    """Columns and templates: of this layout, one of each, and well formed."""
+    """Check that columns and templates belong to the layout and do not overlap."""
     columns, templates = source.get("columns"), source.get("templates")
     columns = dict(columns) if isinstance(columns, dict) else {}
     columns = {key: name for key, name in columns.items() if USUAL.get(key) != name}
@@ -81,7 +81,7 @@ def _parts(
             yield document.diagnostic(
                 "XG108",
                 place,
-                f"columns.{key} says where the {key} is, and so does this",
+                f"columns.{key} defines the {key} as well",
                 "keep one of the two",
                 key=True,
             )
@@ -99,8 +99,7 @@ def _parts(
                 yield document.diagnostic(
                     "XG106",
                     place,
-                    f"{show(text)} names no column, so that every {key} would be the "
-                    "same",
+                    f"{show(text)} names no column, so every {key} would be the same",
                     "write {name} for a column",
                 )
 
@@ -120,7 +119,7 @@ def _filter(document: Document, conditions: Any) -> Iterator[Diagnostic]:
                 "XG106",
                 (*place, "matches"),
                 f"{show(pattern)} is not a regular expression: {error}",
-                "put a backslash before a sign that stands for itself",
+                "put a backslash before special characters",
             )
         for low, high in (("min", "max"), ("min_length", "max_length")):
             least, most = condition.get(low), condition.get(high)
@@ -128,12 +127,12 @@ def _filter(document: Document, conditions: Any) -> Iterator[Diagnostic]:
                 yield document.diagnostic(
                     "XG105",
                     (*place, high),
-                    f"{most:g} is less than {low} {least:g}, so that no row is left",
+                    f"{most:g} is less than {low} {least:g}, so no row would be left",
                 )
 
 
 def _splits(document: Document, source: dict[str, Any]) -> Iterator[Diagnostic]:
-    """Limits of splits that have no rows of their own."""
+    """Report limits of splits that are shares of train."""
     hub = source.get("hub")
     given = hub.get("splits", {}) if isinstance(hub, dict) else source.get("files")
     if not isinstance(given, dict):
@@ -152,7 +151,7 @@ def _splits(document: Document, source: dict[str, Any]) -> Iterator[Diagnostic]:
 
 
 def _metrics(document: Document, names: Any, generator: Any) -> Iterator[Diagnostic]:
-    """Metrics that know the rules of other examples than these."""
+    """Report metrics of other generators."""
     known = generators.metrics()
     for number, name in enumerate(names if isinstance(names, list) else ()):
         metric = known.get(name) if isinstance(name, str) else None
@@ -162,7 +161,7 @@ def _metrics(document: Document, names: Any, generator: Any) -> Iterator[Diagnos
             continue
         title = str(generators.schema(metric.generator)["title"]).lower()
         yield document.diagnostic(
-            "XG108", ("metrics", number), f"'{name}' goes with {title} only"
+            "XG108", ("metrics", number), f"'{name}' is for {title} only"
         )
 
 
@@ -222,7 +221,7 @@ def _generator(
 def _vocabulary(
     document: Document, tokenizer: dict[str, Any], words: Iterable[str]
 ) -> Iterator[Diagnostic]:
-    """A fixed vocabulary must have every word of the examples."""
+    """Report words of the examples that a fixed vocabulary lacks."""
     if tokenizer.get("kind") != "vocabulary":
         return
     needed = list(dict.fromkeys(words))
@@ -248,7 +247,7 @@ def _vocabulary(
 
 
 def _block(document: Document, longest: Mapping[str, int]) -> Iterator[Diagnostic]:
-    """The longest example must fit, unless those that do not are left out."""
+    """Report a block shorter than the longest example, unless long ones are dropped."""
     data = document.data or {}
     block = data.get("block")
     if not isinstance(block, dict) or data.get("overflow", "error") != "error":
@@ -267,6 +266,6 @@ def _block(document: Document, longest: Mapping[str, int]) -> Iterator[Diagnosti
 
 
 def _count(mapping: dict[str, Any], key: str) -> int:
-    """The value of a key where it is a positive integer, else 0."""
+    """Return the value of a key if it is a positive integer, else 0."""
     value = mapping.get(key)
     return value if isinstance(value, int) and value > 0 and value is not True else 0

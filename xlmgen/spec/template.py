@@ -1,4 +1,4 @@
-"""Texts made of columns: `Q: {question}`, and nothing that could be executed."""
+"""Templates of texts with columns, such as `Q: {question}`; they cannot run code."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from string import Formatter
 
 @dataclass(frozen=True)
 class Template:
-    """A text with names of columns in it.
+    """A text with column names in it.
 
     Args:
-        parts: literal text and the column behind it, None behind the last.
+        parts: literal text and the column that follows it; None after the last text.
     """
 
     parts: tuple[tuple[str, str | None], ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that it names, each once."""
+        """The columns that it names, without repetition."""
         return tuple(dict.fromkeys(name for _, name in self.parts if name))
 
     def fill(self, texts: Mapping[str, str]) -> str:
-        """The text with every name replaced by that column's text."""
+        """Replace every name by that column's text."""
         return "".join(
             literal + ("" if name is None else texts[name])
             for literal, name in self.parts
@@ -31,16 +31,16 @@ class Template:
 
     @classmethod
     def column(cls, name: str) -> Template:
-        """The template of a column's own text."""
+        """Return the template of a column's own text."""
         return cls((("", name),))
 
     @classmethod
     def parse(cls, text: str) -> Template:
-        """Read a template as a person writes it.
+        """Parse a template.
 
         Raises:
-            ValueError: a brace without its partner, or more than a name between two;
-                the message says what is wrong with it.
+            ValueError: a brace is unmatched, or braces hold more than a name; the
+                message describes the problem.
         """
         parts: list[tuple[str, str | None]] = []
         try:

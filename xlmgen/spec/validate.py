@@ -1,4 +1,4 @@
-"""A document against its schema: every problem, in words, with its place."""
+"""Validate a document against its schema, and describe all problems."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from xlmgen.spec.scalars import resolve
 from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
 
 SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v([0-9]{1,9})")
-VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest, which are read
+VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest
 OWN_KIND = "write your own kind: docs/own-kinds.md"
 MOST = 100
-"""Problems that are told of one file: a guess for each takes time."""
+"""Maximum number of reported problems; suggesting a fix for each takes time."""
 _BLOCK_PATHS = frozenset((block,) for block in BLOCKS)
 _OWN_BLOCKS = _BLOCK_PATHS - {("noise_schedule",)}
 
@@ -41,14 +41,13 @@ _OWN_BLOCKS = _BLOCK_PATHS - {("noise_schedule",)}
 def validate(
     document: Document, file: str, schemas: Schemas | None = None
 ) -> list[Diagnostic]:
-    """Every problem of a document, reading problems included, sorted by place.
+    """Find all problems of a document, with reading problems, sorted by place.
 
     Args:
-        document: what `load_yaml` gave.
-        file: which kind of file it must be: `family`, `task` or `experiment`.
-        schemas: where the schemas are; when left out, those of the project that the
-            document's file is in. A problem of the project's own kinds is then a
-            problem of each of its families.
+        document: from `load_yaml`.
+        file: the required kind of file: `family`, `task` or `experiment`.
+        schemas: by default those of the project of the document's file; problems of the
+            project's own kinds are then problems of each of its families.
     """
     if document.data is None:
         return list(document.problems)
@@ -61,21 +60,21 @@ def validate(
             return sorted({*document.problems, *broken})
         schemas = project.schemas
     if file == "family" and _uses_own_kinds(document, schemas):
-        found = _apart(document, schemas)
+        found = _problems_in_subprocess(document, schemas)
     else:
         found = list(_problems(document, file, schemas))
     if len(found) > MOST:
         del found[MOST:]
         message = f"the file has more than {MOST} problems"
-        found.append(document.diagnostic("XG007", (), message, "begin with these"))
-    # a value that could not be read was replaced: say only that
+        found.append(document.diagnostic("XG007", (), message, "fix these first"))
+    # a value that could not be read was replaced; report only that
     unread = {problem.path for problem in document.problems}
     kept = (d for d in found if not d.path or d.path not in unread)
     return sorted({*document.problems, *kept})
 
 
 def _problems(document: Document, file: str, schemas: Schemas) -> Iterator[Diagnostic]:
-    """What is wrong with the data, up to a problem more than are told."""
+    """Find problems of the data, at most one more than are reported."""
     found = list(islice(_schema_problems(document, schemas.schema(file)), MOST + 1))
     if len(found) > MOST:
         yield from found
@@ -91,7 +90,7 @@ def _problems(document: Document, file: str, schemas: Schemas) -> Iterator[Diagn
 
 
 def _uses_own_kinds(document: Document, schemas: Schemas) -> bool:
-    """Whether a family is checked against schemas that somebody else wrote."""
+    """Whether a family uses kinds of its project, whose schemas are not trusted."""
     blocks = ((block, (document.data or {}).get(block)) for block in BLOCKS)
     named = ((b, o.get("kind")) for b, o in blocks if isinstance(o, dict))
     return any(
@@ -102,8 +101,8 @@ def _uses_own_kinds(document: Document, schemas: Schemas) -> bool:
     )
 
 
-def _apart(document: Document, schemas: Schemas) -> list[Diagnostic]:
-    """`_problems` of a family, in a process of bounded time and memory."""
+def _problems_in_subprocess(document: Document, schemas: Schemas) -> list[Diagnostic]:
+    """Find the problems of a family in a process with limited time and memory."""
     try:
         found = bounded.call(find_problems, (document, schemas))
     except bounded.OutOfBounds as error:
@@ -114,20 +113,20 @@ def _apart(document: Document, schemas: Schemas) -> list[Diagnostic]:
 
 
 def find_problems(request: tuple[Document, Schemas]) -> list[dict[str, Any]]:
-    """In the process: the problems, as JSON holds them."""
+    """Find the problems, in the limited process, as data for JSON."""
     document, schemas = request
     return [asdict(problem) for problem in _problems(document, "family", schemas)]
 
 
 def file_kind(document: Document) -> str | None:
-    """`family`, `task` or `experiment` by the `spec:` line; None without one."""
+    """Return `family`, `task` or `experiment` by the `spec:` line; None without one."""
     line = (document.data or {}).get("spec")
     match = SPEC_LINE.fullmatch(line) if isinstance(line, str) else None
     return match[1] if match else None
 
 
 def version_problem(document: Document, file: str) -> Diagnostic | None:
-    """A problem with the format that the file says it has, if there is one."""
+    """Return a problem with the format or version of the file, if there is one."""
     assert document.data is not None
     line = document.data.get("spec")
     match = SPEC_LINE.fullmatch(line) if isinstance(line, str) else None
@@ -157,7 +156,7 @@ def _schema_problems(document: Document, schema: Schema) -> Iterator[Diagnostic]
 
 
 def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
-    """One jsonschema error as diagnostics; the words depend on the failed keyword."""
+    """Convert a jsonschema error to diagnostics, depending on the failed keyword."""
     path: Path = tuple(error.absolute_path)
     value, schema, limit = error.instance, error.schema, error.validator_value
     note = schema.get("x-message") if isinstance(schema, dict) else None
@@ -206,8 +205,8 @@ def _unknown_keys(
         if key in known:
             continue
         free = [k for k in known if k not in value]
-        # A key that is there already is meant where it is short for it or almost the
-        # same: what an override misspells is often in the file.
+        # Keys that exist already are candidates, too, if they are very similar: an
+        # override may misspell a key of the file.
         guess = (
             closest(key, known, cutoff=0.8) or _inside(key, known) or closest(key, free)
         )
@@ -227,7 +226,7 @@ def _unknown_keys(
 
 
 def _inside(key: str, known: dict[str, Schema]) -> str | None:
-    """Where a key belongs that is written one level too high: `training.seed`."""
+    """Find the place of a key that is written one level too high: `training.seed`."""
     homes = [name for name, sub in known.items() if key in sub.get("properties", {})]
     return f"{homes[0]}.{key}" if len(homes) == 1 else None
 
@@ -249,7 +248,7 @@ def _missing_key(
 
 
 def _form(value: str, schema: Schema) -> tuple[str, str]:
-    """What is wrong with a text's form, in the words of the schema's `x-form`."""
+    """Describe the required form of a string by the schema's `x-form`."""
     form = schema.get("x-form") or f"of the form {schema.get('pattern', '')}"
     examples = schema.get("examples", [])
     fix = f"for example {show(examples[0])}" if examples else ""
@@ -264,7 +263,7 @@ def _wrong_type(path: Path, value: Any, schema: Schema) -> tuple[str, str]:
     if value is None:
         message, fix = f"null is not {types(wanted)}", "give a value or remove the line"
     elif isinstance(value, str) and not _is_word(value):
-        pass  # nothing that would read well on one line
+        pass  # too long for a fix on one line
     elif isinstance(value, str) and "object" in names and path[-1:] in _BLOCK_PATHS:
         fix = f"write {{kind: {value}}}"
     elif isinstance(value, str) and "array" in names:
@@ -285,7 +284,7 @@ def _is_word(value: str) -> bool:
 
 
 def _unquote(value: str, names: list[str]) -> str:
-    """The fix for a string where a number or a boolean is needed."""
+    """Suggest a fix for a string if a number or a boolean is needed."""
     if "boolean" in names and value.lower() in ("yes", "on", "y", "true"):
         return "write true"
     if "boolean" in names and value.lower() in ("no", "off", "n", "false"):
@@ -327,10 +326,10 @@ def _counted(error: Any) -> str:
 
 
 def _alternatives(document: Document, error: Any) -> Iterator[Diagnostic]:
-    """The problem of a value that fits none of several forms.
+    """Describe a value that matches none of several forms.
 
-    Where the value's type fits exactly one form, that form's own problems are told;
-    otherwise the forms are listed.
+    If the value's type matches exactly one form, the problems with that form are
+    reported; otherwise all forms are listed.
     """
     path: Path = tuple(error.absolute_path)
     branches: dict[int, list[Any]] = {}

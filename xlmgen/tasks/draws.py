@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xlmgen.errors import UserError
-from xlmgen.terminal.progress import Waiting
+from xlmgen.terminal.progress import ProgressReporter
 
 Ints = npt.NDArray[np.int64]
 Row = Mapping[str, str]
@@ -85,7 +85,7 @@ def splits(
     fresh = _fresh(draw)
     found: dict[str, list[Row]] = {}
     number, total = 0, sum(sizes.values())
-    with Waiting(f"generating {what}", total) as waiting:
+    with ProgressReporter(f"generating {what}", total) as waiting:
         for split in ("test", "validation", "train"):
             rows = found.setdefault(split, [])
             while len(rows) < sizes[split]:

@@ -1,1 +1,1 @@
-"""What people see: the terminal, and text of others made safe for it."""
+"""Terminal output, with untrusted text escaped."""

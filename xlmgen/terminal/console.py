@@ -1,4 +1,4 @@
-"""The console of every command: text of others in it is text."""
+"""Console of all commands, on which untrusted text has no effect."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from xlmgen.terminal.escape import terminal, terminal_lines
 
 
 class SafeConsole(Console):
-    """A rich console without markup, on which text cannot act.
+    """A rich console without markup that escapes control characters.
 
-    A printed string or `Text` is one line. Whatever is drawn, cells of tables and
-    states of bars among them, has no control characters but those of its styles.
+    A printed string or `Text` is one line. Everything drawn, such as cells of tables
+    and progress bars, has no control characters except those of its styles.
 
     Args:
         options: of rich's console.

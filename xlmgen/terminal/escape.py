@@ -1,9 +1,8 @@
-"""Text of others made harmless where it is shown: a terminal, Markdown, a workflow.
+"""Escape untrusted text for terminals, Markdown and GitHub workflows.
 
-Names of files and specs, rows of data, prompts, generated text and answers of the Hub
-may hold anything: escape sequences, line breaks, characters that turn the direction of
-writing, commands of a GitHub workflow, Markdown. One function for each kind of output
-shows such text as text.
+Names of files and specs, rows of data, prompts, generated text and responses of the Hub
+may contain escape sequences, line breaks, bidirectional controls, commands of GitHub
+workflows, or Markdown. One function per kind of output shows such text literally.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories of what moves the cursor, hides, breaks lines or turns writing."""
+"""Unicode categories of control, format and separator characters."""
 KEPT = {"\t", "\u200c", "\u200d"}
-"""Of these what many scripts need: joiners of letters and of pictures."""
+"""Exceptions that many scripts need: joiners of letters and of emoji."""
 _COMMAND = re.compile(r"^(\s*):(?=:)")
-_OLD_COMMAND = "##["  # of a workflow, anywhere in a line
+_OLD_COMMAND = "##["  # workflow command, anywhere in a line
 _OPENING = re.compile(
     r"^([0-9]*)((?<=[0-9])[.)](?=\s|$)|(?<![0-9])[+-](?=\s|$|--)|(?<![0-9])=(?==*$))"
 )
@@ -25,9 +24,9 @@ _MARKS = re.compile(r"[\\`*\[\]<>#|~$&]|(?<!\w)_|_(?!\w)")
 
 
 def terminal(text: object) -> str:
-    """Text on one line of a terminal or a log; what would not be seen as its escape.
+    """Format text on one line of a terminal or log, with invisible characters escaped.
 
-    A workflow of GitHub takes no line of it for a command.
+    GitHub workflows take no part of it for a command.
     """
     shown = str(text)
     if not (shown.isascii() and shown.isprintable()):
@@ -36,26 +35,26 @@ def terminal(text: object) -> str:
 
 
 def terminal_lines(text: str) -> str:
-    """Text of several lines, such as a diff, each escaped by itself."""
+    """Escape each line of a text, such as a diff."""
     return "\n".join(map(terminal, text.split("\n")))
 
 
 def markdown(text: object) -> str:
-    """Text in a line of Markdown in which nothing is markup, a link or HTML.
+    """Escape text for a line of Markdown, so that it is no markup, link or HTML.
 
-    Nor does it begin a list, a quote or a rule where it begins the line.
+    At the beginning of a line it starts no list, quote or rule.
     """
     shown = _MARKS.sub(r"\\\g<0>", terminal(text))
     shown = _OPENING.sub(r"\1\\\2", shown)
-    # GitHub makes a link of a bare address.
+    # GitHub turns bare addresses into links.
     return shown.replace("://", ":\\//").replace("www.", "www\\.")
 
 
 def code(text: object, *, cell: bool = False) -> str:
-    """Text as code in a line of Markdown.
+    """Format text as inline code of Markdown.
 
     Args:
-        cell: of a table, where a bar ends the cell in code too.
+        cell: whether it is in a table cell, where a bar must be escaped.
     """
     shown = terminal(text)
     if cell:
@@ -68,13 +67,13 @@ def code(text: object, *, cell: bool = False) -> str:
 def workflow_command(
     level: str, properties: Mapping[str, object], lines: Iterable[object]
 ) -> str:
-    """A command of a GitHub workflow: `::error file=…,line=…::message`."""
+    """Format a GitHub workflow command: `::error file=…,line=…::message`."""
     listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
     return f"::{level} {listed}::{'%0A'.join(map(_data, lines))}"
 
 
 def json_text(text: str) -> str:
-    """JSON whose strings hold what would not be seen as escapes; the same data."""
+    """Escape invisible characters in JSON; the data is the same."""
     shown = "".join(c if c == "\n" or _is_shown(c) else _json_escape(c) for c in text)
     return shown.replace(_OLD_COMMAND, "#\\u0023[")
 
@@ -84,7 +83,7 @@ def _is_shown(character: str) -> bool:
 
 
 def _escape(character: str) -> str:
-    r"""A character as Python writes it: `\n`, `\x1b`, `\u202e`."""
+    r"""Escape a character as Python does: `\n`, `\x1b`, `\u202e`."""
     return character.encode("unicode_escape").decode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""Lines on standard output and standard error, in which text of others is escaped."""
+"""Print escaped lines on standard output and standard error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xlmgen.terminal.escape import terminal
 
 
 def say(line: object = "", *, file: TextIO | None = None) -> None:
-    """Print one line; what it holds beside printable characters is escaped.
+    """Print one line; characters that are not printable are escaped.
 
     Args:
         file: standard output by default.

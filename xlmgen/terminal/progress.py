@@ -1,4 +1,4 @@
-"""How far something long is, on standard error: a bar, or a line at times."""
+"""Report progress on standard error: a bar in a terminal, else occasional lines."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rich.progress import BarColumn, Progress, TextColumn
 from xlmgen.terminal.console import SafeConsole
 from xlmgen.terminal.output import say
 
-QUIET = 5.0  # seconds before anything is said where there is no terminal
-EVERY = 10.0  # seconds between two lines there
-DRAWN = 0.1  # seconds between two looks of the bar
+QUIET = 5.0  # seconds before the first line
+EVERY = 10.0  # seconds between lines
+DRAWN = 0.1  # seconds between updates of the bar
 
 
-class Waiting:
-    """Shows whoever waits how much is done.
+class ProgressReporter:
+    """Reports the progress of long work; a context manager.
 
     Args:
-        label: what is waited for.
-        total: how much there is to do; None where nobody knows.
+        label: name of the work.
+        total: amount of work; None if unknown.
     """
 
     def __init__(self, label: str, total: float | None) -> None:
@@ -34,11 +34,11 @@ class Waiting:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Seconds since the start."""
         return time.monotonic() - self._start
 
     def update(self, done: float, state: str) -> None:
-        """So much is done, which `state` says in words. Cheap to call often."""
+        """Report the amount of work done and a description; cheap to call often."""
         now = time.monotonic()
         if self._bar is not None:
             if now - self._said > DRAWN:

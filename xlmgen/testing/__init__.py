@@ -1,7 +1,6 @@
-"""The test kit: suites that the rendered tests of every family inherit.
+"""Test kit: suites of pytest tests that the rendered tests of every family inherit.
 
-A rendered test file names its suites and the folder of its family; everything else is
-here. The suites are classes of plain pytest tests.
+A rendered test file names only its suites and the folder of its family.
 """
 
 import pytest

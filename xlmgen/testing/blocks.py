@@ -1,4 +1,4 @@
-"""Families that produce an answer block by block: their toy, batches and oracle."""
+"""Toy distributions, batches and oracles for families that decode block by block."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.toy import ANSWER, Toy, make_toy
 
 SIZES = (1, 2, 3)
-"""Tokens per block of the toy: every token, a last block that is shorter, one block."""
+"""Block sizes of the toy: one token, a shorter last block, a single block."""
 
 
 class BlockSubject(FamilyTests):
-    """A family that cuts its answers, which have any length, into blocks."""
+    """A family that divides its answers, of any length, into blocks."""
 
     @property
     def never(self) -> tuple[int, ...]:
@@ -27,7 +27,7 @@ class BlockSubject(FamilyTests):
         return self.block_toy(self.spec.collator.options["block_size"], prompted)
 
     def block_toy(self, size: int, prompted: bool = True) -> Toy:
-        """The toy whose last block, of `size` tokens, is filled up with PAD."""
+        """Make a toy whose last block of `size` tokens is filled with PAD."""
         prompts = [(5,), (6,), (7, self.tokens.eos)] if prompted else [()]
         toy = make_toy(
             self.tokens,
@@ -46,21 +46,21 @@ class BlockSubject(FamilyTests):
 
 
 def entropy(toy: Toy) -> float:
-    """−Σ p log p(answer | prompt), its length included."""
+    """Compute −Σ p log p(answer | prompt), for content and length."""
     return -float((toy.probs * answer_log_probs(toy)).sum())
 
 
 def answer_log_probs(toy: Toy) -> Tensor:
-    """(S,) log p(answer | prompt)."""
+    """Compute log p(answer | prompt) of every row, (S,)."""
     given = torch.stack([toy.given(prompt) for prompt in toy.prompts])  # (S, S)
     return given.diagonal().log()
 
 
 def laid_out(toy: Toy, rows: Tensor, pad: int) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Rows of the toy with their contexts padded on the left to one width.
+    """Lay out rows of the toy, with contexts padded on the left to one width.
 
     Returns:
-        clean ids (N, L), attended (N, L), answer (N, L), and the columns of contexts.
+        clean ids (N, L), attended (N, L), answer (N, L), number of context columns.
     """
     start = toy.answer.long().argmax(1)
     context = int(start.max())
@@ -75,7 +75,7 @@ def laid_out(toy: Toy, rows: Tensor, pad: int) -> tuple[Tensor, Tensor, Tensor, 
 
 @dataclass
 class BlockCache:
-    """The oracle's cache: tokens that count, and tokens that were last written."""
+    """Cache of the oracle: finished tokens, and tokens of the last call."""
 
     ids: Tensor
     written: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -93,9 +93,9 @@ class BlockCache:
 
 
 class BlockOracle(Oracle):
-    """p(x_i | the visible tokens of its block and all before the block).
+    """p(x_i | the visible tokens of its block and all earlier tokens).
 
-    Behind the end of a row everything is PAD.
+    All tokens after the end of a row are PAD.
     """
 
     def __init__(
@@ -138,17 +138,21 @@ class BlockOracle(Oracle):
         return self.logits(torch.cat(parts, dim=1), at)
 
     def block(self, before: Tensor, block: Tensor, attended: Tensor | None) -> Tensor:
-        """(B, n, V) weights of the tokens of a block (B, n) behind others (B, P)."""
+        """Compute unnormalised probabilities (B, n, V) of a block after a prefix.
+
+        Args:
+            before: (B, P) tokens before the block.
+            block: (B, n) tokens of the block."""
         ids = torch.cat((before, block), dim=1)
         width = ids.shape[1]
         if attended is None:
             attended = torch.ones_like(ids, dtype=torch.bool)
         attended = attended[:, :width]
-        # 1. Every row's tokens moved to the left end.
+        # 1. Move the tokens of every row to the left end.
         aligned = ids.gather(1, (~attended).long().argsort(dim=1, stable=True))
         number = attended.sum(1)
 
-        # 2. The rows of the toy that reach so far and agree with what is visible.
+        # 2. Rows of the toy that are long enough and agree with the visible tokens.
         rows = widened(self.toy.rows, width)
         free = (aligned == self.mask) | (torch.arange(width) >= number[:, None])
         fits = (free[:, None] | (aligned[:, None] == rows)).all(-1)
@@ -157,6 +161,6 @@ class BlockOracle(Oracle):
         probs = torch.einsum("bs,slv->blv", fits * self.toy.probs, tokens)
         probs[~fits.any(1), :, self.pad] = 1
 
-        # 3. Back to the places of the block.
+        # 3. Move the result back to the positions of the block.
         place = (attended.cumsum(1) - 1).clamp(min=0)[:, -block.shape[1] :]
         return probs.gather(1, place[..., None].expand(-1, -1, self.vocab_size))

@@ -1,9 +1,9 @@
-"""Families made of the kinds and options that the schemas list, for tests of them all.
+"""Generate families of all kinds and options in the schemas, for tests.
 
-Nothing here names a kind or an option. Kinds are those that are found, and the values
-of an option are those that its schema shows: what an enum allows, both booleans, null,
-the default, the examples, and the ends of an interval. A new kind is covered as soon as
-its schema is there.
+This module names no kind or option. It combines all kinds that it finds, and takes the
+values of options from their schemas: values of an enum, both booleans, null, the
+default, the examples, and the ends of an interval. A new kind is covered as soon as it
+has a schema.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from xlmgen.spec.schemas import BLOCKS, Schemas, properties
 SIZE = {"d_model": 16, "layers": 1, "heads": 2}
 LONGEST = 32
 TRIES = 20
-"""Draws of a block, or of a combination, for each one wanted."""
+"""Draws per block or combination that is wanted."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block of a family, valid by its own schema.
+    """A block of a family that is valid against its schema.
 
     Args:
-        data: its kind and those options that are not left to their defaults.
-        traits: its kind and the value of every option, defaults too.
+        data: its kind and the options that are not omitted.
+        traits: its kind and the values of all options, with defaults.
         provides, requires: capabilities.
     """
 
@@ -47,14 +47,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Combination:
-    """Blocks that make a family, and their kinds; '' is a block that is left out."""
+    """Blocks of a family, and their kinds; '' for an omitted block."""
 
     kinds: Mapping[str, str]
     blocks: Mapping[str, Block]
 
     @property
     def unmet(self) -> frozenset[str]:
-        """Capabilities that a block needs and none provides."""
+        """Required capabilities that no block provides."""
         blocks = self.blocks.values()
         provided = frozenset[str]().union(*(block.provides for block in blocks))
         return frozenset[str]().union(*(b.requires for b in blocks)) - provided
@@ -64,7 +64,7 @@ class Combination:
         return frozenset[str]().union(*(b.traits for b in self.blocks.values()))
 
     def document(self, name: str) -> Document:
-        """The YAML file of the family under a name."""
+        """Return the YAML file of the family with a name."""
         data = {
             "spec": "xlmgen/family/v1",
             "name": name,
@@ -76,10 +76,10 @@ class Combination:
 
 
 class Combinations:
-    """Blocks of every kind that the schemas have, and what can be made of them.
+    """Blocks of all kinds in the schemas, and their combinations.
 
     Args:
-        each: how many blocks of each kind are drawn, at most.
+        each: maximum number of blocks to draw per kind.
     """
 
     def __init__(self, schemas: Schemas, *, each: int, seed: int = 0) -> None:
@@ -94,13 +94,13 @@ class Combinations:
         self.blocks["noise_schedule", ""] = [nothing]
 
     def any(self) -> Iterator[Combination]:
-        """Combinations of any blocks, few of which fit together."""
+        """Yield combinations of arbitrary blocks, most of which break a contract."""
         while True:
             kinds = {b: self.random.choice(kinds) for b, kinds in self.kinds.items()}
             yield self._combine(kinds)
 
     def valid(self, each: int) -> list[Combination]:
-        """Combinations that contracts allow, so many of each mix of kinds at most."""
+        """Yield combinations that contracts allow, at most `each` per mix of kinds."""
         found: list[Combination] = []
         for kinds in itertools.product(*self.kinds.values()):
             mix = dict(zip(self.kinds, kinds, strict=True))
@@ -112,11 +112,11 @@ class Combinations:
 
     @property
     def kinds(self) -> dict[str, list[str]]:
-        """The kinds of every block; '' is a block that is left out."""
+        """The kinds of every block; '' for an omitted block."""
         return {b: [k for block, k in self.blocks if block == b] for b in BLOCKS}
 
     def _could_fit(self, mix: Mapping[str, str]) -> bool:
-        """Whether some blocks of these kinds provide what all of them need."""
+        """Whether blocks of these kinds can provide all that they require."""
         drawn = [self.blocks[key] for key in mix.items()]
         offered = frozenset[str]().union(*(b.provides for bs in drawn for b in bs))
         return all(any(b.requires <= offered for b in blocks) for blocks in drawn)
@@ -126,7 +126,7 @@ class Combinations:
         return Combination(mix, drawn)
 
     def _blocks(self, block: str, kind: str, count: int) -> list[Block]:
-        """Different blocks of a kind that its schema allows; the default one first."""
+        """Draw different valid blocks of a kind, starting with the default one."""
         schema = self.schemas.kind(block, kind)
         judge, found = validator(schema), dict[frozenset[str], Block]()
         for _ in range(TRIES * count):
@@ -147,7 +147,7 @@ class Combinations:
         return Block(data, traits, provides, requires)
 
     def _mapping(self, schema: Schema, start: Mapping[str, Any]) -> dict[str, Any]:
-        """Some keys of a mapping; which ones there are may depend on those drawn."""
+        """Draw some keys of a mapping; available keys may depend on those drawn."""
         drawn, seen = dict(start), set(start)
         while new := [key for key in properties(schema, drawn) if key not in seen]:
             seen.add(new[0])
@@ -163,13 +163,13 @@ class Combinations:
 
 @dataclass(frozen=True)
 class _Mapping:
-    """Stands for any mapping that a schema allows."""
+    """Placeholder for any mapping that a schema allows."""
 
     schema: Schema
 
 
 def _values(schema: Schema) -> Iterator[Any]:
-    """Values of an option that its schema shows; not all of them need be allowed."""
+    """Collect candidate values of an option from its schema; some may be invalid."""
     for part in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
         yield from _values(part)
     yield from schema.get("enum", ())
@@ -186,9 +186,9 @@ def _values(schema: Schema) -> Iterator[Any]:
 
 
 def covering(pool: Sequence[Combination]) -> list[Combination]:
-    """Few of the pool that together show every pair of traits that any of it shows.
+    """Select few combinations that cover all pairs of traits in the pool.
 
-    Greedily: always the one that shows most of what is still to be shown.
+    Greedy: always takes the one with the most uncovered pairs.
     """
     number: dict[tuple[str, ...], int] = {}
     shown = []
@@ -208,7 +208,7 @@ def covering(pool: Sequence[Combination]) -> list[Combination]:
 
 
 def names() -> Iterator[str]:
-    """`a` to `z`, then names of which every other one is as long as can be."""
+    """Yield `a` to `z`, then other names, every second one of maximum length."""
     yield from "abcdefghijklmnopqrstuvwxyz"
     for index in itertools.count():
         name = f"x{index}"

@@ -1,7 +1,7 @@
-"""The exact distribution of what a sampler that inserts and unmasks produces.
+"""Exact distribution of the samples of a sampler that inserts and unmasks.
 
-It is a Markov chain over strings of tokens and masks of every length that fits. The
-whole distribution is carried from step to step, string by string.
+The sampler is a Markov chain over strings of tokens and masks up to a maximum length.
+The distribution over all strings is computed step by step.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     "margin": lambda probs: probs.topk(2).values @ torch.tensor([1.0, -1.0]).double(),
     "entropy": lambda probs: -torch.special.entr(probs).sum(-1),
 }
-"""How sure a network is of tokens with these probabilities (N, V)."""
+"""Confidence score (N,) of token probabilities (N, V)."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step does.
+    """A step of the sampler.
 
     Args:
-        time: that the network is told.
+        time: input of the network.
         reveal: probability that a mask is revealed.
         insert: probability that a missing token is inserted.
     """
@@ -54,20 +54,20 @@ def growth_law(
     never: Sequence[int],
     score: Callable[[Tensor], Tensor] | None = None,
 ) -> Law:
-    """The law of the string between what is given before and after it.
+    """Compute the distribution of the string between a given prefix and suffix.
 
     Args:
-        room: the longest string.
+        room: maximum length of the string.
         never: ids that are never drawn.
-        score: reveals the surest masks first, as many as are expected; without, every
-            mask for itself.
+        score: reveal the expected number of masks, the most confident first; without a
+            score masks are revealed independently.
     """
     law: Law = {(): 1.0}
     for step in (*steps, Step(1.0, 1.0, 0.0)):
         strings = list(law)
-        told = _ask(model, before, after, strings, step.time, never)
+        outputs = _outputs(model, before, after, strings, step.time, never)
         following: Law = defaultdict(float)
-        for string, (probs, gaps) in zip(strings, told, strict=True):
+        for string, (probs, gaps) in zip(strings, outputs, strict=True):
             counts = list(_insertions(gaps, step.insert, room - len(string)))
             for revealed, chance in _reveals(string, probs, step.reveal, mask, score):
                 for inserted, other in counts:
@@ -78,7 +78,7 @@ def growth_law(
     return law
 
 
-def _ask(
+def _outputs(
     model: nn.Module,
     before: Sequence[int],
     after: Sequence[int],
@@ -86,11 +86,11 @@ def _ask(
     time: float,
     never: Sequence[int],
 ) -> list[tuple[Tensor, Tensor]]:
-    """For each string, what the network says of its tokens and of its gaps.
+    """Run the network on every string.
 
     Returns:
-        probabilities (n, V) and, for the gap before it and the one behind each of its
-        tokens, (n + 1) expectations or (n + 1, C) probabilities.
+        token probabilities (n, V), and for the gaps before the string and after each
+        token (n + 1) expectations or (n + 1, C) probabilities.
     """
     rows = [[*before, *string, *after] for string in strings]
     width = max(map(len, rows))
@@ -120,7 +120,7 @@ def _reveals(
     mask: int,
     score: Callable[[Tensor], Tensor] | None,
 ) -> Iterator[tuple[String, float]]:
-    """What the string may become when some of its masks are revealed."""
+    """Yield the strings after revealing masks, with probabilities."""
     masked = [place for place, token in enumerate(string) if token == mask]
     for chosen, weight in _choices(masked, probs, chance, score):
         options = [
@@ -140,7 +140,7 @@ def _choices(
     chance: float,
     score: Callable[[Tensor], Tensor] | None,
 ) -> Iterator[tuple[list[int], float]]:
-    """Which of the masks are revealed, and how likely."""
+    """Yield the sets of revealed masks, with probabilities."""
     if score is None:
         for flags in product((False, True), repeat=len(masked)):
             weight = math.prod(chance if flag else 1 - chance for flag in flags)
@@ -157,7 +157,9 @@ def _choices(
 def _insertions(
     gaps: Tensor, chance: float, room: int
 ) -> Iterator[tuple[list[int], float]]:
-    """How many masks every gap receives, from left to right while there is room."""
+    """Yield the numbers of masks inserted into the gaps, with probabilities.
+
+    Gaps are filled from left to right up to the maximum length."""
     if len(gaps) == 0:
         yield [], 1.0
         return
@@ -168,7 +170,7 @@ def _insertions(
 
 
 def _sizes(gap: Tensor, chance: float, room: int) -> Iterator[tuple[int, float]]:
-    """How many masks one gap receives; all that do not fit count as what fits."""
+    """Compute the distribution of the number inserted into a gap, cut at `room`."""
     left = 1.0
     for number in range(room):
         if gap.dim() == 0:

@@ -1,7 +1,7 @@
-"""What there is to know of a toy when tokens are missing, and when none is.
+"""Exact insertion and stop probabilities of a toy.
 
-A state is what is kept of a row, CLS left out. Masses follow from enumeration: of every
-row, all subsets of its answer.
+A state is the kept tokens of a row, without CLS. Probabilities follow from enumerating
+all subsets of the answer of every row.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ State = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Drop:
-    """A row of the toy that lost some tokens.
+    """A row of the toy with some tokens dropped.
 
     Args:
-        row: which of the toy's rows.
-        dropped: places of the tokens that it lost.
-        chance: p(row) / ((n + 1) · (n choose N)), as N ~ U{0..n} and a subset of that
-            size at random have it.
+        row: index of the toy's row.
+        dropped: positions of the dropped tokens.
+        chance: probability p(row) / ((n + 1) · (n choose N)): N is uniform on 0, …, n,
+            and so are subsets of size N.
     """
 
     row: int
@@ -41,7 +41,7 @@ class Drop:
 
 @dataclass
 class Decisions:
-    """Masses of what may be done in a state: insert a token behind a place, or stop."""
+    """Unnormalised probabilities in a state: of (slot, token) pairs and of stopping."""
 
     inserts: dict[tuple[int, int], float] = field(
         default_factory=lambda: defaultdict(float)
@@ -50,7 +50,7 @@ class Decisions:
 
     @property
     def stopping(self) -> float:
-        """The probability of stopping."""
+        """Probability of stopping."""
         return self.stop / (self.stop + sum(self.inserts.values()))
 
 
@@ -58,7 +58,7 @@ Table = Mapping[State, Decisions]
 
 
 def drops(toy: Toy) -> Iterator[Drop]:
-    """Everything that can happen to the toy's rows."""
+    """Enumerate all drops of the toy's rows."""
     for row, (answer, p) in enumerate(zip(toy.answer, toy.probs.tolist(), strict=True)):
         places = answer.nonzero().flatten().tolist()
         for size in range(len(places) + 1):
@@ -68,18 +68,18 @@ def drops(toy: Toy) -> Iterator[Drop]:
 
 
 def kept(toy: Toy, drop: Drop) -> list[int]:
-    """Places of the tokens that are left."""
+    """Return the positions of the kept tokens."""
     return [i for i in range(int(toy.lengths[drop.row])) if i not in drop.dropped]
 
 
 def decisions(
     toy: Toy, *, corrected: bool, stop_class_weight: float = 1.0
 ) -> dict[State, Decisions]:
-    """The masses that minimise the objective.
+    """Compute the decisions that minimise the objective, by state.
 
     Args:
-        corrected: a row of n tokens counts n + 1 times.
-        stop_class_weight: a complete row counts so many times for stopping.
+        corrected: whether a row of n tokens has the weight n + 1.
+        stop_class_weight: weight of the stop decision in complete rows.
     """
     table: dict[State, Decisions] = defaultdict(Decisions)
     for drop in drops(toy):
@@ -97,10 +97,10 @@ def decisions(
 def law(
     table: Table, start: State, threshold: float | None = None
 ) -> dict[State, float]:
-    """The exact distribution of what is generated from a state.
+    """Compute the exact distribution of generated rows from a state.
 
     Args:
-        threshold: stop if and only if stopping is at least so probable; None draws it.
+        threshold: probability of stopping from which on a row stops; None draws it.
     """
     found: dict[State, float] = defaultdict(float)
     active: dict[State, float] = {start: 1.0}
@@ -121,10 +121,9 @@ def law(
 class InsertionOracle(Oracle):
     """p(slot, token | kept) and p(stop | kept), from a table.
 
-    What has no probability but must be excluded by whoever asks gets a high logit: the
-    slots in front of the answer, and the ids that are never inserted. Every state has a
-    constant of its own added to its logits, which only one softmax over all of a row
-    takes out.
+    Positions that are not slots and ids that are never inserted get high logits, so
+    that code that fails to exclude them fails the test. A constant per state is added
+    to its logits, which only a softmax over the full row removes.
     """
 
     def __init__(
@@ -158,7 +157,7 @@ class InsertionOracle(Oracle):
             inserts[number] += 0.3 * (number % 3)
             go = torch.tensor([1 - here.stopping, here.stopping])
             stops[number] = go.log().clamp(min=IMPOSSIBLE)
-        stops[-1, 0] = IMPOSSIBLE  # no state of the toy: nothing can be added to it
+        stops[-1, 0] = IMPOSSIBLE  # not a state of the toy: nothing can be inserted
         inserts[..., self.distractors] = DISTRACTING
         self.inserts = torch.nn.Parameter(inserts)
         self.stops = torch.nn.Parameter(stops)
@@ -193,9 +192,9 @@ class InsertionOracle(Oracle):
 
 
 class FixedInsertions(Oracle):
-    """Logits that nothing visible changes, (V,) or (P, V) by position, and of stopping.
+    """Constant logits, (V,) or (P, V) by position, and constant stop logits.
 
-    A token behind the last of the P positions has the logits of the last.
+    Tokens after the P positions have the logits of the last one.
     """
 
     def __init__(self, toy: Toy, values: Tensor, stopping: float = 0.0) -> None:
@@ -218,11 +217,11 @@ class FixedInsertions(Oracle):
 
 
 class InsertionSubject(FamilyTests):
-    """A family whose answers grow by insertion between BOS and the end."""
+    """A family that generates answers by insertion between BOS and the end."""
 
     @property
     def eos(self) -> bool:
-        """Whether an EOS stands at the end of every row."""
+        """Whether every row ends with EOS."""
         return bool(self.spec.collator.options["eos"])
 
     @property
@@ -233,11 +232,11 @@ class InsertionSubject(FamilyTests):
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest answer of the toy."""
+        """Length of the longest answer of the toy."""
         return ANSWER - self.eos
 
     def toy(self, *, prompted: bool = True, fixed: bool = False) -> Toy:
-        """Answers of all lengths, or of one (`fixed`); an EOS is no part of them."""
+        """Make a toy with answers of all lengths, or of one (`fixed`), without EOS."""
         prompts: list[tuple[int, ...]] = [()]
         if prompted:
             prompts = [(5,), (6,), (7, self.tokens.eos)]
@@ -255,7 +254,7 @@ class InsertionSubject(FamilyTests):
     def insertion_oracle(
         self, toy: Toy, *, corrected: bool = True, stop_class_weight: float = 1.0
     ) -> InsertionOracle:
-        """It believes most of all in slots and ids that must be excluded."""
+        """Make an oracle with high logits for slots and ids that must be excluded."""
         table = decisions(toy, corrected=corrected, stop_class_weight=stop_class_weight)
         size = self.tokens.vocab_size
         return InsertionOracle(toy, table, size, self.tokens.cls, self.never)

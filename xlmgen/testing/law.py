@@ -1,7 +1,7 @@
-"""The exact distribution of what an unmasking sampler produces.
+"""Exact distribution of the samples of an unmasking sampler.
 
 The sampler is a Markov chain over the strings of tokens and masks at the positions to
-fill. There are few enough of them to carry the whole distribution from step to step.
+fill. They are few enough to compute their distribution step by step.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Step:
-    """What a step does to the positions of an area.
+    """A step of the sampler in an area.
 
     Args:
-        area: indices of fillable positions that take part.
-        reveal: probability that a masked one is revealed.
-        remask: probability that a visible one is masked again.
+        area: indices of the fillable positions that it may change.
+        reveal: probability that a masked position is revealed.
+        remask: probability that a visible position is masked again.
     """
 
     area: Sequence[int]
@@ -40,12 +40,12 @@ def sampler_law(
     never: Sequence[int],
     vocab_size: int,
 ) -> Tensor:
-    """The law of a sampler that starts with MASK at every fillable position.
+    """Compute the distribution of samples, starting with MASK at fillable positions.
 
     Args:
-        model: called with `input_ids`; what it says does not depend on the time.
+        model: called with `input_ids`; must not depend on the time.
         row: (L,) with MASK at the positions to fill.
-        fillable: (L,) bool, n places.
+        fillable: (L,) bool, n positions.
         never: ids that are never drawn.
 
     Returns:
@@ -66,7 +66,7 @@ def sampler_law(
 
 
 def _moves(strings: Tensor, drawn: Tensor, step: Step, mask: int) -> Tensor:
-    """(N, n, V): where every position goes, on its own, given the whole string."""
+    """Transition probabilities (N, n, V) of every position, given the string."""
     vocab_size = drawn.shape[-1]
     stays = F.one_hot(strings, vocab_size).double()
     hides = F.one_hot(torch.tensor(mask), vocab_size).double()
@@ -82,7 +82,7 @@ def _moves(strings: Tensor, drawn: Tensor, step: Step, mask: int) -> Tensor:
 
 
 def _joint(weights: Tensor, moves: Tensor) -> Tensor:
-    """Σ_N weight · the product over positions: (N,), (N, n, V) → (V, …, V)."""
+    """Sum weighted products over positions: (N,), (N, n, V) → (V, …, V)."""
     letters = string.ascii_lowercase[: moves.shape[1]]
     terms = ",".join(f"N{letter}" for letter in letters)
     return torch.einsum(f"N,{terms}->{letters}", weights, *moves.unbind(1))

@@ -1,9 +1,8 @@
-"""Networks that know the toy's true conditional distributions.
+"""Oracle models that return a toy's true conditional distributions.
 
-An oracle is called as a family's network is. Its hidden states are the logarithms of
-the true probability of every token given what is visible, and its head is the identity:
-the quantity that a loss estimates and the distribution that a predictor samples are
-known exactly.
+An oracle has the interface of a family's network. Its hidden states are the
+log-probabilities of every token given the visible tokens, and its head is the identity.
+The expectation of a loss and the distribution of samples are then known exactly.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from torch import Tensor, nn
 from xlmgen.testing.toy import Toy
 
 IMPOSSIBLE = -30.0
-"""The logit of a token that has no probability: finite, as a network's always is."""
+"""Logit of a token of probability 0; finite, as the logits of networks are."""
 
 DISTRACTING = 2.0
-"""The logit of a token that must be excluded; everything else is at most 0."""
+"""Logit of a token that must be excluded; all others are at most 0."""
 
 
 class Oracle(nn.Module):
-    """What the oracles share: a record of their calls, and logits for chosen positions.
+    """Base of the oracles: records calls and selects positions.
 
     Args:
         toy: the distribution.
         vocab_size: V.
-        distractors: ids that get a high logit, though they have no probability: a loss
-            or predictor that fails to exclude them is found out.
+        distractors: ids of probability 0 with a high logit, so that a loss or predictor
+            that fails to exclude them fails its tests.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Oracle(nn.Module):
         self.grad_enabled = False
 
     def record(self, input_ids: Tensor, t: Tensor | None = None) -> None:
-        """Note that the network was called, on what, and at which times (B,)."""
+        """Record a call: its input and its times (B,)."""
         self.calls += 1
         self.shapes.append(input_ids.shape)
         self.grad_enabled |= torch.is_grad_enabled()
@@ -55,7 +54,7 @@ class Oracle(nn.Module):
             self.times.append(t)
 
     def logits(self, probs: Tensor, at: Tensor | None) -> Tensor:
-        """Float32 logits of unnormalised probabilities (B, L, V)."""
+        """Convert unnormalised probabilities (B, L, V) to float32 logits."""
         total = probs.sum(-1, keepdim=True)
         logits = (probs / total).log().nan_to_num(IMPOSSIBLE, neginf=IMPOSSIBLE)
         logits[..., self.distractors] = DISTRACTING
@@ -64,7 +63,7 @@ class Oracle(nn.Module):
 
 
 class MaskedOracle(Oracle):
-    """p(x_i | the visible tokens and the length of the row), for masked families."""
+    """p(x_i | visible tokens and length of the row), for masked families."""
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class MaskedOracle(Oracle):
 
 @dataclass
 class PrefixCache:
-    """A causal oracle's cache: the tokens themselves."""
+    """Cache of a causal oracle: the tokens."""
 
     ids: Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -108,19 +107,19 @@ class PrefixCache:
         return self.ids.shape[-1]
 
     def append(self, ids: Tensor) -> Tensor:
-        """All tokens (B, past + L) after adding these (B, L)."""
+        """Append tokens (B, L) and return all (B, past + L)."""
         self.ids = torch.cat((self.ids, ids), dim=1) if self.length else ids
         return self.ids
 
     def advance(self, length: int) -> None:
-        """What was appended counts already."""
+        """Do nothing: appended tokens count already."""
 
     def keep(self, rows: Tensor) -> None:
         self.ids = self.ids[rows]
 
 
 class CausalOracle(Oracle):
-    """p(x_{i+1} | x_1 … x_i), for causal families; pads on the left are passed over."""
+    """p(x_{i+1} | x_1 … x_i), for causal families; ignores pads on the left."""
 
     def new_cache(self, batch_size: int, max_length: int) -> PrefixCache:
         return PrefixCache()
@@ -138,12 +137,12 @@ class CausalOracle(Oracle):
         attended = attention_mask
         if attended is None:
             attended = torch.ones(ids.shape, dtype=torch.bool)
-        # 1. Every row's tokens moved to the left end.
+        # 1. Move the tokens of every row to the left end.
         order = (~attended).long().argsort(dim=1, stable=True)
         aligned = ids.gather(1, order)
         length = aligned.shape[1]
 
-        # 2. What follows each prefix, in the rows that begin with it.
+        # 2. Distribution of the next token over the rows with each prefix.
         rows = widened(self.toy.rows, length + 1)
         inside = torch.arange(rows.shape[1]) < self.toy.lengths[:, None]
         rows = rows.masked_fill(~inside, -1)
@@ -153,14 +152,14 @@ class CausalOracle(Oracle):
         tokens = tokens * (following >= 0)[..., None]
         probs = torch.einsum("bsl,s,slv->blv", fits.double(), self.toy.probs, tokens)
 
-        # 3. Back to the places of the tokens that this call is about.
+        # 3. Move the result back to the positions of this call's tokens.
         place = (attended.cumsum(1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
         place = place[..., None].expand(-1, -1, self.vocab_size)
         return self.logits(probs.gather(1, place), at)
 
 
 class FixedLogits(Oracle):
-    """Logits that nothing visible changes: (V,), or (L, V) by position."""
+    """Constant logits: (V,), or (L, V) by position."""
 
     def __init__(self, toy: Toy, values: Tensor) -> None:
         super().__init__(toy, values.shape[-1])
@@ -194,6 +193,6 @@ def identity_head(vocab_size: int) -> nn.Linear:
 
 
 def widened(rows: Tensor, width: int) -> Tensor:
-    """Rows (S, L) cut or filled up with −1 to (S, width)."""
+    """Cut rows (S, L) or fill them with −1 to (S, width)."""
     missing = max(0, width - rows.shape[1])
     return F.pad(rows, (0, missing), value=-1)[:, :width]

@@ -1,7 +1,7 @@
-"""The toy's rows when some of their tokens are missing, and networks that know them.
+"""Toy rows with missing and masked tokens, and their oracle.
 
 For processes that insert and unmask tokens (arXiv:2509.01025): at time t a token is
-missing, masked, or visible.
+missing, masked or visible. A remnant is a row without its missing tokens.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from xlmgen.testing.schedule import slope
 from xlmgen.testing.toy import Toy
 
 MISSING, MASKED, VISIBLE = range(3)
-"""What may have become of a token."""
+"""States of a token at a time."""
 
 
 @dataclass(frozen=True)
 class Remnants:
-    """Every row of a toy with every fate of its answer's tokens that is asked for.
+    """Rows of a toy with all combinations of states of their answers' tokens.
 
     Shapes: K remnants, L positions.
     """
 
-    source: Tensor  # (K,) the row of the toy
-    ids: Tensor  # (K, L) what is left, clean; PAD behind the end
+    source: Tensor  # (K,) index of the toy's row
+    ids: Tensor  # (K, L) clean tokens that are not missing, then PAD
     attended: Tensor  # (K, L) bool
     masked: Tensor  # (K, L) bool
-    free: Tensor  # (K, L) bool, behind which tokens others may be missing
-    gaps: Tensor  # (K, L) how many are missing behind each
-    fates: Tensor  # (K, 3) how many are missing, masked and visible
+    free: Tensor  # (K, L) bool, tokens after which others may be missing
+    gaps: Tensor  # (K, L) number of tokens missing after each
+    fates: Tensor  # (K, 3) numbers of missing, masked and visible tokens
 
     def __len__(self) -> int:
         return len(self.source)
 
 
 def remnants(toy: Toy, fates: Sequence[int]) -> Remnants:
-    """Remnants in which every token of the answer has one of these fates."""
+    """Enumerate the remnants in which every answer token has one of these states."""
     found = [
         _remnant(toy, source, chosen)
         for source, answer in enumerate(toy.answer)
@@ -53,7 +53,7 @@ def remnants(toy: Toy, fates: Sequence[int]) -> Remnants:
     width = max(len(left) for _, left in found)
 
     def column(index: int) -> Tensor:
-        """(K, L) one part of every token that is left."""
+        """Collect one property of every token that is not missing, (K, L)."""
         rows = [[token[index] for token in left] for _, left in found]
         return torch.tensor([row + [0] * (width - len(row)) for row in rows])
 
@@ -78,8 +78,8 @@ Origin = tuple[int, tuple[int, ...]]
 def _remnant(
     toy: Toy, source: int, chosen: tuple[int, ...]
 ) -> tuple[Origin, list[list[int]]]:
-    """The tokens that are left: id, masked, free, how many are missing behind it."""
-    opening = len(toy.prompts[source])  # BOS stands right behind the prompt
+    """Return the tokens that are not missing: id, masked, free, missing after it."""
+    opening = len(toy.prompts[source])  # BOS follows the prompt
     end = opening + len(toy.targets[source])
     answer, fate = toy.answer[source].tolist(), iter(chosen)
     left: list[list[int]] = []
@@ -94,10 +94,10 @@ def _remnant(
 
 
 def fate_chances(insert: Rising, unmask: Rising, t: Tensor) -> Tensor:
-    """(…, 3) float64: how likely a token is missing, masked, visible at times t < 1.
+    """Probabilities (…, 3) in float64 that a token is missing, masked, visible.
 
-    It is masked where it was inserted at some τ ≤ t, and not unmasked since:
-    ∫ a′(τ) (1 − b(t)) / (1 − b(τ)) dτ, here over v = −log(1 − τ).
+    At t < 1 a token is masked if it was inserted at some τ ≤ t and not unmasked since:
+    ∫ a′(τ) (1 − b(t)) / (1 − b(τ)) dτ. The integral is taken over v = −log(1 − τ).
     """
     t = t.double()
     nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(48))
@@ -110,12 +110,12 @@ def fate_chances(insert: Rising, unmask: Rising, t: Tensor) -> Tensor:
 
 
 class RemnantOracle(Oracle):
-    """p(masked token) and p(number missing in a gap), given what is left and the time.
+    """p(masked token) and p(number missing in a gap), given a remnant and the time.
 
     Args:
-        insert: the schedule of insertions. That of unmasking does not matter: whatever
-            is left, it is as likely for every row that it may be left of.
-        longest: None for the expectation of a gap, else the largest number told of.
+        insert: the schedule of insertions. The schedule of unmasking has no influence:
+            it gives a remnant the same probability for every row.
+        longest: None for expectations of gaps, else the largest number of a gap.
     """
 
     def __init__(
@@ -135,10 +135,10 @@ class RemnantOracle(Oracle):
         self.left = left
         self.left_ids = left.ids.masked_fill(~left.attended, -1)
         self.left_tokens = F.one_hot(left.ids, vocab_size).double().flatten(1)
-        said = left.gaps[..., None].double()
+        targets = left.gaps[..., None].double()
         if longest is not None:
-            said = F.one_hot(left.gaps, longest + 1).double()
-        self.left_gaps = said.flatten(1)
+            targets = F.one_hot(left.gaps, longest + 1).double()
+        self.left_gaps = targets.flatten(1)
 
     def forward(
         self,
@@ -156,7 +156,7 @@ class RemnantOracle(Oracle):
         assert ids.shape[1] <= width, "longer than any row of the toy"
         ids = F.pad(ids, (0, width - ids.shape[1]), value=-1)
 
-        # Every different question once.
+        # Each different input once.
         asked = torch.cat((ids.double(), t.double()[:, None]), dim=1)
         asked, index = torch.unique(asked, dim=0, return_inverse=True)
         ids, t = asked[:, :-1].long(), asked[:, -1]
@@ -172,20 +172,20 @@ class RemnantOracle(Oracle):
 
         here = slice(input_ids.shape[1])
         logits = self.logits(probs[index][:, here], at)
-        return logits, self.said(gaps[index][:, here])
+        return logits, self.gap_output(gaps[index][:, here])
 
-    def said(self, gaps: Tensor) -> Tensor:
-        """What a head says: an expectation (B, L) > 0, or log-probabilities."""
+    def gap_output(self, gaps: Tensor) -> Tensor:
+        """Compute a head's output: an expectation (B, L) > 0, or log-probabilities."""
         if self.longest is None:
             return gaps[..., 0].nan_to_num(0.0).clamp(min=1e-30).float()
         return gaps.log().nan_to_num(IMPOSSIBLE).clamp(min=IMPOSSIBLE).float()
 
 
 class FixedGrowth(Oracle):
-    """The same logits (V,) everywhere, and as many tokens missing behind each.
+    """Constant logits (V,) and constant output for gaps.
 
     Args:
-        gap: what is said of every gap, () or (C,).
+        gap: output for every gap, () or (C,).
     """
 
     def __init__(self, toy: Toy, values: Tensor, gap: Tensor) -> None:
@@ -208,11 +208,11 @@ class FixedGrowth(Oracle):
 
 
 def insertion_slack(number: int) -> float:
-    """c_n: what the oracle's loss has above the entropy for answers of n tokens.
+    """Compute c_n, the oracle's loss minus the entropy for answers of n tokens.
 
-    c_n = ln n + (2/n) Σ_{k<n} c_k: the loss weighs an insertion with the number of
-    tokens that were missing in its gap, of which it is any; c_n is the expectation of
-    the logarithms of these numbers over the n insertions, in random order.
+    c_n = ln n + (2/n) Σ_{k<n} c_k. An inserted token is one of the tokens missing in
+    its gap, and the bound does not know which: this costs the logarithm of their
+    number. c_n is its expected sum over the n insertions in random order.
     """
     found = [0.0, 0.0]
     for n in range(2, number + 1):

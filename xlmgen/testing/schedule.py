@@ -1,4 +1,4 @@
-"""What a spec's noise schedule and its sampler's options mean, in plain numbers."""
+"""Reference values of a spec's noise schedule and sampler options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xlmgen.testing.law import Step
 
 
 def noise_schedule(spec: FamilySpec) -> Schedule:
-    """The spec's schedule, the linear one where it names none."""
+    """Return the spec's schedule; linear if it has none."""
     part = spec.noise_schedule
     class_name, names = CLASSES["linear" if part is None else part.kind]
     numbers = {name: part.options[name] for name in names} if part else {}
@@ -27,7 +27,7 @@ def noise_schedule(spec: FamilySpec) -> Schedule:
 
 
 def rising(spec: FamilySpec, event: str) -> Rising:
-    """The schedule of `insert` or `unmask` in a spec that has the two."""
+    """Return the schedule `insert` or `unmask` of a spec that has both."""
     part = spec.noise_schedule
     assert part is not None
     options = part.options[event]
@@ -36,12 +36,12 @@ def rising(spec: FamilySpec, event: str) -> Rising:
 
 
 def alpha(schedule: Schedule, t: float) -> float:
-    """α(t) in float64."""
+    """Compute α(t) in float64."""
     return float(schedule.alpha(torch.tensor(t, dtype=torch.float64)))
 
 
 def slope(schedule: Schedule, t: Tensor) -> Tensor:
-    """α′(t) in float64: α differentiated, and not what the schedule calls α′."""
+    """Compute α′(t) in float64 by differentiating α, independently of the schedule."""
     t = t.detach().double().requires_grad_()
     with torch.enable_grad():
         (derivative,) = torch.autograd.grad(schedule.alpha(t).sum(), t)
@@ -49,7 +49,7 @@ def slope(schedule: Schedule, t: Tensor) -> Tensor:
 
 
 def loss_weight(schedule: Schedule, t: Tensor) -> Tensor:
-    """−α′(t) / (1 − α(t)) in float64, by differentiating α."""
+    """Compute −α′(t) / (1 − α(t)) in float64 by differentiating α."""
     return -slope(schedule, t) / (1 - schedule.alpha(t.double()))
 
 
@@ -61,11 +61,11 @@ NOISE: dict[str, Callable[..., float]] = {
         -math.expm1(-(sigma_min ** (1 - t)) * sigma_max**t)
     ),
 }
-"""1 − α(t) of every kind of schedule, in numbers of Python."""
+"""1 − α(t) of every kind of schedule, in plain Python."""
 
 
 def noise_level(spec: FamilySpec, t: float) -> float:
-    """1 − α(t) by its formula, as precise where it is small as where it is not."""
+    """Compute 1 − α(t) by its formula, precisely also for small values."""
     part = spec.noise_schedule
     kind = "linear" if part is None else part.kind
     _, names = CLASSES[kind]
@@ -74,7 +74,7 @@ def noise_level(spec: FamilySpec, t: float) -> float:
 
 
 def exact_ends(spec: FamilySpec) -> bool:
-    """Whether α falls from 1 to 0, but for rounding."""
+    """Whether α falls from 1 to 0, up to rounding."""
     schedule = noise_schedule(spec)
     return alpha(schedule, 0.0) > 1 - 1e-12 and alpha(schedule, 1.0) < 1e-12
 
@@ -82,11 +82,11 @@ def exact_ends(spec: FamilySpec) -> bool:
 def ancestral_steps(
     spec: FamilySpec, number: int, steps: int, block: int | None, eta: float
 ) -> list[Step]:
-    """The steps of ancestral sampling over `number` positions, remasking among them.
+    """Return the steps of ancestral sampling over `number` positions, with remasking.
 
     Args:
-        block: positions per block; None is all of them.
-        eta: strength of remasking, where the spec has it.
+        block: positions per block; None means all.
+        eta: strength of remasking, if the spec remasks.
     """
     size = block or number
     areas = [
@@ -101,21 +101,21 @@ def ancestral_steps(
 
 
 def levels(spec: FamilySpec, steps: int) -> list[float]:
-    """α at the start, after every step, and 1 at the end."""
+    """Return α at the start and after every step; 1 at the end."""
     schedule = noise_schedule(spec)
     times = [_time(spec, 1 - step / steps) for step in range(steps)]
     return [*(alpha(schedule, time) for time in times), 1.0]
 
 
 def _chances(spec: FamilySpec, steps: int, eta: float) -> Iterator[tuple[float, float]]:
-    """Probabilities of being revealed and of being masked again, for every step."""
+    """Return the probabilities of revealing and of remasking for every step."""
     remask = spec.predictor.options.get("remask")
     for step, (now, then) in enumerate(pairwise(levels(spec, steps))):
         sigma = 0.0
         if remask and _in_window(remask["window"], 1 - step / steps):
             limit = 1.0 if now == 0 else min(1.0, (1 - then) / now)
             sigma = min(eta, limit) if remask["rule"] == "cap" else eta * limit
-        # A level of exactly 1 before the end: everything is visible already.
+        # α is exactly 1 before the end: everything is visible already.
         yield (then - (1 - sigma) * now) / (1 - now) if now < 1 else 0.0, sigma
 
 
@@ -128,7 +128,7 @@ def _in_window(window: dict[str, Any] | None, clock: float) -> bool:
 
 
 def _time(spec: FamilySpec, clock: float) -> float:
-    """The diffusion time at a sampler's clock: the same, but in a loop's window."""
+    """Convert the sampler's clock to diffusion time; they differ in a loop's window."""
     remask = spec.predictor.options.get("remask")
     window = remask and remask["window"]
     if not window or window["kind"] != "loop":

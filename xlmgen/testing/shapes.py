@@ -1,4 +1,4 @@
-"""Tensors against the types that a family declares for them."""
+"""Check tensors against the types that a family declares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def check_fields(values: Mapping[str, Any], declared: type) -> dict[str, int]:
-    """Hold every field to its annotation, with one size for every letter.
+    """Check every field against its annotation; each letter must have one size.
 
     Args:
         values: a batch or an output.
@@ -42,7 +42,7 @@ def _check_field(name: str, value: Any, wanted: Any, sizes: dict[str, int]) -> N
         assert isinstance(value, wanted), f"{name} is a {type(value).__name__}"
         return
     assert isinstance(value, Tensor), f"{name} is no tensor"
-    # An instance check of jaxtyping covers dtype and rank; sizes are compared here,
+    # jaxtyping's instance check covers dtype and rank; sizes are compared here,
     # across all fields.
     assert isinstance(value, wanted), f"{name} is {value.dtype} {tuple(value.shape)}"
     for letter, size in zip(letters.split(), value.shape, strict=True):

@@ -1,4 +1,4 @@
-"""Whether samples follow a distribution that is known exactly."""
+"""Compare samples with an exactly known distribution."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import torch
 from torch import Tensor
 
 LEAST_EXPECTED = 5.0
-"""Cells that are expected less often share one: the usual rule for chi-square."""
+"""Cells with smaller expected counts are merged, as usual for chi-square tests."""
 
 
 def p_value(counts: Tensor, probs: Tensor) -> float:
-    """Pearson's chi-square test of counts against probabilities.
+    """Compute the p-value of Pearson's chi-square test of counts.
 
     Args:
         counts: any shape.
-        probs: of the same shape, adding up to 1.
+        probs: of the same shape, with sum 1.
 
     Returns:
-        the probability of a deviation at least as large; 0 where something happened
-        that has no probability.
+        the probability of a deviation at least as large; 0 if an event of probability 0
+        was counted.
     """
     counts, probs = counts.flatten().double(), probs.flatten().double()
     if bool((counts[probs < 1e-9] > 0).any()):
@@ -38,7 +38,7 @@ def p_value(counts: Tensor, probs: Tensor) -> float:
 
 
 def tally(samples: Tensor, vocab_size: int) -> Tensor:
-    """How often each string of tokens (N, n) occurs: (V, …, V), n dimensions."""
+    """Count the strings of tokens (N, n) in a tensor (V, …, V) of n dimensions."""
     places = vocab_size ** torch.arange(samples.shape[1] - 1, -1, -1)
     cells = vocab_size ** samples.shape[1]
     counts = (samples * places).sum(1).bincount(minlength=cells)
@@ -46,5 +46,5 @@ def tally(samples: Tensor, vocab_size: int) -> Tensor:
 
 
 def total_variation(one: Tensor, other: Tensor) -> float:
-    """Half the sum of the differences of two distributions."""
+    """Compute half the sum of the absolute differences of two distributions."""
     return float((one - other).abs().sum() / 2)

@@ -1,4 +1,4 @@
-"""The family under test: wherever its folder lies, it is imported from there."""
+"""The family under test, imported from its folder."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ TOKENS = SpecialTokens(vocab_size=8)
 
 
 class FamilyTests:
-    """Plain pytest tests of one family; a rendered subclass says where it lies."""
+    """Base of the suites; a rendered subclass sets `folder` to the family's folder."""
 
     folder: ClassVar[Path]
     tokens = TOKENS
 
     @pytest.fixture(autouse=True)
     def one_thread(self) -> Iterator[None]:
-        """So small a network is slower on several threads, most of all on busy ones."""
+        """Use one thread: small networks are slower on several, most of all if busy."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         yield
@@ -45,7 +45,7 @@ class FamilyTests:
         return import_family(self.folder)
 
     def types(self, suffix: str) -> type:
-        """A declared type such as `Batch`, from the family's `types_<name>.py`."""
+        """Return a type such as `Batch` from the family's `types_<name>.py`."""
         name = self.spec.name
         assert self.family.name == name
         module = sys.modules[f"xlmgen.families.{name}.types_{name}"]
@@ -53,7 +53,7 @@ class FamilyTests:
         return declared
 
     def network(self, seed: int = 0, **numbers: Any) -> nn.Module:
-        """A small network of the family in evaluation mode, no weight of it zero."""
+        """Make a small network in evaluation mode, without weights that are zero."""
         model = self.fresh_network(seed, **numbers)
         generator = seeded(seed)
         with torch.no_grad():
@@ -63,7 +63,7 @@ class FamilyTests:
         return model
 
     def fresh_network(self, seed: int = 0, **numbers: Any) -> nn.Module:
-        """A small network as it is before training, in evaluation mode."""
+        """Make a small network with initial weights, in evaluation mode."""
         size = {"d_model": 16, "layers": 2, "heads": 2, "kv_heads": 1, "dropout": 0.0}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -72,21 +72,21 @@ class FamilyTests:
 
     @property
     def causal(self) -> bool:
-        """Whether the family reads from left to right."""
+        """Whether the family's attention is causal."""
         return bool(self.spec.model.options.get("attention") == "causal")
 
     @property
     def never(self) -> tuple[int, ...]:
-        """Ids that the family's predictor must never produce."""
+        """Ids that the family's predictor must not generate."""
         tokens, padding = self.tokens, self.spec.collator.options.get("padding")
         never = (tokens.bos, tokens.mask, tokens.cls)
         return never if padding == "predict" else (tokens.pad, *never)
 
     def toy(self, *, prompted: bool = True) -> Toy:
-        """A toy distribution over examples that the family can represent.
+        """Make a toy distribution over examples that the family can represent.
 
-        One prompt ends in EOS, which must mean nothing there. Where pads are targets or
-        the family is causal with an EOS, answers have several lengths.
+        One prompt ends in EOS, which must have no effect. If pads are targets, or the
+        family is causal with EOS, answers have several lengths.
         """
         options = self.spec.collator.options
         bos, eos = bool(options.get("bos", True)), bool(options["eos"])
@@ -105,16 +105,16 @@ class FamilyTests:
 
 @cache
 def read_spec(folder: Path) -> FamilySpec:
-    """The spec of the family in a folder."""
+    """Read the spec of the family in a folder."""
     return read_family(folder / "family.yaml")
 
 
 @cache
 def import_family(folder: Path) -> Family:
-    """Import the package in a folder as `xlmgen.families.<name>`, whatever its path.
+    """Import the package in a folder as `xlmgen.families.<name>`.
 
-    Unlike the registry this looks in no other place, so that a copy of a family is
-    tested as it is.
+    Unlike the registry, this searches no other place, so that copies of families can be
+    tested.
     """
     name = f"xlmgen.families.{read_spec(folder).name}"
     for module in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:

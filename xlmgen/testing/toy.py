@@ -1,4 +1,4 @@
-"""A distribution over examples that is small enough to write down as a table."""
+"""Toy distributions over examples, small enough to enumerate."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from torch import Tensor
 from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 CONTENT = (5, 6, 7)
-"""The ordinary tokens of the tests' vocabulary."""
+"""Ordinary tokens of the tests' vocabulary."""
 
 ANSWER = 3
-"""Positions of an answer, EOS and predicted pads included."""
+"""Positions of an answer, with EOS and predicted pads."""
 
 
 @dataclass(frozen=True)
 class Toy:
-    """Every row that has a probability, laid out as a family sees it.
+    """A distribution over all possible rows, laid out as a family sees them.
 
     Shapes: S rows, L positions. The probabilities are random, so that the tokens of a
     row depend on each other, on the prompt, and on the length.
 
     Args:
-        prompts: (S) the prompt of every row.
-        targets: (S) the ordinary tokens of its answer.
-        rows: (S, L) the whole row; PAD behind its end.
-        lengths: (S,) attended tokens of the row.
-        answer: (S, L) bool, what is to be produced.
-        probs: (S,) float64, adding up to 1.
-        block: lengths that all of it fits in.
+        prompts: (S) prompt of every row.
+        targets: (S) ordinary tokens of its answer.
+        rows: (S, L) all tokens of the row, then PAD.
+        lengths: (S,) number of attended tokens of the row.
+        answer: (S, L) bool, tokens to generate.
+        probs: (S,) float64, with sum 1.
+        block: maximum lengths of the rows.
     """
 
     prompts: Sequence[tuple[int, ...]]
@@ -49,7 +49,7 @@ class Toy:
 
     @property
     def examples(self) -> list[dict[str, Any]]:
-        """What a task would give for every row."""
+        """Return every row as an example of a task."""
         if not self.block.prompt:
             return [{"tokens": list(target)} for target in self.targets]
         return [
@@ -59,16 +59,16 @@ class Toy:
 
     @property
     def attended(self) -> Tensor:
-        """(S, L) bool, False on pads that are no part of a row."""
+        """(S, L) bool, False on pads that are not part of a row."""
         return torch.arange(self.rows.shape[1]) < self.lengths[:, None]
 
     def given(self, prompt: tuple[int, ...]) -> Tensor:
-        """(S,) the distribution of the rows that begin with a prompt; 0 elsewhere."""
+        """Compute the conditional probabilities (S,) of the rows given a prompt."""
         chosen = torch.tensor([other == prompt for other in self.prompts])
         return self.probs * chosen / self.probs[chosen].sum()
 
     def sample(self, size: int, seed: int = 0) -> Tensor:
-        """Indices (size,) of rows drawn at random."""
+        """Draw indices (size,) of rows."""
         return torch.multinomial(
             self.probs, size, replacement=True, generator=seeded(seed)
         )
@@ -84,13 +84,13 @@ def make_toy(
     pads: bool,
     seed: int = 0,
 ) -> Toy:
-    """A toy of all contents of the given lengths behind each of the prompts.
+    """Make a toy of all answers of the given lengths after each of the prompts.
 
     Args:
         prompts: `[()]` for rows without a prompt.
-        bos: whether BOS stands between prompt and answer.
+        bos: whether BOS separates prompt and answer.
         eos: whether EOS ends the answer.
-        pads: whether pads fill up the answer and are part of it.
+        pads: whether pads fill the answer and are part of it.
     """
     contents = [c for n in lengths for c in product(CONTENT, repeat=n)]
     pairs = list(product(prompts, contents))
@@ -117,10 +117,10 @@ def make_toy(
 
 
 def entropy(probs: Tensor) -> float:
-    """Entropy in nats of a distribution (S,), zeros allowed."""
+    """Compute the entropy in nats of a distribution (S,), which may have zeros."""
     return float(torch.special.entr(probs).sum())
 
 
 def seeded(seed: int = 0) -> torch.Generator:
-    """A generator that starts from `seed`."""
+    """Make a generator with a seed."""
     return torch.Generator().manual_seed(seed)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Trains an experiment on several GPUs of this machine, one process for each:
+# Train an experiment on several GPUs of this machine, with one process per GPU:
 #
 #   bash scripts/torchrun.sh 4 experiments/graphs.yaml training.seed=1
 #
-# The same command continues a run that was stopped.
+# The same command continues an interrupted run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 devices=${1:-1}

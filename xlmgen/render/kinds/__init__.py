@@ -1,7 +1,7 @@
-"""What the templates of a kind need decided for them, one module per kind.
+"""Decisions for the templates of each kind, one module per kind.
 
-A template prints, it does not decide. A kind whose options are all it needs, such as
-one of a user's own, has no module here.
+Templates print and do not decide. A kind whose template needs its options only, such as
+a kind of a user's project, has no module here.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from xlmgen.render.kinds import (
 )
 from xlmgen.spec.family import FamilySpec
 
-# (block, kind) → the name that the template knows the decisions by, and who decides.
+# (block, kind) → name of the decisions in the template, and the function that decides.
 DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
     ("collator", "block_masking"): ("block_masking", block_masking.decide),
     ("collator", "dropping"): ("dropping", dropping.decide),

@@ -7,7 +7,7 @@ from xlmgen.spec.family import FamilySpec
 
 @dataclass(frozen=True)
 class BlockMasking:
-    times: str  # expression of the bounds of the times drawn
+    times: str  # expression of the lowest and highest time to draw
 
 
 def decide(family: FamilySpec) -> BlockMasking:
@@ -15,6 +15,7 @@ def decide(family: FamilySpec) -> BlockMasking:
     if clip is None:
         assert family.noise_schedule is not None, "a contract of the kind"
         clip = (family.noise_schedule.options["sampling_eps"], 1)
-    training, whole = (float(clip[0]), float(clip[1])), (0.0, 1.0)
-    drawn = f"{whole} if evaluation else {training}"
-    return BlockMasking(times=f"{whole}" if training == whole else drawn)
+    training, full = (float(clip[0]), float(clip[1])), (0.0, 1.0)
+    if training == full:
+        return BlockMasking(times=f"{full}")
+    return BlockMasking(times=f"{full} if evaluation else {training}")

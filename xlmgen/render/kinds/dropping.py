@@ -7,7 +7,7 @@ from xlmgen.spec.family import FamilySpec
 
 @dataclass(frozen=True)
 class Dropping:
-    end: str  # what stands at the end of every row
+    end: str  # last token of every row, as text for docstrings
     imports: tuple[str, ...]  # from xlmgen.runtime.collate.dropping
     layouts: tuple[str, ...]  # from xlmgen.runtime.collate.layout
 

@@ -1,19 +1,18 @@
 """Decisions of loss and predictor kind `insertion`."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from xlmgen.render.kinds.unmasking import Option
+from xlmgen.render.kinds.options import Option, options, predictor_schema
 from xlmgen.spec.family import FamilySpec
 
 
 @dataclass(frozen=True)
 class Objective:
-    paragraphs: tuple[str, ...]  # what is minimised, in words
+    paragraphs: tuple[str, ...]  # on the objective
     never: str  # expression of the ids that are never inserted
-    complete_weight: float  # of the decision to stop in a complete row
+    complete_weight: float  # weight of the stop decision in complete rows
     mean: str
-    row_loss: str  # expression of what is minimised
+    row_loss: str  # expression of the loss of a row
     answer_nll: str  # expression of the cross-entropy of n + 1 decisions
 
 
@@ -28,7 +27,10 @@ class Insertion:
 
 
 def never(family: FamilySpec) -> str:
-    """Expression of the ids that are never inserted; EOS only where it is given."""
+    """Return the expression of the ids that are never inserted.
+
+    EOS is one of them where every row has a fixed EOS.
+    """
     ids = 'tokens.never("pad", "bos", "mask", "cls")'
     return f"(tokens.eos, *{ids})" if family.collator.options["eos"] else ids
 
@@ -50,9 +52,9 @@ def decide_loss(family: FamilySpec) -> Objective:
         never=never(family),
         complete_weight=round(weight * class_weight, 12),
         mean=(
-            "A row stands for the n + 1 decisions that make its answer."
+            "Weight a row by its number of decisions, n + 1."
             if corrected
-            else "Rows count alike, whatever the length of their answer."
+            else "Weight all rows equally, whatever the length of their answer."
         ),
         row_loss=f"num_decisions * ({decision})" if corrected else decision,
         answer_nll=answer_nll,
@@ -60,44 +62,51 @@ def decide_loss(family: FamilySpec) -> Objective:
 
 
 def _objective(weight: float, class_weight: float, corrected: bool) -> list[str]:
-    """What a row costs, and how rows are added up."""
+    """Return paragraphs on the loss of a row, its minimiser and the bound."""
     times = f"{weight:.12g} times " if weight != 1 else ""
     row = (
-        "A row that lost N of its n tokens costs −(1/N) · Σ_dropped log p(slot, "
-        f"token), nothing where N = 0, and {times}the cross-entropy of the decision "
-        "whether N is 0"
+        "A row with N of n tokens dropped has the loss −(1/N) · Σ_dropped log p(slot, "
+        f"token), 0 if N = 0, plus {times}the cross-entropy of the decision whether "
+        "N = 0"
     )
     if class_weight != 1:
-        row += f", which weighs {class_weight:.12g} times as much where it is"
+        row += f", weighted by {class_weight:.12g} if it is"
     if corrected:
-        how = f"{row}; all of it times n + 1. The loss is the mean over rows."
-        what = (
-            "The factor undoes that a row shows one of its n + 1 decisions: what "
-            "minimises the loss generates the distribution of the data."
+        loss = f"{row}. The loss is the mean over rows of n + 1 times this."
+        minimiser = (
+            "The factor n + 1 corrects for a row's showing one of its n + 1 decisions: "
+            "the minimiser generates the distribution of the data."
         )
     else:
-        how = f"{row}. The loss is the mean over rows."
-        what = (
-            "What minimises it generates a sequence with a probability in proportion "
-            "to p / (n + 1), p that of the data: it is biased towards short ones."
+        loss = f"{row}. The loss is the mean over rows."
+        minimiser = (
+            "The minimiser generates a sequence with probability proportional to "
+            "p / (n + 1), where p is its probability in the data: it is biased towards "
+            "short sequences."
         )
     bound = (
-        "An answer of n tokens is made by n + 1 decisions, of which a row shows one at "
-        "random. The cross-entropy of that one times n + 1, less ln n! for the orders "
-        "of insertion, is in expectation a bound on −log p."
+        "An answer of n tokens takes n + 1 decisions (n insertions and the stop), and "
+        "a row shows one of them at random. The expected cross-entropy of that "
+        "decision, times n + 1, minus ln n! for the orders of insertion, is an upper "
+        "bound on −log p."
     )
-    return [how, what, bound]
+    return [loss, minimiser, bound]
 
 
 def decide_predictor(family: FamilySpec) -> Insertion:
     o = family.predictor.options
     slot_first, sampled = o["draw"] == "slot_first", o["stop"] == "sample"
+    names = (
+        *(() if sampled else ("stop_threshold",)),
+        *("max_new_tokens", "temperature", "top_k", "top_p"),
+        *(("slot_temperature", "slot_top_k", "slot_top_p") if slot_first else ()),
+    )
     sampling = {"Generation"}
     sampling |= {"TokenSampler"} if slot_first else set()
     sampling |= {"uniform"} if sampled else set()
     return Insertion(
         summary=_summary(slot_first, sampled),
-        options=tuple(_options(o, slot_first, sampled)),
+        options=tuple(options(predictor_schema(family), o, names)),
         never=never(family),
         never_words=(
             "PAD, BOS, EOS, MASK and CLS"
@@ -114,39 +123,14 @@ def decide_predictor(family: FamilySpec) -> Insertion:
 
 def _summary(slot_first: bool, sampled: bool) -> str:
     pair = (
-        "The slot is drawn from its marginal, then the token in it."
+        "The slot is drawn from its marginal distribution, then the token in it."
         if slot_first
         else "The slot and the token are drawn as one pair."
     )
     stop = (
-        "Whether a row is complete is drawn, too: exact at temperature 1."
+        "The decision to stop is drawn as well: exact at temperature 1."
         if sampled
-        else "A row ends once the network is sure enough that it is complete: a "
+        else "A row ends once its probability of being complete reaches a threshold: a "
         "heuristic."
     )
     return f"{pair} {stop} Finished rows leave the batch."
-
-
-def _options(o: Any, slot_first: bool, sampled: bool) -> list[Option]:
-    options = []
-
-    def add(name: str, type_: str, about: str) -> None:
-        options.append(Option(name, type_, o[name], about))
-
-    if not sampled:
-        about = "a row ends when it is complete with at least this probability."
-        add("stop_threshold", "float", about)
-    about = "at most so many tokens; None is the task's answer."
-    add("max_new_tokens", "int | None", about)
-    what = "token" if slot_first else "pair"
-    add("temperature", "float", f"divides the logits; 0 takes the most likely {what}.")
-    add("top_k", "int | None", f"draw from the k most likely {what}s only.")
-    about = f"draw from the smallest set of {what}s whose mass reaches p."
-    add("top_p", "float | None", about)
-    if slot_first:
-        about = "divides the slots' log-probabilities; 0 takes the most likely."
-        add("slot_temperature", "float", about)
-        add("slot_top_k", "int | None", "draw from the k most likely slots only.")
-        about = "draw from the smallest set of slots whose mass reaches p."
-        add("slot_top_p", "float | None", about)
-    return options

@@ -8,11 +8,11 @@ from xlmgen.spec.family import FamilySpec
 
 @dataclass(frozen=True)
 class Deleting:
-    sampling_eps: str  # expression of what the time stays away from 1
-    max_gap: int | None  # the most missing tokens that the model can tell of
+    sampling_eps: str  # expression of the distance that times keep from 1
+    max_gap: int | None  # largest number of missing tokens the model can predict
     gap_imports: tuple[str, ...]  # from xlmgen.runtime.collate.gaps
     noise_imports: tuple[str, ...]
-    end: str  # what ends a row, in words
+    end: str  # last token of every row, as text for docstrings
 
 
 def decide(family: FamilySpec) -> Deleting:

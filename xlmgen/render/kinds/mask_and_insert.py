@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
+from xlmgen.render.kinds.options import Option, options, predictor_schema
 from xlmgen.render.kinds.schedule import SchedulePair, schedule_code
-from xlmgen.render.kinds.unmasking import SCORES, Option
+from xlmgen.render.kinds.unmasking import SCORES
 from xlmgen.spec.family import FamilySpec
 
 
 @dataclass(frozen=True)
 class Inserting:
-    confident: bool  # reveals what the model is surest of
+    confident: bool  # reveals the most confident positions first
     noisy: bool
     score: str
     headline: str
@@ -25,60 +26,39 @@ def decide(family: FamilySpec) -> Inserting:
     assert isinstance(schedule, SchedulePair)
     confident = o["order"] != "random"
     noisy = confident and o["order_temperature"] > 0
-    counted = family.model.options["gap_head"] == "distribution"
-    score, words = SCORES[o["order"]] if confident else ("", "")
+    score = SCORES[o["order"]][0] if confident else ""
     sampling = {"Generation", "TokenSampler"}
-    sampling |= {"categorical"} if counted else set()
+    if family.model.options["gap_head"] == "distribution":
+        sampling |= {"categorical"}
     if confident:
         sampling |= {score, "ranks", "round_at_random", "spread"}
         sampling |= {"add_gumbel"} if noisy else set()
-    summary = "The process of arXiv:2509.01025 in steps of equal length. "
-    if confident:
-        summary += (
-            f"Of the masked tokens those with {words} are revealed first, as many as "
-            "their schedule lets expect: a heuristic."
-        )
-    else:
-        summary += (
-            "Exact as the steps grow: what is revealed and inserted in one step is "
-            "drawn independently."
-        )
+    names = (
+        *("steps", "max_new_tokens"),
+        *(("order_temperature",) if noisy else ()),
+        *("temperature", "top_k", "top_p"),
+    )
     return Inserting(
         confident=confident,
         noisy=noisy,
         score=score,
         headline="masks are inserted and revealed until the row is complete",
-        summary=summary,
-        options=_options(family, noisy),
+        summary=_summary(o["order"]),
+        options=tuple(options(predictor_schema(family), o, names)),
         noise_imports=("Rising", *schedule.class_names),
         sampling_imports=tuple(sampling),
     )
 
 
-def _options(family: FamilySpec, noisy: bool) -> tuple[Option, ...]:
-    o = family.predictor.options
-    about = {
-        "steps": ("int", "number of steps from what is given to the whole row."),
-        "max_new_tokens": (
-            "int | None",
-            "at most so many tokens are inserted; None is the task's answer.",
-        ),
-        "order_temperature": (
-            "float",
-            "of the Gumbel noise on the log-scores of the order.",
-        ),
-        "temperature": (
-            "float",
-            "divides the logits; 0 takes the most likely token.",
-        ),
-        "top_k": ("int | None", "draw from the k most likely tokens only."),
-        "top_p": (
-            "float | None",
-            "draw from the smallest set of tokens whose mass reaches p.",
-        ),
-    }
-    return tuple(
-        Option(name, kind, o[name], text)
-        for name, (kind, text) in about.items()
-        if noisy or name != "order_temperature"
+def _summary(order: str) -> str:
+    process = "The process of arXiv:2509.01025 in steps of equal length."
+    if order == "random":
+        return (
+            f"{process} Exact as the number of steps grows: tokens revealed or "
+            "inserted in one step are drawn independently."
+        )
+    _, words = SCORES[order]
+    return (
+        f"{process} Reveals the masked tokens with {words} first, as many as the "
+        "schedule expects: a heuristic."
     )

@@ -8,14 +8,14 @@ from xlmgen.spec.family import FamilySpec
 
 @dataclass(frozen=True)
 class Masking:
-    time: bool  # the rate follows a noise schedule
-    sampling_eps: str  # expression of the smallest time drawn
-    uniform: bool  # the rate is drawn for every row
-    scaled: str  # expression that brings such a rate to its range
+    time: bool  # the masking probability follows a noise schedule
+    sampling_eps: str  # expression of the smallest time to draw
+    uniform: bool  # every row draws its masking probability
+    scaled: str  # expression that scales a draw from [0, 1] to its range
     replaces: bool  # some selected tokens are randomised or kept
     mask_until: float
     random_until: float
-    word: str
+    word: str  # for the chosen tokens: selected or masked
     pad_to_block: bool
     layouts: tuple[str, ...]  # imports from xlmgen.runtime.collate.layout
     noise_imports: tuple[str, ...]
@@ -33,17 +33,17 @@ def decide(family: FamilySpec) -> Masking:
     uniform = rate["uniform"] if isinstance(rate, dict) else None
     word = "selected" if replaces else "masked"
     if time:
-        summary = f"{word} at the rate of the noise schedule"
+        summary = f"Tokens are {word} at the rate of the noise schedule."
     elif uniform:
         summary = (
-            f"{word} at a rate drawn from "
-            f"[{uniform[0]:.12g}, {uniform[1]:.12g}] for every row"
+            f"Tokens are {word} with a probability that every row draws from "
+            f"[{uniform[0]:.12g}, {uniform[1]:.12g}]."
         )
     else:
-        summary = f"of which a share of {rate} is {word}"
+        summary = f"Tokens are {word} with probability {rate}."
     schedule = schedule_code(family)
     assert isinstance(schedule, ScheduleCode)
-    shares = {"masked": "mask", "made another token": "random", "kept": "keep"}
+    shares = {"masked": "mask", "replaced by a random token": "random", "kept": "keep"}
     bos = "[BOS] " if options["bos"] else ""
     eos = " [EOS]" if options["eos"] else ""
     pads = " [PAD]…" if options["padding"] == "predict" else ""
@@ -82,8 +82,8 @@ def decide(family: FamilySpec) -> Masking:
 
 
 def _scaled(low: float, high: float) -> str:
-    """A draw from [0, 1] brought to another range; empty where it is that range."""
+    """Return the expression that scales a draw from [0, 1]; empty for that range."""
     if (low, high) == (0, 1):
         return ""
-    scaled = f"{round(high - low, 12):.12g} * rate"
+    scaled = f"{round(high - low, 12):.12g} * mask_prob"
     return f"{low:.12g} + {scaled}" if low else scaled

@@ -1,4 +1,4 @@
-"""What is reported of a loss: an exact likelihood, a bound, or neither."""
+"""Metrics of a loss: an exact likelihood, a bound on it, or neither."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from xlmgen.spec.family import FamilySpec
 class Metrics:
     summary: str
     lines: tuple[str, ...]  # the body of `compute`
-    sums: tuple[str, str] = ("nll", "num_tokens")  # of the loss's output, to divide
+    sums: tuple[str, str] = ("nll", "num_tokens")  # outputs whose sums are divided
 
 
 def decide(family: FamilySpec) -> Metrics:
@@ -21,12 +21,12 @@ def decide(family: FamilySpec) -> Metrics:
     )
     if ("loss", kind) in family.project.kinds:
         return Metrics(
-            "The project's own loss, in nats per token as its kind counts them.",
+            "Loss of the project's own kind, in nats per token as it counts them.",
             ('return {"nll_per_token": self.per_token()}',),
         )
     if kind == "next_token":
         return Metrics(
-            "Exact: nats per token, perplexity, and nats per sequence.",
+            "Exact NLL: nats per token, perplexity, and nats per sequence.",
             (
                 "nll = self.per_token()",
                 'exact = {"nll": nll, "perplexity": nll.exp()}',
@@ -36,26 +36,27 @@ def decide(family: FamilySpec) -> Metrics:
     inserts = kind == "mask_and_insert"
     if inserts and family.model.options["gap_head"] == "distribution":
         return Metrics(
-            "Cross-entropy of tokens and gaps in nats, which bounds no likelihood.",
+            "Cross-entropy of tokens and gaps in nats; no bound on the likelihood.",
             ('return {"cross_entropy": self.per_token()}',),
         )
     if inserts or weight == "schedule" or kind == "block_masked":
         return Metrics(
-            "Upper bounds: nats per token, perplexity, and nats per sequence.", bounds
+            "Upper bounds on NLL: nats per token, perplexity, and nats per sequence.",
+            bounds,
         )
     if kind == "insertion":
         return Metrics(
-            "Upper bounds: nats per decision (an insertion or the stop), perplexity, "
-            "and nats per sequence.",
+            "Upper bounds on NLL: nats per decision (an insertion or the stop), "
+            "perplexity, and nats per sequence.",
             bounds,
             sums=("bound", "num_decisions"),
         )
     if weight != "none":
         return Metrics(
-            "Cross-entropy of the masked tokens, weighted, which bounds no likelihood.",
+            "Weighted cross-entropy of the masked tokens; no bound on the likelihood.",
             ('return {"weighted_cross_entropy": self.per_token()}',),
         )
     return Metrics(
-        "Cross-entropy of the selected tokens in nats, which bounds no likelihood.",
+        "Cross-entropy of the selected tokens in nats; no bound on the likelihood.",
         ('return {"cross_entropy": self.per_token()}',),
     )

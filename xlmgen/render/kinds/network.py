@@ -7,7 +7,7 @@ from xlmgen.spec.family import FamilySpec
 
 NORMS = {"layer": "LayerNorm", "rms": "RMSNorm"}
 RMS_EPS = "1e-5"
-"""As in Llama and in `nn.LayerNorm`. PyTorch's own depends on the stream's dtype."""
+"""As in Llama and `nn.LayerNorm`; the default of `nn.RMSNorm` depends on the dtype."""
 NORM_WORDS = {"layer": "layer norms", "rms": "RMS norms"}
 GAPS = ("expectation", "distribution")
 ACTIVATION_WORDS = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
@@ -16,35 +16,36 @@ ACTIVATION_WORDS = {"gelu": "GELU", "relu": "ReLU", "swiglu": "SwiGLU"}
 @dataclass(frozen=True)
 class Network:
     causal: bool
-    blocks: bool  # sees its own block and those before it
-    cached: bool  # has keys and values of what it has seen
-    narrow: bool  # its last block has chosen positions as queries
+    blocks: bool  # attends to its own block and earlier ones
+    cached: bool  # has a key–value cache
+    narrow: bool  # its last block computes selected positions only
     time: bool
-    time_ends: str  # what the ends of time are
+    time_ends: str  # meaning of the ends of the time interval
     stop: bool  # has a head for the decision to stop
-    gap: str | None  # how its head for gaps speaks; None without one
+    gap: str | None  # output of its head for gaps; None without one
     positions: bool  # takes explicit positions
-    absolute: bool  # embeds positions, too
-    attention: tuple[str, ...]  # arguments that make it
-    norm: str  # expression that makes one
-    feedforward: str  # expression that makes one
+    absolute: bool  # also embeds absolute positions
+    attention: tuple[str, ...]  # constructor arguments
+    norm: str  # constructor expression
+    feedforward: str  # constructor expression
     imports: tuple[str, ...]  # from xlmgen.runtime.nn
     description: str
     summary: str
-    returns: str  # the type
+    returns: str  # type annotation
     predicts: str
-    beside: str  # what else it returns, with its shape
+    beside: str  # output of a further head, with its shape
 
 
-# What a model with a further head returns beside the hidden states.
+# Output of a further head beside the hidden states, and its shape.
 BESIDE = {
     "": "",
     "stop": "; and (B, 2), logits of going on and stopping",
     "expectation": (
-        ";\n            and (B, L), the tokens expected to be missing behind each one"
+        ";\n            and (B, L), the expected number missing after each token"
     ),
     "distribution": (
-        ";\n            and (B, L, MAX_GAP + 1), logits of the number missing behind"
+        ";\n            and (B, L, MAX_GAP + 1), logits of the number missing after "
+        "each token"
     ),
 }
 
@@ -85,7 +86,7 @@ def decide(family: FamilySpec) -> Network:
         cached=causal or blocks,
         narrow=narrow,
         time=time,
-        time_ends="0 is nothing, 1 is the data" if from_nothing else "1 is all noise",
+        time_ends="0 is empty, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,
         gap=gap,
         positions="positions_input" in requirements(family.blocks, schemas),
@@ -99,8 +100,7 @@ def decide(family: FamilySpec) -> Network:
             else f'FeedForward(d_model, ffn, activation="{options["activation"]}")'
         ),
         imports=tuple(imports),
-        description=f"{attention} transformer"
-        + (" that is told the time" if time else ""),
+        description=f"{'time-conditioned ' if time else ''}{attention} transformer",
         summary=(
             f"{attention.capitalize()} transformer, "
             + ("rotary and absolute positions, " if absolute else "rotary positions, ")
@@ -120,14 +120,14 @@ def decide(family: FamilySpec) -> Network:
 
 @dataclass(frozen=True)
 class OwnNetwork:
-    """What the other blocks of a family need to know of its network."""
+    """Properties of a project's own network that the other templates use."""
 
     time: bool
     gap: str | None
 
 
 def decide_own(family: FamilySpec) -> OwnNetwork:
-    """Told from what the kind says that it provides."""
+    """Decide from the capabilities that the kind declares."""
     provided = capabilities(family.blocks, family.project.schemas)
     gaps = (gap for gap in GAPS if f"gap_head:{gap}" in provided)
     return OwnNetwork(time="time_input" in provided, gap=next(gaps, None))

@@ -9,7 +9,7 @@ from xlmgen.spec.family import FamilySpec
 class Qwen2:
     causal: bool
     time: bool
-    norm: tuple[str, ...]  # arguments of one
+    norm: tuple[str, ...]  # constructor arguments
     imports: tuple[str, ...]  # from xlmgen.runtime.nn
     layer_inputs: tuple[str, ...]  # parameters of a layer's forward
     stream_inputs: tuple[str, ...]  # parameters of the decoder's forward
@@ -47,10 +47,12 @@ def decide(family: FamilySpec) -> Qwen2:
             *(("t: Tensor",) if time else ()),
             *(("cache: KeyValueCache | None",) if causal else ()),
         ),
-        description=f"{'causal' if causal else 'bidirectional'} Qwen2-shaped decoder"
-        + (" that is told the time" if time else ""),
+        description=(
+            f"{'time-conditioned ' if time else ''}{options['attention']} "
+            "Qwen2-shaped decoder"
+        ),
         summary=(
-            f"Qwen2, {options['attention']}, with the names of its checkpoints"
+            f"{options['attention'].capitalize()} Qwen2 with its parameter names"
             + ("; time-conditioned." if time else ".")
         ),
         predicts=(

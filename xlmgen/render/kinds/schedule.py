@@ -1,4 +1,4 @@
-"""The noise schedule of a family, as Python."""
+"""Noise schedule of a family as Python code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class ScheduleCode:
 
 @dataclass(frozen=True)
 class SchedulePair:
-    """The schedules of insertion and unmasking, each rising from 0 to 1."""
+    """Schedules of insertion and unmasking, each rising from 0 to 1."""
 
     insert: str  # expressions
     unmask: str
@@ -31,12 +31,12 @@ class SchedulePair:
 
     @property
     def class_name(self) -> str:
-        """The classes as a list for the README."""
+        """Class names as a list in Markdown, for the README."""
         return "`, `xlmgen.runtime.noise.".join(self.class_names)
 
 
 def schedule_code(family: FamilySpec) -> ScheduleCode | SchedulePair:
-    """The family's schedule, or its two; the linear one where it names none."""
+    """Return the family's schedule or pair of schedules; linear if it has none."""
     part = family.noise_schedule
     if part is None:
         return _single("linear", {})
@@ -46,7 +46,10 @@ def schedule_code(family: FamilySpec) -> ScheduleCode | SchedulePair:
 
 
 def sampling_eps(family: FamilySpec) -> str:
-    """How close to its end training draws the time; evaluation draws from all of it."""
+    """Return the expression of the distance that training times keep from the limit.
+
+    Evaluation draws from the full interval, so that it estimates the full bound.
+    """
     assert family.noise_schedule is not None
     eps = family.noise_schedule.options["sampling_eps"]
     return f"0.0 if evaluation else {eps}" if eps else "0.0"

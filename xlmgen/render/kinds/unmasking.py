@@ -1,9 +1,12 @@
 """Decisions of predictor kinds `unmasking` and `block_unmasking`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from xlmgen.render.kinds.options import Option, options, predictor_schema
 from xlmgen.spec.family import FamilySpec
+from xlmgen.spec.schemas import properties
 
 SCORES = {
     "top_prob": ("log_top_prob", "the highest probability"),
@@ -11,15 +14,28 @@ SCORES = {
     "entropy": ("negative_entropy", "the lowest entropy"),
 }
 
+HEADLINES = {
+    "random": "masked tokens are revealed in random order",
+    "first_hitting": "masked tokens are revealed one by one in random order",
+    "remasking": "tokens are revealed and masked again at random",
+    "confidence": "the most confident tokens are revealed first",
+}
 
-@dataclass(frozen=True)
-class Option:
-    """A number that the predictor takes when it is made."""
-
-    name: str
-    type: str
-    default: Any
-    about: str
+SUMMARIES = {
+    "random": (
+        "Ancestral sampling (arXiv:2406.07524). Exact as the number of steps grows: "
+        "tokens revealed in one step are drawn independently."
+    ),
+    "first_hitting": (
+        "First-hitting sampling (arXiv:2409.02908): the times at which tokens are "
+        "revealed are drawn, and one forward pass reveals one token of every row. "
+        "Exact."
+    ),
+    "remasking": (
+        "Ancestral sampling with remasking (ReMDM, arXiv:2503.00307): generated "
+        "tokens may be masked again and redrawn. Given tokens are not."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -28,10 +44,10 @@ class Unmasking:
     headline: str
     summary: str
     options: tuple[Option, ...]
-    stored: tuple[str, ...]  # options kept as attributes as they are
+    stored: tuple[str, ...]  # options stored as attributes of the same name
     never: tuple[str, ...]  # special tokens that are never generated
-    block: bool  # cuts the answer into blocks that it fills one after the other
-    confident: bool  # reveals what the model is surest of
+    block: bool  # divides the answer into blocks and fills them in order
+    confident: bool  # reveals the most confident positions first
     guided: bool
     stepped: bool  # has a number of steps
     schedule: bool  # uses the noise schedule
@@ -49,201 +65,180 @@ class Unmasking:
 
 def decide(family: FamilySpec) -> Unmasking:
     o = family.predictor.options
-    time = family.model.options.get("time", "none") == "adaln"
-    order, remask, block = o["order"], o["remask"], o.get("block")
+    body = _body(o)
+    timed = family.model.options.get("time", "none") == "adaln"
+    block = o.get("block") is not None
     blockwise = family.predictor.kind == "block_unmasking"
-    window = remask["window"] if remask else None
-    loop = window is not None and window["kind"] == "loop"
-    confident = order != "random"
-    noisy = confident and o["order_temperature"] > 0
-    if remask:
-        body = "remasking"
-    elif o["first_hitting"]:
-        body = "first_hitting"
-    else:
-        body = "confidence" if confident else "random"
-    adaptive = o["threshold"] is not None or o["entropy_bound"] is not None
-    stepped = body in ("random", "remasking") or (confident and not adaptive)
-    schedule = body in ("random", "remasking") or time
-
-    sampling = {"Generation", "TokenSampler"}
-    if body == "first_hitting":
-        sampling.add("ranks")
-    if confident:
-        sampling |= {SCORES[order][0], "spread"}
-        sampling |= {"add_gumbel"} if noisy else set()
-        if o["threshold"] is not None:
-            sampling |= {"log_top_prob", "ranks"}
-        elif o["entropy_bound"] is not None:
-            sampling |= {"entropy", "within_entropy_bound"}
-        else:
-            sampling |= {"even_split", "ranks"}
-    canvas = {"BlockCanvas", "BlockRows"} if blockwise else {"Canvas"}
-    if block:
-        canvas |= {"blocks", "split_steps"} if stepped else {"blocks"}
-
-    std = []
-    if confident and adaptive:
-        std.append("from itertools import count")
-    if body in ("random", "remasking"):
-        std.append("from itertools import pairwise")
-
-    options = _options(family, body, stepped, noisy)
-    never = ["bos", "mask", "cls"]
-    if family.collator.options.get("padding") == "ignore":
-        never.insert(0, "pad")
+    window = o["remask"]["window"] if o["remask"] else None
+    confident = body == "confidence"
+    stepped = not (body == "first_hitting" or _is_adaptive(o))
+    parameters = _parameters(family, body, stepped=stepped)
     return Unmasking(
         body=f"family/predictor/unmasking/{body}.jinja",
-        headline=_headline(body, blocks=block is not None or blockwise),
-        summary=_summary(body, family),
-        options=options,
+        headline=HEADLINES[body] + (", block by block" if block or blockwise else ""),
+        summary=" ".join(_summary(family, body)),
+        options=parameters,
         stored=tuple(
             option.name
-            for option in options
+            for option in parameters
             if option.name not in ("temperature", "top_k", "top_p", "alpha_on")
         ),
-        never=tuple(never),
-        block=block is not None,
+        never=_never_generated(family),
+        block=block,
         confident=confident,
         guided=o.get("guidance") is not None,
         stepped=stepped,
-        schedule=schedule,
-        score=SCORES[order][0] if confident else "",
+        schedule=body in ("random", "remasking") or timed,
+        score=SCORES[o["order"]][0] if confident else "",
         shaped=o["rank_by"] == "sampling",
-        noisy=noisy,
+        noisy=_is_noisy(o),
         window=window["kind"] if window else None,
-        std_imports=tuple(std),
+        std_imports=_std_imports(body, stepped=stepped),
         canvas_module="xlmgen.runtime.decoding.blockwise"
         if blockwise
         else "xlmgen.runtime.decoding.masked",
-        canvas_imports=tuple(canvas),
-        noise_imports=("loop_times",) if loop else (),
-        sampling_imports=tuple(sampling),
+        canvas_imports=_canvas_imports(blockwise, block, stepped),
+        noise_imports=("loop_times",) if window and window["kind"] == "loop" else (),
+        sampling_imports=_sampling_imports(o, body),
         torch_imports="Tensor, nn" if block else "nn",
     )
 
 
-def _headline(body: str, blocks: bool) -> str:
-    what = {
-        "random": "masked tokens are revealed in random order",
-        "first_hitting": "masked tokens are revealed one by one in random order",
-        "remasking": "tokens are revealed, and masked again, at random",
-        "confidence": "the tokens that the model is surest of come first",
-    }[body]
-    return what + (", block by block" if blocks else "")
+def _body(o: Mapping[str, Any]) -> str:
+    """Name of the template whose loop does what the options say."""
+    if o["remask"]:
+        return "remasking"
+    if o["first_hitting"]:
+        return "first_hitting"
+    return "random" if o["order"] == "random" else "confidence"
 
 
-def _summary(body: str, family: FamilySpec) -> str:
-    o = family.predictor.options
-    if body == "random":
-        text = (
-            "Ancestral sampling (arXiv:2406.07524). Exact as the steps grow: "
-            "tokens revealed in one step are drawn independently."
-        )
-    elif body == "first_hitting":
-        text = (
-            "First-hitting sampling (arXiv:2409.02908): the reveal times themselves "
-            "are drawn, so one forward pass reveals one token of every row. Exact."
-        )
-    elif body == "remasking":
-        text = (
-            "Ancestral sampling with remasking (ReMDM, arXiv:2503.00307): a generated "
-            "token may be masked again and drawn anew. What is given never is."
-        )
-    else:
-        _, words = SCORES[o["order"]]
-        text = f"Reveals the positions with {words} first. "
+def _is_adaptive(o: Mapping[str, Any]) -> bool:
+    """Whether the model's probabilities decide how many tokens a step reveals."""
+    return o["threshold"] is not None or o["entropy_bound"] is not None
+
+
+def _is_noisy(o: Mapping[str, Any]) -> bool:
+    return bool(o["order"] != "random" and o["order_temperature"] > 0)
+
+
+def _never_generated(family: FamilySpec) -> tuple[str, ...]:
+    """Special tokens that are never generated: PAD only if padding is ignored."""
+    ignored = family.collator.options.get("padding") == "ignore"
+    return (*(("pad",) if ignored else ()), "bos", "mask", "cls")
+
+
+def _std_imports(body: str, *, stepped: bool) -> tuple[str, ...]:
+    if body == "confidence":
+        return () if stepped else ("from itertools import count",)
+    return () if body == "first_hitting" else ("from itertools import pairwise",)
+
+
+def _canvas_imports(blockwise: bool, block: bool, stepped: bool) -> tuple[str, ...]:
+    canvas = ("BlockCanvas", "BlockRows") if blockwise else ("Canvas",)
+    blocks = ("blocks", "split_steps") if stepped else ("blocks",)
+    return (*canvas, *(blocks if block else ()))
+
+
+def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:
+    names = {"Generation", "TokenSampler"}
+    if body == "first_hitting":
+        names |= {"ranks"}
+    if body == "confidence":
+        names |= {SCORES[o["order"]][0], "spread"}
+        names |= {"add_gumbel"} if _is_noisy(o) else set()
         if o["threshold"] is not None:
-            text += (
-                "A step reveals every position whose most likely token reaches the "
-                "threshold, or else the first one: a heuristic."
-            )
+            names |= {"log_top_prob", "ranks"}
         elif o["entropy_bound"] is not None:
-            text += (
-                "A step reveals as many as a bound on their joint entropy allows "
-                "(arXiv:2505.24857): a heuristic."
-            )
+            names |= {"entropy", "within_entropy_bound"}
         else:
-            text += (
-                "One position per step is exact, since the choice looks at the "
-                "distribution and not at the draw; several per step are a heuristic."
-            )
+            names |= {"even_split", "ranks"}
+    return tuple(names)
+
+
+def _summary(family: FamilySpec, body: str) -> list[str]:
+    """Sentences about the algorithm: its source, and whether it is exact."""
+    o = family.predictor.options
+    sentences = _confidence_summary(o) if body == "confidence" else [SUMMARIES[body]]
     if o["rank_by"] == "sampling":
-        text += (
-            " Positions are ranked by the probabilities that tokens are drawn from, "
+        sentences.append(
+            "Positions are ranked by the probabilities that tokens are drawn from, "
             "after temperature, `top_k` and `top_p`."
         )
     if family.predictor.kind == "block_unmasking":
-        text += (
-            " This happens within a block; the keys and values of finished blocks are "
-            "kept (arXiv:2503.09573). A row ends with the block that holds its EOS and "
-            "leaves the batch."
+        sentences.append(
+            "Blocks are filled one by one; keys and values of finished blocks are "
+            "cached (arXiv:2503.09573). A row leaves the batch after the block that "
+            "holds its EOS."
         )
     if o.get("block"):
-        text += (
-            f" The answer is cut into blocks of {o['block']}, decoded left to right."
+        sentences.append(
+            f"The answer is divided into blocks of {o['block']}, decoded left to right."
         )
     if o.get("guidance") is not None:
-        text += " Classifier-free guidance contrasts with the prompt masked."
-    return text
+        sentences.append(
+            "Classifier-free guidance contrasts the logits with those for a masked "
+            "prompt."
+        )
+    return sentences
 
 
-def _options(
-    family: FamilySpec, body: str, stepped: bool, noisy: bool
-) -> tuple[Option, ...]:
-    o = family.predictor.options
-    remask = o["remask"]
-    window = remask["window"] if remask else None
-    options = []
-
-    def add(name: str, type_: str, default: Any, about: str) -> None:
-        options.append(Option(name, type_, default, about))
-
-    if stepped:
-        about = "number of steps from all masked to none."
-        if family.predictor.kind == "block_unmasking":
-            about = "number of steps of each block from all masked to none."
-        elif o["block"]:
-            about = "number of steps, divided evenly over the blocks."
-        if body == "confidence":
-            about = about.removesuffix(".") + "; None is one for every token to fill."
-            add("steps", "int | None", o["steps"], about)
-        else:
-            add("steps", "int", o["steps"], about)
-    if o.get("block"):
-        add("block", "int", o["block"], "tokens per block.")
+def _confidence_summary(o: Mapping[str, Any]) -> list[str]:
+    _, words = SCORES[o["order"]]
+    first = f"Reveals the positions with {words} first."
     if o["threshold"] is not None:
-        about = "reveal what has at least this probability."
-        add("threshold", "float", o["threshold"], about)
+        return [
+            first,
+            "A step reveals every position whose most likely token reaches the "
+            "threshold, or else the best position: a heuristic.",
+        ]
     if o["entropy_bound"] is not None:
-        about = "joint entropy in nats that a step may risk."
-        add("entropy_bound", "float", o["entropy_bound"], about)
-    if noisy:
-        about = "of the Gumbel noise on the log-scores of the order."
-        add("order_temperature", "float", o["order_temperature"], about)
-    if remask:
-        rule = {
-            "cap": "upper limit of the probability σ_t of masking a token again.",
-            "rescale": "share of the largest possible σ_t, (1 − α_s) / α_t.",
-        }[remask["rule"]]
-        add("eta", "float", remask["eta"], rule)
-    if window and window["kind"] == "switch":
-        add("t_on", "float", window["t_on"], "mask again only from this time on.")
-    if window and window["kind"] == "loop":
-        about = "at this time reveal no more on balance, only mask again and redraw."
-        add("t_on", "float", window["t_on"], about)
-        add("t_off", "float", window["t_off"], "at this time go on revealing.")
-        about = "α in between; None is α at `t_on`."
-        add("alpha_on", "float | None", window["alpha_on"], about)
-    if o.get("guidance") is not None:
-        about = "strength of the guidance; 0 is none."
-        add("guidance", "float", o["guidance"], about)
-    if "max_length" in o:
-        about = "at most so long an answer, EOS included; None is the task's answer."
-        add("max_length", "int | None", o["max_length"], about)
-    about = "divides the logits; 0 takes the most likely token."
-    add("temperature", "float", o["temperature"], about)
-    add("top_k", "int | None", o["top_k"], "draw from the k most likely tokens only.")
-    about = "draw from the smallest set of tokens whose mass reaches p."
-    add("top_p", "float | None", o["top_p"], about)
-    return tuple(options)
+        return [
+            first,
+            "A step reveals as many as a bound on their joint entropy allows "
+            "(arXiv:2505.24857): a heuristic.",
+        ]
+    return [
+        first,
+        "One position per step is exact, because the choice of the position depends on "
+        "the distribution and not on the draw; several per step are a heuristic.",
+    ]
+
+
+def _parameters(family: FamilySpec, body: str, *, stepped: bool) -> tuple[Option, ...]:
+    """Options that stay parameters of the rendered class."""
+    o, schema = family.predictor.options, predictor_schema(family)
+    names = ["steps"] if stepped else []
+    chosen = ("block", "threshold", "entropy_bound")  # null selects another algorithm
+    names += [name for name in chosen if o.get(name) is not None]
+    names += ["order_temperature"] if _is_noisy(o) else []
+    last = ["guidance"] if o.get("guidance") is not None else []
+    last += ["max_length"] if "max_length" in o else []
+    last += ["temperature", "top_k", "top_p"]
+    not_none = {*chosen, "guidance", *(() if body == "confidence" else ("steps",))}
+    return (
+        *map(_with_default_steps, options(schema, o, names, not_none=not_none)),
+        *_remask_parameters(family),
+        *options(schema, o, last, not_none=not_none),
+    )
+
+
+def _with_default_steps(option: Option) -> Option:
+    if option.type != "int | None":
+        return option
+    about = option.about.removesuffix(".") + "; None takes one per token to fill."
+    return replace(option, about=about)
+
+
+def _remask_parameters(family: FamilySpec) -> list[Option]:
+    o, schema = family.predictor.options, predictor_schema(family)
+    remask = o["remask"]
+    if not remask:
+        return []
+    remask_schema = properties(schema, o)["remask"]
+    parameters = options(remask_schema, remask, ["eta"])
+    if window := remask["window"]:
+        window_schema = properties(remask_schema, remask)["window"]
+        names = [name for name in ("t_on", "t_off", "alpha_on") if name in window]
+        parameters += options(window_schema, window, names)
+    return parameters

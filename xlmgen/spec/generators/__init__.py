@@ -1,15 +1,15 @@
-"""What is known of a generator of examples before it is run.
+"""Properties of a generator's examples that follow from its settings.
 
-A generator is three files of its name: `schemas/kinds/generator/<name>.schema.json`
-for its settings, its layout and its metrics; a module here that says what follows from
-the settings; and `xlmgen/tasks/<name>.py`, which makes the examples and scores answers.
+A generator has three files of its name: `schemas/kinds/generator/<name>.schema.json`
+with its settings, layout and metrics; a module here with properties that follow from
+the settings; and `xlmgen/tasks/<name>.py`, which generates examples and scores answers.
 
-A module here imports nothing heavy and has three functions of the settings, defaults
-filled in. They are called with settings that the schema allows:
+A module here imports nothing heavy. It has three functions of valid settings with
+defaults filled in:
 
-* `problems(document, source)`: the settings that do not fit together;
-* `longest(source)`: the most tokens of an example, by the key of the block;
-* `words(source)`: every word that an example may have.
+* `problems(document, source)`: settings that contradict each other;
+* `longest(source)`: maximum number of tokens of an example, by the key of the block;
+* `words(source)`: all words that examples may contain.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Shape(Protocol):
 
 @dataclass(frozen=True)
 class GeneratorMetric:
-    """A metric that knows the rules of a generator's examples.
+    """A metric that checks the rules of a generator.
 
     Args:
         name: as in a task's `metrics`.
-        about: when it is 1, or what it is the share of.
-        generator: whose rules.
-        files: whether it needs no setting, so that examples from files can have it.
-        whole: whether it is one number of all answers together, not one of each.
+        about: the condition for a score of 1, or the share that it measures.
+        generator: whose rules it checks.
+        files: whether it needs no settings and so works for examples from files.
+        whole: whether it scores all answers together instead of each one.
     """
 
     name: str
@@ -58,29 +58,29 @@ class GeneratorMetric:
 
 
 def generators() -> list[str]:
-    """The names of all generators."""
+    """Return the names of all generators."""
     return list(built_in().kinds(GENERATOR))
 
 
 def schema(name: str) -> Schema:
-    """The schema of a generator's settings."""
+    """Return the schema of a generator's settings."""
     return built_in().kind(GENERATOR, name)
 
 
 def layout(name: str) -> str:
-    """The layout of a generator's examples."""
+    """Return the layout of a generator's examples."""
     return str(schema(name)["x-layout"])
 
 
 def shape(name: str) -> Shape:
-    """The generator's module here."""
+    """Import the generator's module of this package."""
     module: Any = importlib.import_module(f"{__name__}.{name}")
     return module
 
 
 @cache
 def metrics() -> dict[str, GeneratorMetric]:
-    """The metrics of all generators, by name; no two have one of the same name."""
+    """Return the metrics of all generators, by name; names are unique."""
     found: dict[str, GeneratorMetric] = {}
     for generator in generators():
         for entry in schema(generator)["x-metrics"]:
@@ -89,8 +89,10 @@ def metrics() -> dict[str, GeneratorMetric]:
     return found
 
 
-def inverted(document: Document, source: Source, key: str) -> Iterator[Diagnostic]:
-    """The problem of a range whose `max` is less than its `min`, if it is one."""
+def inverted_range(
+    document: Document, source: Source, key: str
+) -> Iterator[Diagnostic]:
+    """Report a range whose `max` is less than its `min`."""
     low, high = source[key]["min"], source[key]["max"]
     if high < low:
         yield document.diagnostic(

@@ -1,4 +1,4 @@
-"""What follows from a grammar: which of its rules can be used, how much it can say."""
+"""Properties of a context-free grammar: unusable rules, and numbers of sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 from xlmgen.spec.messages import did_you_mean
 
 Symbols = tuple[str, ...]
@@ -15,11 +15,11 @@ Symbols = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Grammar:
-    """A context-free grammar in which every symbol stands for one word or more.
+    """A context-free grammar without empty rules.
 
     Args:
-        start: the symbol that stands for a sentence.
-        rules: what each symbol may be replaced by. A symbol without rules is a word.
+        start: the start symbol.
+        rules: alternatives of each nonterminal. Symbols without rules are words.
     """
 
     start: str
@@ -35,7 +35,7 @@ class Grammar:
         return cls(source["start"], rules)
 
     def count(self, symbols: Symbols, length: int) -> int:
-        """In how many ways these symbols become so many words."""
+        """Count the derivations of `length` words from these symbols."""
         if len(symbols) > length or not symbols:
             return int(not symbols and not length)
         key = (symbols, length)
@@ -55,14 +55,20 @@ class Grammar:
         return self._counts[key]
 
     def sentences(self, low: int, high: int) -> dict[int, int]:
-        """In how many ways there are sentences of each length; lengths without any are
-        left out. A sentence may come about in several ways."""
+        """Count the derivations of sentences of each length from `low` to `high`.
+
+        Lengths without sentences are omitted. An ambiguous sentence is counted several
+        times.
+        """
         counts = {n: self.count((self.start,), n) for n in range(1, high + 1)}
         return {n: count for n, count in counts.items() if n >= low and count}
 
-    def circle(self) -> list[str]:
-        """Symbols each of which may become the next alone, the last one the first;
-        empty where there are none."""
+    def cycle(self) -> list[str]:
+        """Return a cycle of symbols that derive each other without adding words.
+
+        Each can be replaced by the next alone, and the last by the first; empty if
+        there is no cycle.
+        """
         becomes = {
             name: [
                 rule[0] for rule in rules if len(rule) == 1 and rule[0] in self.rules
@@ -77,14 +83,14 @@ class Grammar:
             if name in done:
                 return []
             found = (follow(after, [*path, name]) for after in becomes[name])
-            circle = next(filter(None, found), [])
+            cycle = next(filter(None, found), [])
             done.add(name)
-            return circle
+            return cycle
 
         return next(filter(None, (follow(name, []) for name in self.rules)), [])
 
-    def endless(self) -> list[str]:
-        """Symbols that never become words alone."""
+    def unproductive(self) -> list[str]:
+        """Return the symbols that derive no sequence of words."""
         good: set[str] = set()
         while new := {
             name
@@ -96,7 +102,7 @@ class Grammar:
         return [name for name in self.rules if name not in good]
 
     def unused(self) -> list[str]:
-        """Symbols that no sentence has to do with."""
+        """Return the symbols that cannot be reached from the start symbol."""
         reached = [self.start]
         for name in reached:
             for symbol in (symbol for rule in self.rules[name] for symbol in rule):
@@ -117,28 +123,28 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
             guess or f"one of {', '.join(grammar.rules)}",
         )
         return
-    if circle := grammar.circle():
+    if cycle := grammar.cycle():
         yield document.diagnostic(
             "XG108",
-            (*rules, circle[0]),
-            f"a circle of rules that add no word: {' → '.join([*circle, circle[0]])}",
-            "take one of them out",
+            (*rules, cycle[0]),
+            f"rules form a cycle without words: {' → '.join([*cycle, cycle[0]])}",
+            "remove one of them",
         )
         return
-    if endless := grammar.endless():
+    if unproductive := grammar.unproductive():
         yield document.diagnostic(
             "XG108",
-            (*rules, endless[0]),
-            f"'{endless[0]}' never becomes words alone: each of its rules needs itself "
-            "or another such symbol",
-            "give it a rule that ends",
+            (*rules, unproductive[0]),
+            f"'{unproductive[0]}' derives no words: each of its rules needs itself or "
+            "another such symbol",
+            "add a rule of words",
         )
         return
     for name in grammar.unused():
         yield document.diagnostic(
-            "XG108", (*rules, name), f"no sentence has a '{name}'", "take it out"
+            "XG108", (*rules, name), f"'{name}' is used in no sentence", "remove it"
         )
-    wrong = list(inverted(document, source, "length"))
+    wrong = list(inverted_range(document, source, "length"))
     if wrong:
         yield from wrong
         return
@@ -149,9 +155,9 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
         yield document.diagnostic(
             "XG105",
             ("source", "sizes"),
-            f"asks for {wanted:,} different sentences, and of {low} to {high} words "
-            f"there are {total:,} at most",
-            "ask for fewer, or allow longer ones",
+            f"needs {wanted:,} different sentences, but there are at most {total:,} of "
+            f"{low} to {high} words",
+            "use fewer, or allow longer ones",
         )
 
 

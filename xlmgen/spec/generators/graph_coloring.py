@@ -1,4 +1,4 @@
-"""What follows from the settings of graph coloring."""
+"""Properties of graph coloring that follow from its settings."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
-    yield from inverted(document, source, "edges")
-    yield from inverted(document, source, "given")
+    yield from inverted_range(document, source, "edges")
+    yield from inverted_range(document, source, "given")
     vertices, colors = source["vertices"], source["colors"]
     most = _most_edges(vertices, colors)
     if source["edges"]["max"] > most:
@@ -26,7 +26,7 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
         yield document.diagnostic(
             "XG105",
             ("source", "given", "max"),
-            f"{source['given']['max']} colors leave none of {vertices} to be found",
+            f"{source['given']['max']} given colors leave no vertex of {vertices} free",
             f"at most {vertices - 1}",
         )
 
@@ -42,7 +42,7 @@ def words(source: Source) -> Iterable[str]:
 
 
 def _most_edges(vertices: int, colors: int) -> int:
-    """Pairs of different colors, where all colors are as common as can be."""
+    """Count the edges of the Turán graph: colors are used as equally as possible."""
     each, more = divmod(vertices, colors)
     within = more * each * (each + 1) // 2 + (colors - more) * each * (each - 1) // 2
     return vertices * (vertices - 1) // 2 - within

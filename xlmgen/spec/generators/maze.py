@@ -1,4 +1,4 @@
-"""What follows from the settings of mazes."""
+"""Properties of mazes that follow from their settings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
         yield document.diagnostic(
             "XG105",
             ("source", "loops"),
-            f"a grid of {width} × {height} has room for {most} loops, not "
-            f"{source['loops']}",
+            f"a grid of {width} × {height} allows {most} loops, not {source['loops']}",
             f"at most {most}",
         )
 

@@ -1,4 +1,4 @@
-"""What follows from the settings of queens."""
+"""Properties of n queens that follow from its settings."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from math import comb
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 
-# how many there are, by the rows of the board
+# number of solutions by the size of the board
 SOLUTIONS = dict(enumerate((2, 10, 4, 40, 92, 352, 724, 2680, 14200), start=4))
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
-    yield from inverted(document, source, "given")
+    yield from inverted_range(document, source, "given")
     board, most = source["board"], source["given"]["max"]
     if most >= board:
         yield document.diagnostic(
             "XG105",
             ("source", "given", "max"),
-            f"{most} queens leave none of {board} to be found",
+            f"{most} given queens leave no queen of {board} free",
             f"at most {board - 1}",
         )
         return
@@ -29,13 +29,13 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
         yield document.diagnostic(
             "XG105",
             ("source", "sizes"),
-            f"asks for {wanted:,} different boards, and there are {there:,} at most",
-            "ask for fewer, or let more numbers be given",
+            f"needs {wanted:,} different boards, but there are at most {there:,}",
+            "use fewer, or allow more numbers of given queens",
         )
 
 
 def _most_boards(source: Source) -> int:
-    """All choices of given queens of all solutions; some choices are the same."""
+    """Upper bound on the number of boards; choices of given queens may coincide."""
     board, given = source["board"], source["given"]
     return sum(
         min(SOLUTIONS[board] * comb(board, queens), comb(board**2, queens))

@@ -1,4 +1,4 @@
-"""What follows from the settings of star graphs."""
+"""Properties of star graphs that follow from their settings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
-    yield from inverted(document, source, "nodes")
+    yield from inverted_range(document, source, "nodes")
     low, high = source["nodes"]["min"], source["nodes"]["max"]
     if high < low:
         return
@@ -18,8 +18,7 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
         yield document.diagnostic(
             "XG105",
             ("source", "plan"),
-            f"{source['plan']} edges do not fit behind the centre of an arm of {low} "
-            "nodes",
+            f"an arm of {low} nodes has no {source['plan']} edges after the centre",
             f"at most nodes.min - 1 = {low - 1}",
         )
     if source["vocabulary"] < _edges(source) + 1:
@@ -44,6 +43,6 @@ def words(source: Source) -> Iterable[str]:
 
 
 def _edges(source: Source) -> int:
-    """Edges of the largest graph."""
+    """Return the number of edges of the largest graph."""
     edges: int = source["arms"] * (source["nodes"]["max"] - 1)
     return edges

@@ -1,4 +1,4 @@
-"""What follows from the settings of sudoku."""
+"""Properties of sudoku puzzles that follow from their settings."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterable, Iterator
 
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
-from xlmgen.spec.generators import Source, inverted
+from xlmgen.spec.generators import Source, inverted_range
 
-FEWEST_CLUES = {2: 4, 3: 17}  # with which a grid can have one solution
+FEWEST_CLUES = {2: 4, 3: 17}  # of a grid with a unique solution, by box size
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
-    yield from inverted(document, source, "clues")
+    yield from inverted_range(document, source, "clues")
     fewest, cells = FEWEST_CLUES[source["box"]], source["box"] ** 4
     grid = f"a grid of {source['box'] ** 2} × {source['box'] ** 2}"
     if source["clues"]["min"] < fewest:
         yield document.diagnostic(
             "XG105",
             ("source", "clues", "min"),
-            f"{source['clues']['min']} clues never leave {grid} one solution",
+            f"{grid} with {source['clues']['min']} clues has no unique solution",
             f"at least {fewest}",
         )
     if source["clues"]["max"] >= cells:
         yield document.diagnostic(
             "XG105",
             ("source", "clues", "max"),
-            f"{source['clues']['max']} clues leave nothing of {grid} to be found",
+            f"{source['clues']['max']} clues leave no cell of {grid} empty",
             f"at most {cells - 1}",
         )
 

@@ -1,4 +1,4 @@
-"""What follows from the settings of zebra puzzles."""
+"""Properties of zebra puzzles that follow from their settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = {
     "just_left": 2,
     "between": 3,
 }
-"""The kinds of clues, and how many things each names."""
+"""Kinds of clues, with the number of values that each names."""
 
 
 def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
@@ -27,7 +27,7 @@ def problems(document: Document, source: Source) -> Iterator[Diagnostic]:
             "XG108",
             ("source", "kinds"),
             "'same' and 'differ' compare two attributes, and there is one",
-            "leave them out, or write attributes: 2",
+            "remove them, or write attributes: 2",
         )
 
 
@@ -47,6 +47,6 @@ def words(source: Source) -> Iterable[str]:
 
 
 def value_names(houses: int, attributes: int) -> list[str]:
-    """a0, a1, …, b0, b1, …"""
+    """Return the names of all values: a0, a1, …, b0, b1, …"""
     letters = "abcdefgh"[:attributes]
     return [f"{letter}{number}" for letter in letters for number in range(houses)]

@@ -1,1 +1,1 @@
-"""The suites, one module for every part of a family and every way it can work."""
+"""Test suites, one module per part of a family and variant."""

@@ -1,4 +1,4 @@
-"""Ancestral sampling, with and without masking tokens again."""
+"""Tests of ancestral sampling, with and without remasking."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ ROWS = 1500
 
 
 class AncestralTests(UnmaskingSubject):
-    """From t to s a masked token is revealed with probability (α_s − α_t)/(1 − α_t)."""
+    """A masked token is revealed with probability (α_s − α_t)/(1 − α_t) from t to s."""
 
     @pytest.mark.parametrize("steps", [1, 4, 16])
-    def test_samples_follow_the_law_of_so_many_steps(self, steps: int) -> None:
-        """The exact law, with the error of revealing several tokens at once."""
+    def test_samples_follow_the_exact_distribution_of_few_steps(
+        self, steps: int
+    ) -> None:
+        """The exact distribution includes the error of several reveals per step."""
         toy = self.toy()
         oracle = self.oracle(toy)
         block = 2 if self.options["block"] else None
@@ -44,7 +46,7 @@ class AncestralTests(UnmaskingSubject):
             assert p_value(tally(drawn, self.tokens.vocab_size), law) > LEAST
 
     def test_share_of_masks_follows_the_schedule(self) -> None:
-        """After every step 1 − α_s of the positions are masked, remasking or not."""
+        """After each step 1 − α_s of the positions are masked, also with remasking."""
         if self.options["block"]:
             pytest.skip("every block has its own clock")
         steps, logits = 8, torch.zeros(self.tokens.vocab_size)
@@ -68,7 +70,7 @@ class AncestralTests(UnmaskingSubject):
     def test_reveal_probability_is_exact(
         self, step: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A draw just below it reveals and one just above does not, late steps too."""
+        """A draw just below reveals and one just above does not, even in late steps."""
         remask = self.options["remask"]
         if self.options["block"] or (remask and remask["window"]):
             pytest.skip("steps of another clock")
@@ -92,10 +94,10 @@ class AncestralTests(UnmaskingSubject):
             revealed = int((out.trace.step == step).sum())
             assert revealed == (ANSWER if factor < 1 else 0)
 
-    def test_uncertain_tokens_are_masked_again_more_often(self) -> None:
-        """Of three positions the network is sure of the first only.
+    def test_less_confident_tokens_are_remasked_more_often(self) -> None:
+        """The network is certain of the first of three positions only.
 
-        While the third is masked, one of the two others can be masked again.
+        While the third is masked, one of the two others can be remasked.
         """
         remask = self.options["remask"]
         if not remask or not remask["confidence"]:
@@ -118,19 +120,19 @@ class AncestralTests(UnmaskingSubject):
             now = out.trace.step == step
             row, position = out.trace.row[now], out.trace.position[now]
             masked = out.trace.token[now] == self.tokens.mask
-            # Where only one of them is visible, there is nothing to choose from.
+            # With one visible token there is no choice.
             both = visible[:, :2].all(1) & ~visible[:, 2]
             chosen = masked & both[row]
             again += position[chosen].bincount(minlength=2)
             visible[row, position] = ~masked
-        # A softmax of what each lacks: the first was drawn with 1, the second with 1/3.
+        # A softmax of negative confidences: 1 for the first token, 1/3 for the second.
         shares = torch.tensor([-1.0, -1 / 3], dtype=torch.float64).softmax(0)
         assert p_value(again, shares) > LEAST
         assert p_value(again, torch.full_like(shares, 0.5)) < 0.01
 
 
 def one_by_one(draws: list[float]) -> Callable[[Canvas, object], Tensor]:
-    """A `Canvas.uniform` whose calls give these draws, each for all positions."""
+    """Make a `Canvas.uniform` whose calls return these draws for all positions."""
     following = iter(draws)
 
     def uniform(canvas: Canvas, _: object) -> Tensor:

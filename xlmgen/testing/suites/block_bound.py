@@ -1,4 +1,4 @@
-"""The bound of block diffusion, which is the entropy for an oracle."""
+"""Tests of the block diffusion bound, which is the entropy for an oracle."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ PATTERNS = torch.tensor(list(product([False, True], repeat=ANSWER)))
 class BlockBoundTests(BlockSubject):
     """`Σ_b E_t [ w(t) · Σ_masked −log p(x_i | z_t, x_<b) ]` (arXiv:2503.09573).
 
-    For the oracle every block's term is the entropy of the block given those before it:
-    together that of the answer, whatever the size of the blocks.
+    For the oracle every block's term is the entropy of the block given earlier blocks.
+    Their sum is the entropy of the answer for all block sizes.
     """
 
     @pytest.mark.parametrize("prompted", [True, False])
     @pytest.mark.parametrize("size", SIZES)
-    def test_oracles_bound_is_the_entropy(self, size: int, prompted: bool) -> None:
-        """Over every row and pattern of masks, and the time by quadrature."""
+    def test_bound_of_oracle_equals_entropy(self, size: int, prompted: bool) -> None:
+        """Sums over rows and mask patterns, and integrates over time by quadrature."""
         toy = self.block_toy(size, prompted)
         measured = (toy.probs * self.bounds(self.oracle(toy), toy, size)).sum()
         assert float(measured) == pytest.approx(entropy(toy), rel=1e-4)
 
-    def test_a_wrong_network_pays_more(self) -> None:
+    def test_wrong_network_has_higher_loss(self) -> None:
         toy = self.block_toy(2)
         wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
         right = self.bounds(self.oracle(toy), toy, 2)
         paid = self.bounds(self.oracle(wrong), toy, 2)
         assert float((toy.probs * (paid - right)).sum()) > 0.05
 
-    def test_blocks_of_one_token_are_autoregressive(self) -> None:
-        """Exact row by row: −log p by the chain rule, of any network without time."""
+    def test_blocks_of_one_token_equal_chain_rule(self) -> None:
+        """Equals −log p of every row by the chain rule, for networks without time."""
         toy = self.block_toy(1)
         exact = -answer_log_probs(toy)
         measured = self.bounds(self.oracle(toy), toy, 1)
@@ -62,8 +62,8 @@ class BlockBoundTests(BlockSubject):
             measured, self.chain(model, toy), rtol=1e-4, atol=1e-5
         )
 
-    def test_one_block_without_a_context_is_masked_diffusion(self) -> None:
-        """w(t) times the sum over the masks of a bidirectional pass."""
+    def test_one_block_without_context_equals_masked_diffusion(self) -> None:
+        """Equals w(t) times the sum over the masks of a bidirectional pass."""
         model = self.network()
         clean = torch.randint(5, 8, (8, ANSWER), generator=seeded(1))
         t = torch.linspace(0.1, 1, len(PATTERNS))
@@ -75,8 +75,8 @@ class BlockBoundTests(BlockSubject):
         torch.testing.assert_close(measured, expected, rtol=1e-4, atol=1e-5)
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_every_token_is_weighted_by_the_time_of_its_block(self, size: int) -> None:
-        """Row by row, with masks in all blocks and another time in each."""
+    def test_tokens_are_weighted_by_the_time_of_their_block(self, size: int) -> None:
+        """For every row, with masks in all blocks and different times."""
         toy = self.block_toy(size)
         rows = torch.arange(len(toy)).repeat_interleave(len(PATTERNS))
         clean, attended, answer, _ = laid_out(toy, rows, self.tokens.pad)
@@ -102,15 +102,15 @@ class BlockBoundTests(BlockSubject):
         half = self.row_nll(self.oracle(toy), batch | {"span": 0.5})
         torch.testing.assert_close(half, measured / 2, rtol=1e-4, atol=1e-5)
 
-    def test_all_maskable_tokens_are_counted_in_one_pass(self) -> None:
-        """Dividing by the masked ones would be another objective."""
+    def test_loss_is_divided_by_maskable_tokens_in_one_pass(self) -> None:
+        """Dividing by the number of masked tokens would be another objective."""
         toy = self.block_toy(2)
         oracle, batch = self.oracle(toy), self.at_nodes(toy, 2)[0][1]
         output = self.family.loss(self.tokens)(oracle, batch)
         assert output["num_tokens"].equal(batch["maskable"].sum(1))
         assert oracle.calls == 1
 
-    def test_no_mask_at_all_is_no_loss(self) -> None:
+    def test_loss_without_masks_is_zero(self) -> None:
         toy = self.block_toy(2)
         rows = torch.arange(len(toy))
         clean, attended, _, _ = laid_out(toy, rows, self.tokens.pad)
@@ -128,10 +128,10 @@ class BlockBoundTests(BlockSubject):
 
     @pytest.mark.parametrize("evaluation", [True, False])
     @pytest.mark.parametrize("size", SIZES)
-    def test_estimates_through_the_collator_agree(
+    def test_estimate_on_collated_batches_equals_bound(
         self, size: int, evaluation: bool
     ) -> None:
-        """Evaluation integrates over all times, training over those of the spec."""
+        """Evaluation integrates over all times, training over the times of the spec."""
         toy = self.block_toy(size)
         kind = self.family.collators[use(toy)]
         collator = type("Sized", (kind,), {"block_size": size})
@@ -148,7 +148,7 @@ class BlockBoundTests(BlockSubject):
 
     @property
     def trained(self) -> tuple[float, float]:
-        """The times that training draws."""
+        """Interval of the times drawn in training."""
         clip = self.spec.collator.options["clip"]
         if clip is not None:
             return float(clip[0]), float(clip[1])
@@ -163,7 +163,7 @@ class BlockBoundTests(BlockSubject):
         start: float = 0.0,
         end: float = 1.0,
     ) -> Tensor:
-        """(S,) the loss of every row, in expectation over times from start to end."""
+        """Expected loss (S,) of every row over times from start to end."""
         total = torch.zeros(len(toy), dtype=torch.float64)
         for chance, batch in self.at_nodes(toy, size, start, end):
             nll = chance * self.row_nll(model, batch)
@@ -173,12 +173,12 @@ class BlockBoundTests(BlockSubject):
     def at_nodes(
         self, toy: Toy, size: int, start: float = 0.0, end: float = 1.0
     ) -> list[tuple[Tensor, Batch]]:
-        """For each block and node in time, all rows under all patterns in this block.
+        """Enumerate all rows and mask patterns of each block at each time node.
 
-        What the other blocks hide changes nothing in this one: they hide nothing.
+        Masks of other blocks have no influence on a block, so they have none.
 
         Returns:
-            pairs of the chances (N,) of patterns given their row, and a batch.
+            pairs of the probabilities (N,) of patterns given their row, and a batch.
         """
         schedule = noise_schedule(self.spec)
         low, high = (1 - alpha(schedule, t) for t in (start, end))
@@ -212,7 +212,7 @@ class BlockBoundTests(BlockSubject):
         size: int,
         attended: Tensor | None = None,
     ) -> Batch:
-        """The batch as the contract says, without the family's collator."""
+        """Build a batch by its declaration, without the family's collator."""
         whole = attended is None or bool(attended.all())
         maskable = torch.ones_like(masked)
         if attended is not None:
@@ -229,7 +229,7 @@ class BlockBoundTests(BlockSubject):
         }
 
     def chain(self, model: nn.Module, toy: Toy) -> Tensor:
-        """(S,) Σ −log p(x_i | MASK in its place behind the tokens before it)."""
+        """Compute Σ −log p(x_i | MASK after the earlier tokens) of every row, (S,)."""
         found = []
         for row, length in zip(toy.rows, toy.lengths.tolist(), strict=True):
             start = int((row == self.tokens.bos).long().argmax()) + 1
@@ -242,24 +242,24 @@ class BlockBoundTests(BlockSubject):
         return torch.stack(found)
 
     def masked_nll(self, logits: Tensor, clean: Tensor, masked: Tensor) -> Tensor:
-        """(B, A) float64 −log p of the clean tokens, MASK excluded; 0 if not masked."""
+        """Compute −log p (B, A) of the clean tokens without MASK; 0 if not masked."""
         logits = logits.clone()
         logits[..., self.tokens.mask] = -torch.inf
         log_probs = logits.log_softmax(-1).gather(-1, clean[..., None])[..., 0]
         return -torch.where(masked, log_probs, 0.0)
 
     def weight(self, t: Tensor) -> Tensor:
-        """w(t) = −α′/(1 − α), in float64."""
+        """Compute w(t) = −α′/(1 − α) in float64."""
         return loss_weight(noise_schedule(self.spec), t)
 
     def row_nll(self, model: nn.Module, batch: Batch) -> Tensor:
-        """(B,) float64: what the loss says of every row."""
+        """Compute the family's loss of every row, (B,) in float64."""
         output = self.family.loss(self.tokens)(model, batch)
         nll: Tensor = output["nll"]
         return nll.double()
 
     def oracle(self, toy: Toy) -> BlockOracle:
-        """It believes in MASK most of all, which the loss must not allow."""
+        """Make an oracle whose highest logit is MASK, which the loss must exclude."""
         mask = self.tokens.mask
         return BlockOracle(
             toy, self.tokens.vocab_size, mask, self.tokens.pad, distractors=(mask,)

@@ -1,4 +1,4 @@
-"""Batches in which every block is hidden at its own rate."""
+"""Tests of batches whose blocks are masked at their own rates."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from xlmgen.testing.toy import seeded
 
 ROWS = 4000
 LEAST = 1e-4
-"""A correct collator falls below this once in ten thousand seeds; ours is fixed."""
+"""A correct collator has a lower p-value for one of 10⁴ seeds; the seed is fixed."""
 
 EVEN = (np.arange(20_000) + 0.5) / 20_000
 
 
 class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
-    """What is hidden is what the batch says, block by block."""
+    """Masks agree with the fields of the batch, block by block."""
 
     @pytest.mark.parametrize("size", [*SIZES, 50])
-    def test_rows_are_as_the_spec_lays_them_out(self, size: int) -> None:
-        """PAD fills up the last block, and no block goes beyond the task's room."""
+    def test_row_layout_matches_spec(self, size: int) -> None:
+        """PAD fills the last block, and no block exceeds the task's limit."""
         for use in ("lm", "seq2seq"):
             batch = self.sized(use, size)
             contexts, answers = self.expected(use, size)
@@ -47,12 +47,12 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
                 assert batch["maskable"][row].tolist() == real[width[0] :]
             assert batch["block_size"] == size
 
-    def test_size_of_blocks_is_that_of_the_spec(self) -> None:
+    def test_block_size_matches_spec(self) -> None:
         size = self.spec.collator.options["block_size"]
         for use in self.family.collators:
             assert self.collate(use)["block_size"] == size
 
-    def test_only_chosen_tokens_of_the_answer_are_hidden(self) -> None:
+    def test_only_selected_answer_tokens_are_masked(self) -> None:
         for use in ("lm", "seq2seq"):
             for seed in range(20):
                 batch = self.collate(use, seed=seed)
@@ -65,7 +65,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
                 assert batch["input_ids"].equal(hidden)
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_every_block_has_a_time_of_its_own(self, size: int) -> None:
+    def test_every_block_has_its_own_time(self, size: int) -> None:
         t = self.sized("lm", size, [{"tokens": [5] * 3}] * 50)["t"]
         first = torch.arange(t.shape[1]) // size * size
         assert t.equal(t[:, first])
@@ -75,7 +75,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
 
     @pytest.mark.parametrize("evaluation", [False, True])
     def test_times_cover_the_interval_of_the_spec(self, evaluation: bool) -> None:
-        """Every block of its own, and one over their density is the span."""
+        """Every block has its own time, and `span` is one over their density."""
         low, high = self.times(evaluation)
         rows = [{"tokens": [5] * 3}] * ROWS
         batch = self.sized("lm", 2, rows, evaluation=evaluation)
@@ -86,7 +86,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
             counts = (share * 20).ceil().long().bincount(minlength=21)[1:]
             assert p_value(counts, torch.full((20,), 0.05)) > LEAST
 
-    def test_antithetic_times_are_even_over_rows_and_batch(self) -> None:
+    def test_antithetic_times_are_stratified_over_rows_and_batch(self) -> None:
         assert self.spec.noise_schedule is not None
         if not self.spec.noise_schedule.options["antithetic"]:
             pytest.skip("times are drawn independently")
@@ -97,8 +97,8 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
             gaps = times.sort().values.diff()
             torch.testing.assert_close(gaps, torch.full_like(gaps, step))
 
-    def test_patterns_of_a_block_are_as_likely_as_its_rate_says(self) -> None:
-        """Independent given the block's rate: all patterns of two tokens, and one."""
+    def test_mask_patterns_of_a_block_have_expected_frequencies(self) -> None:
+        """Masks are independent given the block's rate: all patterns of two tokens."""
         batch = self.sized("lm", 2, [{"tokens": [5] * 3}] * ROWS)
         hidden = batch["input_ids"] == self.tokens.mask
         low, high = self.times(evaluation=False)
@@ -112,12 +112,12 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
             ]
             assert p_value(code.bincount(minlength=4), torch.tensor(probs)) > LEAST
 
-    def test_another_seed_hides_other_tokens(self) -> None:
+    def test_other_seed_masks_other_tokens(self) -> None:
         rows = [{"tokens": [5, 6, 7]}] * 50
         one, other = (self.collate("lm", rows, seed=s)["input_ids"] for s in (1, 2))
         assert not one.equal(other)
 
-    def test_prompts_are_contexts_behind_which_all_is_masked(self) -> None:
+    def test_prompts_are_followed_by_masks_only(self) -> None:
         batch = self.collate("predict")
         mask, pad, bos = self.tokens.mask, self.tokens.pad, self.tokens.bos
         answer = [mask] * BLOCK.answer
@@ -130,8 +130,8 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
         assert batch["fillable"].equal(batch["input_ids"] == mask)
         assert batch["attention_mask"].equal(batch["input_ids"] != pad)
 
-    def test_beginnings_of_sequences_stand_in_their_blocks(self) -> None:
-        """As in training, where the first block begins behind BOS."""
+    def test_given_beginning_of_sequence_is_in_first_blocks(self) -> None:
+        """As in training, the first block begins after BOS."""
         examples: list[dict[str, Any]] = [{"prompt": [5, 6]}, {}]
         batch = self.collate("unconditional", examples)
         mask, bos = self.tokens.mask, self.tokens.bos
@@ -143,7 +143,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
         ]
         assert batch["fillable"].equal(batch["input_ids"] == mask)
 
-    def test_bos_of_a_packed_row_is_the_context(self) -> None:
+    def test_context_of_packed_row_is_bos(self) -> None:
         bos, eos = self.tokens.bos, self.tokens.eos
         rows = [{"tokens": [bos, 5, eos, 6, 7], "packed": True}] * 2
         batch = self.collate("lm", rows)
@@ -154,7 +154,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
         assert start["input_ids"][0, 0] == bos
 
     def times(self, evaluation: bool) -> tuple[float, float]:
-        """The interval that times are drawn from."""
+        """Interval of the times."""
         clip = self.spec.collator.options["clip"]
         if evaluation:
             return 0.0, 1.0
@@ -170,7 +170,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
         examples: list[dict[str, Any]] | None = None,
         **options: Any,
     ) -> dict[str, Any]:
-        """A batch of blocks of another size than the spec's."""
+        """Collate a batch with another block size than the spec's."""
         collator = type("Sized", (self.family.collators[use],), {"block_size": size})
         block = BLOCK if use == "seq2seq" else WHOLE
         collate = collator(self.tokens, block, **options)
@@ -178,7 +178,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
         return batch
 
     def expected(self, use: str, size: int) -> tuple[list[list[int]], list[list[int]]]:
-        """Contexts and answers of our examples."""
+        """Expected contexts and answers of the examples."""
         contexts, answers = [], []
         for example in EXAMPLES[use]:
             contexts.append([*example.get("prompt", []), self.tokens.bos])

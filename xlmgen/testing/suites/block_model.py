@@ -1,4 +1,4 @@
-"""What a network promises that sees its own block and the clean blocks before it."""
+"""Tests of networks that attend to their own block and to earlier clean blocks."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LEFT_PADDED = torch.arange(CONTEXT + ANSWER) >= torch.tensor([0, 1, 2])[:, None]
 
 
 class BlockModelTests(BlockSubject):
-    """One pass over all blocks equals a pass for each; nobody sees what is later."""
+    """A pass over all blocks equals one pass per block; later blocks have no effect."""
 
     @pytest.mark.parametrize("attended", [None, LEFT_PADDED])
     @pytest.mark.parametrize("size", SIZES)
-    def test_one_pass_equals_block_after_block_behind_a_cache(
+    def test_one_pass_equals_passes_per_block_with_cache(
         self, size: int, attended: Tensor | None
     ) -> None:
         model = self.network()
@@ -35,8 +35,8 @@ class BlockModelTests(BlockSubject):
         assert close(together, apart)
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_only_clean_blocks_before_a_block_reach_it(self, size: int) -> None:
-        """And all of them do; its own clean copy and later ones would be a leak."""
+    def test_block_depends_on_earlier_clean_blocks_only(self, size: int) -> None:
+        """All earlier blocks do; its clean copy or later blocks would be a leak."""
         model = self.network()
         before = at_once(model, NOISY, CLEAN, size)
         number = torch.arange(ANSWER) // size
@@ -48,7 +48,7 @@ class BlockModelTests(BlockSubject):
             assert (moved[number <= own] < 1e-6).all(), column
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_noise_reaches_its_own_block_only(self, size: int) -> None:
+    def test_noisy_block_affects_itself_only(self, size: int) -> None:
         model = self.network()
         before = at_once(model, NOISY, CLEAN, size)
         number = torch.arange(ANSWER) // size
@@ -58,16 +58,16 @@ class BlockModelTests(BlockSubject):
             assert (moved[number == number[column]] > 1e-6).all(), column
             assert (moved[number != number[column]] < 1e-6).all(), column
 
-    def test_one_block_without_a_context_is_bidirectional(self) -> None:
-        """The limit of masked diffusion."""
+    def test_single_block_without_context_is_bidirectional(self) -> None:
+        """This is the limit of masked diffusion."""
         model, clean = self.network(), CLEAN[:, CONTEXT:]
         plain = call(model, NOISY, t=torch.full((ROWS,), 0.5))
         for size in (ANSWER, ANSWER + 2):
             times = torch.full((ROWS, 1), 0.5)
             assert close(at_once(model, NOISY, clean, size, times=times), plain)
 
-    def test_pads_change_nothing(self) -> None:
-        """Neither on the left of a context nor blocks that a row does not have."""
+    def test_pads_have_no_effect(self) -> None:
+        """Neither on the left of a context nor in blocks that a row does not have."""
         model, size = self.network(), 2
         alone = at_once(model, NOISY[:, :2], CLEAN[:, : CONTEXT + 2], size)
         wide = torch.cat((torch.full((ROWS, 2), self.tokens.pad), CLEAN), dim=1)
@@ -77,8 +77,8 @@ class BlockModelTests(BlockSubject):
         assert close(padded, alone)
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_only_tokens_of_its_own_document_reach_a_token(self, size: int) -> None:
-        """Wherever a document begins within a block or a context."""
+    def test_token_depends_on_its_own_document_only(self, size: int) -> None:
+        """A document can begin anywhere in a block or context."""
         model = self.network()
         for begin in range(1, CONTEXT + ANSWER):
             documents = (
@@ -95,14 +95,14 @@ class BlockModelTests(BlockSubject):
                 other = documents[0, CONTEXT:] != documents[0, column]
                 assert not (moved & other).any(), (begin, column)
 
-    def test_head_on_chosen_positions_is_the_full_head_gathered(self) -> None:
+    def test_head_on_selected_positions_equals_full_head(self) -> None:
         model = self.network()
         at = torch.tensor([1, ANSWER - 1, ANSWER, 2 * ANSWER + 3])
         chosen = at_once(model, NOISY, CLEAN, 2, at=at)
         whole = at_once(model, NOISY, CLEAN, 2)
         torch.testing.assert_close(chosen, whole.flatten(0, 1)[at])
 
-    def test_what_is_written_to_a_cache_counts_when_it_is_told(self) -> None:
+    def test_cached_tokens_are_kept_after_advance_only(self) -> None:
         model = self.network()
         cache = cache_of(model)
         first = read(model, CLEAN[:, :CONTEXT], cache)
@@ -110,7 +110,7 @@ class BlockModelTests(BlockSubject):
         cache.advance(CONTEXT)
         assert differ(first, read(model, CLEAN[:, :CONTEXT], cache))
 
-    def test_rows_leave_a_cache(self) -> None:
+    def test_kept_rows_of_cache_are_unchanged(self) -> None:
         model, going = self.network(), torch.tensor([2, 0])
         cache = cache_of(model)
         read(model, CLEAN[:, :CONTEXT], cache)
@@ -120,7 +120,7 @@ class BlockModelTests(BlockSubject):
         cache.keep(going)
         assert close(read(model, block[going], cache), whole[going])
 
-    def test_the_time_of_a_block_is_its_own(self) -> None:
+    def test_time_of_a_block_affects_itself_only(self) -> None:
         model, size = self.network(), 2
         if not takes_time(model):
             pytest.skip("the network has no time input")
@@ -146,7 +146,7 @@ def at_once(
     *,
     at: Tensor | None = None,
 ) -> Tensor:
-    """All blocks in one pass; times (B, K) are of blocks."""
+    """Run all blocks in one pass; `times` (B, K) are those of blocks."""
     if times is None:
         times = torch.full((len(noisy), -(-noisy.shape[1] // size)), 0.5)
     t = times.repeat_interleave(size, dim=1)[:, : noisy.shape[1]]
@@ -158,7 +158,7 @@ def at_once(
 def one_by_one(
     model: nn.Module, size: int, attended: Tensor | None, times: Tensor
 ) -> Tensor:
-    """Every block behind a cache of the clean tokens before it."""
+    """Run every block with a cache of the earlier clean tokens."""
     cache, parts, width = cache_of(model), [], CONTEXT
     read(model, CLEAN[:, :width], cache, attended)
     cache.advance(width)
@@ -179,7 +179,7 @@ def read(
     attended: Tensor | None = None,
     t: Tensor | None = None,
 ) -> Tensor:
-    """A pass over tokens behind a cache; those without noise are at time 0."""
+    """Run a pass over tokens with a cache; clean tokens are at time 0."""
     mask = None if attended is None else attended[:, : cache.length + ids.shape[1]]
     t = torch.zeros(len(ids)) if t is None else t
     return call(model, ids, mask, t=t, cache=cache).detach()
@@ -191,12 +191,12 @@ def cache_of(model: nn.Module) -> Any:
 
 
 def close(one: Tensor, other: Tensor) -> bool:
-    """Whether two ways of computing the same logits agree."""
+    """Whether logits agree up to rounding."""
     return torch.allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 def changed(ids: Tensor, column: int) -> Tensor:
-    """The ids with another token in one column."""
+    """Change the tokens of one column."""
     other = ids.clone()
     other[:, column] = torch.where(ids[:, column] == 7, 5, 7)
     return other

@@ -1,4 +1,4 @@
-"""Generation block by block."""
+"""Tests of generation block by block."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPEAT = 3000
 
 
 class BlockUnmaskingSubject(BlockSubject, UnmaskingSubject):
-    """A predictor of blocks, on prompts that are laid out by hand."""
+    """A blockwise predictor, with prompts that are built without the collator."""
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -32,14 +32,14 @@ class BlockUnmaskingSubject(BlockSubject, UnmaskingSubject):
 
     @property
     def ancestral(self) -> bool:
-        """Whether a pass reveals as many tokens as chance has it."""
+        """Whether the number of reveals per pass is random."""
         random = self.options["order"] == "random"
         return random and not self.options["first_hitting"]
 
     def prompts(
         self, prompts: Prompts, repeat: int = 1, *, size: int | None = None
     ) -> Batch:
-        """`prompt [BOS]`, padded on the left, then MASK for the answer."""
+        """Build `prompt [BOS]`, padded on the left, then MASK for the answer."""
         batch = self.left_padded(prompts, repeat)
         context = batch["input_ids"].shape[1]
         room = batch["input_ids"].new_full((len(prompts) * repeat, ANSWER), 1)
@@ -71,7 +71,7 @@ class BlockUnmaskingSubject(BlockSubject, UnmaskingSubject):
     def drawn(
         self, size: int, **numbers: Any
     ) -> list[tuple[tuple[int, ...], Toy, Tensor]]:
-        """For every prompt the toy, and the answers (N, ANSWER) drawn behind it."""
+        """Generate answers (N, ANSWER) for every prompt of the toy."""
         toy = self.block_toy(size)
         prompts = sorted(set(toy.prompts))
         batch = self.prompts(prompts, REPEAT, size=size)
@@ -83,13 +83,13 @@ class BlockUnmaskingSubject(BlockSubject, UnmaskingSubject):
 
 
 class BlockUnmaskingTests(BlockUnmaskingSubject):
-    """Exact samples of any length, a cache that changes nothing, rows that end."""
+    """Exact samples of any length, a correct cache, and rows that end."""
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_one_reveal_per_pass_samples_the_distribution(self, size: int) -> None:
-        """Answers of all lengths, whatever the order within a block."""
+    def test_one_reveal_per_pass_samples_exact_distribution(self, size: int) -> None:
+        """Answers have all lengths; the order within a block does not matter."""
         if size > 1 and self.ancestral:
-            return  # reveals are random in number: see the law of the sampler
+            return  # the number of reveals is random; the distribution is tested below
         for prompt, toy, drawn in self.drawn(size, **self.one_at_a_time):
             law = torch.zeros((self.tokens.vocab_size,) * ANSWER, dtype=torch.float64)
             for row, chance in enumerate(toy.given(prompt)):
@@ -98,11 +98,11 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
                 law[tuple(answer)] += chance
             assert p_value(tally(drawn, self.tokens.vocab_size), law) > LEAST
 
-    def test_greedy_equals_a_loop_that_computes_everything_anew(self) -> None:
-        """Blocks of one token: each row on its own, without a cache."""
+    def test_greedy_generation_equals_loop_without_cache(self) -> None:
+        """Blocks have one token; each row is computed alone, without a cache."""
         model, batch = self.network(), self.prompts(PROMPTS, size=1)
         if takes_time(model):
-            return  # and at which time a token is revealed is random
+            return  # and the time at which a token is revealed is random
         out = self.generate(model, batch, temperature=0.0, **self.one_at_a_time)
         for row, prompt in enumerate(PROMPTS):
             ids = torch.tensor([[*prompt, self.tokens.bos]])
@@ -116,8 +116,8 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
                 answer.append(int(logits.argmax()))
             assert out.ids[row][out.generated[row]].tolist() == answer
 
-    def test_rows_end_for_themselves(self) -> None:
-        """A row stops with the block of its first EOS; what follows is PAD."""
+    def test_rows_end_independently(self) -> None:
+        """A row ends with the block of its first EOS; later tokens are PAD."""
         for size in SIZES:
             toy = self.block_toy(size)
             batch = self.prompts(PROMPTS, repeat=50, size=size)
@@ -134,7 +134,7 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
                 lengths.add(reached)
             assert len(lengths) == -(-ANSWER // size)
 
-    def test_end_in_a_prompt_or_a_beginning_ends_nothing(self) -> None:
+    def test_given_eos_does_not_end_row(self) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
         logits[7] = 30.0
         model = FixedLogits(self.toy(), logits)
@@ -146,8 +146,8 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
         assert out.answers(self.tokens.eos) == [[7] * 2, [7] * 3, [7] * 3]
 
     @pytest.mark.parametrize("size", SIZES)
-    def test_a_beginning_is_kept_and_goes_on(self, size: int) -> None:
-        """Given tokens in a block, as far as there are any, are its visible ones."""
+    def test_given_beginning_is_kept_and_continued(self, size: int) -> None:
+        """Given tokens of a block are visible from the start."""
         toy, given = self.block_toy(size), 6
         batch = self.prompts([(5,), (6,)], 1000, size=size)
         context = batch["context"]
@@ -165,8 +165,8 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
             counts = drawn.bincount(minlength=self.tokens.vocab_size)
             assert p_value(counts, law / law.sum()) > LEAST
 
-    def test_what_is_finished_is_read_once_and_the_block_alone_thereafter(self) -> None:
-        """The context, then for every block its passes and one that keeps it."""
+    def test_finished_blocks_are_read_once(self) -> None:
+        """One pass for the context, then per block its steps and one for the cache."""
         logits = torch.zeros(self.tokens.vocab_size)
         logits[7] = 30.0
         model = FixedLogits(self.toy(), logits)
@@ -189,8 +189,8 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
         assert {shape[0] for shape in oracle.shapes} == set(still)
 
     @pytest.mark.parametrize("length", [1, 2, 7])
-    def test_answers_are_as_long_as_allowed(self, length: int) -> None:
-        """And longer than the task's block where the predictor is told so."""
+    def test_max_length_limits_answers(self, length: int) -> None:
+        """`max_length` may exceed the task's limit."""
         logits = torch.zeros(self.tokens.vocab_size)
         logits[7] = 30.0
         model = FixedLogits(self.toy(), logits)
@@ -199,8 +199,8 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
         assert out.answers(self.tokens.eos) == [[7] * length] * 3
         assert out.ids.shape[1] == batch["context"] + length
 
-    def test_network_is_told_times_that_run_from_noise_to_clean(self) -> None:
-        """From noise to clean in every block; what is finished is read at time 0."""
+    def test_times_decrease_from_noise_to_data(self) -> None:
+        """Times decrease in every block; finished blocks are read at time 0."""
         if not takes_time(self.network()):
             return
         oracle = self.oracle(self.block_toy(2))
@@ -212,8 +212,8 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
         assert any(t > 0 for t in times)
         assert all(then < now or now == 0 for now, then in pairwise(times[1:]))
 
-    def test_steps_are_those_of_every_block(self) -> None:
-        """No more passes than steps, nor than tokens where each takes one."""
+    def test_steps_limit_passes_per_block(self) -> None:
+        """There are at most as many passes as steps, or as tokens if each takes one."""
         batch = self.prompts(PROMPTS, size=2)
         logits = torch.zeros(self.tokens.vocab_size)
         logits[7] = 30.0
@@ -228,14 +228,14 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
 
 
 class BlockAncestralTests(BlockUnmaskingSubject):
-    """Within a block, from t to s a masked token is revealed with one probability."""
+    """Within a block, all masked tokens are revealed with the same probability."""
 
     @pytest.mark.parametrize("steps", [1, 4])
     @pytest.mark.parametrize("size", SIZES)
-    def test_samples_follow_the_law_of_so_many_steps(
+    def test_samples_follow_the_exact_distribution_of_few_steps(
         self, size: int, steps: int
     ) -> None:
-        """The exact law, with the error of revealing several tokens at once."""
+        """The exact distribution includes the error of several reveals per step."""
         oracle = self.oracle(self.block_toy(size))
         model = Whole(oracle, size)
         areas = [
@@ -260,7 +260,7 @@ class BlockAncestralTests(BlockUnmaskingSubject):
 
 
 class Whole(torch.nn.Module):
-    """An oracle of blocks, called on whole rows: a block stands behind the others."""
+    """Adapter of a block oracle that is called on full rows."""
 
     def __init__(self, oracle: BlockOracle, size: int) -> None:
         super().__init__()

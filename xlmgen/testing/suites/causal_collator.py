@@ -1,4 +1,4 @@
-"""Batches whose targets are shifted by one."""
+"""Tests of batches whose targets are shifted by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ IGNORED = -100
 class CausalCollatorTests(CollatorSubject):
     """The last position of the prompt predicts the first token of the answer."""
 
-    def test_targets_are_the_inputs_shifted_by_one(self) -> None:
+    def test_targets_are_inputs_shifted_by_one(self) -> None:
         bos, eos = self.tokens.bos, self.tokens.eos
         batch = self.collate("seq2seq", [{"prompt": [5, 6], "target": [7, 5]}])
         prompt = (
@@ -23,13 +23,13 @@ class CausalCollatorTests(CollatorSubject):
         assert batch["input_ids"].tolist() == [whole[:-1]]
         assert batch["target_ids"].tolist() == [prompt + answer]
 
-    def test_first_token_of_a_sequence_is_scored(self) -> None:
+    def test_first_token_of_sequence_is_scored(self) -> None:
         batch = self.collate("lm", [{"tokens": [6, 7]}])
         eos = [self.tokens.eos] if self.spec.collator.options["eos"] else []
         assert batch["target_ids"].tolist() == [[6, 7, *eos]]
         assert batch["input_ids"].tolist() == [[self.tokens.bos, 6, 7][: 2 + len(eos)]]
 
-    def test_pads_are_never_scored_and_stand_on_the_right(self) -> None:
+    def test_pads_are_on_the_right_and_not_scored(self) -> None:
         for use in ("lm", "seq2seq"):
             batch = self.collate(use)
             ids, targets = batch["input_ids"], batch["target_ids"]
@@ -39,13 +39,13 @@ class CausalCollatorTests(CollatorSubject):
             assert pads.equal(pads.cummax(1).values)
             assert (targets[pads] == IGNORED).all()
 
-    def test_scored_positions_are_those_that_have_a_target(self) -> None:
+    def test_scored_positions_have_targets(self) -> None:
         for use in ("lm", "seq2seq"):
             batch = self.collate(use)
             scored = (batch["target_ids"] != IGNORED).flatten()
             assert batch["scored_at"].tolist() == scored.nonzero().flatten().tolist()
 
-    def test_rows_of_a_packed_stream_get_no_more_special_tokens(self) -> None:
+    def test_packed_rows_get_no_special_tokens(self) -> None:
         bos, eos = self.tokens.bos, self.tokens.eos
         rows = [[bos, 5, eos, 6, 7], [bos, 7]]
         examples = [{"tokens": row, "packed": True} for row in rows]
@@ -64,11 +64,11 @@ class CausalCollatorTests(CollatorSubject):
         assert batch["attention_mask"].equal(batch["input_ids"] != pad)
         assert batch["max_new_tokens"] == 5
 
-    def test_prompts_of_one_length_need_no_mask(self) -> None:
+    def test_prompts_of_equal_length_have_no_mask(self) -> None:
         batch = self.collate("predict", [{"prompt": [5]}, {"prompt": [6]}])
         assert batch["attention_mask"] is None
 
-    def test_without_a_prompt_bos_is_one_of_the_tokens(self) -> None:
+    def test_bos_counts_as_token_without_prompt(self) -> None:
         batch = self.collate("unconditional")
         assert batch["input_ids"].equal(torch.full((3, 1), self.tokens.bos))
         assert batch["max_new_tokens"] == 4

@@ -1,4 +1,4 @@
-"""What a causal network promises: no look ahead, and a cache that changes nothing."""
+"""Tests of causal networks: no look-ahead, and a correct key–value cache."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LEFT_PADDED = torch.arange(LENGTH) >= torch.tensor([0, 1, 3])[:, None]
 
 
 class CausalModelTests(FamilyTests):
-    """Later tokens change nothing before them; a cache equals no cache."""
+    """Later tokens have no effect on earlier ones; a cache changes nothing."""
 
-    def test_later_tokens_change_nothing_before_them(self) -> None:
+    def test_later_tokens_do_not_affect_earlier_logits(self) -> None:
         model = self.network()
         before = call(model, IDS)
         for position in range(LENGTH):
@@ -31,7 +31,7 @@ class CausalModelTests(FamilyTests):
             torch.testing.assert_close(after[:, :position], before[:, :position])
             assert differ(after[:, position:], before[:, position:])
 
-    def test_earlier_tokens_reach_every_later_position(self) -> None:
+    def test_earlier_tokens_affect_all_later_logits(self) -> None:
         model = self.network()
         before = call(model, IDS)
         changed = IDS.clone()
@@ -39,7 +39,7 @@ class CausalModelTests(FamilyTests):
         moved = (call(model, changed) - before).abs().amax(-1)
         assert (moved > 1e-6).all()
 
-    def test_pads_on_the_left_change_nothing(self) -> None:
+    def test_left_pads_have_no_effect(self) -> None:
         model, attended = self.network(), LEFT_PADDED
         padded = call(model, IDS.masked_fill(~attended, self.tokens.pad), attended)
         assert padded.isfinite().all()
@@ -47,13 +47,13 @@ class CausalModelTests(FamilyTests):
             alone = call(model, IDS[row : row + 1, keep])
             torch.testing.assert_close(padded[row : row + 1, keep], alone)
 
-    def test_cache_equals_no_cache(self) -> None:
+    def test_logits_with_cache_equal_full_pass(self) -> None:
         model = self.network()
         with torch.no_grad():
             full = call(model, IDS)
             torch.testing.assert_close(decode(model, IDS, None), full)
 
-    def test_cache_equals_no_cache_with_pads_on_the_left(self) -> None:
+    def test_logits_with_cache_and_left_pads_equal_full_pass(self) -> None:
         model, attended = self.network(), LEFT_PADDED
         ids = IDS.masked_fill(~attended, self.tokens.pad)
         with torch.no_grad():
@@ -61,7 +61,7 @@ class CausalModelTests(FamilyTests):
             cached = decode(model, ids, attended)
         torch.testing.assert_close(cached[attended], full[attended])
 
-    def test_cache_takes_several_tokens_behind_others(self) -> None:
+    def test_cache_accepts_several_tokens_at_once(self) -> None:
         model, attended = self.network(), LEFT_PADDED
         with torch.no_grad():
             full = call(model, IDS, attended)
@@ -70,7 +70,7 @@ class CausalModelTests(FamilyTests):
             rest = call(model, IDS[:, 3:], attended, cache=cache)
         torch.testing.assert_close(rest[attended[:, 3:]], full[:, 3:][attended[:, 3:]])
 
-    def test_rows_that_leave_the_cache_are_not_missed(self) -> None:
+    def test_removed_rows_do_not_affect_cache(self) -> None:
         model, attended = self.network(), LEFT_PADDED
         stay = torch.tensor([0, 2])
         with torch.no_grad():
@@ -86,7 +86,7 @@ class CausalModelTests(FamilyTests):
 
 
 def decode(model: nn.Module, ids: Tensor, attended: Tensor | None) -> Tensor:
-    """Logits (B, L, V) from a prompt in one pass and then one token at a time."""
+    """Compute logits (B, L, V) in one pass for a prompt, then token by token."""
 
     def seen(end: int) -> Tensor | None:
         return None if attended is None else attended[:, :end]
@@ -99,7 +99,7 @@ def decode(model: nn.Module, ids: Tensor, attended: Tensor | None) -> Tensor:
 
 
 def new_cache(model: nn.Module, rows: int, length: int) -> KeyValueCache:
-    """The model's own empty cache."""
+    """Make an empty cache of the model."""
     make: Any = model.new_cache
     cache: KeyValueCache = make(rows, length)
     return cache

@@ -1,4 +1,4 @@
-"""What every collator promises: declared types, reproducible draws, honest limits."""
+"""Tests of all collators: declared types, reproducible draws, and length limits."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ EXAMPLES: dict[str, list[dict[str, list[int]]]] = {
     "unconditional": [{}, {}, {}],
 }
 EXAMPLES["predict_infill"] = EXAMPLES["infill"]
-"""Ragged rows: a full one, one without a prompt, one of a single token."""
+"""Rows of different lengths: a full one, one without a prompt, one of one token."""
 
 
 class CollatorSubject(FamilyTests):
-    """A family whose collators are run."""
+    """A family whose collators are tested."""
 
     def collate(
         self,
@@ -49,7 +49,7 @@ class CollatorSubject(FamilyTests):
         seed: int = 0,
         **options: Any,
     ) -> dict[str, Any]:
-        """What the family's collator for a use makes of examples (ours by default)."""
+        """Collate examples, by default those above, by the family's collator."""
         block = BLOCK if use in ("seq2seq", "predict") else WHOLE
         collator = self.family.collators[use](self.tokens, block, **options)
         chosen = EXAMPLES[use] if examples is None else examples
@@ -58,7 +58,7 @@ class CollatorSubject(FamilyTests):
 
 
 class CollatorTests(CollatorSubject):
-    """Every layout that the family has a collator for."""
+    """Tests of all layouts that the family has collators for."""
 
     def test_batches_have_the_declared_types(self) -> None:
         for use in self.family.collators:
@@ -66,13 +66,13 @@ class CollatorTests(CollatorSubject):
             sizes = check_fields(self.collate(use), declared)
             assert sizes["B"] == 3
 
-    def test_family_collates_for_training_and_for_generation(self) -> None:
+    def test_family_has_collators_for_training_and_generation(self) -> None:
         uses = set(self.family.collators)
         assert uses <= set(EXAMPLES)
         assert uses & set(TRAINING)
         assert uses - set(TRAINING)
 
-    def test_same_seed_gives_the_same_batch(self) -> None:
+    def test_same_seed_gives_same_batch(self) -> None:
         for use in self.family.collators:
             one, same = self.collate(use, seed=1), self.collate(use, seed=1)
             assert list(one) == list(same)
@@ -93,7 +93,7 @@ class CollatorTests(CollatorSubject):
                 batch = self.collate(use, examples)
                 assert all(equal(value, listed[key]) for key, value in batch.items())
 
-    def test_examples_are_not_written_to(self) -> None:
+    def test_examples_are_not_modified(self) -> None:
         for use in self.family.collators:
             examples = [
                 {key: np.asarray(ids) for key, ids in example.items()}
@@ -103,7 +103,7 @@ class CollatorTests(CollatorSubject):
             for example, before in zip(examples, EXAMPLES[use], strict=True):
                 assert {k: v.tolist() for k, v in example.items()} == before
 
-    def test_what_is_too_long_is_refused(self) -> None:
+    def test_too_long_examples_are_refused(self) -> None:
         long = {
             "lm": {"tokens": [5] * 6},
             "seq2seq": {"prompt": [5], "target": [5] * 6},
@@ -115,7 +115,7 @@ class CollatorTests(CollatorSubject):
             with pytest.raises(UserError, match="of row 1 "):
                 self.collate(use, [EXAMPLES[use][0], long[use]])
 
-    def test_longest_prompt_is_taken(self) -> None:
+    def test_prompt_of_maximum_length_is_accepted(self) -> None:
         bos = self.spec.collator.options.get("bos", True)
         example = {"prompt": [5] * (BLOCK.prompt - bool(bos)), "target": [6]}
         for use in set(self.family.collators) & {"predict", "seq2seq"}:
@@ -124,13 +124,13 @@ class CollatorTests(CollatorSubject):
             ids = ids[ids[0] == self.tokens.cls :]
             assert ids[: len(example["prompt"])] == example["prompt"]
 
-    def test_one_row_is_a_batch(self) -> None:
+    def test_batch_of_one_row(self) -> None:
         for use in self.family.collators:
             assert len(self.collate(use, EXAMPLES[use][1:2])["input_ids"]) == 1
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two fields of a batch hold the same."""
+    """Whether two fields of batches are equal."""
     if isinstance(one, Tensor):
         return isinstance(other, Tensor) and torch.equal(one, other)
     return bool(one == other)

@@ -1,4 +1,4 @@
-"""Generation in the order of the network's confidence."""
+"""Tests of generation in the order of the network's confidence."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ PROBS = torch.tensor(
     ],
     dtype=torch.float64,
 )
-"""Of EOS and the ordinary tokens at every position: the three orders differ."""
+"""Probabilities of EOS and ordinary tokens by position; the three orders differ."""
 
 UNSURE_FIRST = {
     "top_prob": [[0.52, 0.16, 0.16, 0.16], [0.56, 0.42, 0.01, 0.01]],
     "margin": [[0.52, 0.16, 0.16, 0.16], [0.56, 0.42, 0.01, 0.01]],
     "entropy": [[0.54, 0.455, 0.0025, 0.0025], [0.56, 0.147, 0.147, 0.146]],
 }
-"""Only the second is above 0.55; by margin and by entropy the first comes first."""
+"""Only the second is above 0.55; margin and entropy rank the first position first."""
 
 RANKED = torch.tensor(
     [
@@ -47,13 +47,13 @@ RANKED = torch.tensor(
     ],
     dtype=torch.float64,
 )
-"""Of which temperature and `top_k` change every order."""
+"""Temperature and `top_k` change every order of these."""
 
 
 class ConfidenceOrderTests(UnmaskingSubject):
-    """Positions come in the order of plainly computed scores."""
+    """Positions are revealed in the order of scores computed by their definitions."""
 
-    def test_the_most_certain_position_comes_first(self) -> None:
+    def test_most_confident_position_is_revealed_first(self) -> None:
         trace = self.run_traced(**self.one_by_one)
         areas = [(0, 1), (2, 3), (4, 5)] if self.options["block"] else [range(LENGTH)]
         expected = [
@@ -64,10 +64,8 @@ class ConfidenceOrderTests(UnmaskingSubject):
         assert trace.position.tolist() == expected
 
     @pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
-    def test_positions_are_ranked_by_the_probabilities_that_rank_by_names(
-        self, temperature: float
-    ) -> None:
-        """The model's own, or those after temperature and `top_k`."""
+    def test_rank_by_selects_probabilities_of_ranking(self, temperature: float) -> None:
+        """They are the model's own, or those after temperature and `top_k`."""
         numbers: dict[str, Any] = {"temperature": temperature, "top_k": 2}
         drawn = [confined(row, temperature or 1.0, 2, None) for row in RANKED]
         orders = []
@@ -79,7 +77,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         shaped = self.options["rank_by"] == "sampling"
         assert trace.position.tolist() == orders[shaped]
 
-    def test_an_even_share_is_revealed_per_step(self) -> None:
+    def test_equal_numbers_are_revealed_per_step(self) -> None:
         if not self.stepped:
             pytest.skip("the number per step follows the network's confidence")
         trace = self.run_traced(steps=4, **self.whole)
@@ -87,7 +85,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         best = sorted(range(LENGTH), key=lambda p: -self.scores()[p])
         assert sorted(trace.position[:2].tolist()) == sorted(best[:2])
 
-    def test_without_a_number_of_steps_a_step_reveals_one_token_of_every_row(
+    def test_steps_none_reveals_one_token_per_step(
         self,
     ) -> None:
         if not self.stepped:
@@ -97,7 +95,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         steps = [out.trace.step[out.trace.row == row].tolist() for row in range(3)]
         assert steps == [[0], [0, 1], [0, 1, 2]]
 
-    def test_every_row_of_a_batch_takes_its_own_share(self) -> None:
+    def test_rows_reveal_shares_of_their_own_masks(self) -> None:
         if not self.stepped or self.options["block"]:
             pytest.skip("not so many per step")
         out = self.generate(self.network(), self.holes(), trace=True, steps=2)
@@ -105,7 +103,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         steps = [out.trace.step[out.trace.row == row].tolist() for row in range(3)]
         assert steps == [[0], [0, 1], [0, 0, 1]]
 
-    def test_everything_above_the_threshold_is_revealed(self) -> None:
+    def test_all_positions_above_threshold_are_revealed(self) -> None:
         if self.options["threshold"] is None:
             pytest.skip("no threshold")
         trace = self.run_traced(threshold=0.55, **self.whole)
@@ -116,7 +114,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
             LENGTH - len(first)
         )
 
-    def test_nothing_below_the_threshold_is_revealed_where_something_is_above(
+    def test_positions_below_threshold_stay_if_others_are_above(
         self,
     ) -> None:
         if self.options["threshold"] is None:
@@ -126,7 +124,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         assert trace.position.tolist() == [1, 0]
         assert trace.step.tolist() == [0, 1]
 
-    def test_entropies_of_a_step_stay_within_the_bound(self) -> None:
+    def test_entropies_per_step_are_within_the_bound(self) -> None:
         if self.options["entropy_bound"] is None:
             pytest.skip("no bound")
         entropies = [-float((row * row.log()).sum()) for row in PROBS]
@@ -140,8 +138,8 @@ class ConfidenceOrderTests(UnmaskingSubject):
                 taken.append(place)
             assert trace.position[trace.step == 0].tolist() == sorted(taken)
 
-    def test_noise_on_the_order_is_gumbels(self) -> None:
-        """The first position i is drawn with probability ∝ exp(score_i / τ)."""
+    def test_order_noise_is_gumbel(self) -> None:
+        """Position i is first with probability ∝ exp(score_i / τ)."""
         if not self.options["order_temperature"]:
             pytest.skip("an order without noise")
         tau = 0.8
@@ -153,7 +151,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
 
     @property
     def whole(self) -> dict[str, Any]:
-        """Numbers that make one block of everything."""
+        """Options that make the answer one block."""
         return {"block": LENGTH} if self.options["block"] else {}
 
     @property
@@ -164,7 +162,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         return numbers
 
     def scores(self, probs: Tensor = PROBS) -> list[float]:
-        """The family's score of every position, by its definition."""
+        """Compute the family's score of every position by its definition."""
         best = probs.sort(descending=True).values.tolist()
         if self.options["order"] == "top_prob":
             return [math.log(row[0]) for row in best]
@@ -173,9 +171,9 @@ class ConfidenceOrderTests(UnmaskingSubject):
         return [sum(p * math.log(p) for p in row if p) for row in best]
 
     def run_traced(self, rows: int = 1, probs: Tensor = PROBS, **numbers: Any) -> Trace:
-        """The trace of a row of holes, one for each of the probabilities.
+        """Return the trace of a row of masks, one per entry of `probs`.
 
-        There is no noise on the order.
+        The order has no noise.
         """
         if self.options["order_temperature"]:
             numbers = {"order_temperature": 0.0} | numbers
@@ -191,7 +189,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         return out.trace
 
     def table(self, probs: Tensor) -> Tensor:
-        """(L, V) logits; what can never be produced is the most likely of all."""
+        """Make logits (L, V) whose most likely tokens must never be generated."""
         logits = torch.full((len(probs), self.tokens.vocab_size), -40.0)
         logits[:, [self.tokens.eos, 5, 6, 7]] = probs.log().float()
         logits[:, list(self.never)] = 3.0

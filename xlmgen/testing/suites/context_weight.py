@@ -1,4 +1,4 @@
-"""Masked tokens weighted by what is visible near them."""
+"""Tests of losses weighted by the visible tokens nearby."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from xlmgen.testing.suites.loss import Batch, training_batch
 from xlmgen.testing.suites.model import call
 
 SPAN = 0.75
-"""One over the density of the times of our batches: not 1, which would hide it."""
+"""`span` of the batches; other than 1, so that omitting it fails."""
 
 
 class ContextWeightTests(FamilyTests):
     """½ Σ over visible j of p (1 − p)^(|i − j| − 1) (arXiv:2508.15487)."""
 
-    def test_loss_is_the_weighted_sum_over_the_maskable_tokens(self) -> None:
-        """Token by token, for rows of several lengths under many patterns of masks."""
+    def test_loss_is_weighted_sum_over_maskable_tokens(self) -> None:
+        """Checks every token, for rows of several lengths and many mask patterns."""
         batch, model = self.batch(), self.network()
         output = self.family.loss(self.tokens)(model, batch)
         with torch.no_grad():
@@ -43,13 +43,13 @@ class ContextWeightTests(FamilyTests):
         mean = expected.sum() / batch["maskable"].sum()
         torch.testing.assert_close(output["loss"].double(), mean, rtol=1e-4, atol=1e-6)
 
-    def test_maskable_tokens_are_counted_masked_or_not(self) -> None:
+    def test_loss_is_divided_by_all_maskable_tokens(self) -> None:
         batch = self.batch()
         output = self.family.loss(self.tokens)(self.network(), batch)
         assert output["num_tokens"].equal(batch["maskable"].sum(1))
 
-    def test_weight_is_added_up_over_visible_tokens_on_both_sides(self) -> None:
-        """A row by hand: every token costs the same, so only the weight is left."""
+    def test_weight_sums_over_visible_tokens_on_both_sides(self) -> None:
+        """All tokens of the row have the same loss, so only the weight differs."""
         mask, p = self.tokens.mask, self.context_p
         ids = torch.tensor([[5, mask, mask, 6, mask]])
         masked = ids == mask
@@ -64,11 +64,11 @@ class ContextWeightTests(FamilyTests):
         weights = (p + p * q) / 2 + (p * q + p) / 2 + (p * q**3 + p) / 2
         model = FixedLogits(self.toy(), torch.zeros(self.tokens.vocab_size))
         output = self.family.loss(self.tokens)(model, batch)
-        each = math.log(self.tokens.vocab_size - 1)  # MASK is no answer
+        each = math.log(self.tokens.vocab_size - 1)  # MASK is excluded
         expected = weights * each * float(self.time_weight(batch)[0])
         assert math.isclose(float(output["nll"][0]), expected, rel_tol=1e-5)
 
-    def test_a_row_without_anything_visible_weighs_nothing(self) -> None:
+    def test_row_without_visible_tokens_has_zero_weight(self) -> None:
         batch, model = self.batch(), self.network()
         ids = torch.full_like(batch["input_ids"], self.tokens.mask)
         batch |= {
@@ -88,7 +88,7 @@ class ContextWeightTests(FamilyTests):
         return float(self.spec.loss.options["context_p"])
 
     def weight(self, batch: Batch, row: int, place: int) -> float:
-        """The weight of one masked token by its definition."""
+        """Compute the weight of one masked token by its definition."""
         ids, attended = batch["input_ids"][row], batch["attention_mask"]
         total = 0.0
         for other, id_ in enumerate(ids.tolist()):
@@ -99,14 +99,14 @@ class ContextWeightTests(FamilyTests):
         return total / 2 * float(self.time_weight(batch)[row])
 
     def time_weight(self, batch: Batch) -> Tensor:
-        """(B,) what a row's time adds: 1 where the loss sees the context alone."""
+        """Weight (B,) of every row's time; 1 if the loss uses the context only."""
         if self.spec.loss.options["weight"] == "context":
             return torch.ones(len(batch["input_ids"]), dtype=torch.float64)
         schedule = noise_schedule(self.spec)
         return loss_weight(schedule, batch["t"]) * batch["span"].double()
 
     def batch(self) -> Batch:
-        """Every row of the toy, each with the masks that the bits of its number say."""
+        """Build a batch of all rows; the bits of a row's number select its masks."""
         toy = self.toy()
         batch = training_batch(self, toy)
         rows = torch.arange(len(toy))[:, None]

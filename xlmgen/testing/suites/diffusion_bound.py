@@ -1,4 +1,4 @@
-"""The bound of masked diffusion, which is the entropy for an oracle."""
+"""Tests of the masked diffusion bound, which is the entropy for an oracle."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from xlmgen.testing.suites.loss import Batch, training_batch, use
 from xlmgen.testing.toy import ANSWER, Toy
 
 NODES = 6
-"""Of a quadrature in the noise level, which is exact for polynomials of degree 11."""
+"""Nodes of a quadrature in the noise level, exact for polynomials of degree 11."""
 
 
 class DiffusionBoundTests(FamilyTests):
     """`E_t [ w(t) · Σ_masked −log p(x_i | z_t) ]` (arXiv:2406.07524, eq. 10).
 
-    For the oracle it is, integrated over noise levels from 0 to 1, the entropy of what
-    is masked given what is not.
+    For the oracle its integral over noise levels from 0 to 1 is the entropy of the
+    maskable tokens given the others.
     """
 
     @pytest.mark.parametrize("prompted", [True, False])
-    def test_oracles_bound_is_the_entropy(self, prompted: bool) -> None:
-        """Over every row, every pattern of masks, and the time by quadrature."""
+    def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
+        """Sums over rows and mask patterns, and integrates over time by quadrature."""
         toy = self.toy(prompted=prompted)
         batch, chances = self.enumerated(toy, *self.whole)
         nll = self.row_nll(toy, batch)
@@ -45,15 +45,15 @@ class DiffusionBoundTests(FamilyTests):
         if exact_ends(self.spec):
             assert measured == pytest.approx(self.entropy(toy), rel=1e-4)
 
-    def test_a_wrong_network_pays_more(self) -> None:
+    def test_wrong_network_has_higher_loss(self) -> None:
         toy = self.toy()
         wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
         batch, chances = self.enumerated(toy, *self.whole)
         right = float((chances * self.row_nll(toy, batch)).sum())
         assert float((chances * self.row_nll(wrong, batch)).sum()) > right + 0.05
 
-    def test_every_row_is_weighted_by_its_time(self) -> None:
-        """Row by row: w(t) times the plain sum over its masked tokens."""
+    def test_rows_are_weighted_by_their_time(self) -> None:
+        """For every row: w(t) times the sum over its masked tokens."""
         toy = self.toy()
         batch, _ = self.enumerated(toy, *self.whole)
         plain, nll = self.masked_nll(toy, batch), self.row_nll(toy, batch)
@@ -63,8 +63,8 @@ class DiffusionBoundTests(FamilyTests):
         ) * plain + self.prior_per_token * batch["maskable"].sum(1)
         torch.testing.assert_close(nll, expected, rtol=1e-4, atol=1e-6)
 
-    def test_rows_at_the_start_of_time_are_the_reconstruction(self) -> None:
-        """Where α(0) < 1, a row at t = 0 counts as it is."""
+    def test_rows_at_time_zero_are_reconstruction_term(self) -> None:
+        """If α(0) < 1, a row at t = 0 has the weight 1."""
         if exact_ends(self.spec):
             pytest.skip("nothing is masked at t = 0")
         toy = self.toy()
@@ -75,8 +75,8 @@ class DiffusionBoundTests(FamilyTests):
             self.row_nll(toy, batch), plain, rtol=1e-4, atol=1e-6
         )
 
-    def test_all_maskable_tokens_are_counted(self) -> None:
-        """Dividing by the masked ones would be another objective."""
+    def test_loss_is_divided_by_maskable_tokens(self) -> None:
+        """Dividing by the number of masked tokens would be another objective."""
         toy = self.toy()
         batch, _ = self.enumerated(toy, *self.whole)
         oracle = self.oracle(toy)
@@ -84,7 +84,7 @@ class DiffusionBoundTests(FamilyTests):
         assert output["num_tokens"].equal(batch["maskable"].sum(1))
         assert oracle.calls == 1
 
-    def test_no_mask_at_all_is_no_loss(self) -> None:
+    def test_loss_without_masks_is_zero(self) -> None:
         toy = self.toy()
         batch = self.corrupted(toy, torch.arange(len(toy)), toy.answer & False, 0.5)
         model = self.network()
@@ -97,8 +97,8 @@ class DiffusionBoundTests(FamilyTests):
             assert parameter.grad.isfinite().all(), name
 
     @pytest.mark.parametrize("evaluation", [True, False])
-    def test_estimates_through_the_collator_agree(self, evaluation: bool) -> None:
-        """Evaluation integrates over all times, training from `sampling_eps` on."""
+    def test_estimate_on_collated_batches_equals_bound(self, evaluation: bool) -> None:
+        """Evaluation integrates over all times, training over t ≥ `sampling_eps`."""
         toy = self.toy()
         if use(toy) not in self.family.collators:
             pytest.skip("the family has no collator for prompts")
@@ -115,7 +115,7 @@ class DiffusionBoundTests(FamilyTests):
 
     @property
     def whole(self) -> tuple[float, float]:
-        """The times of an evaluation."""
+        """Interval of the times in evaluation."""
         return 0.0, 1.0
 
     @property
@@ -124,7 +124,7 @@ class DiffusionBoundTests(FamilyTests):
         return float(part.options["sampling_eps"]) if part else 0.0
 
     def entropy(self, toy: Toy) -> float:
-        """−Σ p log p(answer | prompt and length): what is never masked is known."""
+        """Compute −Σ p log p(answer | prompt and length); unmasked tokens are known."""
         given = (~toy.answer)[:, None]
         same = (toy.rows[:, None] == toy.rows[None]) | ~given
         fits = same.all(-1) & (toy.lengths[:, None] == toy.lengths)
@@ -133,16 +133,16 @@ class DiffusionBoundTests(FamilyTests):
 
     @property
     def prior_per_token(self) -> float:
-        """KL of what α(1) leaves visible: then any token but MASK is as likely."""
+        """KL divergence of tokens visible at t = 1 to a uniform prior without MASK."""
         left = alpha(noise_schedule(self.spec), 1.0)
         return left * math.log(self.tokens.vocab_size - 1)
 
     def prior(self, toy: Toy) -> float:
-        """The expectation of the prior term of a row."""
+        """Compute the expected prior term of a row."""
         return self.prior_per_token * float((toy.probs * toy.answer.sum(1)).sum())
 
     def reconstruction(self, toy: Toy) -> float:
-        """Σ_masked −log p of what is masked already at t = 0."""
+        """Compute Σ_masked −log p of tokens that are masked at t = 0."""
         rows, masks = self.patterns(toy)
         level = 1 - alpha(noise_schedule(self.spec), 0.0)
         chance = self.chance(toy, rows, masks, level)
@@ -150,9 +150,9 @@ class DiffusionBoundTests(FamilyTests):
         return float((chance * self.masked_nll(toy, batch)).sum())
 
     def bound(self, toy: Toy, start: float, end: float) -> float:
-        """∫ Σ_masked −log p over the noise levels between two times, exactly.
+        """Integrate Σ_masked −log p over the noise levels between two times, exactly.
 
-        With m = 1 − α the bound's integrand w(t) dt is dm / m.
+        With m = 1 − α, the bound's w(t) dt is dm / m.
         """
         patterns = self.patterns(toy)
         schedule = noise_schedule(self.spec)
@@ -168,10 +168,10 @@ class DiffusionBoundTests(FamilyTests):
         return total
 
     def enumerated(self, toy: Toy, start: float, end: float) -> tuple[Batch, Tensor]:
-        """Every row under every pattern of masks at the nodes of a quadrature in t.
+        """Enumerate rows and mask patterns at the nodes of a quadrature in t.
 
         Returns:
-            the batch, and for every row of it its share of the expectation.
+            the batch, and the weight of each of its rows in the expectation.
         """
         rows, masks = self.patterns(toy)
         schedule = noise_schedule(self.spec)
@@ -188,7 +188,7 @@ class DiffusionBoundTests(FamilyTests):
         return batch, torch.cat(chances)
 
     def patterns(self, toy: Toy) -> tuple[Tensor, Tensor]:
-        """Every pair of a row and a pattern of masks: its index, and (…, L) bool."""
+        """Enumerate pairs of a row's index and a mask pattern, (…, L) bool."""
         choices = torch.tensor(list(product([False, True], repeat=ANSWER)))
         rows, masks = [], []
         for row, answer in enumerate(toy.answer):
@@ -201,7 +201,7 @@ class DiffusionBoundTests(FamilyTests):
         return torch.tensor(rows), torch.stack(masks)
 
     def chance(self, toy: Toy, rows: Tensor, masks: Tensor, level: float) -> Tensor:
-        """Probability of rows and masks when each token is masked with this one."""
+        """Compute the probability of rows and masks at a masking probability."""
         masked, total = masks.sum(1), toy.answer[rows].sum(1)
         pattern = level**masked * (1 - level) ** (total - masked)
         return toy.probs[rows] * pattern
@@ -209,7 +209,7 @@ class DiffusionBoundTests(FamilyTests):
     def corrupted(
         self, toy: Toy, rows: Tensor, masks: Tensor, t: Tensor | float
     ) -> Batch:
-        """The batch as the contract says, without the family's collator."""
+        """Build a batch by its declaration, without the family's collator."""
         clean, attended = toy.rows[rows], toy.attended[rows]
         return {
             "input_ids": clean.masked_fill(masks, self.tokens.mask),
@@ -222,7 +222,7 @@ class DiffusionBoundTests(FamilyTests):
         }
 
     def masked_nll(self, toy: Toy, batch: Batch) -> Tensor:
-        """(B,) float64: Σ −log p(x_i | visible) over masked positions, plainly."""
+        """Compute Σ −log p(x_i | visible) over masked positions, (B,) in float64."""
         oracle = MaskedOracle(toy, self.tokens.vocab_size, self.tokens.mask)
         log_probs = oracle(batch["input_ids"], batch["attention_mask"]).double()
         targets = batch["target_ids"][..., None]
@@ -231,19 +231,19 @@ class DiffusionBoundTests(FamilyTests):
         return -torch.where(masked, found, 0.0).sum(1)
 
     def row_nll(self, toy: Toy, batch: Batch) -> Tensor:
-        """(B,) float64: what the loss says of every row with the toy's oracle."""
+        """Compute the loss of every row with the toy's oracle, (B,) in float64."""
         output = self.family.loss(self.tokens)(self.oracle(toy), batch)
         nll: Tensor = output["nll"]
         return nll.double()
 
     def oracle(self, toy: Toy) -> MaskedOracle:
-        """It believes in MASK most of all, which the loss must not allow."""
+        """Make an oracle whose highest logit is MASK, which the loss must exclude."""
         mask = self.tokens.mask
         return MaskedOracle(toy, self.tokens.vocab_size, mask, distractors=(mask,))
 
 
 def quadrature(low: float, high: float) -> list[tuple[float, float]]:
-    """Gauss–Legendre nodes between two levels, and their weights."""
+    """Return Gauss–Legendre nodes between two levels, and their weights."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     half = (high - low) / 2
     return [

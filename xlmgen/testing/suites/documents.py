@@ -1,4 +1,4 @@
-"""Rows of several documents that are apart: each is as it would be alone."""
+"""Tests of packed rows with separate documents: each is as if alone."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from torch import Tensor, nn
 from xlmgen.testing.suites.collator import CollatorSubject
 
 FIRST, SECOND = 5, 7
-"""The tokens of the first document and of the second one."""
+"""Tokens of the first and of the second document."""
 
 
 class DocumentsTests(CollatorSubject):
-    """`packing: documents`, from the collator through the network to the loss."""
+    """`packing: documents` in the collator, the network and the loss."""
 
-    def test_every_token_is_told_its_document(self) -> None:
+    def test_every_token_has_its_document_number(self) -> None:
         for seed in range(10):
-            batch = self.apart(seed)
+            batch = self.packed_batch(seed)
             documents, tokens = documents_of(batch), tokens_of(batch)
             assert (documents[tokens == FIRST] == 1).all()
             assert (documents[tokens == SECOND] == 2).all()
             assert (documents[tokens == self.tokens.pad] == 0).all()
             assert documents.equal(documents.to(torch.int64))
 
-    def test_every_token_is_asked_for_and_no_bos(self) -> None:
-        """The BOS of a later document is given as the first one is."""
+    def test_all_tokens_but_bos_are_predicted(self) -> None:
+        """The BOS of a later document is given, like the first BOS."""
         asked = set()
         for seed in range(10):
-            batch = self.apart(seed)
+            batch = self.packed_batch(seed)
             targets = tokens_of(batch, asked=True).flatten()[places_of(batch)]
             asked |= set(targets.tolist())
             assert ((tokens_of(batch) == self.tokens.bos).sum(1) == 2).all()
         assert asked == {FIRST, SECOND, self.tokens.eos}
 
-    def test_no_document_bears_on_another(self) -> None:
-        """Neither the later nor the earlier one; its own tokens do."""
+    def test_documents_do_not_affect_each_other(self) -> None:
+        """Tokens of the other document have no effect; its own tokens do."""
         model, loss = self.network(), self.family.loss(self.tokens)
         bears = {1: False, 2: False}
         for seed in range(10):
-            batch = self.apart(seed)
+            batch = self.packed_batch(seed)
             asked = tokens_of(batch, asked=True).flatten()[places_of(batch)]
             in_second = asked == SECOND  # the first one alone has an EOS
             for number, own in ((1, ~in_second), (2, in_second)):
@@ -53,8 +53,8 @@ class DocumentsTests(CollatorSubject):
                 bears[number] |= bool(moved[own].any())
         assert bears == {1: True, 2: True}
 
-    def apart(self, seed: int) -> dict[str, Any]:
-        """A batch of rows of two documents, the second without an end."""
+    def packed_batch(self, seed: int) -> dict[str, Any]:
+        """Collate rows of two documents, the second without EOS."""
         bos, eos = self.tokens.bos, self.tokens.eos
         row = [bos, FIRST, eos, bos, SECOND], [bos, FIRST, bos, SECOND, SECOND]
         numbers = [1, 1, 1, 2, 2], [1, 1, 2, 2, 2]
@@ -66,7 +66,7 @@ class DocumentsTests(CollatorSubject):
 
 
 class Recorder(nn.Module):
-    """A network that keeps the hidden states that it has returned."""
+    """A network that records its hidden states."""
 
     hidden: Tensor
 
@@ -82,14 +82,14 @@ class Recorder(nn.Module):
 
 
 def documents_of(batch: dict[str, Any]) -> Tensor:
-    """The document of every token."""
+    """Return the document number of every token."""
     documents = batch.get("documents", batch.get("attention_mask"))
     assert documents is not None
     return documents
 
 
 def tokens_of(batch: dict[str, Any], *, asked: bool = False) -> Tensor:
-    """The tokens without noise; with `asked` those that the places asked for count."""
+    """Return the clean tokens; with `asked`, those of the predicted positions."""
     if "clean_ids" in batch:
         clean = batch["clean_ids"]
         return clean[:, -batch["input_ids"].shape[1] :] if asked else clean
@@ -97,15 +97,15 @@ def tokens_of(batch: dict[str, Any], *, asked: bool = False) -> Tensor:
 
 
 def places_of(batch: dict[str, Any]) -> Tensor:
-    """Where tokens are asked for."""
+    """Return the predicted positions."""
     return batch["masked_at"] if "masked_at" in batch else batch["scored_at"]
 
 
 def swapped(value: Any, there: Tensor) -> Any:
-    """Another token in the place of those of a document, wherever the network sees it.
+    """Replace the tokens of a document in a field of the batch.
 
     Args:
-        there: (B, L), the places of the document.
+        there: (B, L) positions of the document.
     """
     if isinstance(value, Tensor) and value.dtype == torch.int64 and value.ndim == 2:
         there = there[:, -value.shape[1] :]

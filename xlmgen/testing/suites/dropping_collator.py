@@ -1,4 +1,4 @@
-"""Batches in which tokens are missing."""
+"""Tests of batches with dropped tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xlmgen.testing.toy import seeded
 
 ROWS = 4000
 LEAST = 1e-4
-"""A correct collator falls below this once in ten thousand seeds; ours is fixed."""
+"""A correct collator has a lower p-value for one of 10⁴ seeds; the seed is fixed."""
 
 TRAINING = ("lm", "seq2seq", "infill")
 HOLES = [
@@ -29,9 +29,9 @@ HOLES = [
 
 
 class DroppingCollatorTests(InsertionSubject, CollatorSubject):
-    """Dropped tokens put back where the batch says give the whole rows."""
+    """Inserting the dropped tokens into their slots restores the rows."""
 
-    def test_tokens_put_back_into_their_slots_give_the_whole_rows(self) -> None:
+    def test_inserting_dropped_tokens_restores_rows(self) -> None:
         for use in TRAINING:
             lengths = set()
             for seed in range(40):
@@ -40,8 +40,8 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
                 lengths.add(batch["input_ids"].shape[1])
             assert len(lengths) > 1
 
-    def test_slots_are_where_the_answer_has_a_place(self) -> None:
-        """Behind BOS and every kept token of the answer; in a hole, only there."""
+    def test_slots_are_after_bos_and_kept_answer_tokens(self) -> None:
+        """Slots are after BOS and every kept answer token; only in holes, if any."""
         for use in TRAINING:
             for seed in range(40):
                 batch = self.batch(use, seed)
@@ -51,7 +51,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
                     assert slots[row][: len(marks)] == marks
                     assert not any(slots[row][len(marks) :])
 
-    def test_what_is_given_is_never_dropped(self) -> None:
+    def test_given_tokens_are_never_dropped(self) -> None:
         for use in TRAINING:
             for seed in range(40):
                 batch = self.batch(use, seed)
@@ -61,7 +61,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
                     assert all(token in seen for token in given)
                     assert len(tokens(batch, row)) >= len(given)
 
-    def test_numbers_are_what_was_dropped(self) -> None:
+    def test_counts_match_dropped_tokens(self) -> None:
         for use in TRAINING:
             batch = self.batch(use, 3)
             for row, (ids, answer) in enumerate(self.rows(use)):
@@ -69,8 +69,8 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
                 dropped = len(ids) - len(tokens(batch, row))
                 assert batch["num_dropped"][row] == dropped
 
-    def test_every_number_is_as_likely_and_every_subset_of_it(self) -> None:
-        """All subsets of a target of three: 1/4 for its size, shared alike."""
+    def test_dropped_subsets_have_expected_frequencies(self) -> None:
+        """Of three tokens each size has probability 1/4, divided among its subsets."""
         example = {"prompt": [5], "target": [5, 6, 7]}
         batch = self.collate("seq2seq", [example] * ROWS)
         subsets = [s for n in range(4) for s in combinations((5, 6, 7), n)]
@@ -82,14 +82,14 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         probs = torch.tensor([1 / (4 * comb(3, len(s))) for s in subsets])
         assert p_value(counts, probs) > LEAST
 
-    def test_rows_lose_tokens_independently(self) -> None:
+    def test_rows_drop_tokens_independently(self) -> None:
         example = {"prompt": [5], "target": [5]}
         batch = self.collate("seq2seq", [example] * ROWS)
         pairs = batch["num_dropped"].view(-1, 2)
         counts = (2 * pairs[:, 0] + pairs[:, 1]).bincount(minlength=4)
         assert p_value(counts, torch.full((4,), 0.25)) > LEAST
 
-    def test_pads_are_on_the_right_and_hidden_from_attention(self) -> None:
+    def test_pads_are_on_the_right_and_not_attended(self) -> None:
         for use in TRAINING:
             for seed in range(10):
                 batch = self.batch(use, seed)
@@ -99,7 +99,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
                 assert real.equal(real.cummin(1).values)
                 assert (batch["input_ids"][:, 0] == self.tokens.cls).all()
 
-    def test_an_empty_answer_has_nothing_to_lose(self) -> None:
+    def test_empty_answer_drops_nothing(self) -> None:
         batch = self.collate("seq2seq", [{"prompt": [5], "target": []}])
         end = [self.tokens.eos] * self.eos
         assert batch["input_ids"].tolist() == [
@@ -108,7 +108,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         assert batch["num_dropped"].tolist() == batch["answer_length"].tolist() == [0]
         assert len(batch["target_ids"]) == 0
 
-    def test_packed_rows_lose_all_but_their_bos(self) -> None:
+    def test_packed_rows_can_drop_all_but_bos(self) -> None:
         bos, eos = self.tokens.bos, self.tokens.eos
         row = [bos, 5, 6, eos, 7]
         examples = [{"tokens": row, "packed": True}] * 20
@@ -126,14 +126,14 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         assert opening["input_ids"].tolist() == [[self.tokens.cls, bos]]
         assert opening["room"].tolist() == [WHOLE.answer - 1]
 
-    def test_documents_that_are_apart_are_refused(self) -> None:
-        """A row has one answer to what is missing, and whether anything is."""
+    def test_separate_documents_are_refused(self) -> None:
+        """A row has one stop decision only."""
         bos = self.tokens.bos
         row = {"tokens": [bos, 5, bos, 6], "packed": True, "documents": [1, 1, 2, 2]}
         with pytest.raises(UserError, match="packed"):
             self.collate("lm", [row])
 
-    def test_prompts_have_one_slot_behind_bos(self) -> None:
+    def test_prompts_have_one_slot_after_bos(self) -> None:
         cls, bos, pad = self.tokens.cls, self.tokens.bos, self.tokens.pad
         end = [self.tokens.eos] * self.eos
         batch = self.collate("predict")
@@ -146,7 +146,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         assert batch["slots"].equal(batch["input_ids"] == bos)
         assert batch["room"].tolist() == [BLOCK.answer - self.eos] * 3
 
-    def test_without_a_prompt_bos_is_one_of_the_tokens(self) -> None:
+    def test_bos_counts_as_token_without_prompt(self) -> None:
         cls, bos = self.tokens.cls, self.tokens.bos
         end = [self.tokens.eos] * self.eos
         batch = self.collate("unconditional", [{}, {}])
@@ -158,8 +158,8 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         assert begun["slots"].nonzero()[:, 1].tolist() == [3]
         assert begun["room"].tolist() == [WHOLE.answer - 3 - self.eos]
 
-    def test_holes_are_empty_and_the_rest_is_given(self) -> None:
-        """Also a hole behind BOS, one at the end, and one of several tokens."""
+    def test_prompts_with_holes_have_given_tokens_only(self) -> None:
+        """Includes holes after BOS, at the end, and of several tokens."""
         cls, bos = self.tokens.cls, self.tokens.bos
         end = [self.tokens.eos] * self.eos
         collator = self.family.collators["predict_infill"](self.tokens, Block(8))
@@ -176,7 +176,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
             assert batch["room"][row] == 8 - (len(ids) - 1)
 
     def batch(self, use: str, seed: int) -> dict[str, Any]:
-        """A training batch of ragged rows."""
+        """Collate a training batch of rows of different lengths."""
         if use != "infill":
             return self.collate(use, seed=seed)
         collator = self.family.collators[use](self.tokens, Block(8))
@@ -184,7 +184,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         return batch
 
     def rows(self, use: str) -> list[tuple[list[int], list[bool]]]:
-        """Our rows as the spec lays them out, and what of them may be dropped."""
+        """Expected rows, and which of their tokens may be dropped."""
         rows = []
         for example in HOLES if use == "infill" else EXAMPLES[use]:
             prompt = example.get("prompt", [])
@@ -202,7 +202,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
     def marks(
         self, batch: dict[str, Any], row: int, ids: list[int], answer: list[bool]
     ) -> list[bool]:
-        """Which kept tokens of a row are slots, from what is missing and where."""
+        """Compute the slots of a row from its dropped tokens."""
         missing = dropped(batch, row)
         place, marks = -1, []
         for count in [len(m) for m in missing]:
@@ -214,13 +214,13 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
 
 
 def tokens(batch: dict[str, Any], row: int) -> list[int]:
-    """The kept tokens of a row, CLS first, without its pads."""
+    """Return the kept tokens of a row, CLS first, without pads."""
     ids, mask = batch["input_ids"][row], batch["attention_mask"]
     return (ids if mask is None else ids[mask[row]]).tolist()
 
 
 def flags(batch: dict[str, Any], at: torch.Tensor) -> list[list[bool]]:
-    """(B, L) the positions of a flat list, each named once and in order."""
+    """Convert sorted flat positions to a mask (B, L)."""
     assert at.tolist() == sorted(set(at.tolist()))
     found = torch.zeros(batch["input_ids"].shape, dtype=torch.bool)
     found.view(-1)[at] = True
@@ -228,7 +228,7 @@ def flags(batch: dict[str, Any], at: torch.Tensor) -> list[list[bool]]:
 
 
 def dropped(batch: dict[str, Any], row: int) -> list[list[int]]:
-    """What is missing behind every kept token of a row."""
+    """Return the tokens missing after every kept token of a row."""
     width = batch["input_ids"].shape[1]
     missing: list[list[int]] = [[] for _ in tokens(batch, row)]
     at = batch["slot_at"][batch["target_slot"]].tolist()
@@ -239,7 +239,7 @@ def dropped(batch: dict[str, Any], row: int) -> list[list[int]]:
 
 
 def restored(batch: dict[str, Any]) -> list[list[int]]:
-    """Every row with its dropped tokens behind the tokens of their slots."""
+    """Insert the dropped tokens of every row into their slots."""
     return [
         [
             token

@@ -1,4 +1,4 @@
-"""What the suites of families that insert and unmask share."""
+"""Base of the suites for families that insert and unmask."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from xlmgen.testing.suites.predictor import Batch, PredictorSubject, Prompts
 from xlmgen.testing.toy import ANSWER, Toy
 
 ASKED = 9
-"""How often a network is asked where its answers are drawn."""
+"""Number of samples for the most frequent answer."""
 
 
 class GrowingFamily(FamilyTests):
-    """Toys and oracles of a family whose tokens may be missing."""
+    """Toys and oracles of a family with missing tokens."""
 
     @property
     def ended(self) -> bool:
-        """Whether an EOS that is given ends every row."""
+        """Whether every row ends with a given EOS."""
         return bool(self.spec.collator.options["eos"])
 
     @property
     def longest(self) -> int | None:
-        """The largest gap that the head tells of; None where it tells expectations."""
+        """Largest gap that the head predicts; None if it predicts expectations."""
         options = self.spec.model.options
         counted = options["gap_head"] == "distribution"
         return int(options["max_gap"]) if counted else None
 
     def toy(self, *, prompted: bool = True) -> Toy:
-        """The usual toy; an EOS is given and no part of the answer."""
+        """Make the usual toy; EOS is given and not part of the answer."""
         toy = super().toy(prompted=prompted)
         if self.ended:
             toy.answer[torch.arange(len(toy)), toy.lengths - 1] = False
@@ -53,15 +53,15 @@ class GrowingFamily(FamilyTests):
 
 
 class GrowingSubject(GrowingFamily, PredictorSubject):
-    """A predictor whose rows grow, on prompts that are laid out by hand."""
+    """A predictor of growing rows, with prompts built without the collator."""
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Few steps are enough for everything but the law itself."""
+        """Options with few steps, enough for all tests but that of the distribution."""
         return super().plain | {"steps": 12}
 
     def answers(self, model: nn.Module, batch: Batch) -> list[list[int]]:
-        """The most frequent of several: how long an answer gets is always drawn."""
+        """Return the most frequent of several samples, because lengths are random."""
         often = {
             key: None if value is None else value.repeat_interleave(ASKED, 0)
             for key, value in batch.items()
@@ -72,7 +72,7 @@ class GrowingSubject(GrowingFamily, PredictorSubject):
         return [max(group, key=group.count) for group in groups]
 
     def prompts(self, prompts: Prompts, repeat: int = 1) -> Batch:
-        """`prompt [BOS]`, and EOS where there is one; padded on the right."""
+        """Build `prompt [BOS]`, with EOS if the family has one, padded on the right."""
         end = [self.tokens.eos] * self.ended
         rows = [[*prompt, self.tokens.bos, *end] for prompt in prompts]
         free = [
@@ -91,11 +91,11 @@ class GrowingSubject(GrowingFamily, PredictorSubject):
         }
 
     def oracle(self, toy: Toy) -> Oracle:
-        """It believes most of all in the ids that must never be produced."""
+        """Make an oracle with the highest logits for ids that must not be generated."""
         return self.remnant_oracle(toy, self.never)
 
     def fixed(self, logits: Tensor, expected: int = 50) -> Oracle:
-        """So many tokens are missing everywhere, or as many as the head can say."""
+        """Make a network with constant logits and constant output for gaps."""
         if self.longest is None:
             return FixedGrowth(self.toy(), logits, torch.tensor(float(expected)))
         gap = torch.full((self.longest + 1,), -30.0)
@@ -103,7 +103,7 @@ class GrowingSubject(GrowingFamily, PredictorSubject):
         return FixedGrowth(self.toy(), logits, gap)
 
     def start(self, batch: Batch, out: Generation) -> Tensor:
-        """What is given, in the places that were not generated."""
+        """Place the given tokens at the positions that were not generated."""
         ids, mask = batch["input_ids"], batch["attention_mask"]
         start = torch.full_like(out.ids, self.tokens.pad)
         for row, generated in enumerate(out.generated):
@@ -113,7 +113,7 @@ class GrowingSubject(GrowingFamily, PredictorSubject):
         return start
 
     def first_tokens(self, logits: list[float], **numbers: Any) -> Tensor:
-        """Counts (V,) of the first generated token when all logits are the same."""
+        """Count (V,) the first generated tokens for constant logits."""
         batch = self.prompts([(5,)], repeat=3000)
         model = self.fixed(torch.tensor(logits))
         out = self.generate(model, batch, **{"steps": 2, **numbers})

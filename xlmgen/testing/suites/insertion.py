@@ -1,4 +1,4 @@
-"""Generation by inserting one token after the other."""
+"""Tests of generation by inserting one token at a time."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from xlmgen.testing.toy import ANSWER, Toy, seeded
 
 REPEAT = 3000
 ROOM = ANSWER + 1
-"""More than the longest answer of a toy, so that stopping is decided and not forced."""
+"""More than the longest answer of a toy, so that rows stop by decision."""
 
 
 class InsertionPredictorTests(InsertionSubject, PredictorSubject):
-    """Samples follow the process; only slots grow; rows stop for themselves."""
+    """Samples follow the process, only slots grow, and rows stop independently."""
 
     @pytest.mark.parametrize("fixed", [True, False])
     def test_samples_follow_the_distribution(self, fixed: bool) -> None:
-        """Of the data where stops are drawn, or where length leaves no doubt."""
+        """Exact if stops are drawn, or for answers of one length."""
         toy = self.toy(fixed=fixed)
         prompts = sorted(set(toy.prompts))
         out = self.generate(self.oracle(toy), self.prompts(prompts, REPEAT))
@@ -53,8 +53,8 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
                 assert all(abs(expected[s] - p) < 1e-9 for s, p in given.items())
             self.check(self.drawn(out, place), expected)
 
-    def test_an_uncorrected_network_prefers_short_rows(self) -> None:
-        """Exactly p / (n + 1) where stops are drawn."""
+    def test_uncorrected_network_prefers_short_rows(self) -> None:
+        """The distribution is ∝ p / (n + 1) if stops are drawn."""
         toy = self.toy()
         batch = self.prompts([(5,)], REPEAT)
         out = self.generate(self.insertion_oracle(toy, corrected=False), batch)
@@ -66,8 +66,8 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
             assert all(abs(expected[s] - p / total) < 1e-9 for s, p in short.items())
         self.check(self.drawn(out, 0), expected)
 
-    def test_greedy_equals_a_loop_that_lays_every_row_out_anew(self) -> None:
-        """Each row on its own, its tokens in order, without positions or padding."""
+    def test_greedy_generation_equals_loop_over_single_rows(self) -> None:
+        """The loop runs each row alone, in order, without positions or padding."""
         model = StopsAt(self.network(), length=8)
         for batch in (self.prompts([(5,), (6, 7, 5), (7, 2), ()]), self.holes()):
             batch["room"] = torch.full_like(batch["room"], 6)
@@ -89,7 +89,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
                 assert (out.ids[row, width:] == self.tokens.pad).all()
                 assert not out.generated[row, width:].any()
 
-    def test_holes_grow_and_nothing_else(self) -> None:
+    def test_insertions_are_in_holes_only(self) -> None:
         batch = self.holes()
         for seed in range(10):
             out = self.generate(StopsAt(self.network(seed), 9), batch, seed=seed)
@@ -102,7 +102,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
                 )
                 assert sum(len(new) for _, new in grown) > 0
 
-    def test_answers_stand_between_bos_and_the_end(self) -> None:
+    def test_answers_are_between_bos_and_eos(self) -> None:
         end = [self.tokens.eos] * self.eos
         out = self.generate(self.oracle(self.toy()), self.prompts(PROMPTS, repeat=50))
         for row, (ids, made) in enumerate(zip(out.ids, out.generated, strict=True)):
@@ -112,7 +112,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
             assert ids.tolist() == line + [self.tokens.pad] * (len(ids) - len(line))
 
     @pytest.mark.parametrize("probability", [0.0, 0.3, 0.85, 0.95, 1.0])
-    def test_rows_stop_as_the_stop_head_says(self, probability: float) -> None:
+    def test_rows_stop_with_probability_of_stop_head(self, probability: float) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
         model = FixedInsertions(self.toy(), logits, probability)
         out = self.generate(model, self.prompts([(5,)], REPEAT))
@@ -126,14 +126,14 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         assert p_value(lengths, law) > LEAST
 
     def test_threshold_is_compared_in_float64(self) -> None:
-        """Of a stop head in bfloat16: the last logit below it, the first above it."""
+        """Checks the adjacent bfloat16 logits below and above the threshold."""
         if self.threshold is None:
             pytest.skip("stops are drawn")
         limit = math.log(self.threshold / (1 - self.threshold))
         near = torch.tensor(limit or 0.01, dtype=torch.bfloat16)
         ends = torch.tensor([-torch.inf, torch.inf], dtype=torch.bfloat16)
         below, above = torch.nextafter(near, ends)
-        if limit == 0:  # a threshold of ½
+        if limit == 0:  # for a threshold of ½
             below, above = -near, near
         elif near.double() < limit:
             below = near
@@ -145,7 +145,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
             assert int(out.generated.sum()) == number
 
     def test_finished_rows_leave_the_batch(self) -> None:
-        """Rows that stop after different numbers of insertions, and never return."""
+        """Rows stop after different numbers of insertions and do not return."""
         model = FixedInsertions(self.toy(), torch.zeros(self.tokens.vocab_size))
         batch = self.prompts([(5,), (7, 2), (6,), (5, 5, 6)])
         width = batch["input_ids"].shape[1]
@@ -161,7 +161,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         for step, shape in enumerate(model.shapes):
             assert shape == ((answers >= step).sum(), width + step)
 
-    def test_rows_stop_when_they_are_full(self) -> None:
+    def test_full_rows_stop(self) -> None:
         model = FixedInsertions(self.toy(), torch.zeros(self.tokens.vocab_size))
         batch = self.prompts(PROMPTS) | {"room": torch.tensor([3, 0, 1])}
         out = self.generate(model, batch)
@@ -171,7 +171,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         out = self.generate(model, batch, max_new_tokens=2)
         assert out.generated.sum(1).tolist() == [2, 0, 1]
 
-    def test_nothing_to_fill_takes_no_pass(self) -> None:
+    def test_batch_without_free_positions_takes_no_pass(self) -> None:
         batch = self.prompts(PROMPTS)
         nowhere = batch | {"slots": torch.zeros_like(batch["slots"])}
         full = batch | {"room": torch.zeros_like(batch["room"])}
@@ -182,7 +182,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
             width = batch["input_ids"].shape[1]
             assert out.ids[:, :width].equal(batch["input_ids"])
 
-    def test_trace_tells_the_order_of_insertion(self) -> None:
+    def test_trace_has_order_of_insertion(self) -> None:
         batch = self.holes()
         out = self.generate(StopsAt(self.network(), 9), batch, trace=True)
         assert out.trace is not None
@@ -191,8 +191,8 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
             steps = out.trace.step[here].tolist()
             assert steps == list(range(int(out.generated[row].sum())))
 
-    def test_slot_and_token_are_drawn_as_the_options_say(self) -> None:
-        """One insertion into three slots, against probabilities added up by hand."""
+    def test_pairs_follow_distribution_of_sampling_options(self) -> None:
+        """Compares one insertion into three slots with computed probabilities."""
         size, (first, second, third) = self.tokens.vocab_size, SLOTS
         logits = torch.randn(5, size, generator=seeded(4)) * 1.5
         logits[first, 5], logits[first, 6], logits[second, 7] = 1.6, 1.2, 2.1
@@ -205,7 +205,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
             assert p_value(found, expected) > LEAST, numbers
 
     def first_pairs(self, logits: Tensor, **numbers: Any) -> Tensor:
-        """Counts (3, V) of slot and token of one insertion into `CLS BOS 5 6 7`."""
+        """Count (3, V) slots and tokens of one insertion into `CLS BOS 5 6 7`."""
         tokens = self.tokens
         ids = torch.tensor([[tokens.cls, tokens.bos, 5, 6, 7]]).repeat(REPEAT, 1)
         slots = torch.zeros(ids.shape, dtype=torch.bool)
@@ -236,7 +236,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         slot_top_k: int | None = None,
         slot_top_p: float | None = None,
     ) -> Tensor:
-        """(3, V) probabilities of the pairs, given those of the network."""
+        """Compute the probabilities (3, V) of pairs from those of the network."""
         if not self.slot_first:
             drawn = confined(probs.flatten(), temperature, top_k, top_p)
             return drawn.view_as(probs)
@@ -262,14 +262,14 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
 
     @property
     def threshold(self) -> float | None:
-        """The probability from which on a row stops; None where it is drawn."""
+        """Probability at which a row stops; None if stops are drawn."""
         options = self.spec.predictor.options
         if options["stop"] == "sample":
             return None
         return float(options["stop_threshold"])
 
     def prompts(self, prompts: Prompts, repeat: int = 1) -> Batch:
-        """`CLS prompt BOS [EOS]`, padded on the right, with a slot behind BOS."""
+        """Build `CLS prompt BOS [EOS]`, padded on the right, with a slot after BOS."""
         tokens, end = self.tokens, [self.tokens.eos] * self.eos
         rows = [[tokens.cls, *prompt, tokens.bos, *end] for prompt in prompts]
         width = max(map(len, rows))
@@ -286,7 +286,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         }
 
     def holes(self) -> Batch:
-        """Rows with one, two and three places to grow, and of two lengths."""
+        """Build rows of two lengths with one, two and three slots."""
         tokens, end = self.tokens, [self.tokens.eos] * self.eos
         rows = [[tokens.cls, tokens.bos, *rest, *end] for rest in ([5, 6], [7, 6], [5])]
         places = [[2], [1, 3], [1, 2]]
@@ -303,7 +303,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         }
 
     def start(self, batch: Batch, out: Generation) -> Tensor:
-        """The given tokens of every row, in order, at the places that are not new."""
+        """Place the given tokens, in order, at the positions that are not new."""
         width = batch["input_ids"].shape[1] + int(batch["room"].max())
         start = torch.full((len(batch["input_ids"]), width), self.tokens.pad)
         for row, made in enumerate(out.generated):
@@ -325,7 +325,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         return out.ids[out.generated].bincount(minlength=self.tokens.vocab_size)
 
     def best(self, logits: Tensor) -> tuple[int, int]:
-        """The greedy choice among logits (L, V)."""
+        """Return the greedy choice among logits (L, V)."""
         if self.slot_first:
             slot = int(logits.double().logsumexp(1).argmax())
             return slot, int(logits[slot].argmax())
@@ -335,25 +335,25 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         return decisions(toy, corrected=corrected)
 
     def state(self, prompt: tuple[int, ...]) -> State:
-        """What is given with a prompt."""
+        """Return the given tokens of a prompt."""
         return (*prompt, self.tokens.bos, *([self.tokens.eos] * self.eos))
 
     def size(self, state: State) -> int:
-        """Tokens of the answer in a state."""
+        """Return the number of answer tokens in a state."""
         return len(state) - state.index(self.tokens.bos) - 1 - self.eos
 
     def data(self, toy: Toy, prompt: tuple[int, ...]) -> dict[State, float]:
-        """The distribution of whole rows behind a prompt."""
+        """Compute the distribution of complete rows for a prompt."""
         rows = zip(toy.rows, toy.lengths, toy.given(prompt).tolist(), strict=True)
         return {tuple(row[:length].tolist()): p for row, length, p in rows if p > 0}
 
     def drawn(self, out: Generation, place: int) -> Counter[State]:
-        """How often each row came of a prompt's repetitions."""
+        """Count the rows generated for a prompt."""
         rows = out.ids[place * REPEAT : (place + 1) * REPEAT, 1:].tolist()
         return Counter(tuple(i for i in row if i != self.tokens.pad) for row in rows)
 
     def check(self, found: Counter[State], expected: dict[State, float]) -> None:
-        """Samples follow a law, and nothing else was drawn."""
+        """Check that samples follow a distribution and have positive probability."""
         assert set(found) <= set(expected)
         counts = torch.tensor([found[state] for state in expected])
         assert p_value(counts, torch.tensor(list(expected.values()))) > LEAST
@@ -361,7 +361,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
     def groups(
         self, out: Generation, row: int, number: int
     ) -> list[tuple[int, list[int]]]:
-        """Every given token of a row with the new ones behind it."""
+        """Group the new tokens of a row by the given token before them."""
         groups: list[tuple[int, list[int]]] = []
         for token, new in zip(out.ids[row], out.generated[row], strict=True):
             if new:
@@ -372,7 +372,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
 
 
 SLOTS = (1, 2, 4)
-"""Places of the slots in a row of five."""
+"""Positions of the slots in a row of five."""
 
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -392,7 +392,7 @@ SLOT_OPTIONS: list[dict[str, Any]] = [
 
 
 class StopsAt(nn.Module):
-    """A network that stops at a length and not before, whatever its stop head says."""
+    """A network that stops at a length, regardless of its stop head."""
 
     def __init__(self, inner: nn.Module, length: int) -> None:
         super().__init__()
@@ -411,7 +411,7 @@ class StopsAt(nn.Module):
 
 
 class StopsBy(nn.Module):
-    """A network whose stop head gives the same two logits, 0 and another, always."""
+    """A network with constant stop logits: 0 and another."""
 
     def __init__(self, inner: nn.Module, logit: Tensor) -> None:
         super().__init__()
@@ -424,7 +424,7 @@ class StopsBy(nn.Module):
 
 
 def given(batch: Batch, row: int) -> tuple[list[int], list[bool]]:
-    """The tokens of a row before generation, and which are slots; no pads."""
+    """Return the given tokens of a row and its slots, without pads."""
     mask = batch["attention_mask"]
     ids, slots = batch["input_ids"][row], batch["slots"][row]
     if mask is not None:

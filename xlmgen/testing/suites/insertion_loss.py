@@ -1,4 +1,4 @@
-"""The objective of insertion, known exactly for an oracle."""
+"""Tests of the insertion loss, which is known exactly for an oracle."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from xlmgen.testing.toy import Toy, entropy, seeded
 class InsertionLossTests(InsertionSubject):
     """−(1/N) Σ log p(slot, token) and the decision to stop (arXiv:2505.05755).
 
-    Batches are written by hand: every row of a toy under every loss of tokens, with the
-    probability that N ~ U{0..n} and a subset of that size at random give it.
+    Batches are built without the collator: all rows of a toy with all subsets dropped,
+    with the probabilities for a uniform number N and a uniform subset of size N.
     """
 
-    def test_every_row_costs_what_the_table_says(self) -> None:
+    def test_loss_of_every_row_matches_table(self) -> None:
         toy = self.toy()
         oracle = self.oracle(toy)
         table = self.table(toy)
@@ -42,8 +42,8 @@ class InsertionLossTests(InsertionSubject):
         )
 
     @pytest.mark.parametrize("prompted", [True, False])
-    def test_oracles_bound_is_the_entropy(self, prompted: bool) -> None:
-        """Of a network that inserts as the data would: H(answer | prompt)."""
+    def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
+        """The bound is H(answer | prompt) for the true model."""
         toy = self.toy(prompted=prompted)
         oracle = self.insertion_oracle(toy)
         batch, chances = self.enumerated(toy)
@@ -56,7 +56,7 @@ class InsertionLossTests(InsertionSubject):
         lengths = [drop.length + 1 for drop in drops(toy)]
         assert output["num_decisions"].tolist() == lengths
 
-    def test_a_wrong_network_has_a_higher_bound(self) -> None:
+    def test_wrong_network_has_higher_bound(self) -> None:
         toy = self.toy()
         wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
         batch, chances = self.enumerated(toy)
@@ -64,10 +64,10 @@ class InsertionLossTests(InsertionSubject):
         other = self.run_loss(self.insertion_oracle(wrong), batch)["bound"]
         assert float((chances * (other - right)).sum()) > 0.05
 
-    def test_expected_loss_is_known(self) -> None:
-        """H + E ln n!, of the data; uncorrected, of its p / (n + 1), by its mass."""
+    def test_expected_loss_equals_closed_form(self) -> None:
+        """It is H + E ln n! of the data or, uncorrected, of p / (n + 1), normalised."""
         if self.weights != (1.0, 1.0):
-            return  # the stop has another weight: see the cost of every row
+            return  # the stop has another weight, tested for every row above
         toy = self.toy()
         measured, expected = self.expected_loss(self.oracle(toy), toy), 0.0
         for prompt, chance in self.prompts(toy):
@@ -79,8 +79,8 @@ class InsertionLossTests(InsertionSubject):
             expected += chance * float(mass) * (entropy(tilted / mass) + orders)
         assert measured == pytest.approx(expected, rel=1e-4)
 
-    def test_oracle_is_the_minimum(self) -> None:
-        """The gradient with respect to every logit of every state is zero."""
+    def test_gradient_at_oracle_is_zero(self) -> None:
+        """Gradients with respect to all logits of all states are zero."""
         toy = self.toy(prompted=False)
         oracle, expected = self.oracle(toy), torch.zeros((), dtype=torch.float64)
         for drop in drops(toy):
@@ -93,7 +93,7 @@ class InsertionLossTests(InsertionSubject):
         total = float(expected.detach())
         assert total == pytest.approx(self.expected_loss(oracle, toy))
 
-    def test_a_disturbed_oracle_costs_more(self) -> None:
+    def test_perturbed_oracle_has_higher_loss(self) -> None:
         toy = self.toy()
         lowest = self.expected_loss(self.oracle(toy), toy)
         for seed in range(3):
@@ -104,10 +104,10 @@ class InsertionLossTests(InsertionSubject):
                     parameter.add_(0.1 * noise)
             assert self.expected_loss(disturbed, toy) > lowest + 1e-4
 
-    def test_minimum_generates_the_data_or_what_is_biased_towards_short_rows(
+    def test_minimiser_generates_data_or_short_biased_distribution(
         self,
     ) -> None:
-        """With N ~ U{0..n} an answer counts in proportion to 1/(n + 1)."""
+        """For N ~ U{0..n} an answer has a weight proportional to 1/(n + 1)."""
         toy = self.toy()
         for prompt, _ in self.prompts(toy):
             found = law(self.neutral_table(toy), (*prompt, self.tokens.bos, *self.end))
@@ -125,8 +125,8 @@ class InsertionLossTests(InsertionSubject):
             assert total_variation(generated, expected) < 1e-9
             assert total_variation(biased, given) > 0.05
 
-    def test_length_correction_weighs_whole_rows(self) -> None:
-        """The minimum of the other objective is not the minimum of this one."""
+    def test_length_correction_weights_full_row_loss(self) -> None:
+        """The minimiser of the other objective does not minimise this one."""
         toy = self.toy()
         other = self.insertion_oracle(
             toy, corrected=not self.corrected, stop_class_weight=self.weights[1]
@@ -134,7 +134,7 @@ class InsertionLossTests(InsertionSubject):
         own = self.expected_loss(self.oracle(toy), toy)
         assert self.expected_loss(other, toy) > own + 1e-3
 
-    def test_estimates_through_the_collator_agree(self) -> None:
+    def test_estimate_on_collated_batches_equals_bound(self) -> None:
         toy = self.toy()
         oracle = self.oracle(toy)
         rows = toy.sample(6000, seed=1)  # the collator draws from seed 0
@@ -148,7 +148,7 @@ class InsertionLossTests(InsertionSubject):
             assert abs(float(values.mean()) - expected) < 5 * error
             assert error < 0.1 * expected
 
-    def test_only_slots_are_asked_for_and_once(self) -> None:
+    def test_head_runs_on_slots_only_and_once(self) -> None:
         toy = self.toy()
         asked: list[Tensor] = []
         oracle = self.oracle(toy)
@@ -160,8 +160,8 @@ class InsertionLossTests(InsertionSubject):
         assert len(asked) == 1
         assert asked[0].equal(batch["slot_at"])
 
-    def test_complete_rows_cost_the_decision_to_stop_alone(self) -> None:
-        """Without a single dropped token, and without a single slot."""
+    def test_loss_of_complete_rows_is_stop_decision(self) -> None:
+        """Includes batches without any dropped token and without any slot."""
         empty = [{"prompt": [5], "target": []}] * 2
         full = [{"prompt": [5], "target": [5, 6][: self.longest]}] * 2
         for examples in (empty, full):
@@ -180,8 +180,8 @@ class InsertionLossTests(InsertionSubject):
                 assert parameter.grad is not None, name
                 assert parameter.grad.isfinite().all(), name
 
-    def test_rows_are_counted_for_themselves(self) -> None:
-        """A row beside others, longer ones among them, costs what it costs alone."""
+    def test_loss_of_row_does_not_depend_on_others(self) -> None:
+        """Replaces the test of `LossTests`, which cannot reverse slots."""
         toy, model = self.toy(), self.network()
         together, _ = self.enumerated(toy)
         whole = self.run_loss(model, together)
@@ -195,7 +195,7 @@ class InsertionLossTests(InsertionSubject):
 
     @property
     def weights(self) -> tuple[float, float]:
-        """Of the stop, and of the stop in a complete row once more."""
+        """Weights of the stop, and of the stop in complete rows."""
         options = self.spec.loss.options
         return float(options["stop_weight"]), float(options["stop_class_weight"])
 
@@ -208,7 +208,7 @@ class InsertionLossTests(InsertionSubject):
         return (self.tokens.eos,) if self.eos else ()
 
     def oracle(self, toy: Toy) -> InsertionOracle:
-        """The minimum of the family's own objective."""
+        """Make the oracle that minimises the family's objective."""
         return self.insertion_oracle(
             toy, corrected=self.corrected, stop_class_weight=self.weights[1]
         )
@@ -222,7 +222,7 @@ class InsertionLossTests(InsertionSubject):
         return decisions(toy, corrected=self.corrected)
 
     def prompts(self, toy: Toy) -> list[tuple[tuple[int, ...], float]]:
-        """Every prompt and its probability."""
+        """Return every prompt with its probability."""
         return [
             (
                 prompt,
@@ -236,7 +236,7 @@ class InsertionLossTests(InsertionSubject):
         ]
 
     def cost(self, toy: Toy, table: Table, drop: Drop) -> float:
-        """What a row costs, plainly."""
+        """Compute the loss of a row by its definition."""
         ids, left = toy.rows[drop.row].tolist(), kept(toy, drop)
         here = table[tuple(ids[i] for i in left)]
         total = sum(here.inserts.values())
@@ -253,13 +253,13 @@ class InsertionLossTests(InsertionSubject):
         return cost * (drop.length + 1 if self.corrected else 1)
 
     def enumerated(self, toy: Toy) -> tuple[Batch, Tensor]:
-        """Every row under every loss of tokens, and how probable each is."""
+        """Enumerate all drops of all rows, with probabilities."""
         found = list(drops(toy))
         chances = torch.tensor([d.chance for d in found], dtype=torch.float64)
         return self.batch(toy, found), chances
 
     def batch(self, toy: Toy, found: list[Drop]) -> Batch:
-        """The batch as the contract says, without the family's collator."""
+        """Build a batch by its declaration, without the family's collator."""
         rows = [[toy.rows[d.row].tolist(), kept(toy, d)] for d in found]
         width = 1 + max(len(left) for _, left in rows)
         input_ids = torch.full((len(found), width), self.tokens.pad)
@@ -291,7 +291,7 @@ class InsertionLossTests(InsertionSubject):
         }
 
     def complete(self, examples: list[dict[str, list[int]]]) -> Batch:
-        """A batch of whole rows."""
+        """Build a batch of complete rows."""
         none = torch.empty(0, dtype=torch.int64)
         rows = [
             [self.tokens.cls, *e["prompt"], self.tokens.bos, *e["target"], *self.end]
@@ -314,7 +314,7 @@ class InsertionLossTests(InsertionSubject):
         }
 
     def expected_loss(self, model: nn.Module, toy: Toy) -> float:
-        """Its expectation over the rows of the toy and what they lose."""
+        """Compute the expected loss over rows and drops."""
         batch, chances = self.enumerated(toy)
         return float((chances * self.run_loss(model, batch)["nll"]).sum())
 

@@ -1,4 +1,4 @@
-"""A network of a few thousand parameters learns one batch by heart, and says it."""
+"""Test that a small network overfits one batch and generates it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xlmgen.testing.suites.predictor import Batch, PredictorSubject
 from xlmgen.testing.toy import ANSWER, seeded
 
 ROUNDS, STEPS = 40, 50
-"""At most so many rounds of so many steps; after each the network is asked."""
+"""Maximum number of rounds, and steps per round; each round ends with generation."""
 
 WIDTH = 32
 
@@ -18,9 +18,9 @@ PAIRS = [((5,), (6, 7)), ((6,), (7, 7)), ((7, 5), (5, 6)), ((7, 6), (6, 5))]
 
 
 class LearningTests(PredictorSubject):
-    """Collator, loss, network and predictor together."""
+    """Test of collator, loss, network and predictor together."""
 
-    def test_one_batch_is_learnt_and_generated(self) -> None:
+    def test_batch_is_overfitted_and_generated(self) -> None:
         targets = self.targets
         examples = [
             {"prompt": list(prompt), "target": target}
@@ -46,17 +46,17 @@ class LearningTests(PredictorSubject):
 
     @property
     def targets(self) -> list[list[int]]:
-        """Answers that fill their block, with EOS or without."""
+        """Answers of maximum length, with or without EOS."""
         eos = self.spec.collator.options.get("eos", True)
         return [[*target] if eos else [*target, 5] for _, target in PAIRS]
 
     @property
     def one_hole(self) -> bool:
-        """Whether training masks too few tokens to learn a whole answer from."""
+        """Whether training masks too few tokens to generate a full answer."""
         return isinstance(self.spec.collator.options.get("rate"), float)
 
     def question(self, targets: list[list[int]]) -> Batch:
-        """The prompts; where training masks few tokens, all but one of the answer."""
+        """Build prompts, with all answer tokens but one if training masks few."""
         batch = self.prompts([prompt for prompt, _ in PAIRS])
         if self.one_hole:
             for row, target in enumerate(targets):
@@ -67,5 +67,5 @@ class LearningTests(PredictorSubject):
         return batch
 
     def expected(self, targets: list[list[int]]) -> list[list[int]]:
-        """What is to be generated."""
+        """Return the tokens to generate."""
         return [target[:1] for target in targets] if self.one_hole else targets

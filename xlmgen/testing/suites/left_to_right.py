@@ -1,4 +1,4 @@
-"""Generation one token after the other."""
+"""Tests of generation from left to right."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NETWORK_PROMPTS = [(5,), (6, 7, 5), (7, 2), ()]
 
 
 class LeftToRightTests(PredictorSubject):
-    """Exact samples, a cache that changes nothing, rows that end for themselves."""
+    """Exact samples, a correct cache, and rows that end independently."""
 
     def test_samples_follow_the_distribution(self) -> None:
-        """Rows of all prompts in one batch, padded on the left."""
+        """Rows of all prompts are in one batch, padded on the left."""
         toy = self.toy()
         prompts = sorted(set(toy.prompts))
         batch = self.prompts(prompts, REPEAT)
@@ -33,8 +33,8 @@ class LeftToRightTests(PredictorSubject):
                 law[tuple(answer)] += chance
             assert p_value(tally(drawn, self.tokens.vocab_size), law) > LEAST
 
-    def test_greedy_equals_a_loop_that_computes_everything_anew(self) -> None:
-        """Each row on its own, without padding and without a cache."""
+    def test_greedy_generation_equals_loop_without_cache(self) -> None:
+        """The loop runs each row alone, without padding and cache."""
         model = self.network()
         batch = self.prompts(NETWORK_PROMPTS) | {"max_new_tokens": 6}
         out = self.generate(model, batch, temperature=0.0)
@@ -48,15 +48,15 @@ class LeftToRightTests(PredictorSubject):
             made = out.ids[row][out.generated[row]].tolist()
             assert made == answer
 
-    def test_end_in_a_prompt_ends_nothing(self) -> None:
+    def test_eos_in_prompt_does_not_end_row(self) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
         logits[7] = 20.0
         model = FixedLogits(self.toy(), logits)
         out = self.generate(model, self.prompts([(2,), (5, 2), (2, 2)]))
         assert out.answers(self.tokens.eos) == [[7] * ANSWER] * 3
 
-    def test_rows_end_for_themselves(self) -> None:
-        """A row stops at its first EOS; what follows is not generated, and PAD."""
+    def test_rows_end_independently(self) -> None:
+        """A row ends at its first EOS; later tokens are PAD and not generated."""
         toy = self.toy()
         out = self.generate(self.oracle(toy), self.prompts(PROMPTS, repeat=50))
         lengths = set()
@@ -71,13 +71,13 @@ class LeftToRightTests(PredictorSubject):
             lengths.add(len(made))
         assert len(lengths) > 1 or not self.spec.collator.options["eos"]
 
-    def test_passes_end_with_the_longest_row(self) -> None:
+    def test_number_of_passes_is_length_of_longest_row(self) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
         logits[self.tokens.eos] = 30.0
         out = self.generate(FixedLogits(self.toy(), logits), self.prompts(PROMPTS))
         assert out.forward_passes == 1
 
-    def test_prompt_is_read_once_and_then_one_token_at_a_time(self) -> None:
+    def test_prompt_is_read_once_then_token_by_token(self) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
         logits[7] = 30.0
         model = FixedLogits(self.toy(), logits)
@@ -86,7 +86,7 @@ class LeftToRightTests(PredictorSubject):
         first = batch["input_ids"].shape
         assert model.shapes == [first] + [torch.Size([len(PROMPTS), 1])] * (ANSWER - 1)
 
-    def test_no_more_tokens_than_allowed(self) -> None:
+    def test_max_new_tokens_limits_answers(self) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
         logits[7] = 30.0
         model = FixedLogits(self.toy(), logits)

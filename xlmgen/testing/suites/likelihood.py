@@ -1,4 +1,4 @@
-"""The exact likelihood of a family that predicts the next token."""
+"""Tests of the exact likelihood of next-token families."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from xlmgen.testing.toy import Toy
 
 
 class LikelihoodTests(FamilyTests):
-    """With an oracle for a network, the loss is known to the last digit."""
+    """The loss of an oracle is known exactly."""
 
     @pytest.mark.parametrize("prompted", [True, False])
-    def test_oracles_loss_is_the_entropy(self, prompted: bool) -> None:
+    def test_loss_of_oracle_equals_entropy(self, prompted: bool) -> None:
         toy = self.toy(prompted=prompted)
         batch = self.hand_made(toy)
         nll = self.row_nll(toy, batch)
@@ -25,8 +25,8 @@ class LikelihoodTests(FamilyTests):
         expected = float((toy.probs * truth).sum())
         assert float((toy.probs * nll).sum()) == pytest.approx(expected, abs=1e-5)
 
-    def test_a_wrong_network_pays_the_divergence(self) -> None:
-        """Entropy + KL(p ‖ q) for a network that believes in q."""
+    def test_loss_of_wrong_network_is_cross_entropy(self) -> None:
+        """The loss is H(p) + KL(p ‖ q) for a network with the distribution q."""
         toy = self.toy()
         wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
         nll = self.row_nll(wrong, self.hand_made(toy))
@@ -38,7 +38,7 @@ class LikelihoodTests(FamilyTests):
         paid = float((toy.probs * (nll - right)).sum())
         assert paid == pytest.approx(divergence, abs=1e-5)
 
-    def test_collators_batch_gives_the_entropy_too(self) -> None:
+    def test_loss_on_collated_batch_equals_entropy(self) -> None:
         for prompted in (True, False):
             toy = self.toy(prompted=prompted)
             if use(toy) in self.family.collators:
@@ -55,7 +55,7 @@ class LikelihoodTests(FamilyTests):
         assert oracle.calls == 1
 
     def scored(self, toy: Toy) -> Tensor:
-        """(S, L) bool: the tokens that the family scores."""
+        """Return the scored tokens, (S, L) bool."""
         if not self.spec.collator.options.get("loss_on_prompt"):
             return toy.answer
         scored = toy.attended.clone()
@@ -63,7 +63,7 @@ class LikelihoodTests(FamilyTests):
         return scored
 
     def before(self, toy: Toy) -> Tensor:
-        """(S,) −log of the probability of what is not scored: the start of a row."""
+        """Compute −log p of the start of every row, which is not scored, (S,)."""
         scored = self.scored(toy)
         start = scored.long().argmax(1)
         places = torch.arange(toy.rows.shape[1])
@@ -72,7 +72,7 @@ class LikelihoodTests(FamilyTests):
         return -(same.all(-1).double() @ toy.probs).log()
 
     def hand_made(self, toy: Toy) -> Batch:
-        """The batch as the contract says, without the family's collator."""
+        """Build a batch by its declaration, without the family's collator."""
         scored = self.scored(toy)[:, 1:]
         return {
             "input_ids": toy.rows[:, :-1],
@@ -82,7 +82,7 @@ class LikelihoodTests(FamilyTests):
         }
 
     def row_nll(self, toy: Toy, batch: Batch) -> Tensor:
-        """(S,) float64: what the loss says of every row with the toy's oracle."""
+        """Compute the loss of every row with the toy's oracle, (S,) in float64."""
         oracle = CausalOracle(toy, self.tokens.vocab_size)
         nll: Tensor = self.family.loss(self.tokens)(oracle, batch)["nll"]
         return nll.double()

@@ -1,4 +1,4 @@
-"""What every loss promises: its types, its mean, and that it leaves its batch alone."""
+"""Tests of all losses: types, mean, and an unchanged batch."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ Batch = dict[str, Any]
 
 
 class LossTests(FamilyTests):
-    """Whatever is minimised; the batches come from the family's own collators."""
+    """Tests of any loss, on batches of the family's collators."""
 
     def batches(self) -> list[Batch]:
-        """A batch of every layout that the family trains on."""
+        """Collate a batch of every training layout of the family."""
         return [
             training_batch(self, toy)
             for toy in (self.toy(), self.toy(prompted=False))
             if use(toy) in self.family.collators
         ]
 
-    def test_output_has_the_declared_types(self) -> None:
+    def test_output_has_declared_types(self) -> None:
         types = self.types("LossOutput")
         for batch in self.batches():
             output = self.run_loss(self.network(), batch)
             dims = check_fields(output, types)
             assert dims.get("B", len(batch["input_ids"])) == len(batch["input_ids"])
 
-    def test_loss_is_the_sum_over_rows_by_the_number_of_tokens(self) -> None:
+    def test_loss_is_row_sum_divided_by_num_tokens(self) -> None:
         for batch in self.batches():
             output = self.run_loss(self.network(), batch)
             mean = output["nll"].sum() / output["num_tokens"].sum()
             assert output["num_tokens"].sum() > 0
             torch.testing.assert_close(output["loss"].detach(), mean)
 
-    def test_rows_are_counted_for_themselves(self) -> None:
-        """A row's numbers do not depend on the rows beside it."""
+    def test_loss_of_row_does_not_depend_on_others(self) -> None:
+        """A row's values do not depend on other rows."""
         for batch in self.batches():
             whole = self.run_loss(self.network(), batch)
             again = self.run_loss(self.network(), reversed_rows(batch))
             torch.testing.assert_close(again["nll"].flip(0), whole["nll"])
             assert again["num_tokens"].flip(0).equal(whole["num_tokens"])
 
-    def test_batch_is_not_written_to(self) -> None:
+    def test_batch_is_not_modified(self) -> None:
         for batch in self.batches():
             before = {key: copied(value) for key, value in batch.items()}
             self.run_loss(self.network(), batch)
@@ -61,7 +61,7 @@ class LossTests(FamilyTests):
                 )
                 assert same, key
 
-    def test_gradient_is_finite_and_of_the_loss_alone(self) -> None:
+    def test_only_loss_has_gradient_and_it_is_finite(self) -> None:
         for batch in self.batches():
             model = self.network()
             output = self.run_loss(model, batch)
@@ -71,8 +71,8 @@ class LossTests(FamilyTests):
                 assert parameter.grad.isfinite().all(), name
             assert not output["nll"].requires_grad
 
-    def test_half_precision_logits_lose_nothing_more(self) -> None:
-        """Cross-entropy is taken in float32 whatever the network computes in."""
+    def test_bfloat16_logits_lose_no_further_precision(self) -> None:
+        """Cross-entropy is computed in float32 for all dtypes of logits."""
         for batch in self.batches():
             size = self.tokens.vocab_size
             output = self.run_loss(Halved(self.network(), size), batch)
@@ -80,7 +80,7 @@ class LossTests(FamilyTests):
             assert output["loss"].dtype == torch.float32
             torch.testing.assert_close(output["loss"], full["loss"])
 
-    def test_network_in_float64_keeps_its_precision(self) -> None:
+    def test_float64_logits_keep_precision(self) -> None:
         for batch in self.batches():
             full = self.run_loss(self.network().double(), batch)
             assert full["loss"].dtype == full["nll"].dtype == torch.float64
@@ -91,7 +91,7 @@ class LossTests(FamilyTests):
             torch.autograd.backward(full["loss"])
 
     def run_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The family's loss of a model on a batch."""
+        """Compute the family's loss of a model on a batch."""
         output: dict[str, Tensor] = self.family.loss(self.tokens)(model, batch)
         return output
 
@@ -113,21 +113,21 @@ class Halved(nn.Module):
 
 
 class Rounded(Halved):
-    """The same rounding, handed over in float32."""
+    """A network with outputs rounded to bfloat16, in float32."""
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         return converted(super().forward(*inputs, **options), torch.float32)
 
 
 def converted(outputs: Tensor | tuple[Tensor, ...], dtype: torch.dtype) -> Any:
-    """What a network gives, one tensor or several, in another precision."""
+    """Convert a network's output, one tensor or several, to another dtype."""
     if isinstance(outputs, Tensor):
         return outputs.to(dtype)
     return tuple(output.to(dtype) for output in outputs)
 
 
 def use(toy: Toy) -> str:
-    """The layout that a toy's examples are for."""
+    """Return the layout of a toy's examples."""
     return "seq2seq" if toy.block.prompt else "lm"
 
 
@@ -138,7 +138,7 @@ def training_batch(
     *,
     evaluation: bool = False,
 ) -> Batch:
-    """What the family's own collator makes of the toy's rows (all by default)."""
+    """Collate rows of the toy, by default all, by the family's collator."""
     collate = tests.family.collators[use(toy)](
         tests.tokens, toy.block, evaluation=evaluation
     )
@@ -150,7 +150,7 @@ def training_batch(
 
 
 def reversed_rows(batch: Batch) -> Batch:
-    """The same batch, its last row first."""
+    """Reverse the order of the rows of a batch."""
     rows, length = batch["input_ids"].shape
     flipped: Batch = {}
     for key, value in batch.items():

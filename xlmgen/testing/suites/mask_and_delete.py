@@ -1,4 +1,4 @@
-"""Batches in which tokens are masked and others missing."""
+"""Tests of batches with masked and missing tokens."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from xlmgen.testing.suites.growing import GrowingFamily
 
 ROWS = 6000
 LEAST = 1e-4
-"""A correct collator falls below this once in ten thousand seeds; ours is fixed."""
+"""A correct collator has a lower p-value for one of 10⁴ seeds; the seed is fixed."""
 
 Example = dict[str, list[int]]
 Clean = tuple[list[int], list[bool], list[bool]]
-"""A clean row: its ids, what may be missing, and behind what others may be."""
+"""A clean row: ids, tokens that may be missing, tokens after which others may be."""
 
 
 class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
-    """What is left, what is missing, and how often, worked out without the collator."""
+    """Kept and missing tokens, and their frequencies, computed independently."""
 
-    def test_what_is_left_and_what_is_missing_make_the_clean_row(self) -> None:
-        """Token by token: each stands where the gaps before it say."""
+    def test_kept_and_missing_tokens_restore_clean_rows(self) -> None:
+        """The position of each token follows from the gaps before it."""
         for use in ("lm", "seq2seq", "infill"):
             for seed in range(30):
                 batch = self.collate(use, seed=seed)
                 for row, clean in enumerate(self.clean(use)):
                     self.check_row(batch, row, clean)
 
-    def test_masks_are_where_the_batch_says(self) -> None:
+    def test_masks_are_at_declared_positions(self) -> None:
         for use in ("lm", "seq2seq", "infill"):
             for seed in range(10):
                 batch = self.collate(use, seed=seed)
@@ -45,7 +45,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
                 assert batch["masked_at"].equal(at)
                 assert ids[~masked].equal(target[~masked])
 
-    def test_attention_is_on_what_is_left(self) -> None:
+    def test_attention_mask_covers_kept_tokens(self) -> None:
         for seed in range(10):
             batch = self.collate("lm", seed=seed)
             attended = batch["target_ids"] != self.tokens.pad
@@ -53,13 +53,13 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
             assert attended.all() if mask is None else mask.equal(attended)
             assert attended.any(0).all(), "columns that hold nothing"
 
-    def test_tokens_of_the_answer_are_counted_missing_or_not(self) -> None:
+    def test_num_tokens_counts_answer_with_missing_tokens(self) -> None:
         for use in ("lm", "seq2seq", "infill"):
             counts = [sum(answer) for _, answer, _ in self.clean(use)]
             assert self.collate(use)["num_tokens"].tolist() == counts
 
-    def test_every_fate_of_a_token_is_as_likely_as_the_schedules_say(self) -> None:
-        """In every quarter of the times, token by token."""
+    def test_token_states_have_frequencies_of_schedules(self) -> None:
+        """Checks every token in every quarter of the times."""
         batch, fates = self.drawn()
         t = batch["t"].double()
         chances = fate_chances(
@@ -72,8 +72,8 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
                 counts = fates[rows, column].bincount(minlength=3)
                 assert p_value(counts, expected / expected.sum()) > LEAST
 
-    def test_tokens_of_a_row_are_independent_given_its_time(self) -> None:
-        """Two tokens: what both have become, expected row by row."""
+    def test_tokens_of_row_are_independent_given_time(self) -> None:
+        """Compares the joint states of two tokens with their expectation."""
         batch, fates = self.drawn()
         chances = fate_chances(
             rising(self.spec, "insert"),
@@ -86,7 +86,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
             assert p_value(pairs.bincount(minlength=9), expected.flatten()) > LEAST
 
     def test_times_cover_their_interval(self) -> None:
-        """From 0, where nothing is there yet, to 1, the data, which none reaches."""
+        """Times are in [0, 1): from empty to the data."""
         for evaluation in (False, True):
             batch = self.collate("lm", [{"tokens": [5]}] * ROWS, evaluation=evaluation)
             end = 1.0 if evaluation else 1 - self.eps
@@ -99,7 +99,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
             assert p_value(cells.bincount(minlength=10), even) > LEAST
             assert batch["span"].double().sub(end).abs().max() < 1e-6
 
-    def test_antithetic_times_fall_into_every_share_of_the_interval(self) -> None:
+    def test_antithetic_times_are_stratified_over_the_interval(self) -> None:
         size = 16
         t = self.collate("lm", [{"tokens": [5]}] * size)["t"].double()
         shares = ((t / (1 - self.eps)) * size - 1e-4).floor() % size
@@ -107,11 +107,11 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         assert part is not None
         assert (len(set(shares.tolist())) == size) == part.options["antithetic"]
 
-    def test_another_seed_is_another_draw(self) -> None:
+    def test_other_seed_gives_other_draw(self) -> None:
         one, other = (self.collate("lm", seed=seed)["t"] for seed in (1, 2))
         assert not torch.equal(one, other)
 
-    def test_packed_rows_keep_their_bos_and_may_miss_any_other_token(self) -> None:
+    def test_packed_rows_keep_bos_and_can_miss_other_tokens(self) -> None:
         bos, eos = self.tokens.bos, self.tokens.eos
         row = [bos, 5, 6, eos, 7]
         examples = [{"tokens": row, "packed": True}] * 200
@@ -123,7 +123,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         left = [set(row.tolist()) for row in batch["target_ids"]]
         assert not all(eos in tokens for tokens in left)
 
-    def test_generation_begins_with_what_is_given(self) -> None:
+    def test_prompt_batch_has_given_tokens(self) -> None:
         bos, end = [self.tokens.bos], [self.tokens.eos] * self.ended
         batch = self.collate("predict")
         rows = [[*e["prompt"], *bos, *end] for e in EXAMPLES["predict"]]
@@ -131,7 +131,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         self.check_prompt(batch, rows, [{place} for place in opening])
         assert batch["room"].tolist() == [BLOCK.answer - len(end)] * 3
 
-    def test_without_a_prompt_the_block_is_the_sequence(self) -> None:
+    def test_answer_fills_limit_without_prompt(self) -> None:
         bos, end = [self.tokens.bos], [self.tokens.eos] * self.ended
         examples: list[dict[str, Any]] = [{}, {"prompt": [5, 6]}]
         batch = self.collate("unconditional", examples)
@@ -139,13 +139,13 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         self.check_prompt(batch, rows, [{0}, {2}])
         assert batch["room"].tolist() == [WHOLE.answer - len(row) for row in rows]
 
-    def test_a_packed_row_begins_with_bos_alone(self) -> None:
+    def test_prompt_of_packed_row_is_bos(self) -> None:
         examples: list[dict[str, Any]] = [{"packed": True}] * 2
         batch = self.collate("unconditional", examples)
         self.check_prompt(batch, [[self.tokens.bos]] * 2, [{0}] * 2)
         assert batch["room"].tolist() == [WHOLE.answer - 1] * 2
 
-    def test_holes_are_empty_and_only_they_are_free(self) -> None:
+    def test_only_holes_are_free(self) -> None:
         batch = self.collate("predict_infill")
         rows, free = [], []
         for ids, answer, _ in self.clean("infill"):
@@ -156,7 +156,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         self.check_prompt(batch, rows, free)
         assert batch["room"].tolist() == [WHOLE.answer - len(row) for row in rows]
 
-    def test_an_answer_longer_than_the_head_can_tell_is_refused(self) -> None:
+    def test_gap_longer_than_max_gap_is_refused(self) -> None:
         if self.longest is None:
             return
         name = self.family.collators["seq2seq"]
@@ -178,7 +178,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         return float(self.spec.noise_schedule.options["sampling_eps"])
 
     def clean(self, use: str) -> list[Clean]:
-        """Our examples as the spec lays them out."""
+        """Expected clean rows of the examples."""
         bos, end = self.tokens.bos, [self.tokens.eos] * self.ended
         rows: list[Clean] = []
         for example in EXAMPLES[use]:
@@ -198,7 +198,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         return rows
 
     def check_row(self, batch: dict[str, Any], row: int, clean: Clean) -> None:
-        """What is left of a row, against the row."""
+        """Check the kept tokens of a row against the clean row."""
         ids, answer, free = clean
         place, kept = 0, []
         target = batch["target_ids"][row].tolist()
@@ -223,7 +223,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
     def check_prompt(
         self, batch: dict[str, Any], rows: list[list[int]], free: list[set[int]]
     ) -> None:
-        """What a batch for generation holds."""
+        """Check a batch for generation."""
         width = max(map(len, rows))
         pad = self.tokens.pad
         padded = [row + [pad] * (width - len(row)) for row in rows]
@@ -235,7 +235,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         assert found == free
 
     def drawn(self) -> tuple[dict[str, Any], Tensor]:
-        """Many draws of one row with three tokens, and what each became (ROWS, 3)."""
+        """Draw one row of three tokens many times; return token states (ROWS, 3)."""
         examples = [{"tokens": [5, 6, 7]}] * ROWS
         batch = self.collate("lm", examples, evaluation=True)
         fates = torch.zeros(ROWS, 3, dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Generation by inserting masks and revealing them."""
+"""Tests of generation by inserting and revealing masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPEAT = 1500
 
 
 class MaskAndInsertTests(GrowingSubject):
-    """Rows grow where they may, within their room, and end without a mask."""
+    """Rows grow only in free gaps, within their limit, and end without masks."""
 
     def test_only_free_gaps_grow(self) -> None:
         batch = self.holes()
@@ -41,18 +41,18 @@ class MaskAndInsertTests(GrowingSubject):
                         assert out.ids[row, column] == self.tokens.pad
                 assert grown <= set(free.nonzero().flatten().tolist())
 
-    def test_no_mask_is_left_after_any_number_of_steps(self) -> None:
+    def test_no_masks_remain_for_any_number_of_steps(self) -> None:
         for steps in (1, 2, 7):
             for batch in (self.holes(), self.prompts([(), *PROMPTS], 10)):
                 out = self.generate(self.network(), batch, steps=steps)
                 assert not (out.ids == self.tokens.mask).any()
 
-    def test_familys_own_numbers_leave_no_mask(self) -> None:
+    def test_default_options_leave_no_masks(self) -> None:
         out = self.family.predictor(self.tokens).generate(self.network(), self.holes())
         assert not (out.ids == self.tokens.mask).any()
 
-    def test_a_row_receives_what_fits(self) -> None:
-        """However much is expected, and with nothing behind an EOS."""
+    def test_row_receives_as_many_tokens_as_fit(self) -> None:
+        """Also for large expectations; nothing follows EOS."""
         room = ANSWER - int(self.ended)
         batch = self.prompts(PROMPTS, 10)
         for steps in (1, 5):
@@ -64,7 +64,7 @@ class MaskAndInsertTests(GrowingSubject):
                 assert (out.generated.sum(1) <= (most or room)).all()
                 self.check_end(batch, out.ids)
 
-    def test_rooms_differ_between_rows(self) -> None:
+    def test_rows_have_their_own_limits(self) -> None:
         batch = self.prompts([(5,)], 3)
         batch["room"] = torch.tensor([0, 2, 1])
         model = self.fixed(torch.zeros(self.tokens.vocab_size))
@@ -72,12 +72,12 @@ class MaskAndInsertTests(GrowingSubject):
         if self.longest is None or self.longest >= 2:
             assert out.generated.sum(1).tolist() == [0, 2, 1]
 
-    def test_nothing_follows_the_end(self) -> None:
+    def test_only_pads_follow_eos(self) -> None:
         batch = self.prompts(PROMPTS, 30)
         self.check_end(batch, self.generate(self.network(), batch).ids)
 
     def test_every_mask_is_revealed_once(self) -> None:
-        """It is inserted, later it becomes a token, and then it stays."""
+        """A mask is inserted, later becomes a token, and is then unchanged."""
         batch = self.prompts(PROMPTS, 20)
         out = self.generate(self.network(), batch, steps=12, trace=True)
         assert out.trace is not None
@@ -96,8 +96,8 @@ class MaskAndInsertTests(GrowingSubject):
             assert [is_mask for _, is_mask in events] == [True, False]
             assert events[0][0] < events[1][0]
 
-    def test_as_many_masks_are_revealed_as_the_schedule_says(self) -> None:
-        """In every step, on average over the rows, whatever order they come in."""
+    def test_reveals_per_step_match_schedule(self) -> None:
+        """Checks the average over rows in every step, for any order."""
         steps, rows = 7, 600
         model = self.fixed(torch.zeros(self.tokens.vocab_size))
         batch = self.prompts([(5,)], rows)
@@ -111,25 +111,25 @@ class MaskAndInsertTests(GrowingSubject):
         for step in range(1, steps - 1):
             times = double(step / steps), double((step + 1) / steps)
             expected = float(masked[step - 1] * (1 - unmask.remains(*times)))
-            # A row has three masks at most: its number varies by less than 3/4.
+            # A row has at most three masks, so the variance of its number is below 3/4.
             error = (rows * 3 / 4) ** 0.5
             assert abs(float(revealed[step]) - expected) < 5 * error
             some += expected > 5 * error
         assert some
 
-    def test_network_is_told_times_that_run_from_nothing_to_data(self) -> None:
+    def test_times_increase_from_empty_to_data(self) -> None:
         oracle = self.oracle(self.toy())
         self.generate(oracle, self.prompts([(5,)], 200), steps=8)
         times = [float(t[0]) for t in oracle.times]
-        assert len(times) in (8, 9)  # one more where the last step inserts
+        assert len(times) in (8, 9)  # one more if the last step inserts
         assert times == pytest.approx([step / 8 for step in range(len(times))])
         assert all((t == t[0]).all() for t in oracle.times)
 
-    def test_a_step_takes_one_pass_and_the_end_one_more(self) -> None:
+    def test_passes_are_steps_plus_one(self) -> None:
         out = self.generate(self.oracle(self.toy()), self.prompts(PROMPTS), steps=6)
         assert out.forward_passes in (6, 7)
 
-    def test_rows_that_are_complete_take_no_part(self) -> None:
+    def test_complete_rows_are_unchanged(self) -> None:
         batch = self.prompts([(5,)], 3)
         batch["free"] = batch["free"] & torch.tensor([[False], [True], [False]])
         oracle = self.oracle(self.toy())
@@ -140,7 +140,7 @@ class MaskAndInsertTests(GrowingSubject):
         assert self.generate(oracle, batch).forward_passes == 0
 
     def holes(self) -> Batch:
-        """Rows with gaps in which something is missing: none, one, two."""
+        """Build rows with no, one and two free gaps."""
         pad = self.tokens.pad
         ids = torch.tensor([[1, 5, 6, 7, 5], [1, 6, 7, pad, pad], [1, 5, 5, 6, pad]])
         free = torch.zeros_like(ids, dtype=torch.bool)
@@ -153,7 +153,7 @@ class MaskAndInsertTests(GrowingSubject):
         }
 
     def check_end(self, batch: Batch, ids: Tensor) -> None:
-        """Behind a given EOS there are pads only, and it is still there."""
+        """Check that a given EOS is kept and only pads follow it."""
         if not self.ended:
             return
         for row, before in zip(ids.tolist(), batch["input_ids"].tolist(), strict=True):
@@ -165,11 +165,13 @@ class MaskAndInsertTests(GrowingSubject):
 
 
 class InsertionLawTests(GrowingSubject):
-    """Samples follow the law of their own steps, which tends to the toy's."""
+    """Samples follow the distribution of their steps, which converges to the toy's."""
 
     @pytest.mark.parametrize("steps", [1, 4, 16])
-    def test_samples_follow_the_law_of_so_many_steps(self, steps: int) -> None:
-        """The exact law, with the error of doing several things at once."""
+    def test_samples_follow_the_exact_distribution_of_few_steps(
+        self, steps: int
+    ) -> None:
+        """The exact distribution includes the error of simultaneous changes."""
         if self.spec.predictor.options["order_temperature"] > 0:
             pytest.skip("a noisy order")
         toy = self.toy()
@@ -180,7 +182,7 @@ class InsertionLawTests(GrowingSubject):
             probs = torch.tensor(list(law.values()), dtype=torch.float64)
             assert p_value(counts, probs) > LEAST
 
-    def test_law_tends_to_the_distribution_of_content_and_length(self) -> None:
+    def test_distribution_converges_to_data_with_steps(self) -> None:
         if self.spec.predictor.options["order"] != "random":
             pytest.skip("a heuristic")
         toy = self.toy(prompted=False)
@@ -201,7 +203,7 @@ class InsertionLawTests(GrowingSubject):
     def law(
         self, toy: Toy, prompt: tuple[int, ...], steps: int
     ) -> dict[tuple[int, ...], float]:
-        """The probability of every answer behind a prompt."""
+        """Compute the probability of every answer to a prompt."""
         insert, unmask = rising(self.spec, "insert"), rising(self.spec, "unmask")
         times = [step / steps for step in range(steps + 1)]
         plan = []
@@ -231,7 +233,7 @@ class InsertionLawTests(GrowingSubject):
         answers: list[tuple[int, ...]],
         **numbers: Any,
     ) -> Tensor:
-        """How often each of these answers was generated."""
+        """Count how often each of these answers was generated."""
         batch = self.prompts([prompt], REPEAT)
         out = self.generate(self.oracle(toy), batch, **numbers)
         places = {answer: place for place, answer in enumerate(answers)}

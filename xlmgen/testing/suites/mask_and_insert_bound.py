@@ -1,4 +1,4 @@
-"""The objective of families that insert and unmask, against exact answers."""
+"""Tests of the loss of families that insert and unmask against exact values."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from xlmgen.testing.suites.loss import Batch, training_batch, use
 from xlmgen.testing.toy import Toy
 
 NODES = 24
-"""Of a quadrature in v, where t = 1 − v²: the weights grow without end towards 1."""
+"""Nodes of a quadrature in v, with t = 1 − v², because weights diverge at t = 1."""
 
 
 class MaskAndInsertBoundTests(GrowingFamily):
     """Σ_masked w_b(t) · CE + Σ_gaps w_a(t) · divergence (arXiv:2509.01025).
 
-    For the oracle of expectations its mean is the entropy of content and length, and
-    for every token what the order of insertions adds (`insertion_slack`).
+    For the oracle of expectations its mean is the entropy of content and length plus
+    the slack of the order of insertions (`insertion_slack`).
     """
 
     @pytest.mark.parametrize("prompted", [True, False])
-    def test_oracles_loss_is_the_entropy_and_what_the_order_adds(
+    def test_loss_of_oracle_equals_entropy_plus_order_slack(
         self, prompted: bool
     ) -> None:
-        """Over every row, every fate of its tokens, and the time by quadrature."""
+        """Sums over rows and token states, and integrates over time by quadrature."""
         toy = self.toy(prompted=prompted)
         measured = self.rows_of(toy, toy) @ toy.probs
         if self.longest is None:
@@ -49,8 +49,8 @@ class MaskAndInsertBoundTests(GrowingFamily):
             expected = self.plain_rows(toy) @ toy.probs
         assert float(measured) == pytest.approx(float(expected), rel=1e-3)
 
-    def test_it_bounds_every_rows_probability(self) -> None:
-        """Less what the order adds, for the true network and for a wrong one."""
+    def test_loss_bounds_probability_of_every_row(self) -> None:
+        """Minus the slack of the order, for the true model and a wrong one."""
         if self.longest is not None:
             pytest.skip("cross-entropies of gaps bound no likelihood")
         toy = self.toy(prompted=False)
@@ -59,14 +59,14 @@ class MaskAndInsertBoundTests(GrowingFamily):
             bound = self.rows_of(toy, believed) - self.slack(toy)
             assert (bound > self.surprise(believed) - 1e-2).all()
 
-    def test_a_wrong_network_pays_more(self) -> None:
+    def test_wrong_network_has_higher_loss(self) -> None:
         toy = self.toy(prompted=False)
         wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
         right = float(self.rows_of(toy, toy) @ toy.probs)
         assert float(self.rows_of(toy, wrong) @ toy.probs) > right + 0.05
 
-    def test_every_row_is_weighted_by_its_time(self) -> None:
-        """Row by row, term by term, at several times in one batch."""
+    def test_rows_are_weighted_by_their_time(self) -> None:
+        """Checks every row and term, at several times in one batch."""
         toy = self.toy()
         left = remnants(toy, (MISSING, MASKED, VISIBLE))
         t = torch.tensor([0.05, 0.3, 0.6, 0.95])[torch.arange(len(left)) % 4]
@@ -77,7 +77,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
             nll, 0.8 * self.plain(toy, left, t), rtol=1e-4, atol=1e-5
         )
 
-    def test_all_tokens_of_the_answers_are_counted(self) -> None:
+    def test_loss_is_divided_by_answer_tokens(self) -> None:
         toy = self.toy()
         left = remnants(toy, (MISSING, MASKED, VISIBLE))
         oracle = self.remnant_oracle(toy, (self.tokens.mask,))
@@ -86,8 +86,8 @@ class MaskAndInsertBoundTests(GrowingFamily):
         assert output["num_tokens"].equal(left.fates.sum(1))
         assert oracle.calls == 1
 
-    def test_a_gap_in_which_nothing_is_missing_has_a_gradient(self) -> None:
-        """0 · log 0 is 0, and so is what it does to the weights."""
+    def test_gradient_of_empty_gap_is_finite(self) -> None:
+        """0 · log 0 is 0, and its gradient is finite."""
         toy, model = self.toy(), self.network()
         left = remnants(toy, (VISIBLE,))
         batch = self.hand_made(toy, left, torch.full((len(left),), 0.5))
@@ -99,7 +99,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
             assert parameter.grad is not None, name
             assert parameter.grad.isfinite().all(), name
 
-    def test_only_free_gaps_are_counted(self) -> None:
+    def test_only_free_gaps_have_loss(self) -> None:
         toy = self.toy()
         left = remnants(toy, (MISSING, VISIBLE))
         batch = self.hand_made(toy, left, torch.full((len(left),), 0.5))
@@ -107,8 +107,8 @@ class MaskAndInsertBoundTests(GrowingFamily):
         assert self.row_nll(toy, batch).abs().max() == 0
 
     @pytest.mark.parametrize("evaluation", [True, False])
-    def test_estimates_through_the_collator_agree(self, evaluation: bool) -> None:
-        """Evaluation integrates over all times, training up to 1 − `sampling_eps`."""
+    def test_estimate_on_collated_batches_equals_bound(self, evaluation: bool) -> None:
+        """Evaluation integrates over all times, training to 1 − `sampling_eps`."""
         for toy in (self.toy(), self.toy(prompted=False)):
             if use(toy) not in self.family.collators:
                 continue
@@ -124,7 +124,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
             assert error < 0.1 * expected
 
     def surprise(self, toy: Toy) -> Tensor:
-        """(S,) −log p(answer | prompt)."""
+        """Compute −log p(answer | prompt) of every row, (S,)."""
         total = {p: float(toy.probs[self.behind(toy, p)].sum()) for p in toy.prompts}
         before = torch.tensor([total[p] for p in toy.prompts], dtype=torch.float64)
         return -(toy.probs / before).log()
@@ -133,14 +133,14 @@ class MaskAndInsertBoundTests(GrowingFamily):
         return torch.tensor([other == prompt for other in toy.prompts])
 
     def slack(self, toy: Toy) -> Tensor:
-        """(S,) what the order of the insertions adds to a row's loss."""
+        """Compute the slack of the order of insertions for every row, (S,)."""
         return torch.tensor(
             [insertion_slack(len(target)) for target in toy.targets],
             dtype=torch.float64,
         )
 
     def rows_of(self, toy: Toy, believed: Toy) -> Tensor:
-        """(S,) the mean loss of every row, by a network that believes in a toy."""
+        """Compute the mean loss (S,) of every row with the oracle of another toy."""
 
         def measured(left: Remnants, t: Tensor) -> Tensor:
             return self.row_nll(believed, self.hand_made(toy, left, t))
@@ -148,13 +148,13 @@ class MaskAndInsertBoundTests(GrowingFamily):
         return self.integrated(toy, measured)
 
     def plain_rows(self, toy: Toy, end: float = 1.0) -> Tensor:
-        """(S,) the same for the toy's oracle, by the formula."""
+        """Compute the mean loss (S,) of the toy's oracle by its formula."""
         return self.integrated(toy, lambda left, t: self.plain(toy, left, t), end)
 
     def integrated(
         self, toy: Toy, nll: Callable[[Remnants, Tensor], Tensor], end: float = 1.0
     ) -> Tensor:
-        """(S,) ∫ Σ chance · nll dt for every row, up to a time."""
+        """Integrate Σ probability · nll over time for every row, (S,)."""
         insert, unmask = rising(self.spec, "insert"), rising(self.spec, "unmask")
         left = remnants(toy, (MISSING, MASKED, VISIBLE))
         total = torch.zeros(len(toy), dtype=torch.float64)
@@ -166,7 +166,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
         return total
 
     def plain(self, toy: Toy, left: Remnants, t: Tensor) -> Tensor:
-        """(K,) float64: the oracle's loss of remnants at their times, term by term."""
+        """Compute the oracle's loss (K,) of remnants at their times, in float64."""
         insert, unmask = rising(self.spec, "insert"), rising(self.spec, "unmask")
         oracle = self.remnant_oracle(toy, ())
         ids = left.ids.masked_fill(left.masked, self.tokens.mask)
@@ -184,7 +184,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
         return rate(unmask, t) * tokens + rate(insert, t) * gaps
 
     def hand_made(self, toy: Toy, left: Remnants, t: Tensor) -> Batch:
-        """The batch as the contract says, without the family's collator."""
+        """Build a batch by its declaration, without the family's collator."""
         return {
             "input_ids": left.ids.masked_fill(left.masked, self.tokens.mask),
             "attention_mask": None if left.attended.all() else left.attended,
@@ -198,21 +198,21 @@ class MaskAndInsertBoundTests(GrowingFamily):
         }
 
     def row_nll(self, toy: Toy, batch: Batch) -> Tensor:
-        """(B,) float64: what the loss says of every row with the toy's oracle."""
+        """Compute the loss of every row with the toy's oracle, (B,) in float64."""
         oracle = self.remnant_oracle(toy, (self.tokens.mask,))
         nll: Tensor = self.family.loss(self.tokens)(oracle, batch)["nll"]
         return nll.double()
 
 
 def rate(schedule: Rising, t: Tensor) -> Tensor:
-    """level′(t) / (1 − level(t)), by the definition of the derivative."""
+    """Compute level′(t) / (1 − level(t)) with a numerical derivative."""
     t, h = t.double(), 1e-6
     slope = (schedule.level(t + h) - schedule.level(t - h)) / (2 * h)
     return slope / (1 - schedule.level(t))
 
 
 def quadrature(end: float) -> list[tuple[float, float]]:
-    """Times from 0 to an end, exact in float32, and the length that each stands for."""
+    """Return times from 0 to an end, exact in float32, and their weights."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     low = math.sqrt(1 - end)
     v = low + (1 - low) * (nodes + 1) / 2

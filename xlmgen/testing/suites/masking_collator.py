@@ -1,4 +1,4 @@
-"""Batches in which tokens are hidden."""
+"""Tests of batches with masked tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xlmgen.testing.suites.collator import BLOCK, WHOLE, CollatorSubject
 
 ROWS = 4000
 LEAST = 1e-4
-"""A correct collator falls below this once in ten thousand seeds; ours is fixed."""
+"""A correct collator has a lower p-value for one of 10⁴ seeds; the seed is fixed."""
 
 GRID = 20_000
 
@@ -32,11 +32,11 @@ PARTS: dict[str, list[tuple[list[int], list[int], list[int] | None]]] = {
         ([], [6, 5], [0, 1]),
     ],
 }
-"""The examples as prompt, tokens to produce, and what is given of these."""
+"""The examples as prompt, answer tokens, and which of these are given."""
 
 
 class MaskingSubject(CollatorSubject):
-    """What the options of the collator mean, worked out without it."""
+    """Reference values of the collator's options."""
 
     @property
     def bos(self) -> int:
@@ -48,7 +48,7 @@ class MaskingSubject(CollatorSubject):
         return replace
 
     def rates(self) -> Any:
-        """The rates that rows have, evenly spread over their distribution."""
+        """Quantiles of the masking probabilities of rows."""
         rate, even = self.spec.collator.options["rate"], (np.arange(GRID) + 0.5) / GRID
         if rate == "schedule":
             assert self.spec.noise_schedule is not None
@@ -61,14 +61,14 @@ class MaskingSubject(CollatorSubject):
         return np.full(1, rate)
 
     def chosen(self, batch: dict[str, Any]) -> Tensor:
-        """(B, L) bool: the positions that the batch says were chosen."""
+        """Return the selected positions of a batch, (B, L) bool."""
         chosen = torch.zeros(batch["input_ids"].shape, dtype=torch.bool)
         chosen.view(-1)[batch["masked_at"]] = True
         assert int(chosen.sum()) == len(batch["masked_at"])
         return chosen
 
     def expected(self, use: str) -> tuple[list[list[int]], list[list[bool]]]:
-        """Our examples as the spec lays them out: ids, and what may be masked."""
+        """Expected rows of the examples: ids, and which may be masked."""
         options = self.spec.collator.options
         end = [self.tokens.eos] if options["eos"] else []
         bos = [self.tokens.bos] * self.bos
@@ -91,7 +91,7 @@ class MaskingSubject(CollatorSubject):
         )
 
     def attended(self, use: str) -> list[list[bool]]:
-        """Which positions of those rows are tokens."""
+        """Expected attention mask of these rows."""
         rows, answers = self.expected(use)
         if use == "infill" and self.spec.collator.options["padding"] == "predict":
             return [[True] * len(row) for row in rows]
@@ -106,16 +106,16 @@ class MaskingSubject(CollatorSubject):
 
 
 class MaskingCollatorTests(MaskingSubject):
-    """What is hidden is what the batch says, as often as the spec says."""
+    """Masks agree with the fields of the batch and the probabilities of the spec."""
 
-    def test_targets_are_the_clean_rows(self) -> None:
+    def test_targets_are_clean_rows(self) -> None:
         for use in ("lm", "seq2seq", "infill"):
             rows, answer = self.expected(use)
             batch = self.collate(use)
             assert batch["target_ids"].tolist() == rows
             assert batch["maskable"].tolist() == answer
 
-    def test_only_chosen_tokens_of_the_answer_change(self) -> None:
+    def test_only_selected_answer_tokens_change(self) -> None:
         for use in ("lm", "seq2seq", "infill"):
             for seed in range(20):
                 batch = self.collate(use, seed=seed)
@@ -127,15 +127,15 @@ class MaskingCollatorTests(MaskingSubject):
                     hidden = batch["input_ids"] == self.tokens.mask
                     assert hidden.equal(chosen)
 
-    def test_pads_are_hidden_from_attention_where_they_are_no_targets(self) -> None:
+    def test_pads_that_are_not_targets_are_not_attended(self) -> None:
         for use in ("lm", "seq2seq", "infill"):
             batch = self.collate(use)
             real = torch.tensor(self.attended(use))
             mask = batch["attention_mask"]
             assert real.all() if mask is None else mask.equal(real)
 
-    def test_every_pattern_of_masks_is_as_likely_as_the_rate_says(self) -> None:
-        """Independent given the row's rate: all patterns of three tokens."""
+    def test_mask_patterns_have_expected_frequencies(self) -> None:
+        """Masks are independent given the row's rate: all patterns of three tokens."""
         example = {"prompt": [5], "target": [5, 6, 7]}
         batch = self.collate("seq2seq", [example] * ROWS)
         start = 1 + self.bos
@@ -148,7 +148,7 @@ class MaskingCollatorTests(MaskingSubject):
         ]
         assert p_value(code.bincount(minlength=8), torch.tensor(probs)) > LEAST
 
-    def test_chosen_tokens_are_replaced_in_the_shares_of_the_spec(self) -> None:
+    def test_selected_tokens_are_replaced_by_shares_of_spec(self) -> None:
         example = {"prompt": [5], "target": [5, 5, 5]}
         batch = self.collate("seq2seq", [example] * ROWS)
         chosen = self.chosen(batch) & (batch["target_ids"] == 5)
@@ -161,12 +161,12 @@ class MaskingCollatorTests(MaskingSubject):
         assert len(seen) > 100
         assert p_value(counts, probs) > LEAST
 
-    def test_another_seed_hides_other_tokens(self) -> None:
+    def test_other_seed_masks_other_tokens(self) -> None:
         example = {"tokens": [5, 6, 7]}
         one, other = (self.collate("lm", [example] * 50, seed=s) for s in (1, 2))
         assert not self.chosen(one).equal(self.chosen(other))
 
-    def test_bos_of_a_packed_row_is_never_masked(self) -> None:
+    def test_bos_of_packed_row_is_never_masked(self) -> None:
         bos = self.tokens.bos
         row = [bos, 5, 6, self.tokens.eos, 7]
         examples = [{"tokens": row, "packed": True}] * 50
@@ -175,7 +175,7 @@ class MaskingCollatorTests(MaskingSubject):
         assert batch["maskable"].tolist() == [[False] + [True] * 4] * 50
         assert (batch["input_ids"][:, 0] == bos).all()
 
-    def test_prompts_stay_and_every_answer_is_masked(self) -> None:
+    def test_prompts_are_kept_and_answers_are_masked(self) -> None:
         batch = self.collate("predict")
         mask, pad = self.tokens.mask, self.tokens.pad
         for row, prompt in enumerate(([5, 6, 7], [], [6])):
@@ -189,7 +189,7 @@ class MaskingCollatorTests(MaskingSubject):
             assert batch["fillable"][row].tolist() == fillable
             assert batch["attention_mask"][row].sum() == width - rest
 
-    def test_without_a_prompt_the_block_is_the_sequence(self) -> None:
+    def test_answer_fills_limit_without_prompt(self) -> None:
         batch = self.collate("unconditional")
         start, answer = [self.tokens.bos] * self.bos, WHOLE.answer - self.bos
         row = start + [self.tokens.mask] * answer
@@ -197,7 +197,7 @@ class MaskingCollatorTests(MaskingSubject):
         assert batch["attention_mask"] is None
         assert batch["fillable"].equal(batch["input_ids"] == self.tokens.mask)
 
-    def test_holes_are_masked_and_the_rest_is_given(self) -> None:
+    def test_only_holes_are_masked(self) -> None:
         rows, answer = self.expected("infill")
         batch = self.collate("predict_infill")
         holes = torch.tensor(answer)
@@ -207,10 +207,10 @@ class MaskingCollatorTests(MaskingSubject):
 
 
 class ScheduledMaskingTests(MaskingSubject):
-    """A time for every row, and masks at the rate of that time."""
+    """Every row has a time and masks at the rate of that time."""
 
-    def test_rows_are_masked_at_the_rate_of_their_time(self) -> None:
-        """Per tenth of the times, against 1 − α(t); noise grows with time."""
+    def test_mask_rate_of_rows_follows_their_time(self) -> None:
+        """Compares every tenth of the times with 1 − α(t); noise grows with time."""
         examples = [{"tokens": [5, 6, 7]}] * ROWS
         batch = self.collate("lm", examples, evaluation=True)
         t = batch["t"].double()
@@ -223,7 +223,7 @@ class ScheduledMaskingTests(MaskingSubject):
             assert abs(chosen[rows].sum() - expected) <= 4.5 * error + 1e-3
 
     def test_times_cover_their_interval(self) -> None:
-        """Evaluation may add rows at t = 0, for what is masked there already."""
+        """Evaluation may add rows at t = 0 for the reconstruction term."""
         for evaluation in (False, True):
             examples = [{"tokens": [5]}] * ROWS
             batch = self.collate("lm", examples, evaluation=evaluation)
@@ -237,12 +237,12 @@ class ScheduledMaskingTests(MaskingSubject):
             cells = (places * 10).ceil().clamp(1, 10).long() - 1
             even = torch.full((10,), 0.1)
             assert p_value(cells.bincount(minlength=10), even) > LEAST
-            # One over the density: the rows inside stand for the whole interval.
+            # One over the density: the mean time weight is the interval's length.
             assert abs(span[inside].sum() / ROWS - (1 - low)) < 0.02
             if not inside.all():
                 assert abs(span[~inside].sum() / ROWS - 1) < 0.1
 
-    def test_antithetic_times_fall_into_every_share_of_the_interval(self) -> None:
+    def test_antithetic_times_are_stratified_over_the_interval(self) -> None:
         size = 16
         batch = self.collate("lm", [{"tokens": [5]}] * size)
         places = (batch["t"].double() - self.eps) / (1 - self.eps)

@@ -1,4 +1,4 @@
-"""What every network promises, whatever it predicts."""
+"""Tests of all networks."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ ONE_ROW = torch.tensor([[5, 6, 7, 5]])
 
 
 class ModelTests(FamilyTests):
-    """Shapes, the head on chosen positions, padding, saving, initial weights."""
+    """Shapes, the head on selected positions, padding, saving, initial weights."""
 
-    def test_logits_have_the_declared_shape(self) -> None:
+    def test_logits_have_declared_shape(self) -> None:
         model, ids = self.network(), IDS
         logits = call(model, ids)
         assert logits.shape == (ROWS, LENGTH, self.tokens.vocab_size)
         assert logits.dtype == torch.float32
         assert logits.isfinite().all()
 
-    def test_head_on_chosen_positions_is_the_full_head_gathered(self) -> None:
+    def test_head_on_selected_positions_equals_full_head(self) -> None:
         model, ids = self.network(), IDS
         at = torch.tensor([1, LENGTH - 1, LENGTH, 2 * LENGTH + 3])
         every = call(model, ids).flatten(0, 1)
         torch.testing.assert_close(call(model, ids, at=at), every[at])
-        with torch.inference_mode():  # a last block may be run there only
+        with torch.inference_mode():  # the last block may run at these positions only
             torch.testing.assert_close(call(model, ids, at=at), every[at])
 
-    def test_head_on_no_position_gives_no_row(self) -> None:
+    def test_head_on_no_positions_gives_no_rows(self) -> None:
         none = torch.empty(0, dtype=torch.int64)
         logits = call(self.network(), IDS, at=none)
         assert logits.shape == (0, self.tokens.vocab_size)
 
-    def test_norms_have_one_epsilon_in_every_precision(self) -> None:
-        """Where it is None, PyTorch takes that of the stream's dtype."""
+    def test_norms_have_explicit_epsilon(self) -> None:
+        """If it is None, PyTorch uses the epsilon of the dtype."""
         for name, module in self.network().named_modules():
             assert getattr(module, "eps", 0.0) is not None, name
 
-    def test_position_matters(self) -> None:
+    def test_logits_depend_on_position(self) -> None:
         model, ids = self.network(), IDS[:1]
         swapped = ids.clone()
         first, second = (ids[0] != ids[0, 0]).nonzero()[0].item(), 0
@@ -56,7 +56,7 @@ class ModelTests(FamilyTests):
         last = torch.tensor([LENGTH - 1])
         assert differ(call(model, ids, at=last), call(model, swapped, at=last))
 
-    def test_pads_on_the_right_change_nothing(self) -> None:
+    def test_right_pads_have_no_effect(self) -> None:
         model, ids = self.network(), IDS
         pads = torch.full((ROWS, 2), self.tokens.pad)
         attended = torch.ones(ROWS, LENGTH + 2, dtype=torch.bool)
@@ -64,7 +64,7 @@ class ModelTests(FamilyTests):
         padded = call(model, torch.cat((ids, pads), dim=1), attended)
         torch.testing.assert_close(padded[:, :LENGTH], call(model, ids))
 
-    def test_order_in_memory_means_nothing_where_positions_are_given(self) -> None:
+    def test_token_order_has_no_effect_with_explicit_positions(self) -> None:
         model, ids = self.network(), IDS
         if not takes(model, "positions"):
             return
@@ -75,12 +75,12 @@ class ModelTests(FamilyTests):
         after = call(model, ids[:, order], positions=places[:, order])
         torch.testing.assert_close(after, before[:, order])
 
-    def test_a_mask_of_ones_is_no_mask(self) -> None:
+    def test_mask_of_ones_equals_no_mask(self) -> None:
         model, ids = self.network(), IDS
         everything = torch.ones(ids.shape, dtype=torch.bool)
         torch.testing.assert_close(call(model, ids, everything), call(model, ids))
 
-    def test_rows_do_not_see_each_other(self) -> None:
+    def test_rows_do_not_affect_each_other(self) -> None:
         model, ids = self.network(), IDS
         t = torch.linspace(0.1, 0.9, ROWS)
         alone = [
@@ -89,8 +89,8 @@ class ModelTests(FamilyTests):
         together = call(model, ids, t=t)
         torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
 
-    def test_documents_of_one_row_are_as_if_alone(self) -> None:
-        """But for the logits at the first token of each, which is given."""
+    def test_packed_documents_have_logits_as_if_alone(self) -> None:
+        """Except for the logits at the first token of each, which is given."""
         model, ids = self.network(), torch.cat((IDS, IDS.flip(1)), dim=1)
         documents = torch.ones_like(ids)
         documents[:, LENGTH:] = 2
@@ -98,14 +98,14 @@ class ModelTests(FamilyTests):
         alone = [outputs(model, part) for part in (IDS, IDS.flip(1))]
         for both, first, second in zip(together, *alone, strict=True):
             if both.shape[1] != 2 * LENGTH:
-                continue  # of the whole row
+                continue  # of the full row
             torch.testing.assert_close(both[:, 1:LENGTH], first[:, 1:])
             torch.testing.assert_close(both[:, LENGTH + 1 :], second[:, 1:])
         padded = F.pad(ids, (0, 2), value=self.tokens.pad)
         after = call(model, padded, F.pad(documents, (0, 2)))[:, : 2 * LENGTH]
         torch.testing.assert_close(after, together[0])
 
-    def test_saved_and_loaded_gives_the_same_outputs(self, tmp_path: Path) -> None:
+    def test_saved_and_loaded_model_has_same_outputs(self, tmp_path: Path) -> None:
         model, other, ids = self.network(0), self.network(1), IDS
         assert differ(call(model, ids), call(other, ids))
         save_model(model, str(tmp_path / "model.safetensors"))
@@ -122,21 +122,21 @@ class ModelTests(FamilyTests):
         ]
         assert not without
 
-    def test_layers_start_differently(self) -> None:
+    def test_layers_have_different_initial_weights(self) -> None:
         first, second = blocks(self.fresh_network(layers=2))
         assert first is not second
         for (name, one), (_, other) in zip(
             first.named_parameters(), second.named_parameters(), strict=True
         ):
-            # Gains and biases start at the same constants everywhere.
+            # Gains and biases have the same initial constants everywhere.
             drawn = one.dim() > 1 and one.ne(one.flatten()[0]).any()
             assert not drawn or differ(one, other), name
 
-    def test_names_of_the_state_depend_on_nothing_random(self) -> None:
+    def test_state_names_are_deterministic(self) -> None:
         one, other = self.network(0).state_dict(), self.network(1, d_model=32)
         assert list(one) == list(other.state_dict())
 
-    def test_dropout_acts_in_training_only(self) -> None:
+    def test_dropout_is_active_in_training_only(self) -> None:
         model, ids = self.network(dropout=0.5), IDS
         assert torch.equal(call(model, ids), call(model, ids))
         model.train()
@@ -146,9 +146,9 @@ class ModelTests(FamilyTests):
 
 
 class BidirectionalModelTests(FamilyTests):
-    """Every position sees every other."""
+    """Every position attends to all others."""
 
-    def test_every_position_influences_every_other(self) -> None:
+    def test_every_position_affects_all_others(self) -> None:
         model = self.network()
         ids = torch.tensor([[5, 6, 7, 6, 5]])
         before = call(model, ids)
@@ -158,7 +158,7 @@ class BidirectionalModelTests(FamilyTests):
             moved = (call(model, changed) - before).abs().amax(-1)
             assert (moved > 1e-6).all(), position
 
-    def test_what_pads_hold_changes_nothing(self) -> None:
+    def test_ids_of_pads_have_no_effect(self) -> None:
         model = self.network()
         ids = torch.tensor([[5, 6, 7, 0, 0], [7, 7, 5, 6, 6]])
         attended = torch.tensor([[True, True, True, False, False], [True] * 5])
@@ -168,10 +168,10 @@ class BidirectionalModelTests(FamilyTests):
 
 
 class ShiftTests(FamilyTests):
-    """The token at a position is read one position earlier."""
+    """The token at a position is predicted from the position before."""
 
-    def test_a_position_is_read_from_the_one_before(self) -> None:
-        """Without attention a stream depends on the token of its own position only."""
+    def test_prediction_depends_on_previous_position(self) -> None:
+        """Without attention a hidden state depends on its own token only."""
         model = without_attention(self.network())
         before = call(model, IDS)
         for position in range(LENGTH):
@@ -183,15 +183,15 @@ class ShiftTests(FamilyTests):
 
 
 class StopHeadTests(FamilyTests):
-    """The decision to stop: two logits for every row."""
+    """The stop head: two logits for every row."""
 
-    def test_every_row_has_two_logits(self) -> None:
+    def test_every_row_has_two_stop_logits(self) -> None:
         at = torch.tensor([1, LENGTH])
         stop = outputs(self.network(), IDS, at=at)[1]
         assert stop.shape == (ROWS, 2)
         assert stop.dtype == torch.float32
 
-    def test_every_token_bears_on_it(self) -> None:
+    def test_every_token_affects_stop_logits(self) -> None:
         model = self.network()
         before = outputs(model, IDS)[1]
         for position in range(LENGTH):
@@ -200,15 +200,15 @@ class StopHeadTests(FamilyTests):
             moved = (outputs(model, changed)[1] - before).abs().amax(1)
             assert (moved > 1e-6).all(), position
 
-    def test_pads_bear_nothing_on_it(self) -> None:
+    def test_pads_do_not_affect_output(self) -> None:
         model = self.network()
         pads = torch.full((ROWS, 2), self.tokens.pad)
         attended = torch.arange(LENGTH + 2).expand(ROWS, -1) < LENGTH
         padded = outputs(model, torch.cat((IDS, pads), dim=1), attended)[1]
         torch.testing.assert_close(padded, outputs(model, IDS)[1])
 
-    def test_it_is_read_at_the_first_position(self) -> None:
-        """Without attention only the first token can bear on it."""
+    def test_stop_logits_depend_on_first_position(self) -> None:
+        """Without attention only the first token has an influence."""
         model = without_attention(self.network())
         before = outputs(model, IDS)[1]
         for position in range(LENGTH):
@@ -218,9 +218,9 @@ class StopHeadTests(FamilyTests):
 
 
 class GapHeadTests(FamilyTests):
-    """How many tokens are missing behind every position."""
+    """The gap head: the number of tokens missing after every position."""
 
-    def test_every_position_has_its_gap(self) -> None:
+    def test_every_position_has_gap_output(self) -> None:
         options = self.spec.model.options
         gap = outputs(self.network(), IDS, at=torch.tensor([1, LENGTH]))[1]
         assert gap.dtype == torch.float32
@@ -230,7 +230,7 @@ class GapHeadTests(FamilyTests):
             assert gap.shape == (ROWS, LENGTH)
             assert (gap > 0).all()
 
-    def test_every_token_bears_on_every_gap(self) -> None:
+    def test_every_token_affects_every_gap(self) -> None:
         model = self.network()
         before = outputs(model, IDS)[1].view(ROWS, LENGTH, -1)
         for position in range(LENGTH):
@@ -239,15 +239,15 @@ class GapHeadTests(FamilyTests):
             after = outputs(model, changed)[1].view(ROWS, LENGTH, -1)
             assert (after != before).any(2).all(), position
 
-    def test_pads_bear_nothing_on_it(self) -> None:
+    def test_pads_do_not_affect_output(self) -> None:
         model = self.network()
         pads = torch.full((ROWS, 2), self.tokens.pad)
         attended = torch.arange(LENGTH + 2).expand(ROWS, -1) < LENGTH
         padded = outputs(model, torch.cat((IDS, pads), dim=1), attended)[1]
         torch.testing.assert_close(padded[:, :LENGTH], outputs(model, IDS)[1])
 
-    def test_it_is_read_at_its_own_position(self) -> None:
-        """Without attention a gap depends on the token before it only."""
+    def test_gap_depends_on_its_own_position(self) -> None:
+        """Without attention a gap depends only on the token before it."""
         model = without_attention(self.network())
         before = outputs(model, IDS)[1].view(ROWS, LENGTH, -1)
         for position in range(LENGTH):
@@ -259,15 +259,15 @@ class GapHeadTests(FamilyTests):
 
 
 class TimeModelTests(FamilyTests):
-    """Conditioning on time by modulation that starts as the identity (adaLN)."""
+    """Time conditioning by modulation that starts as the identity (adaLN)."""
 
-    def test_a_fresh_network_ignores_the_time(self) -> None:
+    def test_initial_network_ignores_time(self) -> None:
         model = self.fresh_network()
         noisy, clean = torch.tensor([1.0]), torch.tensor([0.1])
         assert torch.equal(call(model, ONE_ROW, t=noisy), call(model, ONE_ROW, t=clean))
 
-    def test_every_parameter_of_a_fresh_block_gets_a_gradient(self) -> None:
-        """A gate that is closed at first would keep it from all that is behind it."""
+    def test_all_parameters_of_initial_block_get_gradients(self) -> None:
+        """A gate that starts closed would block the gradients of earlier layers."""
         model = self.fresh_network()
         torch.autograd.backward([out.square().sum() for out in outputs(model, IDS)])
         for block in blocks(model):
@@ -275,8 +275,8 @@ class TimeModelTests(FamilyTests):
                 assert parameter.grad is not None, name
                 assert parameter.grad.abs().sum() > 0, name
 
-    def test_a_block_adds_to_the_stream_and_not_to_its_norm(self) -> None:
-        """A huge constant along the width is lost in a norm, but not in the stream."""
+    def test_residual_is_taken_before_the_norm(self) -> None:
+        """A large constant is removed by a norm but kept in the residual stream."""
         model, streams = self.network(), []
         block = blocks(model)[0]
         block.register_forward_hook(
@@ -292,7 +292,7 @@ class TimeModelTests(FamilyTests):
         grown = (out_after - out_before).mean()
         assert 0.9e4 < grown < 1.1e4
 
-    def test_time_matters_once_trained(self) -> None:
+    def test_trained_network_depends_on_time(self) -> None:
         model = self.network()
         times = torch.tensor([0.2, 0.8])
         logits = call(model, ONE_ROW.expand(2, -1), t=times)
@@ -300,20 +300,20 @@ class TimeModelTests(FamilyTests):
 
 
 class AbsolutePositionTests(FamilyTests):
-    """Positions embedded beside rotary ones."""
+    """Absolute position embeddings in addition to rotary positions."""
 
-    def test_equal_tokens_differ_by_their_place(self) -> None:
-        """Rotary positions alone give equal tokens equal logits."""
+    def test_equal_tokens_have_different_logits_by_position(self) -> None:
+        """With rotary positions alone, equal tokens have equal logits."""
         logits = call(self.network(), torch.full((1, LENGTH), 5))[0]
-        # Where predictions are shifted, the first two are read at one place.
+        # With shifted predictions, the first two are read at the same position.
         for place in range(2, LENGTH):
             assert differ(logits[place], logits[place - 1]), place
 
 
 class QkNormTests(FamilyTests):
-    """Queries and keys behind a norm."""
+    """Normalised queries and keys."""
 
-    def test_scale_of_queries_and_keys_changes_nothing(self) -> None:
+    def test_scale_of_queries_and_keys_has_no_effect(self) -> None:
         model = self.network()
         before = call(model, IDS)
         for module in model.modules():
@@ -331,7 +331,7 @@ def call(
     t: Tensor | None = None,
     **arguments: Any,
 ) -> Tensor:
-    """The logits of tokens, at time ½ where the model takes one and none is given."""
+    """Compute the token logits, by default at time ½ if the model takes a time."""
     return outputs(model, ids, attention_mask, t=t, **arguments)[0]
 
 
@@ -354,13 +354,13 @@ def outputs(
 
 
 def blocks(model: nn.Module) -> nn.ModuleList:
-    """The layers of a model, whatever their list is called."""
+    """Return the layers of a model, whatever their attribute is called."""
     (found,) = (m for m in model.modules() if isinstance(m, nn.ModuleList))
     return found
 
 
 def without_attention(model: nn.Module) -> nn.Module:
-    """The model with the last projection of every attention set to zero."""
+    """Set the output projection of every attention layer to zero."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("attention.out.weight", "o_proj.weight")):

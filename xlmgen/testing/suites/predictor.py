@@ -1,4 +1,4 @@
-"""What every predictor promises."""
+"""Tests of all predictors."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Batch = dict[str, Any]
 Prompts = list[tuple[int, ...]]
 
 LEAST = 1e-4
-"""A correct predictor falls below this once in ten thousand seeds; ours is fixed."""
+"""A correct predictor has a lower p-value for one of 10⁴ seeds; the seed is fixed."""
 
 PROMPTS: Prompts = [(5,), (7, 2), (6,)]
-"""Of different lengths, and with an EOS (2) that must end nothing."""
+"""Prompts of different lengths; EOS (2) in them must have no effect."""
 
 
 class PredictorSubject(FamilyTests):
-    """A family whose predictor is run, on prompts that are laid out by hand."""
+    """A family whose predictor is tested, with prompts built without the collator."""
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Numbers under which the predictor draws from the network's distribution."""
+        """Options with which the predictor samples the network's distribution."""
         numbers: dict[str, Any] = {"temperature": 1.0, "top_k": None, "top_p": None}
         options = self.spec.predictor.options
         if "max_new_tokens" in options:
@@ -47,7 +47,7 @@ class PredictorSubject(FamilyTests):
 
     @property
     def eta(self) -> float:
-        """Strength of remasking: strong where it keeps the distribution, else none."""
+        """Strength of remasking: strong if it keeps the distribution, else none."""
         remask = self.spec.predictor.options.get("remask")
         return 0.5 if remask and not remask["confidence"] else 0.0
 
@@ -60,18 +60,18 @@ class PredictorSubject(FamilyTests):
         trace: bool = False,
         **numbers: Any,
     ) -> Generation:
-        """Run the family's predictor with plain numbers, or the ones given."""
+        """Run the family's predictor with the options `plain`, or others."""
         predictor = self.family.predictor(self.tokens, **self.plain | numbers)
         generation: Generation = predictor.generate(model, batch, seeded(seed), trace)
         return generation
 
     def answers(self, model: nn.Module, batch: Batch) -> list[list[int]]:
-        """What the network answers to every prompt at temperature 0."""
+        """Generate an answer to every prompt at temperature 0."""
         out = self.generate(model, batch, temperature=0.0)
         return out.answers(self.tokens.eos)
 
     def prompts(self, prompts: Prompts, repeat: int = 1) -> Batch:
-        """A batch for generation as the contract says, each prompt several times."""
+        """Build a batch for generation, with each prompt `repeat` times."""
         return (
             self.left_padded(prompts, repeat)
             if self.causal
@@ -79,7 +79,7 @@ class PredictorSubject(FamilyTests):
         )
 
     def left_padded(self, prompts: Prompts, repeat: int) -> Batch:
-        """`prompt [BOS]`, padded on the left."""
+        """Build `prompt [BOS]`, padded on the left."""
         rows = [[*prompt, self.tokens.bos] for prompt in prompts]
         width = max(map(len, rows))
         ids = torch.tensor([[self.tokens.pad] * (width - len(r)) + r for r in rows])
@@ -92,7 +92,7 @@ class PredictorSubject(FamilyTests):
         }
 
     def canvas(self, prompts: Prompts, repeat: int) -> Batch:
-        """`prompt [BOS]`, then MASK for the answer, padded on the right."""
+        """Build `prompt [BOS]`, then MASK for the answer, padded on the right."""
         bos = [self.tokens.bos] * bool(self.spec.collator.options.get("bos"))
         rows = [[*prompt, *bos] + [self.tokens.mask] * ANSWER for prompt in prompts]
         width = max(map(len, rows))
@@ -107,18 +107,18 @@ class PredictorSubject(FamilyTests):
         }
 
     def oracle(self, toy: Toy) -> Oracle:
-        """It believes most of all in the ids that must never be produced."""
+        """Make an oracle with the highest logits for ids that must not be generated."""
         size = self.tokens.vocab_size
         if self.causal:
             return CausalOracle(toy, size, self.never)
         return MaskedOracle(toy, size, self.tokens.mask, self.never)
 
     def fixed(self, logits: Tensor) -> Oracle:
-        """A network that says the same (V,) everywhere."""
+        """Make a network with constant logits (V,)."""
         return FixedLogits(self.toy(), logits)
 
     def start(self, batch: Batch, out: Generation) -> Tensor:
-        """(B, L) the ids before anything is generated, laid out as the result."""
+        """Return the ids (B, L) before generation, laid out as the result."""
         ids: Tensor = batch["input_ids"]
         if not self.causal:
             return ids
@@ -126,7 +126,7 @@ class PredictorSubject(FamilyTests):
         return torch.cat((ids, room), dim=1)
 
     def first_tokens(self, logits: list[float], **numbers: Any) -> Tensor:
-        """Counts (V,) of the first generated token when all logits are the same."""
+        """Count (V,) the first generated tokens for constant logits."""
         model = self.fixed(torch.tensor(logits))
         batch = self.prompts([(5,)], repeat=3000)
         out = self.generate(model, batch, **numbers)
@@ -137,7 +137,7 @@ class PredictorSubject(FamilyTests):
 class PredictorTests(PredictorSubject):
     """Types, given tokens, reproducible draws, counted passes, token options."""
 
-    def test_generation_is_as_declared(self) -> None:
+    def test_generation_has_declared_types(self) -> None:
         batch = self.prompts(PROMPTS)
         out = self.generate(self.oracle(self.toy()), batch)
         assert out.ids.shape == self.start(batch, out).shape == out.generated.shape
@@ -146,7 +146,7 @@ class PredictorTests(PredictorSubject):
         assert isinstance(out.forward_passes, int)
         assert out.trace is None
 
-    def test_what_is_given_never_changes(self) -> None:
+    def test_given_tokens_never_change(self) -> None:
         batch = self.prompts(PROMPTS, repeat=30)
         out = self.generate(self.oracle(self.toy()), batch)
         start = self.start(batch, out)
@@ -155,13 +155,13 @@ class PredictorTests(PredictorSubject):
         given = batch["input_ids"].shape[1] if self.causal else 0
         assert not out.generated[:, :given].any()
 
-    def test_batch_is_not_written_to(self) -> None:
+    def test_batch_is_not_modified(self) -> None:
         batch = self.prompts(PROMPTS)
         before = batch["input_ids"].clone()
         self.generate(self.oracle(self.toy()), batch)
         assert batch["input_ids"].equal(before)
 
-    def test_what_cannot_be_a_token_is_never_produced(self) -> None:
+    def test_excluded_ids_are_never_generated(self) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
         logits[list(self.never)] = 20.0
         batch = self.prompts(PROMPTS, repeat=30)
@@ -170,8 +170,8 @@ class PredictorTests(PredictorSubject):
             made = set(out.ids[out.generated].tolist())
             assert not made & set(self.never)
 
-    def test_end_can_be_produced(self) -> None:
-        """Also where it shares its id with PAD and BOS."""
+    def test_eos_can_be_generated(self) -> None:
+        """Also if it shares its id with PAD and BOS."""
         if self.tokens.eos in self.never:
             return  # it is given
         logits = torch.zeros(self.tokens.vocab_size)
@@ -182,7 +182,7 @@ class PredictorTests(PredictorSubject):
             out = predictor.generate(self.fixed(logits), self.prompts(PROMPTS))
             assert out.answers(eos) == [[], [], []]
 
-    def test_same_seed_gives_the_same_ids(self) -> None:
+    def test_same_seed_gives_same_ids(self) -> None:
         batch = self.prompts(PROMPTS, repeat=30)
         one, same, other = (
             self.generate(self.oracle(self.toy()), batch, seed=s).ids for s in (1, 1, 2)
@@ -195,12 +195,12 @@ class PredictorTests(PredictorSubject):
         out = self.generate(oracle, self.prompts(PROMPTS, repeat=5))
         assert out.forward_passes == oracle.calls > 0
 
-    def test_gradients_are_off(self) -> None:
+    def test_gradients_are_disabled(self) -> None:
         oracle = self.oracle(self.toy())
         self.generate(oracle, self.prompts(PROMPTS))
         assert not oracle.grad_enabled
 
-    def test_trace_replays_to_the_result(self) -> None:
+    def test_replayed_trace_gives_result(self) -> None:
         batch = self.prompts(PROMPTS, repeat=5)
         out = self.generate(self.oracle(self.toy()), batch, trace=True)
         silent = self.generate(self.oracle(self.toy()), batch)
@@ -217,7 +217,7 @@ class PredictorTests(PredictorSubject):
         assert ids.equal(out.ids)
         assert written.equal(out.generated)
 
-    def test_temperature_zero_takes_the_most_likely_token(self) -> None:
+    def test_temperature_zero_takes_most_likely_token(self) -> None:
         counts = self.first_tokens(LOGITS, temperature=0.0)
         assert counts.nonzero().flatten().tolist() == [6]
 
@@ -225,17 +225,17 @@ class PredictorTests(PredictorSubject):
         counts = self.first_tokens(LOGITS, temperature=2.0)
         assert p_value(counts, self.softmax([v / 2 for v in LOGITS])) > LEAST
 
-    def test_temperature_one_is_the_network_itself(self) -> None:
+    def test_temperature_one_samples_network_distribution(self) -> None:
         assert p_value(self.first_tokens(LOGITS), self.softmax(LOGITS)) > LEAST
 
-    def test_top_k_keeps_the_k_most_likely(self) -> None:
+    def test_top_k_keeps_k_most_likely_tokens(self) -> None:
         probs = self.softmax(LOGITS)
         kept = sorted(range(len(probs)), key=lambda v: -float(probs[v]))[:2]
         counts = self.first_tokens(LOGITS, top_k=2)
         assert p_value(counts, only(probs, kept)) > LEAST
 
-    def test_top_p_keeps_the_token_that_crosses_p(self) -> None:
-        """The smallest set whose mass reaches p, by adding up."""
+    def test_top_p_keeps_token_that_crosses_p(self) -> None:
+        """top_p keeps the smallest set whose cumulative probability reaches p."""
         probs = self.softmax(LOGITS)
         for p in (0.3, 0.6, 0.9):
             kept: list[int] = []
@@ -245,10 +245,10 @@ class PredictorTests(PredictorSubject):
             counts = self.first_tokens(LOGITS, top_p=p)
             assert p_value(counts, only(probs, kept)) > LEAST
 
-    def test_tokens_that_float32_would_lose_are_drawn(
+    def test_tokens_of_tiny_probability_are_drawn(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Of 6 and 7, which are one in 10⁸ each, by the draws that fall to them."""
+        """Tokens 6 and 7 have probability 10⁻⁸ each; checks draws in their range."""
         logits = torch.full((self.tokens.vocab_size,), -60.0)
         logits[5:] = torch.tensor([1.0, 1e-8, 1e-8]).log()
         for token, from_the_end in ((6, 1.5e-8), (7, 0.5e-8)):
@@ -257,18 +257,18 @@ class PredictorTests(PredictorSubject):
             assert counts[token] == counts.sum() > 0
 
     def softmax(self, logits: list[float]) -> Tensor:
-        """(V,) float64 probabilities of the ids that can be produced."""
+        """Compute probabilities (V,) of the ids that can be generated, in float64."""
         probs = torch.tensor(logits, dtype=torch.float64).exp()
         probs[list(self.never)] = 0
         return probs / probs.sum()
 
 
 LOGITS = [0.3, 1.5, -0.4, 2.5, 1.2, 0.2, 1.0, -0.5]
-"""MASK and BOS lead, 6 is the best of what remains."""
+"""MASK and BOS have the highest logits, then 6."""
 
 
 def always(draw: float) -> Callable[..., Tensor]:
-    """A `uniform` that draws the same number every time."""
+    """Make a `uniform` that always draws the same number."""
 
     def uniform(shape: Sequence[int], *_: object) -> Tensor:
         return torch.full(tuple(shape), draw, dtype=torch.float64)
@@ -277,7 +277,7 @@ def always(draw: float) -> Callable[..., Tensor]:
 
 
 def only(probs: Tensor, kept: list[int]) -> Tensor:
-    """Probabilities (V,) confined to some ids."""
+    """Restrict probabilities (V,) to some ids."""
     confined = torch.zeros_like(probs)
     confined[kept] = probs[kept]
     return confined / confined.sum()
@@ -286,7 +286,7 @@ def only(probs: Tensor, kept: list[int]) -> Tensor:
 def confined(
     probs: Tensor, temperature: float, top_k: int | None, top_p: float | None
 ) -> Tensor:
-    """Probabilities (N,) after temperature, then top_k, then top_p."""
+    """Apply temperature, then top_k, then top_p to probabilities (N,)."""
     if temperature == 0:
         return only(probs, [int(probs.argmax())])
     probs = probs ** (1 / temperature)

@@ -1,4 +1,4 @@
-"""The network of Qwen2, written down once more, plainly."""
+"""Tests of the Qwen2 network against a second implementation."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ LAYER = (
     "self_attn.v_proj.bias",
     "self_attn.v_proj.weight",
 )
-"""What a released checkpoint holds of every layer."""
+"""Parameters of every layer in a released checkpoint."""
 
 
 class Qwen2Tests(FamilyTests):
-    """The parameters of the released checkpoints, and what Qwen2 makes of them."""
+    """Parameter names of the released checkpoints, and logits of Qwen2's formulas."""
 
-    def test_parameters_are_those_of_the_released_checkpoints(self) -> None:
+    def test_parameter_names_match_released_checkpoints(self) -> None:
         layers = {f"model.layers.{n}.{name}" for n in range(LAYERS) for name in LAYER}
         rest = {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"}
         assert set(self.network(layers=LAYERS).state_dict()) == layers | rest
 
     @pytest.mark.parametrize("scale", [1.0, 1e-3])
-    def test_logits_are_those_of_the_formulas(self, scale: float) -> None:
-        """A small embedding makes what the norms add to the mean square matter."""
+    def test_logits_match_reference_implementation(self, scale: float) -> None:
+        """Small embeddings make the epsilon of the norms matter."""
         numbers = {"layers": LAYERS, "heads": HEADS, "kv_heads": KV_HEADS}
         model = self.network(d_model=32, ffn=48, **numbers)
         with torch.no_grad():
@@ -52,7 +52,7 @@ class Qwen2Tests(FamilyTests):
             )
 
     def logits(self, weights: dict[str, Tensor]) -> Tensor:
-        """(B, L, V) float64 for `IDS`, from parameters by their names."""
+        """Compute logits (B, L, V) of `IDS` in float64, from parameters by name."""
         x = weights["model.embed_tokens.weight"][IDS]
         for number in range(LAYERS):
             prefix = f"model.layers.{number}."
@@ -72,12 +72,12 @@ class Qwen2Tests(FamilyTests):
         return logits
 
     def norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Root-mean-square norm."""
+        """Compute the root-mean-square norm."""
         mean_square = x.square().mean(-1, keepdim=True)
         return weight * x / (mean_square + self.spec.model.options["norm_eps"]).sqrt()
 
     def attention(self, x: Tensor, layer: dict[str, Tensor]) -> Tensor:
-        """Softmax attention, one head at a time: (B, L, D) → (B, L, D)."""
+        """Compute softmax attention, one head at a time: (B, L, D) → (B, L, D)."""
 
         def project(name: str) -> list[Tensor]:
             weight, bias = (layer[f"self_attn.{name}.{k}"] for k in ("weight", "bias"))
@@ -99,7 +99,7 @@ class Qwen2Tests(FamilyTests):
         return F.linear(torch.cat(found, -1), layer["self_attn.o_proj.weight"])
 
     def rotated(self, x: Tensor) -> Tensor:
-        """Pairs (i, i + half) of (B, L, size) turned by position · θ^(−2i / size)."""
+        """Rotate pairs (i, i + half) of (B, L, size) by position · θ^(−2i / size)."""
         half = x.shape[-1] // 2
         theta = float(self.spec.model.options["rope_theta"])
         turned = x.clone()

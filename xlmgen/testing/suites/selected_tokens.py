@@ -1,4 +1,4 @@
-"""The plain mean over selected tokens of a masked language model."""
+"""Tests of the unweighted mean over selected tokens of masked language models."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from xlmgen.testing.toy import Toy
 
 
 class SelectedTokensTests(FamilyTests):
-    """Mean cross-entropy of what was selected, masked or not; MASK is no answer."""
+    """Mean cross-entropy of the selected tokens, masked or not, without MASK."""
 
-    def test_loss_is_the_plain_mean(self) -> None:
+    def test_loss_is_unweighted_mean(self) -> None:
         toy, model = self.toy(), self.network()
         batch = self.hand_made(toy, toy.answer & (toy.rows != 5))
         with torch.no_grad():
@@ -33,7 +33,7 @@ class SelectedTokensTests(FamilyTests):
         assert count > 10
         assert abs(float(output["loss"]) - total / count) < 1e-4
 
-    def test_only_selected_tokens_are_counted(self) -> None:
+    def test_loss_is_divided_by_selected_tokens(self) -> None:
         toy = self.toy()
         selected = toy.answer & (toy.rows != 5)
         output = self.family.loss(self.tokens)(
@@ -41,7 +41,7 @@ class SelectedTokensTests(FamilyTests):
         )
         assert output["num_tokens"].equal(selected.sum(1))
 
-    def test_nothing_selected_is_no_loss(self) -> None:
+    def test_loss_without_selected_tokens_is_zero(self) -> None:
         toy, model = self.toy(), self.network()
         output = self.family.loss(self.tokens)(
             model, self.hand_made(toy, toy.answer & False)
@@ -53,7 +53,7 @@ class SelectedTokensTests(FamilyTests):
             assert parameter.grad.isfinite().all(), name
 
     def hand_made(self, toy: Toy, selected: Tensor) -> Batch:
-        """A batch of all rows; of the selected tokens every other one is masked."""
+        """Build a batch of all rows; every other selected token is masked."""
         batch = training_batch(self, toy)
         hidden = selected & (torch.arange(toy.rows.shape[1]) % 2 == 0)
         attended = toy.attended

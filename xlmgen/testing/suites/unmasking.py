@@ -1,4 +1,4 @@
-"""Generation by filling in masks."""
+"""Tests of generation by unmasking."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ OFF: dict[str, Any] = dict.fromkeys(
         *("block", "remask", "guidance", "steps", "rank_by"),
     )
 )
-"""Options that a kind need not have."""
+"""Options that not all kinds have."""
 
 
 class UnmaskingSubject(PredictorSubject):
-    """What the options of an unmasking predictor come to."""
+    """Reference values of an unmasking predictor's options."""
 
     @property
     def options(self) -> Any:
@@ -38,14 +38,14 @@ class UnmaskingSubject(PredictorSubject):
 
     @property
     def stepped(self) -> bool:
-        """Whether the predictor takes a number of steps."""
+        """Whether the predictor has a number of steps."""
         adaptive = ("threshold", "entropy_bound", "first_hitting")
         free = any(self.options[key] not in (None, False) for key in adaptive)
         return not free and "steps" in self.spec.predictor.options
 
     @property
     def one_at_a_time(self) -> dict[str, Any]:
-        """Numbers under which a forward pass reveals one token of a row."""
+        """Options with which a forward pass reveals one token per row."""
         if self.options["threshold"] is not None:
             return {"threshold": 1.1}
         if self.options["entropy_bound"] is not None:
@@ -57,11 +57,12 @@ class UnmaskingSubject(PredictorSubject):
     def samples(
         self, toy: Toy, *, alone: bool = False, **numbers: Any
     ) -> list[tuple[tuple[int, ...], Tensor]]:
-        """For every prompt, the answers (N, n) drawn behind it; all in one batch.
+        """Generate answers (N, n) for every prompt, all in one batch.
 
         Args:
-            alone: only rows of which no forward pass revealed two tokens. When a token
-                is revealed says nothing about it, so that this leaves the law alone.
+            alone: keep only rows in which no forward pass revealed two tokens. The time
+                of a reveal is independent of the token, so this selection does not bias
+                the distribution.
         """
         prompts = sorted(set(toy.prompts))
         batch = self.prompts(prompts, REPEAT)
@@ -86,12 +87,12 @@ class UnmaskingSubject(PredictorSubject):
         ]
 
     def row(self, prompt: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """The canvas of one prompt without padding: ids (L,), fillable (L,)."""
+        """Return the row of one prompt without padding: ids (L,), fillable (L,)."""
         batch = self.prompts([prompt])
         return batch["input_ids"][0], batch["fillable"][0]
 
     def holes(self) -> Batch:
-        """Whole rows of one length with holes: one, two (apart) and three."""
+        """Build rows of one length with one, two (not adjacent) and three holes."""
         mask = self.tokens.mask
         ids = torch.tensor(
             [[5, mask, 6, 7, 5], [mask, 6, 7, mask, 5], [5, mask, mask, mask, 7]]
@@ -101,9 +102,9 @@ class UnmaskingSubject(PredictorSubject):
 
 
 class UnmaskingTests(UnmaskingSubject):
-    """Every mask is filled, within the budget, and nothing else is touched."""
+    """Every mask is filled within the budget, and nothing else changes."""
 
-    def test_every_mask_is_filled_and_nothing_else(self) -> None:
+    def test_only_masks_are_filled(self) -> None:
         batch = self.holes()
         for seed in range(10):
             out = self.generate(self.network(seed), batch, seed=seed)
@@ -112,14 +113,14 @@ class UnmaskingTests(UnmaskingSubject):
             assert out.ids[given].equal(batch["input_ids"][given])
             assert out.generated.equal(batch["fillable"])
 
-    def test_every_mask_is_filled_with_the_familys_own_numbers(self) -> None:
+    def test_default_options_fill_every_mask(self) -> None:
         batch = self.holes()
         predictor = self.family.predictor(self.tokens)
         out = predictor.generate(self.network(), batch)
         assert not (out.ids == self.tokens.mask).any()
 
-    def test_every_mask_is_written_once(self) -> None:
-        """A finished row changes no more while others of the batch go on."""
+    def test_every_mask_is_revealed_once(self) -> None:
+        """A finished row does not change while others of the batch continue."""
         batch = self.holes()
         numbers = {"eta": 0.0} if self.options["remask"] else {}
         for seed in range(10):
@@ -132,8 +133,8 @@ class UnmaskingTests(UnmaskingSubject):
             written.index_put_(place, torch.ones_like(place[0]), accumulate=True)
             assert written.equal(batch["fillable"].long())
 
-    def test_budget_is_kept(self) -> None:
-        """No more passes than steps, nor than tokens where each takes one."""
+    def test_passes_are_within_budget(self) -> None:
+        """There are at most as many passes as steps, or as tokens if each takes one."""
         batch = self.holes()
         each = 2 if self.options["guidance"] is not None else 1
         if not self.stepped:
@@ -145,7 +146,7 @@ class UnmaskingTests(UnmaskingSubject):
             out = self.generate(self.network(), batch, steps=steps)
             assert out.forward_passes <= each * max(steps, parts)
 
-    def test_a_pass_without_a_reveal_is_left_out(self) -> None:
+    def test_passes_without_reveals_are_skipped(self) -> None:
         each = 2 if self.options["guidance"] is not None else 1
         numbers: dict[str, Any] = {"steps": 200} if self.stepped else {}
         numbers |= {"eta": 0.0} if self.options["remask"] else {}
@@ -155,10 +156,12 @@ class UnmaskingTests(UnmaskingSubject):
         blocks = 2 if self.options["block"] else 1
         assert each * steps <= out.forward_passes <= each * steps * blocks
 
-    def test_one_reveal_per_pass_samples_the_distribution(self) -> None:
-        """Exact whatever the order: it looks at distributions, not at draws."""
+    def test_one_reveal_per_pass_samples_exact_distribution(self) -> None:
+        """Exact for all orders, which depend on distributions and not on draws."""
         toy, numbers = self.toy(), self.one_at_a_time
-        if self.options["remask"]:  # seldom, so that few tokens come back together
+        if self.options[
+            "remask"
+        ]:  # small, so that two tokens are rarely revealed together
             numbers["eta"] = min(self.eta, 0.02)
         for prompt, drawn in self.samples(toy, alone=True, **numbers):
             assert len(drawn) > REPEAT / 5
@@ -170,7 +173,7 @@ class UnmaskingTests(UnmaskingSubject):
                     law[tuple(toy.rows[row][toy.answer[row]].tolist())] += chance
             assert p_value(tally(drawn, self.tokens.vocab_size), law) > LEAST
 
-    def test_network_is_told_times_that_run_from_noise_to_clean(self) -> None:
+    def test_times_decrease_from_noise_to_data(self) -> None:
         if not takes_time(self.network()):
             return
         oracle = self.oracle(self.toy())
@@ -183,12 +186,12 @@ class UnmaskingTests(UnmaskingSubject):
         assert times == sorted(times, reverse=True)
         assert times[0] > times[-1]
 
-    def test_more_than_one_prompt_length_and_no_prompt(self) -> None:
+    def test_prompts_of_different_lengths_and_no_prompt(self) -> None:
         batch = self.prompts([(), *PROMPTS], repeat=2)
         out = self.generate(self.network(), batch)
         assert not (out.ids == self.tokens.mask).any()
 
-    def test_nothing_to_fill_takes_no_pass(self) -> None:
+    def test_batch_without_free_positions_takes_no_pass(self) -> None:
         ids = torch.tensor([[5, 6, 7]])
         batch = {
             "input_ids": ids,
@@ -201,10 +204,10 @@ class UnmaskingTests(UnmaskingSubject):
 
 
 class GuidanceTests(UnmaskingSubject):
-    """Classifier-free guidance: (1 + g) · with the prompt − g · without."""
+    """Classifier-free guidance: (1 + g) · logits with prompt − g · logits without."""
 
     def test_guided_logits_are_extrapolated(self) -> None:
-        """One hole in a row of which the rest is given."""
+        """Tests one hole in a row of given tokens."""
         toy, mask = self.toy(), self.tokens.mask
         ids, fillable = self.row((5,))
         whole = next(
