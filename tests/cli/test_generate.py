@@ -48,7 +48,7 @@ def test_more_than_there_are_is_said(run, capsys, num, answers):
     code, out, _ = said(capsys, "run", "--num", str(num))
     assert code == 0
     assert out.count("answer  ") == answers
-    note = "note: the test split has 41 rows, and not the 42 asked for; all of them"
+    note = "note: the test split has 41 rows, fewer than the 42 requested; all of them"
     assert out.startswith(note) is (num > 41)
 
 
