@@ -1,4 +1,4 @@
-"""The rows that an insertion predictor grows, and how it draws a slot and a token.
+"""Decoding state of insertion, and samplers of a slot and a token.
 
 Shapes: B rows, A active rows, L tokens in memory, K slots, V vocabulary.
 """
@@ -26,10 +26,10 @@ from xlmgen.runtime.sampling import (
 
 @dataclass(frozen=True)
 class PairSampler:
-    """Draws a slot and a token for every row, as one pair.
+    """Sampler of a slot and a token as one pair for every row.
 
     Args:
-        never: ids that cannot be generated.
+        never: ids that are not generated.
         temperature: divides the logits; 0 takes the most likely pair.
         top_k: draw from the k most likely pairs only.
         top_p: draw from the smallest set of pairs whose mass reaches p.
@@ -46,7 +46,7 @@ class PairSampler:
         """Args: logits (A, K, V), −∞ for a missing slot. Returns: slot, token (A,)
 
         Raises:
-            UserError: a row is NaN or has no pair that can be generated.
+            UserError: a row is NaN or excludes every pair.
         """
         if self.temperature == 0:
             largest, best = exclude(logits, self.never).flatten(1).max(-1)
@@ -72,11 +72,11 @@ class PairSampler:
 
 @dataclass(frozen=True)
 class SlotFirstSampler:
-    """Draws a slot for every row by its mass over all tokens, then the token in it.
+    """Sampler of a slot by its total mass, then of a token in that slot.
 
     Args:
-        slots: draws the slot.
-        tokens: draws the token; the ids that it never generates have no mass.
+        slots: sampler of the slot.
+        tokens: sampler of the token; ids that it excludes do not count in the mass.
     """
 
     slots: TokenSampler
@@ -92,26 +92,26 @@ class SlotFirstSampler:
 
 
 def at_slot(logits: Tensor, slot: Tensor) -> Tensor:
-    """Logits (A, K, V) of one slot (A,) of every row: (A, V)"""
+    """Logits (A, K, V) at one slot (A,) of every row: (A, V)"""
     return logits[torch.arange(len(slot), device=slot.device), slot]
 
 
 class InsertionRows:
-    """Rows that a token is inserted into at every step, until they are finished.
+    """Rows into which one token is inserted at every step until they are complete.
 
-    Tokens stay in memory in the order in which they came, behind those given; their
-    positions say where they stand. So nothing is moved until the end.
+    Tokens are stored in the order of insertion, after the given ones, with their
+    positions in a separate tensor. So no token moves until the end.
 
     Args:
         model: called as `model(input_ids, attention_mask, positions=…, at=…)`; returns
             the logits of tokens and of the decision to stop.
-        input_ids: (B, P), what is given, CLS first.
+        input_ids: (B, P) given tokens, CLS first.
         attention_mask: (B, P) bool or None.
-        slots: (B, P) bool, the tokens behind which one may be inserted.
-        room: (B,) the most tokens that each row takes.
-        limit: the most that any row takes; None is as many as there is room for.
+        slots: (B, P) bool, tokens after which one may be inserted.
+        room: (B,) the most tokens to insert into each row.
+        limit: the most tokens to insert into any row; None for `room` alone.
         pad: id of PAD.
-        trace: whether to tell which token was inserted when.
+        trace: whether to record the step at which each token is inserted.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class InsertionRows:
         if attention_mask is not None:
             seen = torch.ones_like(new, dtype=torch.bool)
             self.attended = torch.cat((attention_mask, seen), dim=1)
-        # Where the slots lie in memory: some of those given, then every new token.
+        # Memory positions of the slots: some given tokens, then every inserted one.
         self.first_slots = int(slots.sum(1).max())
         old = slots.long().argsort(dim=1, descending=True, stable=True)
         old = old[:, : self.first_slots]
@@ -158,8 +158,8 @@ class InsertionRows:
         """One forward pass over the active rows.
 
         Returns:
-            logits of every token in every slot (A, K, V), −∞ where a row has fewer
-            slots; and of going on and stopping (A, 2).
+            Logits of every token in every slot (A, K, V), −∞ for missing slots; and
+            logits of continuing and stopping (A, 2).
         """
         rows = self.active
         length, slots = self.given + self.step, self.first_slots + self.step
@@ -178,17 +178,17 @@ class InsertionRows:
         return logits, stop
 
     def finish(self, complete: Tensor, logits: Tensor) -> Tensor:
-        """Take the rows that are complete (A,) out of the batch.
+        """Remove the complete rows (A,) from the batch.
 
         Returns:
-            the logits of the others.
+            The logits of the other rows.
         """
         if complete.any():
             self.active, logits = self.active[~complete], logits[~complete]
         return logits
 
     def insert(self, slot: Tensor, token: Tensor) -> None:
-        """Write a token (A,) behind a slot (A,); rows that are full leave the batch."""
+        """Insert a token (A,) at a slot (A,) of each row; full rows leave the batch."""
         rows, new = self.active, self.given + self.step
         left = self.positions[rows, self.slot_place[rows, slot]]  # (A,)
         self.positions[rows] += self.positions[rows] > left[:, None]
@@ -199,7 +199,7 @@ class InsertionRows:
         self.active = rows[self.room[rows] > self.step]
 
     def generation(self) -> Generation:
-        """The rows in the order of reading, padded on the right."""
+        """The rows in reading order, padded on the right."""
         column = torch.arange(self.ids.shape[1], device=self.ids.device)
         new = column >= self.given
         used = column < self.given + self.inserted[:, None]
