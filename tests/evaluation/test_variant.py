@@ -93,7 +93,7 @@ def test_options_outside_the_schema_are_refused(run, options, message):
 def test_edited_predictor_cannot_change_algorithm(run):
     file = run.family_folder / "predictor_mdlm.py"
     file.write_text(file.read_text() + "# mine\n")
-    with pytest.raises(UserError, match="is not what its family"):
+    with pytest.raises(UserError, match="differs from the render of its family"):
         with_predictor(run, {"order": "entropy"})
     family, _ = with_predictor(run, {"temperature": 0.0})
     assert source(family) == file.resolve()

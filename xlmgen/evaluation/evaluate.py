@@ -75,7 +75,7 @@ def evaluate(run: Run, request: EvaluationRequest, console: Console) -> dict[str
 
 
 def _check(run: Run, request: EvaluationRequest) -> None:
-    """Raise a `UserError` for what the task or family cannot do, before any work."""
+    """Raise a `UserError` for a request that task or family cannot fulfil."""
     if request.pseudo_likelihood:
         require_masked_tokens(read_family(run.family_folder / SPEC))
     task = run.load_task()
@@ -89,7 +89,7 @@ class Evaluation:
 
     Args:
         run: the run folder.
-        request: what to evaluate.
+        request: settings of the evaluation.
         stored: the checkpoint whose weights the model has.
         parts: of the run, with the requested predictor.
         device: the device of the model.

@@ -56,11 +56,11 @@ def sample(
     """
     stored = run.weights(request.checkpoint, request.weights)
     task = run.load_task()
-    examples = [task.encode_prompt(text) for text in request.prompts]
+    given = [task.encode_prompt(text) for text in request.prompts]
     family, numbers = with_predictor(run, request.predictor)
     parts = build(run, family=family, predictor=numbers, stored=stored)
     device = parts.load(stored.folder, stored.weights)
-    examples = examples or _test_examples(task, request.num)
+    examples = given or _test_examples(task, request.num)
     is_first = processes.rank() == 0
     if is_first:
         _print_notes(console, request, stored, len(examples))
@@ -112,7 +112,7 @@ def _answer(
     has_targets = not request.prompts and task.layout != "lm"
     starts = range(0, len(examples), size)
     for first in starts[processes.rank() :: processes.count()]:
-        some = examples[first : first + size]
+        some = list(examples[first : first + size])
         generator.manual_seed(batch_seed(request.seed, "sampling", first, 0))
         batch = collator(some, torch.Generator().manual_seed(request.seed))
         generation = generate(

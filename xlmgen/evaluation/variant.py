@@ -66,8 +66,8 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
     own = source / file
     if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:
         raise UserError(
-            f"{own} is not what its {SPEC} renders to",
-            "it was edited or rendered by another xlmgen: only its numbers can change",
+            f"{own} differs from the render of its {SPEC}",
+            "it was edited or rendered by another xlmgen; only numbers can change",
         )
     if others := [
         name
