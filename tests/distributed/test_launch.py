@@ -12,7 +12,13 @@ import pytest
 from xlmgen.distributed import launch
 from xlmgen.errors import UserError
 
-EVERY = (*launch.RANKS, *launch.SIZES, *launch.MEETING, launch.PARENT, launch.TORCHRUN)
+EVERY = (
+    *launch.RANKS,
+    *launch.SIZES,
+    *launch.RENDEZVOUS,
+    launch.PARENT,
+    launch.TORCHRUN,
+)
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "0", "WORLD_SIZE": "2"}
 SRUN = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}
 

@@ -96,7 +96,7 @@ def check_cores(training: Training) -> None:
     cores = os.cpu_count() or 1
     if training.devices > PER_CORE * cores:
         raise UserError(
-            f"training.devices is {training.devices}: that many processes on the CPU, "
+            f"training.devices is {training.devices}, which is too many CPU processes "
             f"for {cores} cores",
             f"give at most {PER_CORE * cores}; one process uses all cores",
         )
