@@ -143,7 +143,7 @@ def test_hostile_text_in_data_is_escaped(hostile, said):
     said("generate", run, "--prompt", EVIL)
     code, output = said("generate", run, "--prompt", "a\udcff")
     assert code == 2
-    assert "prompt: \\udcff at character 1 is half of a surrogate pair" in output
+    assert "prompt: \\udcff at character 1 is an unpaired surrogate" in output
     said("export", run, f"out{NAME}")
     (file,) = (run / "results").iterdir()
     results = json.loads(file.read_text())

@@ -43,7 +43,8 @@ from benchmarks.learn.table import cells  # noqa: E402
 from benchmarks.learn.target import Target  # noqa: E402
 from xlmgen.data.task import load_task  # noqa: E402
 from xlmgen.errors import UserError  # noqa: E402
-from xlmgen.evaluation import evaluate  # noqa: E402
+from xlmgen.evaluation.predictor_options import predictor_options  # noqa: E402
+from xlmgen.evaluation.request import EvaluationRequest  # noqa: E402
 from xlmgen.experiment import resolve  # noqa: E402
 from xlmgen.registry import load_family  # noqa: E402
 from xlmgen.runs.build import data_module  # noqa: E402
@@ -210,9 +211,8 @@ def test_options_that_reveal_one_token_per_pass(predictor, expected):
     "options", [{}, {"first_hitting": True, "remask": None}, {"steps": 14}]
 )
 def test_results_are_looked_for_where_eval_writes_them(options):
-    name = evaluate.result_name("test", None, None, None, options, 0, False, None)
-    assert result_name(options) == name
-    assert evaluate.predictor_options(arguments(options)) == options
+    assert result_name(options) == EvaluationRequest(predictor=options).result_name
+    assert predictor_options(arguments(options)) == options
 
 
 # The queue

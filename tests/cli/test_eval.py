@@ -43,7 +43,7 @@ def test_every_row_of_the_split_is_scored_and_written(run, capsys):
     assert max(map(len, out.splitlines())) <= 120
 
 
-def test_second_evaluation_replaces_first(run, capsys):
+def test_second_evaluation_replaces_the_first(run, capsys):
     said(capsys, "run")
     before = (run / "results" / "test.json").read_bytes()
     said(capsys, "run")
@@ -51,7 +51,7 @@ def test_second_evaluation_replaces_first(run, capsys):
     assert len(predictions(run, "test")) == 41
 
 
-def test_other_settings_have_other_files(run, capsys):
+def test_other_settings_write_other_files(run, capsys):
     said(capsys, "run", "--split", "validation", "--limit", "5", "--checkpoint", "last")
     name = "validation-checkpoint=last-limit=5"
     assert len(predictions(run, name)) == 5
@@ -61,7 +61,7 @@ def test_other_settings_have_other_files(run, capsys):
     assert len(list((run / "results").iterdir())) == 2
 
 
-def test_order_of_options_does_not_matter(run, capsys):
+def test_order_of_options_does_not_change_file_names(run, capsys):
     options = ["predictor.temperature=0.5", "predictor.max_new_tokens=1"]
     said(capsys, "run", *options)
     said(capsys, "run", *reversed(options))
@@ -69,7 +69,7 @@ def test_order_of_options_does_not_matter(run, capsys):
     assert names == ["test-max_new_tokens=1-temperature=0.5"]
 
 
-def test_validation_equals_value_of_training(run, capsys):
+def test_validation_loss_equals_training_report(run, capsys):
     said(capsys, "run", "--split", "validation", "--checkpoint", "last")
     results = run / "results" / "validation-checkpoint=last.json"
     loss = json.loads(results.read_text())["loss"]["loss"]
@@ -91,10 +91,10 @@ def test_validation_equals_value_of_training(run, capsys):
         (["run", "training.seed=1"], "only predictor.KEY=VALUE"),
         (["run", "predictor.temprature=1"], "did you mean 'temperature'?"),
         (["run", "predictor.max_new_tokens=0"], "out of range"),
-        (["run", "predictor.top_k=3"], "not what its family.yaml renders to"),
+        (["run", "predictor.top_k=3"], "differs from the render of its family.yaml"),
     ],
 )
-def test_a_mistake_is_one_clear_line(run, capsys, arguments, message):
+def test_mistake_is_one_line(run, capsys, arguments, message):
     code, out, err = said(capsys, *arguments)
     assert code in (1, 2)
     assert message in err
@@ -115,4 +115,4 @@ def test_damaged_checkpoint_is_refused(run, capsys):
     code, _, err = said(capsys, "run")
     assert code == 2
     assert "step=000012 is damaged: model.safetensors has 40 bytes instead of" in err
-    assert "no other one of the run is whole" in err
+    assert "no other checkpoint of the run is intact" in err

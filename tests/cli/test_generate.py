@@ -1,4 +1,4 @@
-"""`xlmgen generate`: answers beside targets, and traces."""
+"""`xlmgen generate`: answers with targets, and the order of their tokens."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def said(capsys, *arguments):
     return code, out, err
 
 
-def test_prompts_of_test_split_are_answered_beside_targets(run, capsys):
+def test_test_prompts_are_answered_with_targets(run, capsys):
     code, out, _ = said(capsys, "run", "--num", "3", "--out", "answers.jsonl")
     assert code == 0
     task = load_task("toy_task.yaml")
@@ -36,7 +36,7 @@ def test_prompts_of_test_split_are_answered_beside_targets(run, capsys):
         assert row["target"] in out
 
 
-def test_own_prompt_is_answered(run, capsys):
+def test_given_prompt_is_answered(run, capsys):
     code, out, _ = said(capsys, "run", "--prompt", "3 8 8 6 3 2 2 1 3 1")
     assert code == 0
     assert "3 8 8 6 3 2 2 1 3 1" in out
@@ -44,11 +44,11 @@ def test_own_prompt_is_answered(run, capsys):
 
 
 @pytest.mark.parametrize(("num", "answers"), [(40, 40), (41, 41), (42, 41)])
-def test_num_above_number_of_rows_is_reported(run, capsys, num, answers):
+def test_too_many_answers_requested_is_noted(run, capsys, num, answers):
     code, out, _ = said(capsys, "run", "--num", str(num))
     assert code == 0
     assert out.count("answer  ") == answers
-    note = "note: the test split has 41 rows, and not the 42 asked for; all of them"
+    note = "note: the test split has 41 rows, fewer than the 42 requested; all of them"
     assert out.startswith(note) is (num > 41)
 
 
@@ -76,7 +76,7 @@ def test_trace_shows_steps_below_tokens(run, capsys):
     assert "\x1b" not in out
 
 
-def test_same_seed_gives_same_answers(run, capsys):
+def test_seed_reproduces_answers(run, capsys):
     assert said(capsys, "run", "--seed", "1") == said(capsys, "run", "--seed", "1")
 
 
@@ -98,7 +98,7 @@ def test_same_seed_gives_same_answers(run, capsys):
         (["run", "--out", "toy.yaml/answers.jsonl"], "toy.yaml is a file"),
     ],
 )
-def test_a_mistake_is_one_clear_line(run, capsys, arguments, message):
+def test_mistake_is_one_line(run, capsys, arguments, message):
     before = Path("toy.yaml").read_text()
     code, out, err = said(capsys, *arguments)
     assert code in (1, 2)

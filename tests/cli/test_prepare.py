@@ -58,7 +58,7 @@ def test_every_row_is_counted(mine, capsys, monkeypatch):
     task = load_task("mine.yaml")
     assert summary.line(task) == (
         "data: 3 train, 1 validation, 1 test examples; 1 left out by the filter; "
-        "1 left out that the tokenizer cannot write; 1 left out too long for the block"
+        "1 left out that the tokenizer cannot encode; 1 left out too long for the block"
     )
     # All that was asked for is there now.
     monkeypatch.delattr(Tokenizer, "encode_known")
@@ -87,7 +87,7 @@ def test_truncated_and_dropped_rows_are_counted_separately(mine, capsys):
         (
             "[1, 2]",
             "[8]",
-            "the train split has no examples; the filter left out 8 rows",
+            "the train split has no examples; the filter dropped 8 rows",
         ),
         ("column: level", "column: lvl", "a.jsonl:1: there is no column 'lvl', which"),
         ("in: [1, 2]", "min: 1", ""),
@@ -96,7 +96,7 @@ def test_truncated_and_dropped_rows_are_counted_separately(mine, capsys):
             "text, min: 1",
             "column 'text' holds 'a', and source.fil",
         ),
-        ("[a, b, c]", "[q]", "no examples; the filter left out 1 rows; the tokenizer"),
+        ("[a, b, c]", "[q]", "no examples; the filter dropped 1 rows; the tokenizer"),
     ],
 )
 def test_error_policy_names_place_of_row(mine, capsys, old, new, message):

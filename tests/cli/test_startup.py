@@ -83,7 +83,7 @@ def test_mistake_in_yaml_is_reported_before_importing_torch(command, file, proje
         ("eval", "task.yaml", "", "predictor.stpes=3", "unknown key 'stpes'"),
         ("generate", "task.yaml", "colour: red", "", "XG101  colour"),
         ("generate", "families/toy/family.yaml", "colour: red", "", "XG101  colour"),
-        ("generate", "task.yaml", "", "training.seed=3", "cannot be changed in a run"),
+        ("generate", "task.yaml", "", "training.seed=3", "cannot be changed in an"),
     ],
 )
 def test_mistake_about_run_is_reported_before_importing_torch(

@@ -36,7 +36,7 @@ def mine(tmp_path, monkeypatch):
         (
             ["--kind", "whitespace"],
             5 + 5,
-            "1.00 tokens for a word and 0.273 for a byte",
+            "1.00 tokens per word and 0.273 per byte",
         ),
         (
             ["--kind", "character"],

@@ -1,4 +1,4 @@
-"""Differences of scores on the same rows."""
+"""Paired differences of scores."""
 
 import math
 
@@ -14,7 +14,7 @@ def rows(scores, prompt="p"):
     ]
 
 
-def test_the_error_is_that_of_the_differences_and_not_of_two_means():
+def test_error_is_that_of_row_differences():
     # The harder half is hard for both: 10 rows, of which one differs.
     one, other = rows([1] * 6 + [0] * 4), rows([1] * 5 + [0] * 5)
     found = paired(one, other, "right")
@@ -25,22 +25,22 @@ def test_the_error_is_that_of_the_differences_and_not_of_two_means():
     assert paired(other, one, "right").mean == pytest.approx(-0.1)
 
 
-def test_rows_are_matched_by_their_number():
+def test_rows_are_matched_by_index():
     one, other = rows([1, 0, 1, 0]), rows([1, 0, 1, 0])
     found = paired(one, list(reversed(other))[:3], "right")
     assert (found.mean, found.error, found.rows) == (0, 0, 3)
 
 
-def test_a_single_row_has_no_error():
+def test_error_of_single_row_is_nan():
     assert math.isnan(paired(rows([1]), rows([0]), "right").error)
 
 
 @pytest.mark.parametrize(
     "other", [[], rows([1], prompt="another"), [{"row": 0, "prompt": "p"}]]
 )
-def test_what_did_not_answer_the_same_has_no_difference(other):
+def test_different_prompts_or_targets_have_no_difference(other):
     assert paired(rows([1]), other, "right") is None
 
 
-def test_a_score_that_one_side_lacks_has_no_difference():
+def test_missing_score_has_no_difference():
     assert paired(rows([1]), rows([1]), "left") is None

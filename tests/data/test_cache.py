@@ -1,4 +1,4 @@
-"""The cache: never a half-written entry, never a stale one, never a foreign one."""
+"""The cache: no incomplete, stale or foreign entries."""
 
 import json
 import multiprocessing
@@ -25,7 +25,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 class Builder:
-    """Writes one file, and counts how often it was asked to."""
+    """Builder of one file that counts its calls."""
 
     def __init__(self, content="hello"):
         self.content = content
@@ -36,7 +36,7 @@ class Builder:
         (folder / "a.txt").write_text(self.content)
 
 
-def test_an_entry_is_built_once(own_cache):
+def test_entry_is_built_once(own_cache):
     build = Builder()
     first = cache.entry({"x": 1, "y": 2}, build)
     second = cache.entry({"y": 2, "x": 1}, build)
@@ -64,7 +64,7 @@ def add(folder):
     (folder / "b.txt").write_text("")
 
 
-def unseal(folder):
+def remove_manifest(folder):
     (folder / "manifest.json").unlink()
 
 
@@ -82,9 +82,9 @@ def misuse(folder):
 
 
 @pytest.mark.parametrize(
-    "damage", [cut, change, remove, add, unseal, garble, relabel, misuse]
+    "damage", [cut, change, remove, add, remove_manifest, garble, relabel, misuse]
 )
-def test_a_damaged_entry_is_built_anew(damage, own_cache):
+def test_damaged_entry_is_built_again(damage, own_cache):
     build = Builder()
     folder = cache.entry({"x": 1}, build)
     damage(folder)
@@ -95,7 +95,7 @@ def test_a_damaged_entry_is_built_anew(damage, own_cache):
     assert not list(own_cache.glob(".*"))
 
 
-def test_a_build_that_fails_leaves_nothing(own_cache):
+def test_failed_build_leaves_no_files(own_cache):
     def build(folder):
         (folder / "a.txt").write_text("half")
         raise UserError("no")
@@ -105,14 +105,14 @@ def test_a_build_that_fails_leaves_nothing(own_cache):
     assert list(own_cache.iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+def test_unwritable_cache_is_reported(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(UserError, match="set XLMGEN_CACHE"):
         cache.entry({"x": 1}, Builder())
 
 
-def test_where_the_cache_is(monkeypatch, tmp_path):
+def test_cache_location(monkeypatch, tmp_path):
     monkeypatch.setenv("XLMGEN_CACHE", "/a")
     monkeypatch.setenv("XDG_CACHE_HOME", "/b")
     assert resources.cache_root() == Path("/a")
@@ -136,7 +136,7 @@ def ask(results):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_two_processes_at_once(own_cache):
+def test_concurrent_processes_build_once(own_cache):
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     processes = [context.Process(target=ask, args=(results,)) for _ in range(4)]
@@ -151,15 +151,15 @@ def test_two_processes_at_once(own_cache):
     assert (own_cache.parent / "builds").read_text() == "x"  # the others waited
 
 
-def test_one_at_a_time_also_where_a_lock_is_taken_away(own_cache):
-    """Whoever waits for a lock that its owner removes must not miss a newer one."""
+def test_removed_lock_file_does_not_break_exclusion(own_cache):
+    """A process that waits for a removed lock file must see the new lock."""
     own_cache.mkdir()
     inside, most = [], []
 
     def work(number):
         for _ in range(5):
-            with cache._turn(own_cache / "a") as alone:
-                assert alone
+            with cache._entry_lock(own_cache / "a") as exclusive:
+                assert exclusive
                 inside.append(number)
                 most.append(len(inside))
                 time.sleep(0.002)
@@ -177,7 +177,7 @@ def build_and_hang(folder):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_nobody_waits_for_a_process_that_was_killed(own_cache):
+def test_killed_process_releases_its_lock(own_cache):
     process = multiprocessing.get_context("fork").Process(
         target=cache.entry, args=({"x": 1}, build_and_hang)
     )
@@ -185,7 +185,7 @@ def test_nobody_waits_for_a_process_that_was_killed(own_cache):
     while not list(own_cache.glob(".draft-*/a.txt")):
         time.sleep(0.01)
     (draft,) = [found for found in cache.entries() if found.what == "unfinished"]
-    assert not cache.remove(draft)  # it is being made
+    assert not cache.remove(draft)  # a process is building it
     process.kill()
     process.join()
     build = Builder()
@@ -194,7 +194,7 @@ def test_nobody_waits_for_a_process_that_was_killed(own_cache):
     assert len(list(own_cache.iterdir())) == 1
 
 
-def test_without_locks_two_do_the_work_and_one_keeps_it(own_cache, monkeypatch):
+def test_without_locks_both_build_and_one_result_is_kept(own_cache, monkeypatch):
     monkeypatch.setattr(locks, "acquire", lambda lock, occupied: None)
 
     def build(folder):
@@ -209,7 +209,7 @@ def test_without_locks_two_do_the_work_and_one_keeps_it(own_cache, monkeypatch):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Every file is large; the names of those that are read for their hash."""
+    """Treat every file as large, and record the names of the files that are hashed."""
     names = []
 
     def read(path):
@@ -224,13 +224,13 @@ def reads(monkeypatch):
     return names
 
 
-def test_a_large_file_of_an_entry_is_read_again_only_where_it_was_touched(reads):
+def test_large_entry_file_is_hashed_again_only_when_touched(reads):
     build = Builder()
     folder = cache.entry({"x": 1}, build)
     reads.clear()
     cache.entry({"x": 1}, build)
     assert reads == []
-    os.utime(folder / "a.txt", (1, 1))  # as a copy of the cache has it
+    os.utime(folder / "a.txt", (1, 1))  # as in a copy of the cache
     cache.entry({"x": 1}, build)
     cache.entry({"x": 1}, build)
     assert reads == ["a.txt"]
@@ -240,12 +240,12 @@ def test_a_large_file_of_an_entry_is_read_again_only_where_it_was_touched(reads)
     assert build.calls == 2
 
 
-def test_a_large_source_is_read_once(reads, tmp_path, own_cache):
+def test_large_source_is_hashed_once(reads, tmp_path, own_cache):
     path = tmp_path / "big.txt"
     path.write_text("hello")
     first = digests.file_digest(path)
     digests.file_digest(path)
-    assert reads == ["big.txt"] * 2  # it may be written to just now
+    assert reads == ["big.txt"] * 2  # it was written just now
     reads.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digests, "SETTLED", -(10**18))
@@ -254,7 +254,7 @@ def test_a_large_source_is_read_once(reads, tmp_path, own_cache):
     assert reads == ["big.txt"]
     stamp = path.stat().st_mtime_ns
     path.write_text("jello")
-    os.utime(path, ns=(stamp, stamp))  # the time of change tells
+    os.utime(path, ns=(stamp, stamp))  # its ctime differs
     assert digests.file_digest(path) != first
 
 
@@ -273,7 +273,7 @@ TASK = {
 
 @pytest.fixture
 def ids(tmp_path):
-    """Write a task with some keys changed, and give its train ids."""
+    """Train ids of a task with some keys changed."""
     (tmp_path / "a.txt").write_text("abc\ncab")
     (tmp_path / "b.txt").write_text("b")
 
@@ -285,7 +285,7 @@ def ids(tmp_path):
     return load
 
 
-def test_a_change_of_the_data_is_seen(ids, tmp_path):
+def test_changed_data_changes_ids(ids, tmp_path):
     assert ids() == [[5, 6, 7], [7, 5, 6]]
     (tmp_path / "a.txt").write_text("Abc\ncab")  # of the same size
     assert ids() == [[5, 7, 8], [8, 6, 7]]
@@ -293,7 +293,7 @@ def test_a_change_of_the_data_is_seen(ids, tmp_path):
     assert ids() == [[5, 6, 7], [7, 5, 6]]
 
 
-def test_a_change_of_the_tokenizer_is_seen(ids, tmp_path):
+def test_changed_tokenizer_changes_ids(ids, tmp_path):
     assert ids() == [[5, 6, 7], [7, 5, 6]]
     assert ids(tokenizer={"kind": "byte"})[0] == [102, 103, 104]
     words = {"kind": "vocabulary", "tokens": ["cab", "b", "abc"]}
@@ -302,7 +302,7 @@ def test_a_change_of_the_tokenizer_is_seen(ids, tmp_path):
     assert ids(tokenizer=words) == [[5], [7]]
 
 
-def test_a_change_of_a_tokenizer_file_is_seen(ids, tmp_path):
+def test_changed_tokenizer_file_changes_ids(ids, tmp_path):
     from xlmgen.data.tokenizer_kinds import characters
 
     characters("abc").save(tmp_path / "tokenizer.json")
@@ -312,14 +312,14 @@ def test_a_change_of_a_tokenizer_file_is_seen(ids, tmp_path):
     assert ids(tokenizer=file)[0] == [7, 6, 5]
 
 
-def test_a_change_of_the_reading_is_seen(ids):
+def test_changed_reader_settings_change_ids(ids):
     assert len(ids()) == 2
     source = TASK["source"]
     assert ids(source=source | {"unit": "file"}) == [[6, 7, 8, 5, 8, 6, 7]]
     assert len(ids(source=source | {"unit": "line"})) == 2
 
 
-def test_a_change_of_the_splits_is_seen(tmp_path):
+def test_changed_splits_change_ids(tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(f"{i}" for i in range(40)))
     tests = []
     for seed in (0, 1, 0):
@@ -331,14 +331,14 @@ def test_a_change_of_the_splits_is_seen(tmp_path):
     assert tests[0] == tests[2] != tests[1]
 
 
-def test_the_block_and_the_overflow_policy_share_one_entry(ids, own_cache):
+def test_block_and_overflow_share_one_entry(ids, own_cache):
     ids()
     entries = len(list(own_cache.iterdir()))
     assert ids(block={"length": 4}, overflow="truncate") == [[5, 6], [7, 5]]
     assert len(list(own_cache.iterdir())) == entries
 
 
-def test_generated_examples_are_kept_and_damage_is_mended(own_cache):
+def test_generated_examples_are_cached_and_repaired(own_cache):
     first = load_task("star_tiny").examples("test")[0]["prompt"].tolist()
     (file,) = own_cache.glob("*/test.prompt.ids.npy")
     stamp = file.stat().st_mtime_ns

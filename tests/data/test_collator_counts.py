@@ -1,8 +1,8 @@
-"""What collators cost, counted: nothing grows faster than the tokens of a batch.
+"""Counted cost of collators: linear in the tokens of a batch.
 
-The work of Python and the number of operations on arrays are those of one batch,
-whatever its length, and a few instructions for every row. What is allocated is linear
-in the tokens, and knows nothing of the vocabulary.
+Python instructions and array operations are constant per batch, whatever its length,
+plus a few instructions per row. Memory is linear in the tokens and independent of the
+vocabulary size.
 """
 
 import sys
@@ -26,7 +26,7 @@ PER_ROW = 40
 
 
 class Counted(TorchDispatchMode):
-    """Counts operations of torch and the elements that they give."""
+    """Counter of torch operations and of the elements of their results."""
 
     def __init__(self):
         super().__init__()
@@ -41,7 +41,7 @@ class Counted(TorchDispatchMode):
 
 
 def made(family, use, rows, length, *, vocab=VOCAB, lists=False):
-    """A collator of a family, and rows for it: of all lengths up to the longest."""
+    """A collator of a family, and rows of all lengths up to the longest."""
     draw = np.random.default_rng(0)
     lengths = np.linspace(length // 2, length, rows).astype(int)
     ids = [draw.integers(len(SPECIAL_TOKENS), VOCAB, number) for number in lengths]
@@ -59,7 +59,7 @@ def made(family, use, rows, length, *, vocab=VOCAB, lists=False):
 
 
 def instructions(run):
-    """Instructions of Python that a call takes."""
+    """Number of Python instructions of a call."""
     count = 0
 
     def trace(frame, event, argument):
@@ -85,7 +85,7 @@ def operations(run):
 
 
 def allocated(run):
-    """Elements that torch made in all, and the most bytes that numpy held at once."""
+    """Total elements allocated by torch, and peak bytes allocated by numpy."""
     with Counted() as counted:
         run()
     tracemalloc.start()
@@ -103,7 +103,7 @@ uses = pytest.mark.parametrize("use", ["lm", "seq2seq"])
 
 @every
 @uses
-def test_work_is_that_of_a_batch_and_a_little_for_every_row(family, use):
+def test_work_is_constant_per_batch_plus_little_per_row(family, use):
     base = made(family, use, 4, 32)
     longer, more = made(family, use, 4, 512), made(family, use, 68, 32)
     assert operations(base) == operations(longer) == operations(more) > 0
@@ -112,17 +112,17 @@ def test_work_is_that_of_a_batch_and_a_little_for_every_row(family, use):
 
 
 @every
-def test_lists_are_read_without_looking_at_their_tokens_one_by_one(family):
+def test_lists_are_read_without_python_work_per_token(family):
     short, long = (made(family, "lm", 4, length, lists=True) for length in (32, 512))
     assert instructions(long) == instructions(short)
 
 
 @every
 @uses
-def test_memory_is_linear_in_the_tokens_and_independent_of_the_vocabulary(family, use):
+def test_memory_is_linear_in_tokens_and_independent_of_vocabulary(family, use):
     base = allocated(made(family, use, 16, 128))
     assert (base > 0).all()
     for rows, length in ((16, 512), (64, 128)):
         assert (allocated(made(family, use, rows, length)) <= 4.4 * base).all()
     wide = allocated(made(family, use, 16, 128, vocab=10**6))
-    np.testing.assert_allclose(wide, base, rtol=0.01)  # an object more or less
+    np.testing.assert_allclose(wide, base, rtol=0.01)  # allow for one object

@@ -1,4 +1,4 @@
-"""The data module: collators by layout, every row once, the same for any workers."""
+"""The data module: collators by layout, every row once, for any number of workers."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ USES = ("lm", "seq2seq", "infill", "unconditional", "predict", "predict_infill")
 
 
 class Collator:
-    """Lays rows out as a family would, and draws some noise."""
+    """Fake collator with a layout and some noise."""
 
     use = ""
 
@@ -62,7 +62,7 @@ def module(task="star_tiny", family=None, **options):
 
 @pytest.fixture
 def text(tmp_path):
-    """A function that writes an lm task and loads it."""
+    """Factory that writes and loads an lm task."""
 
     def write(**keys):
         (tmp_path / "a.txt").write_text(
@@ -87,7 +87,7 @@ def content(batches):
     return [(b["use"], b["ids"].tolist(), b["noise"].tolist()) for b in batches]
 
 
-def test_layouts_choose_collators(text):
+def test_layout_selects_collator(text):
     data = module()
     assert next(iter(data.train_dataloader()))["use"] == "seq2seq"
     assert next(iter(data.val_dataloader()))["use"] == "seq2seq evaluation"
@@ -102,7 +102,7 @@ def test_layouts_choose_collators(text):
     assert batch["ids"].tolist() == [[1]] * 5
 
 
-def test_a_family_that_cannot_serve_the_layout_is_named():
+def test_missing_collator_of_family_is_reported():
     family = FakeFamily(collators={"lm": Collator, "unconditional": Collator})
     with pytest.raises(UserError) as error:
         module(family=family).train_dataloader()
@@ -111,7 +111,7 @@ def test_a_family_that_cannot_serve_the_layout_is_named():
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_evaluation_has_every_row_of_its_own_split(split):
+def test_evaluation_covers_every_row_of_its_split(split):
     data = module()
     loader = data.val_dataloader() if split == "validation" else data.test_dataloader()
     examples = data.task.examples(split)
@@ -120,7 +120,7 @@ def test_evaluation_has_every_row_of_its_own_split(split):
     assert rows == expected  # star_tiny's rows are all equally long: no pads
 
 
-def test_evaluation_does_not_depend_on_the_runs_seed_and_training_does():
+def test_run_seed_changes_training_but_not_evaluation():
     one, two = module(seed=1), module(seed=2)
     assert content(one.val_dataloader()) == content(two.val_dataloader())
     assert content(one.val_dataloader()) == content(one.val_dataloader())
@@ -129,7 +129,7 @@ def test_evaluation_does_not_depend_on_the_runs_seed_and_training_does():
     assert first == content(islice(module(seed=1).train_dataloader(), 3))
 
 
-def test_generation_gives_the_rows_that_lead_to_the_targets():
+def test_generation_returns_row_indices_of_targets():
     data = module()
     examples = data.task.examples("validation")
     seen = []
@@ -145,14 +145,14 @@ def test_generation_gives_the_rows_that_lead_to_the_targets():
         data.predict_dataloader("dev")
 
 
-def test_a_run_continues_where_it_was():
+def test_loader_continues_at_start_batch():
     whole = content(islice(module().train_dataloader(), 9))
     data = module()
     data.start_batch = 4
     assert content(islice(data.train_dataloader(), 5)) == whole[4:]
 
 
-def test_processes_share_the_rows(monkeypatch):
+def test_processes_split_the_rows(monkeypatch):
     parts = []
     for rank in (0, 1):
         data = module()
@@ -165,7 +165,7 @@ def test_processes_share_the_rows(monkeypatch):
     assert all(parts)
 
 
-def test_packed_documents_reach_the_collator_whole(text):
+def test_collator_gets_complete_packed_blocks(text):
     task = text(packing="packed")
     rows = [
         row for batch in module(task).val_dataloader() for row in batch["ids"].tolist()
@@ -177,7 +177,7 @@ def test_packed_documents_reach_the_collator_whole(text):
     assert stream == expected
 
 
-def test_documents_that_are_apart_reach_the_collator_with_their_numbers(text):
+def test_collator_gets_document_numbers_of_packed_documents(text):
     examples = text(packing="documents").examples("train")
     assert {len(e["tokens"]) for e in examples[:-1]} == {len(examples[0]["tokens"])}
     for example in examples:
@@ -186,7 +186,7 @@ def test_documents_that_are_apart_reach_the_collator_with_their_numbers(text):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_the_number_of_workers_changes_nothing():
+def test_batches_are_independent_of_worker_count():
     one = content(islice(module().train_dataloader(), 6))
     two = content(islice(module(num_workers=2).train_dataloader(), 6))
     assert one == two
@@ -226,7 +226,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_workers_that_are_spawned_change_nothing(tmp_path):
+def test_spawned_workers_give_the_same_batches(tmp_path):
     script = tmp_path / "spawn.py"
     script.write_text(SPAWN)
     top = str(Path(xlmgen.__file__).parents[1])
@@ -240,7 +240,7 @@ def test_workers_that_are_spawned_change_nothing(tmp_path):
     assert done.stdout == "same\n", done.stderr
 
 
-def test_batches_of_like_lengths_when_asked_for(tmp_path, monkeypatch):
+def test_by_length_option_batches_similar_lengths(tmp_path, monkeypatch):
     monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
     (tmp_path / "a.txt").write_text("\n".join("x" * (i % 40 + 1) for i in range(160)))
     (tmp_path / "some.yaml").write_text(

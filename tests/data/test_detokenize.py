@@ -1,4 +1,4 @@
-"""Corpora in pieces: a sentence for each rule, and a task that puts them together."""
+"""Detokenisers: a sentence for each rule, and a task that uses them."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ LM1B = {
     "It 's what they 're for": "It's what they're for",
     "He left . She came .": "He left. She came.",
     "He left . ": "He left. ",
-    "the U.S. . Then": "the U.S. . Then",  # no word in front of it: stays
+    "the U.S. . Then": "the U.S. . Then",  # no word before it: unchanged
     "who ? me ?": "who? me?",
     "no ! no !": "no! no!",
     "a , b : c ; d": "a, b: c; d",
@@ -37,7 +37,7 @@ PTB = {
     "N N N N": "N 1 1 N",
     "cost $ N N # N more": "cost $1 1 #1 more",
     "a <unk> b": "a ? b",
-    "a , b .": "a , b .",  # it leaves these
+    "a , b .": "a , b .",  # unchanged
 }
 WIKITEXT = {
     "the dogs ' bone": "the dogs' bone",
@@ -46,7 +46,7 @@ WIKITEXT = {
     "10 @,@ 000": "10,000",
     "3 @.@ 5": "3.5",
     "a : b ; c . d ! e ? f , g": "a: b; c. d! e? f, g",
-    "a .": "a .",  # nothing behind it: stays
+    "a .": "a .",  # nothing after it: unchanged
     "( a ) [ b ] { c } x": "(a) [b] {c} x",
     'say " hello " now': 'say "hello" now',
     "= = = = Title = = = =": "==== Title ====",
@@ -66,23 +66,23 @@ WIKITEXT = {
         for text, whole in rules.items()
     ],
 )
-def test_rules(style, text, whole):
+def test_every_rule_has_an_example(style, text, whole):
     assert detokenize(text, style) == whole
 
 
-def test_the_page_shows_what_comes_out():
+def test_documented_examples_are_current():
     page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8")
     for style in STYLES:
         row = re.search(rf"^\| `{style}` \| `(.*)` \| `(.*)` \|$", page, re.MULTILINE)
         assert detokenize(row[1], style) == row[2]
 
 
-def test_a_text_that_is_whole_stays():
+def test_detokenised_text_is_unchanged():
     text = "He didn't say \"hello\" (or did he?); it cost $5, 10,000 times. It's so."
     assert {detokenize(text, style) for style in STYLES} == {text}
 
 
-def test_a_task_puts_its_texts_together(tmp_path):
+def test_task_detokenises_its_texts(tmp_path):
     lines = ["He did n't go , she said .", "It 's a dog .", "That is it ."]
     (tmp_path / "lines.txt").write_text("\n".join(lines))
     task = (

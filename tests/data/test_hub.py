@@ -1,4 +1,4 @@
-"""Data sets by the package datasets, read from local folders of the Hub's shape."""
+"""Data sets read by the package datasets from local folders in the Hub's format."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ SPLITS = ("train", "validation", "test")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A data set of two splits, 40 rows and 2."""
+    """A data set with two splits, of 40 and 2 rows."""
     (tmp_path / "set").mkdir()
     for split, count in (("train", 40), ("held_out", 2)):
         rows = ({"body": f"{split} {i}", "n": i, "level": i % 2} for i in range(count))
@@ -44,7 +44,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def datasets(tmp_path, monkeypatch):
-    """The library, offline and with a cache of its own."""
+    """The library, offline and with its own cache."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     library = pytest.importorskip("datasets")
     monkeypatch.setattr(library.config, "HF_DATASETS_CACHE", tmp_path / "hf")
@@ -62,18 +62,18 @@ def texts(task):
 
 
 @pytest.mark.slow
-def test_a_data_set_of_the_hub_s_shape(folder, datasets, monkeypatch):
+def test_local_folder_in_hub_format_is_read(folder, datasets, monkeypatch):
     found = texts(load(folder))
     assert [len(found[split]) for split in SPLITS] == [38, 2, 2]
     assert found["test"] == ["held_out 0", "held_out 1"]
     assert sorted(found["train"] + found["validation"]) == sorted(
         f"train {i}" for i in range(40)
     )
-    # Streamed, it is the same, and a named configuration is the only one.
+    # Streaming gives the same texts, and so does naming the only configuration.
     more = "streaming: true, name: main, splits: {test: held_out}"
     assert texts(load(folder, more)) == found
 
-    # Limits and the rest are those of files.
+    # Limits and other options work as for files.
     task = load(
         folder,
         more="limit: {train: 5}\n  filter: [{column: level, in: [1]}]\n"
@@ -85,12 +85,12 @@ def test_a_data_set_of_the_hub_s_shape(folder, datasets, monkeypatch):
     ]
     assert task.summary("test").filtered == 1
 
-    # Other content gives other ids, whatever the library has kept of the old.
+    # Changed content gives changed ids, despite the cache of the library.
     path = folder / "set" / "held_out.jsonl"
     path.write_text('{"body": "new", "n": 1, "level": 1}')
     assert texts(load(folder))["test"] == ["new"]
 
-    # A run's copy of the task finds the folder from anywhere.
+    # A run's copy of the task finds the folder from any location.
     run = folder / "run"
     run.mkdir()
     load(folder).save(run)
@@ -117,14 +117,16 @@ def test_a_data_set_of_the_hub_s_shape(folder, datasets, monkeypatch):
         ),
     ],
 )
-def test_what_is_not_in_a_data_set(folder, datasets, hub, more, message, streaming):
+def test_missing_split_or_column_is_reported(
+    folder, datasets, hub, more, message, streaming
+):
     task = load(folder, f"{hub}, streaming: {streaming}", more)
     with pytest.raises(UserError) as error:
         task.examples("train")
     assert message in str(error.value)
 
 
-def test_a_data_set_that_cannot_be_read_says_why(folder, datasets):
+def test_unreadable_data_set_is_reported_with_reason(folder, datasets):
     (folder / "set" / "train.jsonl").write_text('{"body": "whole"}\n{"body": no\n')
     task = load(folder)
     with pytest.raises(UserError, match=r"train\.jsonl:2: not JSON"):
@@ -142,7 +144,7 @@ CARD = "---\nconfigs:\n- config_name: main\n  data_files: {file}\n{more}---\n"
         ("train.csv", CSV, "", "train"),
         ("train.tsv", CSV.replace(",", "\t"), "", "train"),
         ("train.csv", CSV.replace(",", ";"), '  sep: ";"\n', "train"),
-        # What only the library can read, it reads as texts.
+        # Files that only the library can read are read as text.
         ("train.csv", CSV, "", "train[:100%]"),
         ("train.csv", f"a line before\n{CSV}", "  skiprows: 1\n", "train"),
         (
@@ -154,7 +156,7 @@ CARD = "---\nconfigs:\n- config_name: main\n  data_files: {file}\n{more}---\n"
         ),
     ],
 )
-def test_cells_of_a_local_data_set_are_texts(
+def test_cells_of_local_data_set_are_read_as_text(
     tmp_path, datasets, monkeypatch, name, content, more, split
 ):
     monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
@@ -167,7 +169,7 @@ def test_cells_of_a_local_data_set_are_texts(
     assert [r.texts[0] for r in task.corpus.rows() if r.split == "test"] == AS_THEY_ARE
 
 
-def test_a_column_of_a_local_data_set_that_is_there_twice(folder, datasets):
+def test_repeated_column_of_local_data_set_is_refused(folder, datasets):
     for path in (folder / "set").glob("*.*"):
         path.unlink()
     (folder / "set" / "train.csv").write_text("body,body\n1,2\n")
@@ -175,7 +177,7 @@ def test_a_column_of_a_local_data_set_that_is_there_twice(folder, datasets):
         list(load(folder, "splits: {train: train}").corpus.rows())
 
 
-def test_what_save_to_disk_wrote_is_read(folder, datasets):
+def test_folder_of_save_to_disk_is_read(folder, datasets):
     shutil.rmtree(folder / "set")
     one = datasets.Dataset.from_dict({"body": [f"row {n}" for n in range(20)]})
     one.select(range(5, 20)).with_format("numpy").save_to_disk(folder / "set")
@@ -196,7 +198,7 @@ def test_what_save_to_disk_wrote_is_read(folder, datasets):
     assert "hf auth" not in str(error.value)
 
 
-def test_a_data_set_that_is_nowhere(folder, datasets):
+def test_missing_data_set_is_reported(folder, datasets):
     task = load(folder)
     (folder / "set").rename(folder / "gone")
     with pytest.raises(UserError, match=r"there is no folder .*set; check the path"):
@@ -207,13 +209,13 @@ def test_a_data_set_that_is_nowhere(folder, datasets):
         load_task(path).examples("train")
 
 
-def test_a_library_that_runs_code_of_data_sets_is_refused(folder, monkeypatch):
+def test_old_datasets_library_is_refused(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(__version__="3.6.0"))
     with pytest.raises(UserError, match=r'pip install "datasets>=4"'):
         load(folder).examples("train")
 
 
-def test_a_commit_says_what_was_read_without_asking(folder, monkeypatch):
+def test_pinned_commit_needs_no_network_for_fingerprint(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     options = {"path": "a/b", "name": None, "revision": "0" * 40, "splits": {}}
     same = hub.fingerprint(options, folder)
@@ -234,7 +236,7 @@ def test_a_commit_says_what_was_read_without_asking(folder, monkeypatch):
         ("name: a", "limit: {test: 3}", "test is a share of train"),
     ],
 )
-def test_mistakes_in_a_hub_source_are_named(folder, hub, more, message):
+def test_mistakes_in_hub_source_are_reported(folder, hub, more, message):
     with pytest.raises(SpecError) as error:
         load(folder, hub, more)
     assert message in str(error.value)

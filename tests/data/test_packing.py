@@ -1,4 +1,4 @@
-"""Packing: the stream in blocks, nothing lost, nothing twice."""
+"""Packing: every id of the stream in exactly one block."""
 
 import pickle
 
@@ -18,13 +18,13 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("packing")
 
 
-def packed(folder, documents, length, *, apart=False):
+def packed(folder, documents, length, *, separate=False):
     Ragged.write(folder / "documents", documents)
     ids = Ragged(folder / "documents")
-    return PackedExamples(ids, length, bos=BOS, eos=EOS, apart=apart)
+    return PackedExamples(ids, length, bos=BOS, eos=EOS, separate=separate)
 
 
-def test_blocks(folder):
+def test_blocks_equal_expected_ids(folder):
     blocks = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5)
     assert [block["tokens"].tolist() for block in blocks] == [
         [BOS, 10, 11, 12, EOS],
@@ -45,7 +45,7 @@ def test_blocks(folder):
     ),
     length=st.integers(2, 20),
 )
-def test_nothing_is_lost_and_only_the_last_block_is_short(folder, documents, length):
+def test_stream_is_complete_and_only_last_block_is_short(folder, documents, length):
     blocks = packed(folder, documents, length)
     stream = [id_ for document in documents for id_ in (*document, EOS)]
     rows = [block["tokens"].tolist() for block in blocks]
@@ -55,8 +55,8 @@ def test_nothing_is_lost_and_only_the_last_block_is_short(folder, documents, len
     assert 2 <= len(rows[-1]) <= length
 
 
-def test_blocks_of_documents_that_are_apart(folder):
-    blocks = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5, apart=True)
+def test_blocks_of_separate_documents(folder):
+    blocks = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5, separate=True)
     assert [
         (block["tokens"].tolist(), block["documents"].tolist()) for block in blocks
     ] == [
@@ -75,9 +75,9 @@ def test_blocks_of_documents_that_are_apart(folder):
     ),
     length=st.integers(2, 20),
 )
-def test_documents_that_are_apart_are_those_that_came_in(folder, documents, length):
-    """Cut where a block ends, and each with a BOS of its own."""
-    blocks = packed(folder, documents, length, apart=True)
+def test_separate_documents_equal_input_documents(folder, documents, length):
+    """Documents are cut at block ends, and each part has its own BOS."""
+    blocks = packed(folder, documents, length, separate=True)
     assert all(len(block["tokens"]) == length for block in blocks[:-1])
     stream = []
     for block in blocks:
@@ -94,7 +94,7 @@ def test_documents_that_are_apart_are_those_that_came_in(folder, documents, leng
     assert stream == whole[1:]
 
 
-def test_blocks_go_to_another_process_as_a_path(folder):
+def test_blocks_are_pickled_as_a_path(folder):
     blocks = packed(folder, [list(range(5, 5000))], 100)
     blocks[3]
     content = pickle.dumps(blocks)
@@ -103,7 +103,7 @@ def test_blocks_go_to_another_process_as_a_path(folder):
     assert np.array_equal(again[3]["tokens"], blocks[3]["tokens"])
 
 
-def test_the_layout_takes_a_block_as_it_is(folder):
+def test_layout_keeps_packed_block_unchanged(folder):
     from xlmgen.runtime.collate.layout import lm_layout
     from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
@@ -114,11 +114,11 @@ def test_the_layout_takes_a_block_as_it_is(folder):
     assert layout.ids.tolist() == [block["tokens"].tolist() for block in blocks[:2]]
 
 
-def test_documents_that_are_apart_are_laid_out(folder):
+def test_layout_of_separate_documents(folder):
     from xlmgen.runtime.collate.layout import lm_layout
     from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
-    blocks = packed(folder, [[10, 11], [20, 21]], 5, apart=True)
+    blocks = packed(folder, [[10, 11], [20, 21]], 5, separate=True)
     rows = [
         lm_layout(blocks[:], SpecialTokens(), Block(5), bos=b, eos=b, pad_to_block=pad)
         for b, pad in ((True, False), (False, True))
@@ -128,6 +128,6 @@ def test_documents_that_are_apart_are_laid_out(folder):
         assert whole.answer[0].tolist() == [False, True, True, True, False]
     assert rows[0].attention_mask.tolist() == [[1, 1, 1, 1, 2], [1, 1, 1, 1, 0]]
     assert rows[0].answer[1].tolist() == [False, True, True, True, False]
-    # A pad that is a token is one of the last document.
+    # A pad that is predicted belongs to the last document.
     assert rows[1].attention_mask.tolist() == [[1, 1, 1, 1, 2], [1, 1, 1, 1, 1]]
     assert rows[1].answer[1].tolist() == [False, True, True, True, True]

@@ -1,4 +1,4 @@
-"""Saved BPE tokenizers: what they keep is taken, and what they lose is refused."""
+"""Saved BPE tokenizers: lossless encodings are accepted, lossy ones refused."""
 
 import json
 import unicodedata
@@ -21,7 +21,7 @@ def bpe(*tokens, merges=(), **options):
 
 
 def load(model, added=(), **parts):
-    """A tokenizer as another program may have saved it."""
+    """A tokenizer as saved by another program."""
     backend = tokenizers.Tokenizer(model)
     for name, part in parts.items():
         setattr(backend, name, part)
@@ -108,7 +108,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("case", TAKEN)
-def test_what_a_saved_tokenizer_keeps_is_taken(case):
+def test_lossless_saved_tokenizer_is_accepted(case):
     tokenizer, text, expected = TAKEN[case]
     assert tokens(tokenizer, text) == expected
     assert tokenizer.encode_known([text, ""])[1] == []
@@ -187,7 +187,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_a_saved_tokenizer_would_lose_is_named(case):
+def test_text_that_saved_tokenizer_drops_is_named(case):
     tokenizer, text, (piece, position) = REFUSED[case]
     with pytest.raises(UserError) as error:
         tokenizer.encode(text, "notes.txt:7")
@@ -212,7 +212,7 @@ FORMS = st.lists(
     suffix=st.sampled_from(["", "$"]),
     text=st.text("abAB c", max_size=12),
 )
-def test_ids_are_given_exactly_where_they_spell_the_text(forms, prefix, suffix, text):
+def test_text_is_encoded_exactly_if_ids_represent_it(forms, prefix, suffix, text):
     model = bpe(*forms, continuing_subword_prefix=prefix, end_of_word_suffix=suffix)
     tokenizer = load(model, normalizer=norm.Lowercase(), pre_tokenizer=SPLIT)
     encoded = tokenizer._backend.encode(text, add_special_tokens=False).tokens
@@ -221,7 +221,7 @@ def test_ids_are_given_exactly_where_they_spell_the_text(forms, prefix, suffix, 
     assert (found is not None) == (spelt == text.lower().replace(" ", ""))
 
 
-def test_dropout_of_a_file_is_not_used(tmp_path):
+def test_saved_dropout_is_disabled(tmp_path):
     model = bpe("a", "b", "ab", merges=[("a", "b")], dropout=0.9)
     backend = tokenizers.Tokenizer(model)
     backend.save(str(tmp_path / "tokenizer.json"))
@@ -231,6 +231,8 @@ def test_dropout_of_a_file_is_not_used(tmp_path):
 
 
 @pytest.mark.parametrize("tokenizer", [case[0] for case in TAKEN.values()])
-def test_half_a_surrogate_pair_is_refused(tokenizer):
-    with pytest.raises(UserError, match=r"^prompt: \\ud83d at character 1 is half of"):
+def test_unpaired_surrogate_is_refused(tokenizer):
+    with pytest.raises(
+        UserError, match=r"^prompt: \\ud83d at character 1 is an unpaired"
+    ):
         tokenizer.encode("a\ud83d", "prompt")

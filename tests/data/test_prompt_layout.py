@@ -1,4 +1,4 @@
-"""What generation starts from is laid out as the rows that were trained on."""
+"""Generation contexts have the same layout as training rows."""
 
 import pytest
 
@@ -18,8 +18,8 @@ def rows(layout):
 
 
 @pytest.mark.parametrize("examples", [[{"prompt": [5, 6]}, {"prompt": [7]}], [{}, {}]])
-def test_the_beginning_of_a_sequence_is_that_of_a_training_row(examples):
-    """`[BOS] prompt`: what is generated behind it continues the prompt."""
+def test_causal_prompt_begins_like_training_row(examples):
+    """`[BOS] prompt`: generated tokens continue the prompt."""
     found = prompt_layout(examples, TOKENS, WHOLE, bos=True)
     for row, attended, example in zip(
         rows(found), found.attended, examples, strict=True
@@ -34,7 +34,7 @@ def test_the_beginning_of_a_sequence_is_that_of_a_training_row(examples):
 
 
 @pytest.mark.parametrize("bos", [True, False])
-def test_a_masked_sequence_begins_with_its_prompt(bos):
+def test_masked_sequence_begins_with_its_prompt(bos):
     examples = [{"prompt": [5, 6]}, {}]
     found = masked_prompt_layout(examples, TOKENS, WHOLE, bos=bos)
     start = [BOS] if bos else []
@@ -45,14 +45,14 @@ def test_a_masked_sequence_begins_with_its_prompt(bos):
     assert found.answer.equal(found.ids == MASK)
 
 
-def test_a_packed_block_begins_with_bos_in_every_family():
+def test_packed_block_begins_with_bos_in_every_family():
     found = masked_prompt_layout(
         [{"packed": True}, {"packed": True, "prompt": [5]}], TOKENS, WHOLE, bos=False
     )
     assert rows(found) == [[BOS] + [MASK] * 5, [BOS, 5] + [MASK] * 4]
 
 
-def test_bos_stands_between_a_prompt_and_its_answer():
+def test_bos_separates_prompt_and_answer():
     examples = [{"prompt": [5, 6]}, {"prompt": [7]}]
     assert rows(prompt_layout(examples, TOKENS, PARTS, bos=True)) == [
         [5, 6, BOS],
@@ -65,9 +65,7 @@ def test_bos_stands_between_a_prompt_and_its_answer():
 
 
 @pytest.mark.parametrize(("packing", "begins"), [("packed", BOS), ("none", MASK)])
-def test_a_packed_task_is_generated_from_a_block_s_beginning(
-    tmp_path, monkeypatch, packing, begins
-):
+def test_packed_task_generates_from_block_start(tmp_path, monkeypatch, packing, begins):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text("\n".join("a b c d" for _ in range(3)) + "\nb\nc\n")
     (tmp_path / "t.yaml").write_text(

@@ -1,4 +1,4 @@
-"""Files as they come: compressed, of any delimiter, with one name twice."""
+"""Readers of files: compression, delimiters, repeated names."""
 
 import bz2
 import gzip
@@ -63,7 +63,9 @@ def texts(task):
         (".xz", lzma.compress),
     ],
 )
-def test_a_file_is_read_by_its_endings(tmp_path, name, content, first, behind, packed):
+def test_suffix_selects_reader_and_decompression(
+    tmp_path, name, content, first, behind, packed
+):
     path = tmp_path / f"{name}{behind}"
     path.write_bytes(packed(content.encode()))
     assert rows(path) == [(first + at - 1, text) for at, text in ROWS]
@@ -74,7 +76,7 @@ def test_a_file_is_read_by_its_endings(tmp_path, name, content, first, behind, p
     "broken",
     [b"no", gzip.compress(JSONL.encode())[:-9], gzip.compress(b"a" * 999)[:20]],
 )
-def test_a_compressed_file_that_is_damaged_is_named(tmp_path, broken):
+def test_damaged_compressed_file_is_named(tmp_path, broken):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(broken)
     with pytest.raises(
@@ -83,7 +85,7 @@ def test_a_compressed_file_that_is_damaged_is_named(tmp_path, broken):
         rows(path)
 
 
-def test_a_compressed_file_that_is_not_utf8_is_named_with_its_line(tmp_path):
+def test_invalid_utf8_in_compressed_file_is_located(tmp_path):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"ab\n\xc3\xa4\nc\xff"))
     with pytest.raises(UserError, match=r"a\.txt\.gz:3: byte 7 of the file is not"):
@@ -94,7 +96,7 @@ def test_a_compressed_file_that_is_not_utf8_is_named_with_its_line(tmp_path):
 
 
 @pytest.mark.parametrize("mark", [";", "|", "\t", ","])
-def test_cells_stand_between_the_delimiter_that_is_said(tmp_path, mark):
+def test_cells_are_split_at_configured_delimiter(tmp_path, mark):
     (tmp_path / "a.csv").write_text(
         f"n{mark}text\n" + "".join(f'{n}{mark}"{n}{mark}x"\n' for n in range(30))
     )
@@ -102,7 +104,7 @@ def test_cells_stand_between_the_delimiter_that_is_said(tmp_path, mark):
     assert texts(task) == [f"{n}{mark}x" for n in range(30)]
 
 
-def test_another_delimiter_than_that_of_the_file_is_said(tmp_path):
+def test_other_delimiter_is_suggested(tmp_path):
     (tmp_path / "a.csv").write_text("n;text\n1;x\n")
     with pytest.raises(UserError) as error:
         texts(load(tmp_path, "a.csv"))
@@ -113,7 +115,7 @@ def test_another_delimiter_than_that_of_the_file_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("mark", [";;", "", '"', "\n", " ", 3])
-def test_what_is_no_delimiter_is_refused(tmp_path, mark):
+def test_invalid_delimiter_is_refused(tmp_path, mark):
     with pytest.raises(SpecError, match=r"source\.delimiter"):
         load(tmp_path, "a.csv", f", delimiter: {json.dumps(mark)}")
 
@@ -127,34 +129,32 @@ def test_what_is_no_delimiter_is_refused(tmp_path, mark):
         ('text,n\n"one\ntwo",1\n"three\nfour"\nx,2\n', 4, "the row has 1 cells"),
     ],
 )
-def test_a_mistake_in_csv_has_the_line_that_its_row_starts_on(
-    tmp_path, content, line, message
-):
+def test_csv_error_names_first_line_of_row(tmp_path, content, line, message):
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(UserError) as error:
         rows(tmp_path / "a.csv")
     assert str(error.value).startswith(f"{tmp_path / 'a.csv'}:{line}: {message}")
 
 
-# One name twice
+# Repeated names
 
 
-def test_a_json_key_that_is_read_and_there_twice_is_an_error(tmp_path):
+def test_repeated_json_key_in_use_is_refused(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(
         '{"text": "a", "n": {"x": 1, "x": 2}}\n{"text": "a", "text": "b"}\n'
     )
-    with pytest.raises(UserError, match=r"a\.jsonl:2: the key 'text' is there more"):
+    with pytest.raises(UserError, match=r"a\.jsonl:2: the key 'text' is repeated"):
         rows(path)
 
 
-def test_json_keys_that_nobody_reads_may_be_there_twice(tmp_path):
+def test_repeated_json_key_not_in_use_is_allowed(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"n": 1, "text": "a", "n": 2}\n')
     assert rows(path) == [(1, "a")]
 
 
-def test_parquet_columns_of_one_name(tmp_path):
+def test_repeated_parquet_column_is_refused(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -167,21 +167,23 @@ def test_parquet_columns_of_one_name(tmp_path):
         rows(path, wanted=("n",))
 
 
-def test_a_parquet_text_that_is_not_utf8_is_named_with_its_row(tmp_path):
+def test_invalid_utf8_in_parquet_is_located(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
     raw = pyarrow.array([b"good"] * 300 + [b"bad \xff", b"good"], pyarrow.binary())
     text = pyarrow.Array.from_buffers(pyarrow.string(), len(raw), raw.buffers())
     parquet.write_table(pyarrow.table({"text": text}), tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=r"a\.parquet:301: column 'text' is not UTF-8"):
+    with pytest.raises(
+        UserError, match=r"a\.parquet:301: column 'text' is not valid UTF-8"
+    ):
         rows(tmp_path / "a.parquet")
 
 
 # Paths
 
 
-def test_a_path_may_begin_in_the_home_folder(tmp_path, monkeypatch):
+def test_path_with_tilde_is_expanded(tmp_path, monkeypatch):
     home = tmp_path / "home [1]"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -203,7 +205,7 @@ def test_a_path_may_begin_in_the_home_folder(tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("given", ["texts", "texts/"])
-def test_a_folder_for_a_pattern_is_told_a_pattern(tmp_path, files, such_as, given):
+def test_folder_instead_of_files_suggests_pattern(tmp_path, files, such_as, given):
     folder = tmp_path / "texts"
     folder.mkdir()
     for name in files:
@@ -212,7 +214,7 @@ def test_a_folder_for_a_pattern_is_told_a_pattern(tmp_path, files, such_as, give
         expand(given, tmp_path, "train")
 
 
-def test_a_pattern_of_folders_alone_says_so(tmp_path):
+def test_pattern_that_matches_only_folders_is_refused(tmp_path):
     (tmp_path / "texts").mkdir()
     with pytest.raises(UserError, match=r"no file matches .*, and .*texts is a folder"):
         expand("t*", tmp_path, "train")

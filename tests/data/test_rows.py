@@ -1,4 +1,4 @@
-"""From a row's cells to an example's texts: templates and filters."""
+"""Templates and filters: texts of an example from the cells of a row."""
 
 import json
 
@@ -23,7 +23,7 @@ source:
 
 
 def load(folder, rows, source):
-    """A task over rows of a table, with more keys under `source:`."""
+    """A task over the rows of a table, with extra keys under `source:`."""
     (folder / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "pairs.yaml").write_text(PAIRS + "".join(f"  {s}\n" for s in source))
     return load_task(folder / "pairs.yaml")
@@ -33,7 +33,7 @@ def texts(task):
     return [row.texts for row in task.corpus.rows() if row.split == "train"]
 
 
-def test_a_template_is_filled_with_texts_and_numbers(tmp_path):
+def test_template_accepts_texts_and_numbers(tmp_path):
     task = load(
         tmp_path,
         [{"q": "a {b}", "n": 3, "f": 0.5, "my col": "x"}, {"q": "", "n": -1, "f": 2}],
@@ -42,7 +42,7 @@ def test_a_template_is_filled_with_texts_and_numbers(tmp_path):
     assert texts(task) == [("{3} a {b}a {b}", "0.5"), ("{-1} ", "2")]
 
 
-def test_a_template_goes_with_a_column(tmp_path):
+def test_template_can_be_combined_with_column(tmp_path):
     task = load(
         tmp_path,
         [{"q": "1+1", "a": "2", "my col": "x"}],
@@ -77,7 +77,7 @@ def test_a_template_goes_with_a_column(tmp_path):
         ({"prompt": 3, "target": "y"}, '{target: "{target}"}', 'prompt: "{prompt}"'),
     ],
 )
-def test_a_cell_that_is_no_text_is_named(tmp_path, row, templates, message):
+def test_cell_that_is_not_text_is_refused(tmp_path, row, templates, message):
     task = load(tmp_path, [row], [f"templates: {templates}"])
     with pytest.raises(UserError) as error:
         texts(task)
@@ -90,10 +90,10 @@ def test_a_cell_that_is_no_text_is_named(tmp_path, row, templates, message):
     [
         ("{a}{b}{a}", ("a", "b")),
         ("{{a}} {b}", ("b",)),
-        ("{a.b} {a[0]}", ("a.b", "a[0]")),  # names, and no look inside
+        ("{a.b} {a[0]}", ("a.b", "a[0]")),  # plain names, without attribute access
     ],
 )
-def test_the_columns_of_a_template(text, columns):
+def test_template_lists_its_columns(text, columns):
     made = Template.parse(text)
     assert made.columns == columns
     filled = made.fill({name: f"<{name}>" for name in columns})
@@ -105,12 +105,12 @@ def test_the_columns_of_a_template(text, columns):
 @pytest.mark.parametrize(
     "text", ["{", "}", "{a", "a}", "{}", "{a!r}", "{a:>9}", "{a!}"]
 )
-def test_what_is_not_a_template(text):
+def test_invalid_template_is_refused(text):
     with pytest.raises(ValueError, match=r"a brace has no partner|a column's name"):
         Template.parse(text)
 
 
-KEPT = [  # a condition, values that meet it, values that do not
+KEPT = [  # condition, accepted values, rejected values
     ({"in": ["easy", 2, True]}, ["easy", "2", 2, 2.0, True, "true"], ["Easy", 3, None]),
     ({"not_in": ["easy", 2]}, ["hard", "", None, 3], ["easy", 2, "2"]),
     ({"min": 0, "max": 1}, [0, 1, "0.5"], [-0.1, 2, "1.5"]),
@@ -124,13 +124,13 @@ KEPT = [  # a condition, values that meet it, values that do not
 
 
 @pytest.mark.parametrize(("condition", "meet", "miss"), KEPT)
-def test_conditions(condition, meet, miss):
+def test_condition_accepts_and_rejects_values(condition, meet, miss):
     kept = RowFilter([{"column": "x", **condition}])
     assert [value for value in meet if not kept.keeps({"x": value})] == []
     assert [value for value in miss if kept.keeps({"x": value})] == []
 
 
-def test_a_row_must_meet_all_conditions():
+def test_row_must_meet_all_conditions():
     kept = RowFilter([{"column": "x", "min": 1}, {"column": "y", "in": ["a"]}])
     rows = [(x, y) for x in (0, 1) for y in "ab"]
     assert [row for row in rows if kept.keeps(dict(zip("xy", row, strict=True)))] == [
@@ -138,7 +138,7 @@ def test_a_row_must_meet_all_conditions():
     ]
 
 
-def test_a_limit_counts_rows_that_pass_the_filter(tmp_path):
+def test_limit_counts_rows_that_pass_the_filter(tmp_path):
     rows = [{"prompt": str(i), "target": "", "odd": i % 2} for i in range(9)]
     more = ["filter: [{column: odd, in: [1]}]", "limit: {train: 2, test: 1}"]
     task = load(tmp_path, rows, more)
@@ -151,7 +151,7 @@ def test_a_limit_counts_rows_that_pass_the_filter(tmp_path):
 
 
 @pytest.mark.parametrize("more", [[], ["limit: {train: 5, test: 3}"]])
-def test_rows_can_be_read_from_any_place_on(tmp_path, more):
+def test_rows_can_be_read_from_any_position(tmp_path, more):
     rows = [{"prompt": str(i), "target": ""} for i in range(7)]
     corpus = load(tmp_path, rows, more).corpus
     assert isinstance(corpus, Corpus)
@@ -180,14 +180,14 @@ def test_rows_can_be_read_from_any_place_on(tmp_path, more):
         ("filter: {column: a, min: 2}", "filter", "not a list"),
     ],
 )
-def test_a_mistake_in_the_yaml_is_named(tmp_path, source, place, message):
+def test_mistake_in_yaml_is_reported(tmp_path, source, place, message):
     with pytest.raises(SpecError) as error:
         load(tmp_path, [], [source])
     found = [(d.path, d.text) for d in error.value.diagnostics]
     assert any(p == f"source.{place}" and message in text for p, text in found), found
 
 
-def test_one_part_of_an_example_has_one_origin(tmp_path):
+def test_column_and_template_for_one_key_are_refused(tmp_path):
     more = ['templates: {prompt: "{a}"}', "columns: {prompt: b}"]
     with pytest.raises(SpecError, match="keep one of the two"):
         load(tmp_path, [], more)

@@ -1,4 +1,4 @@
-"""Local files: every format, every way to cut them, every mistake in them."""
+"""Local files: formats, units, shares and mistakes."""
 
 import json
 import sys
@@ -25,14 +25,14 @@ LAYOUTS = {
 
 
 def source(text, columns=("tokens",)):
-    """A `source:` as the loader gives it, defaults filled in."""
+    """A `source:` as the loader returns it, with defaults."""
     document = load_yaml("some.yaml", f"{HEAD}{LAYOUTS[columns]}source: {text}")
     assert validate(document, "task") == []
     return fill_defaults(document.data, "task")["source"]
 
 
 class Texts:
-    """The rows of one split: their texts by the keys of an example, their places."""
+    """Rows of one split: texts by key, and places."""
 
     def __init__(self, columns):
         self.columns = {key: [] for key in columns}
@@ -43,7 +43,7 @@ class Texts:
 
 
 def read(text, folder, columns=("tokens",)):
-    """The rows of every split, as `xlmgen.data.tokenise` reads them."""
+    """Rows of every split, as `xlmgen.data.tokenise` reads them."""
     corpus = Corpus(source(text, columns), columns, folder)
     found = {split: Texts(columns) for split in SPLITS}
     left_out = 0
@@ -63,7 +63,7 @@ def read_train(text, folder, columns=("tokens",)):
 
 
 def same_for_all(name, *more):
-    """A source whose three splits are one file."""
+    """A source with the same file for all splits."""
     return "".join(
         [f"{{files: {{train: {name}, validation: {name}, test: {name}}}", *more, "}"]
     )
@@ -80,20 +80,20 @@ TEXT = "one\ntwo\n\n \nthree\n\n\nfour"
         ("file", [TEXT], [1]),
     ],
 )
-def test_units_of_a_text_file(tmp_path, unit, texts, lines):
+def test_text_file_is_split_into_units(tmp_path, unit, texts, lines):
     (tmp_path / "a.txt").write_text(TEXT)
     train = read_train(same_for_all("a.txt", f", unit: {unit}"), tmp_path)
     assert train.columns == {"tokens": texts}
     assert train.places == [f"{tmp_path / 'a.txt'}:{line}" for line in lines]
 
 
-def test_line_ends_and_byte_order_marks_are_no_part_of_the_text(tmp_path):
+def test_line_ends_and_byte_order_mark_are_removed(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\rthree\x0bfour\xc2\x85\n")
     train = read_train(same_for_all("a.txt"), tmp_path)
     assert train.columns["tokens"] == ["one", "two", "three\x0bfour\x85"]
 
 
-def test_tables_give_the_named_columns(tmp_path):
+def test_tables_return_named_columns(tmp_path):
     (tmp_path / "a.jsonl").write_text(
         '{"q": "1+1", "a": "2", "n": 3}\n\n{"a": "", "q": "a \\u00e9\\nb"}\n'
     )
@@ -108,7 +108,7 @@ def test_tables_give_the_named_columns(tmp_path):
         assert train.places == [f"{tmp_path / name}:{line}" for line in lines]
 
 
-def test_parquet(tmp_path):
+def test_parquet_rows_are_read(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -121,14 +121,14 @@ def test_parquet(tmp_path):
         read_train(same_for_all("a.parquet"), tmp_path)
 
 
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+def test_parquet_without_pyarrow_names_the_package(tmp_path, monkeypatch):
     (tmp_path / "a.parquet").write_text("x")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match="pip install pyarrow"):
         read_train(same_for_all("a.parquet"), tmp_path)
 
 
-def test_files_by_list_and_pattern_each_once(tmp_path):
+def test_lists_and_patterns_name_each_file_once(tmp_path):
     for name in ("b", "a", "c"):
         (tmp_path / f"{name}.txt").write_text(name)
     train = read_train(
@@ -137,7 +137,7 @@ def test_files_by_list_and_pattern_each_once(tmp_path):
     assert train.columns["tokens"] == ["c", "a", "b"]
 
 
-def test_a_folder_with_a_pattern_in_its_name(tmp_path):
+def test_folder_name_with_pattern_characters_is_literal(tmp_path):
     folder = tmp_path / "data [1]"
     folder.mkdir()
     (folder / "a.txt").write_text("a")
@@ -161,47 +161,49 @@ def test_a_folder_with_a_pattern_in_its_name(tmp_path):
         (
             "a.jsonl",
             '{"text": "a"}\n{"text": "b \\ud83d"}\n',
-            "a.jsonl:2: \\ud83d at character 2 is half of a surrogate pair",
+            "a.jsonl:2: \\ud83d at character 2 is an unpaired surrogate",
         ),
         ("a.txt", "\n \n", "the train split has no examples"),
         ("a.csv", "text\n", "the train split has no examples"),
-        ("a.md", "x", "the format of a file called *.md is not known"),
+        ("a.md", "x", "the format of *.md files is unknown"),
     ],
 )
-def test_a_mistake_in_a_file_is_named(tmp_path, name, content, message):
+def test_mistake_in_file_is_located(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError) as error:
         read(same_for_all(name), tmp_path)
     assert message in str(error.value)
 
 
-def test_columns_that_nobody_reads_may_share_a_name(tmp_path):
+def test_unused_columns_may_share_a_name(tmp_path):
     (tmp_path / "a.csv").write_text("n,text,n\n1,x,2\n")
     assert read_train(same_for_all("a.csv"), tmp_path).columns["tokens"] == ["x"]
 
 
 @pytest.mark.parametrize("bad", [b"\xff\nd", b"\xc3\nd", b"\xc3"])
 @pytest.mark.parametrize("chunk", [1, 4, 1 << 20])
-def test_bytes_that_are_not_text(tmp_path, monkeypatch, chunk, bad):
+def test_invalid_utf8_is_located(tmp_path, monkeypatch, chunk, bad):
     monkeypatch.setattr(text_files, "BYTES_AT_ONCE", chunk)
     (tmp_path / "a.txt").write_bytes(b"ab\n\xc3\xa4\nc" + bad)
-    with pytest.raises(UserError, match=r"a\.txt:3: byte 7 of the file is not UTF-8"):
+    with pytest.raises(
+        UserError, match=r"a\.txt:3: byte 7 of the file is not valid UTF-8"
+    ):
         read(same_for_all("a.txt"), tmp_path)
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    said = rf"source\.files\.train: there is no file .*it starts from {tmp_path}"
+def test_missing_file_is_reported(tmp_path):
+    said = rf"source\.files\.train: there is no file .*it is relative to {tmp_path}"
     with pytest.raises(UserError, match=said):
         read(same_for_all("a.txt"), tmp_path)
 
 
-def test_a_format_can_be_set_against_the_ending(tmp_path):
+def test_format_option_overrides_suffix(tmp_path):
     (tmp_path / "a.data").write_text(json.dumps({"text": "x"}))
     train = read_train(same_for_all("a.data", ", format: jsonl"), tmp_path)
     assert train.columns["tokens"] == ["x"]
 
 
-def test_a_text_file_cannot_hold_pairs(tmp_path):
+def test_text_file_is_refused_for_pairs(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(UserError, match="for the layout lm only"):
         read(same_for_all("a.txt"), tmp_path, ("prompt", "target"))
@@ -214,7 +216,7 @@ def numbered(tmp_path, count):
     (tmp_path / "a.txt").write_text("\n".join(f"line {i}" for i in range(count)))
 
 
-def test_shares_cut_disjoint_splits_out_of_train(tmp_path):
+def test_shares_make_disjoint_splits(tmp_path):
     numbered(tmp_path, 400)
     splits = read("{files: {train: a.txt}, shares: {test: 0.1}}", tmp_path)
     sizes = {split: len(texts) for split, texts in splits.items()}
@@ -223,13 +225,13 @@ def test_shares_cut_disjoint_splits_out_of_train(tmp_path):
     assert sorted(texts) == sorted(f"line {i}" for i in range(400))
     test = [int(text.split()[1]) for text in splits["test"].columns["tokens"]]
     assert test == sorted(test)  # rows keep their order
-    assert max(test) > 300  # and come from everywhere
+    assert max(test) > 300  # and are spread over the file
     assert min(test) < 100
     row = splits["test"].columns["tokens"][3]
     assert splits["test"].places[3].endswith(f":{int(row.split()[1]) + 1}")
 
 
-def test_the_seed_decides_which_rows_a_share_takes(tmp_path):
+def test_seed_changes_rows_of_shares(tmp_path):
     numbered(tmp_path, 100)
     tests = [
         read(f"{{files: {{train: a.txt}}, seed: {seed}}}", tmp_path)["test"].columns
@@ -238,8 +240,8 @@ def test_the_seed_decides_which_rows_a_share_takes(tmp_path):
     assert tests[0] == tests[1] != tests[2]
 
 
-def test_equal_texts_are_in_one_split(tmp_path):
-    lines = [f"line {i % (1 + i % 20)}" for i in range(200)]  # some often, some not
+def test_equal_texts_are_in_the_same_split(tmp_path):
+    lines = [f"line {i % (1 + i % 20)}" for i in range(200)]  # with varying frequency
     (tmp_path / "a.txt").write_text("\n".join(lines))
     splits = read("{files: {train: a.txt}, shares: {test: 0.3}}", tmp_path)
     kinds = {split: set(texts.columns["tokens"]) for split, texts in splits.items()}
@@ -251,7 +253,7 @@ def test_equal_texts_are_in_one_split(tmp_path):
     assert sum(map(len, splits.values())) == 200
 
 
-def test_a_split_with_files_takes_no_share(tmp_path):
+def test_split_with_files_ignores_its_share(tmp_path):
     numbered(tmp_path, 40)
     (tmp_path / "b.txt").write_text("other")
     splits = read("{files: {train: a.txt, test: b.txt}}", tmp_path)
@@ -259,7 +261,7 @@ def test_a_split_with_files_takes_no_share(tmp_path):
     assert sizes == {"train": 38, "validation": 2, "test": 1}
 
 
-def test_too_few_rows_to_share(tmp_path):
+def test_too_few_rows_for_shares_are_refused(tmp_path):
     numbered(tmp_path, 2)
     with pytest.raises(UserError, match="the train split has no examples"):
         read("{files: {train: a.txt}}", tmp_path)

@@ -1,4 +1,4 @@
-"""Tokenising: in shards, resumed where it was stopped, in memory that does not grow."""
+"""Tokenisation in shards: resumable and with bounded memory."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ SPLITS = ("train", "validation", "test")
 
 @pytest.fixture
 def small_shards(tmp_path, monkeypatch):
-    """Three files of 100 lines, to be read in shards of about ten lines."""
+    """Three files of 100 lines each, in shards of about ten lines."""
     monkeypatch.setattr(tokenise, "SHARD_CHARACTERS", 300)
     monkeypatch.setattr(tokenise, "CHARACTERS_AT_ONCE", 100)
     for name in "abc":
@@ -34,7 +34,7 @@ def small_shards(tmp_path, monkeypatch):
 
 
 def prepared(folder, monkeypatch, cache):
-    """All rows of all splits as text, by a cache of this name."""
+    """All rows of all splits as text, from a cache with this name."""
     monkeypatch.setenv("XLMGEN_CACHE", str(folder / cache))
     task = load_task(folder / "some.yaml")
     texts = {s: [task.decode(e["tokens"]) for e in task.examples(s)] for s in SPLITS}
@@ -45,7 +45,7 @@ def prepared(folder, monkeypatch, cache):
 
 
 class Encoder:
-    """`Tokenizer.encode_all` that counts its texts and stops at some call."""
+    """A `Tokenizer.encode_all` that counts texts and fails at some call."""
 
     def __init__(self, monkeypatch, stop_at=None):
         self.calls, self.texts = 0, []
@@ -61,7 +61,7 @@ class Encoder:
         monkeypatch.setattr(Tokenizer, "encode_all", counted)
 
 
-def test_a_build_that_was_stopped_goes_on(small_shards, monkeypatch):
+def test_interrupted_build_resumes(small_shards, monkeypatch):
     whole = prepared(small_shards, monkeypatch, "whole")
     assert sum(map(len, whole.values())) == 300
     lines = "".join((small_shards / f"{c}.txt").read_text() + "\n" for c in "abc")
@@ -77,7 +77,7 @@ def test_a_build_that_was_stopped_goes_on(small_shards, monkeypatch):
     done = sorted(p.name for p in (draft / "shards").iterdir() if p.name != "part")
     assert len(done) > 10
 
-    # A shard that is not what it was is made anew, and so are those behind it.
+    # A changed shard and all later shards are built again.
     damaged = draft / "shards" / done[8] / "train.tokens.ids.npy"
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
@@ -90,7 +90,7 @@ def test_a_build_that_was_stopped_goes_on(small_shards, monkeypatch):
     assert not list((small_shards / "stopped").glob(".*"))
 
 
-def test_where_a_row_came_from_is_kept_across_shards(small_shards, monkeypatch):
+def test_places_of_rows_are_kept_across_shards(small_shards, monkeypatch):
     monkeypatch.setenv("XLMGEN_CACHE", str(small_shards / "places"))
     task = load_task(small_shards / "some.yaml")
     for row, example in enumerate(task.examples("test")):
@@ -101,8 +101,8 @@ def test_where_a_row_came_from_is_kept_across_shards(small_shards, monkeypatch):
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_corpus(tmp_path):
-    """Ids of a corpus held in memory would take at least a byte for each character."""
+def test_memory_is_independent_of_corpus_size(tmp_path):
+    """Ids in memory would take at least one byte per character of the corpus."""
     script = textwrap.dedent("""
         import os, resource, sys
         os.environ["XLMGEN_CACHE"] = sys.argv[1] + ".cache"

@@ -1,4 +1,4 @@
-"""Tokenizers: round trips, and nothing lost or turned into something else."""
+"""Tokenizers: lossless round trips, and refusal of all other text."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ OWN = {
 
 
 def saved(tmp_path, model, **parts):
-    """A tokenizer.json that some other program might have written."""
+    """A tokenizer.json as written by another program."""
     backend = tokenizers.Tokenizer(model)
     for name, part in parts.items():
         setattr(backend, name, part)
@@ -69,12 +69,12 @@ def test_special_tokens_have_the_first_ids(kind):
         ("byte", "\x00 \xad", [5, 5 + 32, 5 + 0xC2, 5 + 0xAD]),
     ],
 )
-def test_ids(kind, text, ids):
+def test_ids_equal_expected_values(kind, text, ids):
     assert OWN[kind].encode(text) == ids
     assert OWN[kind].decode(ids) == text
 
 
-def test_sizes():
+def test_vocabulary_sizes():
     assert OWN["vocabulary"].vocab_size == 8
     assert OWN["byte"].vocab_size == 261
     assert OWN["bpe"].vocab_size == 280
@@ -83,7 +83,7 @@ def test_sizes():
 @pytest.mark.parametrize("kind", ANY)
 @settings(deadline=None, max_examples=200)
 @given(text=st.text())
-def test_any_text_survives_bytes_and_bpe(kind, text):
+def test_bytes_and_bpe_round_trip_any_text(kind, text):
     tokenizer = ANY[kind]
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
@@ -92,19 +92,19 @@ def test_any_text_survives_bytes_and_bpe(kind, text):
 
 @pytest.mark.parametrize("kind", ANY)
 @pytest.mark.parametrize("name", SPECIAL_TOKENS)
-def test_the_name_of_a_special_token_is_plain_text(kind, name):
+def test_special_token_name_in_text_is_plain_text(kind, name):
     ids = ANY[kind].encode(f"a{name} {name}")
     assert not set(ids) & set(range(5))
     assert ANY[kind].decode(ids) == f"a{name} {name}"
 
 
-def test_bpe_merges_what_is_frequent():
+def test_bpe_merges_frequent_pairs():
     assert len(ANY["bpe"].encode("the the")) <= 3
     assert len(ANY["byte"].encode("the the")) == 7
 
 
 @pytest.mark.parametrize("kind", OWN)
-def test_decoding_leaves_every_special_token_out(kind):
+def test_decode_skips_special_tokens(kind):
     ids = OWN[kind].encode("0")
     assert OWN[kind].decode([1, 3, *ids, 4, 2, 0, 0]) == "0"
 
@@ -120,7 +120,7 @@ def test_decoding_leaves_every_special_token_out(kind):
         ("character", "01\t", r"'\t'", 2),
     ],
 )
-def test_what_cannot_be_encoded_is_named(kind, text, piece, position):
+def test_unencodable_text_is_located(kind, text, piece, position):
     with pytest.raises(UserError) as error:
         OWN[kind].encode(text, "notes.txt:7")
     assert f"notes.txt:7: {piece}" in str(error.value) or piece in str(error.value)
@@ -128,25 +128,25 @@ def test_what_cannot_be_encoded_is_named(kind, text, piece, position):
     assert f"at character {position}" in str(error.value)
 
 
-def test_the_row_of_many_is_named():
+def test_unencodable_row_is_named():
     texts = ["0 1"] * 5000 + ["0 1 9"]
     with pytest.raises(UserError, match=r"row 5000: .* '9' at character 4"):
         list(OWN["vocabulary"].encode_all(texts, "row {}".format))
 
 
-def test_a_few_known_tokens_are_shown():
+def test_error_shows_a_few_tokens():
     with pytest.raises(UserError, match=r"its tokens are '0', '1', '2', …, '49';"):
         words([str(n) for n in range(50)]).encode("50")
 
 
 @pytest.mark.parametrize("tokens", [["a b"], [""], ["a", "[MASK]"], ["\n"]])
-def test_words_that_no_text_has_are_refused(tokens):
+def test_words_with_white_space_or_special_names_are_refused(tokens):
     with pytest.raises(UserError, match="cannot be a token"):
         words(tokens)
 
 
 @pytest.mark.parametrize("kind", OWN)
-def test_saving_and_loading_changes_nothing(kind, tmp_path):
+def test_save_and_load_round_trip(kind, tmp_path):
     path = tmp_path / "tokenizer.json"
     OWN[kind].save(path)
     again = Tokenizer.load(path)
@@ -156,7 +156,7 @@ def test_saving_and_loading_changes_nothing(kind, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
 
 
-def test_learned_kinds_know_the_texts_they_learned_from():
+def test_trained_kinds_encode_their_training_texts():
     texts = ["b a", "c\na"]
     assert build({"kind": "whitespace"}, Path(), texts).encode("a b c") == [5, 6, 7]
     letters = build({"kind": "character"}, Path(), texts)
@@ -165,7 +165,7 @@ def test_learned_kinds_know_the_texts_they_learned_from():
 
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
-def test_a_learned_tokenizer_is_the_same_in_every_process(kind):
+def test_training_is_deterministic_across_processes(kind):
     code = (
         f"import hashlib; from xlmgen.data.tokenizer_kinds import {kind};"
         "texts = [f'word{i % 97} of {i * i} and ü{i}' for i in range(500)];"
@@ -181,17 +181,17 @@ def test_a_learned_tokenizer_is_the_same_in_every_process(kind):
     assert len(digests) == 1
 
 
-# Files that other programs saved
+# Files saved by other programs
 
 
-def test_our_own_name_in_the_yaml_is_added_where_it_is_not_there(tmp_path):
+def test_default_name_in_yaml_is_added_if_missing(tmp_path):
     path = word_level(tmp_path, "<end>", "a", "<pad>")
     tokenizer = Tokenizer.load(path, {"pad": "[PAD]", "eos": "<end>"})
     assert tokenizer.names["pad"] == "[PAD]"
     assert len({*tokenizer.names.values()}) == 5
 
 
-def test_usual_names_are_found_and_the_missing_are_added_once(tmp_path):
+def test_usual_names_are_found_and_missing_ones_added_once(tmp_path):
     path = word_level(tmp_path, "<pad>", "a", "</s>", "<mask>")
     tokenizer = Tokenizer.load(path)
     assert tokenizer.special == SpecialTokens(
@@ -204,7 +204,7 @@ def test_usual_names_are_found_and_the_missing_are_added_once(tmp_path):
     assert again.decode([4, 1, 2, 0]) == "a"
 
 
-def test_names_in_the_yaml_win_over_usual_ones(tmp_path):
+def test_names_in_yaml_override_usual_names(tmp_path):
     path = word_level(tmp_path, "<pad>", "a", "</s>", "stop")
     tokenizer = Tokenizer.load(path, {"eos": "stop"})
     assert tokenizer.special.eos == 3
@@ -221,14 +221,14 @@ def test_pad_and_eos_must_differ_unless_allowed(tmp_path):
     assert shared.special.pad == shared.special.eos == 0
 
 
-def test_mask_is_never_another_token(tmp_path):
+def test_mask_never_shares_an_id(tmp_path):
     path = word_level(tmp_path, "<end>", "a")
     names = {"pad": "<end>", "eos": "<end>", "mask": "<end>"}
     with pytest.raises(UserError, match="eos and mask are one token, '<end>'"):
         Tokenizer.load(path, names, shared=True)
 
 
-def test_spare_ids_stand_at_the_end(tmp_path):
+def test_spare_ids_are_at_the_end(tmp_path):
     path = word_level(tmp_path, "a", "b")
     assert Tokenizer.load(path).vocab_size == 7
     assert Tokenizer.load(path, vocab_size=64).special.vocab_size == 64
@@ -236,14 +236,14 @@ def test_spare_ids_stand_at_the_end(tmp_path):
         Tokenizer.load(path, vocab_size=6)
 
 
-def test_unknown_pieces_are_an_error_even_with_an_unknown_token(tmp_path):
+def test_unknown_text_is_refused_despite_unknown_token(tmp_path):
     path = word_level(tmp_path, "[UNK]", "a", unk="[UNK]")
     with pytest.raises(UserError, match="'b' at character 2"):
         Tokenizer.load(path).encode("a b")
     assert Tokenizer.load(path).encode("a a") == [1, 1]
 
 
-def test_a_model_that_drops_what_it_does_not_know_is_caught(tmp_path):
+def test_dropped_characters_are_refused(tmp_path):
     path = saved(tmp_path, models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
     tokenizer = Tokenizer.load(path)
     assert tokenizer.encode("aba") == [2, 0]
@@ -251,7 +251,7 @@ def test_a_model_that_drops_what_it_does_not_know_is_caught(tmp_path):
         tokenizer.encode("abza")
 
 
-def test_a_special_token_of_a_file_is_never_found_in_text(tmp_path):
+def test_saved_special_token_is_not_matched_in_text(tmp_path):
     path = saved(tmp_path, models.BPE({"a": 0, "<": 1, ">": 2, "s": 3}, []))
     content = json.loads(path.read_text())
     content["added_tokens"] = [
@@ -271,7 +271,7 @@ def test_a_special_token_of_a_file_is_never_found_in_text(tmp_path):
     assert tokenizer.encode("a<s>a") == [0, 1, 3, 2, 0]
 
 
-def test_padding_truncation_and_templates_of_a_file_are_not_used(tmp_path):
+def test_saved_padding_truncation_and_template_are_disabled(tmp_path):
     path = word_level(tmp_path, "[PAD]", "[CLS]", "[SEP]", "a")
     backend = tokenizers.Tokenizer.from_file(str(path))
     backend.enable_padding(length=8)
@@ -283,7 +283,7 @@ def test_padding_truncation_and_templates_of_a_file_are_not_used(tmp_path):
     assert Tokenizer.load(path).encode("a a a") == [3, 3, 3]
 
 
-def test_what_is_not_a_tokenizer_is_refused(tmp_path):
+def test_file_that_is_not_a_tokenizer_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot read the tokenizer"):
         Tokenizer.load(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text('{"model": 1}')
@@ -291,11 +291,11 @@ def test_what_is_not_a_tokenizer_is_refused(tmp_path):
         Tokenizer.load(tmp_path / "bad.json")
 
 
-# Folders that the transformers library saved
+# Folders saved by the transformers library
 
 
 def folder_of(tmp_path, settings, special_map=None):
-    """A tokenizer's folder whose settings name its special tokens."""
+    """A tokenizer folder whose settings name its special tokens."""
     folder = tmp_path / "saved"
     folder.mkdir()
     word_level(tmp_path, "stop", "fill", "a", "begin", "<mask>", "[CLS]")
@@ -306,7 +306,7 @@ def folder_of(tmp_path, settings, special_map=None):
     return folder
 
 
-def test_a_folder_names_its_special_tokens(tmp_path):
+def test_folder_settings_name_special_tokens(tmp_path):
     settings = {
         "eos_token": "stop",
         "pad_token": {"content": "fill"},
@@ -325,23 +325,23 @@ def test_a_folder_names_its_special_tokens(tmp_path):
 OPTIONS = {"kind": "file", "path": "saved", "shared": False, "vocab_size": None}
 
 
-def test_a_folder_whose_cls_is_its_bos_gets_a_cls_of_its_own(tmp_path):
+def test_folder_cls_equal_to_bos_gets_its_own_token(tmp_path):
     settings = {"bos_token": "begin", "cls_token": "begin", "eos_token": "stop"}
     folder_of(tmp_path, settings)
     tokenizer = build(OPTIONS, tmp_path, ())
     assert tokenizer.special.bos == 3
     assert tokenizer.names["cls"] == "[CLS]"
-    assert tokenizer.special.cls == 5  # which the file has
+    assert tokenizer.special.cls == 5  # present in the file
 
 
-def test_a_mask_of_a_folder_that_is_another_s_token_is_not_shared(tmp_path):
+def test_folder_mask_equal_to_other_role_gets_its_own_token(tmp_path):
     folder_of(tmp_path, {"eos_token": "stop", "mask_token": "stop"})
     tokenizer = build(OPTIONS, tmp_path, ())
     assert tokenizer.names["mask"] == "<mask>"
     assert tokenizer.special.mask == 4
 
 
-def test_a_folder_s_pad_that_its_file_lacks_is_added(tmp_path):
+def test_folder_pad_missing_from_file_is_added(tmp_path):
     folder_of(tmp_path, {"eos_token": "stop", "pad_token": "<|endofpad|>"})
     tokenizer = build(OPTIONS, tmp_path, ())
     assert tokenizer.names["pad"] == "<|endofpad|>"
@@ -349,7 +349,7 @@ def test_a_folder_s_pad_that_its_file_lacks_is_added(tmp_path):
     assert tokenizer.encode("a") == [2]
 
 
-def test_what_is_said_of_one_token_for_bos_and_eos_can_be_done(tmp_path):
+def test_suggested_fix_for_shared_bos_and_eos_works(tmp_path):
     folder_of(tmp_path, {"eos_token": "stop", "bos_token": "stop"})
     with pytest.raises(UserError, match=r'such as eos: "\[EOS\]"') as error:
         build(OPTIONS, tmp_path, ())
@@ -359,7 +359,7 @@ def test_what_is_said_of_one_token_for_bos_and_eos_can_be_done(tmp_path):
     assert tokenizer.names["eos"] == "[EOS]"
 
 
-def test_a_run_s_copy_of_a_task_knows_the_names_of_a_folder(tmp_path):
+def test_run_copy_keeps_special_tokens_of_folder(tmp_path):
     folder_of(
         tmp_path, {"eos_token": "stop", "pad_token": "fill", "bos_token": "begin"}
     )
@@ -396,7 +396,7 @@ def test_a_run_s_copy_of_a_task_knows_the_names_of_a_folder(tmp_path):
         ),
     ],
 )
-def test_a_folder_that_is_no_tokenizer_s(tmp_path, change, message):
+def test_folder_without_tokenizer_is_refused(tmp_path, change, message):
     folder = folder_of(tmp_path, {})
     change(folder)
     options = {"kind": "file", "path": "saved", "shared": False, "vocab_size": None}
@@ -408,7 +408,7 @@ def test_a_folder_that_is_no_tokenizer_s(tmp_path, change, message):
 # WordPiece and Unigram
 
 
-def test_wordpiece_cuts_words_and_refuses_what_it_has_never_seen():
+def test_wordpiece_splits_words_and_refuses_unseen_characters():
     tokenizer = wordpiece(["low lower lowest new newer"] * 9, 40)
     ids = tokenizer.encode("lower  newest")
     assert tokenizer.decode(ids) == "lower newest"
@@ -420,7 +420,7 @@ def test_wordpiece_cuts_words_and_refuses_what_it_has_never_seen():
     assert tokenizer.encode_known(["low", "z", "new"])[1] is None
 
 
-def test_unigram_writes_any_text_as_it_is():
+def test_unigram_round_trips_any_text():
     nouns = ("house", "mouse", "river", "mountain", "running", "window", "garden")
     texts = [
         f"the {a} near the {b} was {i}" for a in nouns for b in nouns for i in "ab"

@@ -1,4 +1,4 @@
-"""Variables of launchers: those that are meant, and those that were left behind."""
+"""Environment variables of launchers: current ones and leftovers."""
 
 import os
 import socket
@@ -12,14 +12,20 @@ import pytest
 from xlmgen.distributed import launch
 from xlmgen.errors import UserError
 
-EVERY = (*launch.RANKS, *launch.SIZES, *launch.MEETING, launch.PARENT, launch.TORCHRUN)
+EVERY = (
+    *launch.RANKS,
+    *launch.SIZES,
+    *launch.RENDEZVOUS,
+    launch.PARENT,
+    launch.TORCHRUN,
+)
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "0", "WORLD_SIZE": "2"}
 SRUN = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    """An environment without any of them, which is put back afterwards."""
+    """An environment without launcher variables, restored afterwards."""
     monkeypatch.setattr(os, "environ", dict(os.environ))
     for name in [*EVERY, *(name for name in os.environ if name.startswith("SLURM_"))]:
         os.environ.pop(name, None)
@@ -61,7 +67,7 @@ def test_variables_of_one_process_are_ignored(left, devices):
         ("LOCAL_WORLD_SIZE", "8"),
     ],
 )
-def test_a_variable_of_several_processes_is_refused_by_name(name, value, devices):
+def test_leftover_variable_of_several_processes_is_refused(name, value, devices):
     with pytest.raises(UserError) as refused:
         check(devices, **{name: value})
     assert f"{name}={value} in the environment" in refused.value.message
@@ -69,12 +75,12 @@ def test_a_variable_of_several_processes_is_refused_by_name(name, value, devices
     assert "\n" not in str(refused.value)
 
 
-def test_several_machines_need_a_launcher():
+def test_several_nodes_without_launcher_are_refused():
     with pytest.raises(UserError, match="num_nodes is 2, and no launcher"):
         check(2, 2, NODE_RANK="0", MASTER_ADDR="localhost", MASTER_PORT="1")
 
 
-def test_processes_that_lightning_starts_are_not_the_first():
+def test_process_started_by_lightning_is_not_first():
     check(2)
     assert launch.is_first()
     os.environ.update(LOCAL_RANK="0", NODE_RANK="0", WORLD_SIZE="2")  # as it sets them
@@ -96,7 +102,7 @@ def test_processes_that_lightning_starts_are_not_the_first():
 
 
 @pytest.mark.parametrize("variables", [TORCHRUN, SRUN])
-def test_a_launcher_is_believed(variables):
+def test_launcher_variables_determine_rank_and_count(variables):
     check(2, LOCAL_RANK="0", **variables)
     assert (launch.is_first(), launch.started()) == (True, 2)
     with pytest.raises(UserError, match="the launcher started 2 processes"):
@@ -105,13 +111,13 @@ def test_a_launcher_is_believed(variables):
     assert not launch.is_first()
 
 
-def test_a_torchrun_that_has_ended_is_refused():
+def test_ended_torchrun_is_refused():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         agent = {"TORCHELASTIC_USE_AGENT_STORE": "True"}
         check(2, **TORCHRUN, **meeting, **agent)
-    with pytest.raises(UserError, match=f"127.0.0.1:{port}, where nobody answers"):
+    with pytest.raises(UserError, match=f"127.0.0.1:{port}, where nothing answers"):
         check(2)
 
 
@@ -128,7 +134,7 @@ with signals.stopped_by_signals():
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
-def test_a_signal_is_answered_while_nothing_of_python_runs(name):
+def test_signal_is_handled_during_native_code(name):
     import signal
 
     signum = getattr(signal, name)
@@ -164,7 +170,7 @@ print("goes on")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_signal_to_a_worker_does_not_end_the_run():
+def test_signal_to_worker_does_not_end_the_run():
     done = subprocess.run(
         [sys.executable, "-c", FORKED],
         capture_output=True,
@@ -175,7 +181,7 @@ def test_a_signal_to_a_worker_does_not_end_the_run():
     assert done.stdout == "goes on\n", done.stderr
 
 
-def test_many_more_processes_than_cores_are_refused(monkeypatch):
+def test_too_many_processes_for_cores_are_refused(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     launch.check_cores(SimpleNamespace(devices=4))
     with pytest.raises(UserError, match=r"devices is 8, .* 2 cores; give at most 4"):

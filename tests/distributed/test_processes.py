@@ -1,4 +1,4 @@
-"""Two processes do what one does: the same losses, rows, answers and continuations."""
+"""Two processes give the same losses, rows, answers and continuations as one."""
 
 import json
 import os
@@ -118,7 +118,7 @@ def write_task():
 
 
 def write_family(name, old, new):
-    """The stand-in with another loss."""
+    """The stand-in family with another loss."""
     shutil.copytree("families/toy", f"families/{name}")
     for file in Path(f"families/{name}").iterdir():
         file.write_text(file.read_text().replace("toy", name).replace(old, new))
@@ -132,7 +132,7 @@ def write_families():
 
 
 def start_and_kill(folder):
-    """Train with two processes that Lightning starts, and kill both."""
+    """Train with two processes started by Lightning, and kill both."""
     Path("program.py").write_text("import sys\nfrom xlmgen.cli import main\nmain()\n")
     process = subprocess.Popen(
         [
@@ -169,7 +169,7 @@ def alone(*commands):
 
 
 def in_two_processes(*commands):
-    """By `torchrun`; one pair for all, since processes take seconds to start."""
+    """Run commands with `torchrun` in one pair of processes, which start slowly."""
     Path("program.py").write_text(PROGRAM)
     done = subprocess.run(
         [
@@ -187,7 +187,7 @@ def in_two_processes(*commands):
 
 
 def weights(folder, step=12):
-    """Those that are trained, and their average."""
+    """Raw and averaged weights."""
     path = Run.open(folder).checkpoints / f"step={step:06d}"
     average = load_file(path / "ema.safetensors")
     raw = load_file(path / "model.safetensors")
@@ -195,14 +195,14 @@ def weights(folder, step=12):
 
 
 def assert_same(one, other, step=12):
-    """Bit for bit."""
+    """Compare bit by bit."""
     ours, theirs = weights(one, step), weights(other, step)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert rows_of(one) == rows_of(other)
 
 
 def assert_close(one, other):
-    """Up to the order of additions; at every step that has a checkpoint."""
+    """Compare all checkpoints up to the order of additions."""
     for step in (4, 8, 12):
         ours, theirs = weights(one, step), weights(other, step)
         for name in ours:
@@ -211,7 +211,7 @@ def assert_close(one, other):
 
 
 def compare_rows(ours, theirs, columns=""):
-    """The columns whose names begin so, of every row."""
+    """Compare the columns with these prefixes in every row."""
     assert [row["step"] for row in ours] == [row["step"] for row in theirs]
     for one, other in zip(ours, theirs, strict=True):
         assert one.keys() == other.keys()
@@ -246,7 +246,7 @@ EVALUATIONS = (
 
 
 def taken_away():
-    """What the evaluations wrote, as text by file; the files go."""
+    """Remove the files of the evaluations, and return their texts by file name."""
     files = [
         *Path().glob("*-one/results/*"),
         *Path().glob("one/results/*"),
@@ -279,7 +279,7 @@ def flat(values, at=""):
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does(project, capsys):
+def test_two_processes_equal_one(project, capsys):
     write_task()
     write_families()
     last = start_and_kill("killed")

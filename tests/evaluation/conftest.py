@@ -1,4 +1,4 @@
-"""A folder with a small text and a family to train on it."""
+"""Project folder with a small text and a family to train on it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Bits per character of a text, and the unigram entropy beside them."""
+"""Bits per character of a text, and its unigram entropy."""
 
 import json
 import math
@@ -29,7 +29,7 @@ packing: PACKING
     ("counts", "nats"),
     [([], 0), ([7], 0), ([3, 3], math.log(2)), ([1, 0, 3], 0.5623351446188083)],
 )
-def test_entropy_of_counts(counts, nats):
+def test_entropy_equals_known_values(counts, nats):
     assert entropy(counts) == pytest.approx(nats)
 
 
@@ -47,7 +47,7 @@ def test_entropy_of_counts(counts, nats):
         ("infill", {"tokens": [5, 6, 7], "given": [1, 0, 0]}, [6, 7]),
     ],
 )
-def test_predicted_ids_are_the_tokens_that_are_counted(layout, example, ids):
+def test_predicted_ids_are_the_counted_tokens(layout, example, ids):
     found = predicted_ids(example, layout, SpecialTokens(vocab_size=10))
     assert found.tolist() == ids
     assert len(found) == count_tokens(example, layout)
@@ -55,7 +55,7 @@ def test_predicted_ids_are_the_tokens_that_are_counted(layout, example, ids):
 
 @pytest.fixture
 def letters(tmp_path):
-    """A function that makes a task over three lines."""
+    """Factory of a task with three lines."""
     (tmp_path / "a.txt").write_text("abca\nb\nabab\n")
 
     def make(kind="character", packing="none"):
@@ -68,7 +68,7 @@ def letters(tmp_path):
 
 @pytest.mark.parametrize("packing", ["none", "packed", "documents"])
 @pytest.mark.parametrize("kind", ["character", "byte"])
-def test_unigram_entropy_is_of_the_characters_and_one_end_per_document(
+def test_unigram_entropy_counts_characters_and_one_end_per_document(
     letters, kind, packing
 ):
     task = letters(kind, packing)
@@ -80,7 +80,7 @@ def test_unigram_entropy_is_of_the_characters_and_one_end_per_document(
     }
 
 
-def test_unigram_entropy_is_of_the_measured_rows_only(letters):
+def test_unigram_entropy_ignores_unmeasured_rows(letters):
     found = in_bits({"data_nll_bound": 3 * math.log(2)}, letters(), "test", 2)
     counts = Counter("abca." + "b.")
     assert found == {
@@ -91,7 +91,7 @@ def test_unigram_entropy_is_of_the_measured_rows_only(letters):
     }
 
 
-def test_no_bits_for_words_or_without_a_likelihood(letters):
+def test_no_bits_for_word_tokens_or_without_likelihood(letters):
     assert in_bits({"data_nll": 1.0}, letters("whitespace"), "test", 3) == {}
     assert in_bits({}, letters(), "test", 3) == {}
 
@@ -105,7 +105,7 @@ def test_no_bits_for_words_or_without_a_likelihood(letters):
         ("mlm", None),
     ],
 )
-def test_eval_reports_bits_as_exact_or_as_a_bound(text_project, family, name):
+def test_eval_reports_exact_bits_or_bound(text_project, family, name):
     words = (text_project / "words.yaml").read_text()
     for old, new in (("whitespace", "character"), ("length: 12", "length: 80")):
         words = words.replace(old, new)

@@ -1,4 +1,4 @@
-"""Nats per token of the data: one number for every family, whatever it pads."""
+"""Nats per data token: the same for every family, whatever its padding."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from xlmgen.evaluation.data_tokens import count_tokens
         ("infill", {"tokens": [5, 6, 7], "given": [1, 0, 0]}, 2),
     ],
 )
-def test_tokens_to_be_predicted(layout, example, tokens):
+def test_predicted_tokens_are_counted(layout, example, tokens):
     assert count_tokens(example, layout) == tokens
 
 
@@ -32,7 +32,7 @@ def test_tokens_to_be_predicted(layout, example, tokens):
     ("family", "kind", "own_tokens"),
     [("arlm", "nll", (4.5 + 1) * 120), ("mdlm", "nll_bound", 12 * 120)],
 )
-def test_eval_reports_it_beside_the_family_s_own(
+def test_eval_reports_nats_per_data_token_next_to_family_metrics(
     text_project, family, kind, own_tokens
 ):
     """120 rows of 4.5 words; the masked model predicts every pad of 12 positions."""

@@ -1,4 +1,4 @@
-"""Generative perplexity: that of a plain loop over tokens, on tiny random models."""
+"""Generative perplexity against a plain loop over tokens, on tiny random models."""
 
 import json
 import math
@@ -18,7 +18,7 @@ CONTEXT = 16
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Bytes for tokens, two models: one with a BOS, which is its EOS, one without."""
+    """Two byte-level models: one whose BOS is its EOS, one without a BOS."""
     root = tmp_path_factory.mktemp("evaluators")
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     backend = tokenizers.Tokenizer(
@@ -63,15 +63,15 @@ def load(folder):
     return evaluator
 
 
-def by_hand(evaluator, texts, bos):
-    """A token at a time, each with all that its window holds in front of it."""
+def perplexity_by_loop(evaluator, texts, bos):
+    """Score one token at a time, each with the full context of its window."""
     total, count, half = 0.0, 0, CONTEXT // 2
     for text in texts:
         ids = [*bos, *evaluator.tokenizer.backend_tokenizer.encode(text).ids]
-        if text == "<s>":  # spelt, not the special token
+        if text == "<s>":  # as plain text, not the special token
             ids = [*bos, *(evaluator.encode(c)[0] for c in text)]
         for place in range(1, len(ids)):
-            behind = max(0, place - CONTEXT)  # tokens that no first window reaches
+            behind = max(0, place - CONTEXT)  # longer than the first window
             start = half * (behind // half + 1) if place >= CONTEXT else 0
             logits = evaluator.model(torch.tensor([ids[start:place]])).logits[0, -1]
             total -= float(logits.log_softmax(-1)[ids[place]])
@@ -80,11 +80,11 @@ def by_hand(evaluator, texts, bos):
 
 
 @pytest.mark.parametrize(("name", "bos"), [("gpt2", [256]), ("qwen2", [])])
-def test_it_is_that_of_a_loop_over_tokens(folder, name, bos):
+def test_perplexity_equals_loop_over_tokens(folder, name, bos):
     evaluator = load(folder / name)
     assert evaluator.window == CONTEXT
     with torch.inference_mode():
-        total, count = by_hand(evaluator, TEXTS, bos)
+        total, count = perplexity_by_loop(evaluator, TEXTS, bos)
     found = evaluator.perplexity(TEXTS)
     # With a BOS every token counts; without one all but the first of every text.
     tokens = sum(len(text.encode()) for text in TEXTS)
@@ -92,13 +92,13 @@ def test_it_is_that_of_a_loop_over_tokens(folder, name, bos):
     assert found["evaluator_tokens"] == count
     assert found["generative_nll"] == pytest.approx(total / count, rel=1e-6)
     assert found["generative_perplexity"] == pytest.approx(math.exp(total / count))
-    # The mean is over tokens: a mean over texts would be another number.
+    # The mean is over tokens, which differs from a mean over texts.
     alone = [evaluator.perplexity([text])["generative_nll"] for text in TEXTS]
     alone = [value for value in alone if not math.isnan(value)]
     assert abs(sum(alone) / len(alone) - found["generative_nll"]) > 0.01
 
 
-def test_neither_batches_nor_padding_change_it(folder, monkeypatch):
+def test_perplexity_is_independent_of_batching(folder, monkeypatch):
     evaluator = load(folder / "gpt2")
     together = evaluator.perplexity(TEXTS)
     assert len(TEXTS) * CONTEXT < BATCH
@@ -106,15 +106,15 @@ def test_neither_batches_nor_padding_change_it(folder, monkeypatch):
     assert evaluator.perplexity(TEXTS) == pytest.approx(together, rel=1e-6)
 
 
-def test_texts_without_a_token_give_no_number(folder):
+def test_texts_without_scored_tokens_give_nan(folder):
     found = load(folder / "gpt2").perplexity(["", ""])
     assert found["evaluator_tokens"] == 0
     assert math.isnan(found["generative_perplexity"])
-    # Without a BOS there is nothing to score a lone token by.
+    # Without a BOS a single token has no context and is not scored.
     assert load(folder / "qwen2").perplexity(["a"])["evaluator_tokens"] == 0
 
 
-def test_features_are_those_at_the_last_token(folder):
+def test_features_are_states_of_last_tokens(folder):
     evaluator = load(folder / "gpt2")
     found = evaluator.features(TEXTS)
     assert found.shape == (len(TEXTS), 16)
@@ -125,8 +125,8 @@ def test_features_are_those_at_the_last_token(folder):
             torch.testing.assert_close(found[row], states[0, -1].float())
 
 
-@pytest.mark.filterwarnings("ignore")  # those of faiss
-def test_mauve_is_high_for_the_data_themselves(folder):
+@pytest.mark.filterwarnings("ignore")  # warnings of faiss
+def test_mauve_of_identical_texts_is_high(folder):
     pytest.importorskip("mauve")
     from xlmgen.evaluation.evaluator import mauve
 
@@ -139,7 +139,7 @@ def test_mauve_is_high_for_the_data_themselves(folder):
 
 
 @pytest.mark.slow
-def test_eval_judges_what_it_generates(text_project, folder, capsys):
+def test_eval_reports_perplexity_of_generated_texts(text_project, folder, capsys):
     assert main(["train", "run.yaml", "--run-dir", "run"]) == 0
     options = ["--limit", "30", "--evaluator"]
     assert main(["eval", "run", *options, str(folder / "gpt2")]) == 0
@@ -156,14 +156,14 @@ def test_eval_judges_what_it_generates(text_project, folder, capsys):
     )
     assert f"{found['generative_perplexity']:.4f}" in out
     for arguments, message in (
-        (["--evaluator", "nowhere"], "there is no config.json in it"),
+        (["--evaluator", "nowhere"], "it has no config.json"),
         (["--mauve"], "name the folder of one with --evaluator"),
     ):
         assert main(["eval", "run", *arguments]) == 2
         assert message in capsys.readouterr().err
 
 
-def test_a_folder_that_is_no_such_model_is_refused(folder, tmp_path):
+def test_folder_without_causal_model_is_refused(folder, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "nothing"}')
     with pytest.raises(UserError, match=r"--evaluator .*: "):
         load(tmp_path)

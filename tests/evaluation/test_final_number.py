@@ -1,4 +1,4 @@
-"""Answers that are numbers: what equals what, and programs that compute them."""
+"""Numeric answers: which texts match, and programs that compute them."""
 
 import json
 import re
@@ -28,7 +28,7 @@ from xlmgen.evaluation.programs import program_result
         (r"\boxed{\$1,000}", 1000),
         (r"\boxed{\frac{1}{2}}", Fraction(1, 2)),
         (r"\boxed{-\dfrac{3}{4}} is not 4", Fraction(-3, 4)),
-        (r"\boxed{7", 7),  # cut
+        (r"\boxed{7", 7),  # truncated
         ("$1,234.50", Fraction("1234.5")),
         ("-$5", -5),
         ("$-5", -5),
@@ -49,14 +49,14 @@ from xlmgen.evaluation.programs import program_result
         ("9" * 100_000, None),
     ],
 )
-def test_the_number_that_a_text_comes_to(text, number):
+def test_final_number_of_text(text, number):
     assert final_number(text) == number
 
 
-def test_numeric_match_counts_what_has_no_number_as_wrong():
+def test_answer_without_number_does_not_match():
     answers = ["It is $1,000.", "1000.0", "1001", "", "1,00"]
     assert numeric_match(answers, ["#### 1,000"] * 5) == [1, 1, 0, 0, 0]
-    with pytest.raises(UserError, match="row 1 of the split: the true answer"):
+    with pytest.raises(UserError, match="row 1 of the split: the reference answer"):
         numeric_match(["1", "2"], ["1", "two"])
 
 
@@ -64,7 +64,7 @@ GOOD = "def simple_math_problem() -> int:\n    '''72?'''\n    return 48 + 48 // 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
-def test_programs_are_run_and_their_result_compared():
+def test_program_results_are_compared_with_targets():
     answers = {
         GOOD: 1,
         f"Here it is:\n```python\n{GOOD}```\nIt computes 72.": 1,
@@ -83,7 +83,7 @@ def test_programs_are_run_and_their_result_compared():
         "def f():\n    return float('inf')": 0,
         "def f(x):\n    return 72": 0,
         "def f():\n    return 10 ** 5000": 0,
-        "72": 0,  # no program
+        "72": 0,  # not a program
         "def f(:\n    return 72": 0,
         "": 0,
     }
@@ -92,13 +92,13 @@ def test_programs_are_run_and_their_result_compared():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
-def test_a_true_program_is_run_too():
+def test_target_program_is_run():
     assert program_result([GOOD, GOOD], [GOOD, "#### 71"]) == [1, 0]
     with pytest.raises(UserError, match="row 0 of the split"):
         program_result([GOOD], ["def f():\n    return 1 / 0"])
 
 
-def test_eval_scores_every_row_once(project, monkeypatch, capsys):
+def test_eval_runs_metric_once_for_every_row(project, monkeypatch, capsys):
     """The last number of a star graph's answer is its goal."""
     task = project / "toy_task.yaml"
     task.write_text(task.read_text().replace("token_accuracy", "numeric_match"))

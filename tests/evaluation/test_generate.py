@@ -1,4 +1,4 @@
-"""Answers to a whole split: no row dropped, none twice, whatever the batches."""
+"""Answers to a split: every row once, for any batch size."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def answered(parts, batch_size, limit=None):
     return answers
 
 
-def test_every_row_is_answered_whatever_the_batch_size(parts):
+def test_every_row_is_answered_once_for_any_batch_size(parts):
     whole = answered(parts, 100)
     assert whole.rows == tuple(range(41))
     assert whole.forward_passes == 5
@@ -53,16 +53,16 @@ def test_answers_stop_at_eos(parts):
     assert all(parts.tokens.eos not in ids for ids in answered(parts, 16).ids)
 
 
-def test_a_limit_takes_the_first_rows(parts):
+def test_limit_answers_first_rows(parts):
     assert answered(parts, 4, limit=6).rows == tuple(range(6))
 
 
-def test_generating_leaves_the_model_in_its_mode(parts):
+def test_generate_restores_model_mode(parts):
     parts.model.train()
     answered(parts, 16)
     assert all(module.training for module in parts.model.modules())
 
 
-def test_a_number_the_predictor_does_not_have(parts):
+def test_unknown_predictor_option_is_refused(parts):
     with pytest.raises(UserError, match="did you mean 'temperature'"):
         build_predictor(parts.family, parts.tokens, {"temprature": 1})

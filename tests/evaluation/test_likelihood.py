@@ -1,4 +1,4 @@
-"""Losses of a whole split: every row, as often as asked, with an honest error."""
+"""Loss of a split: every row as often as requested, with its standard error."""
 
 import math
 from collections import Counter
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from xlmgen.evaluation.likelihood import measure_split, requests
+from xlmgen.evaluation.likelihood import SplitRows, measure_split, requests
 from xlmgen.experiment import resolve
 from xlmgen.runs.build import build
 from xlmgen.runs.run import Run
@@ -27,8 +27,8 @@ def test_every_row_is_drawn_equally_often(rows, draws, batch_size):
     assert len({request.seed for request in plan}) == len(plan)
 
 
-def test_the_draws_of_a_row_are_spread_over_a_batch():
-    """Where a collator spreads times by place in the batch, each row's are spread."""
+def test_draws_of_each_row_are_evenly_spaced_in_batch():
+    """A collator spreads noise times by position in the batch, so each row's spread."""
     (request,) = requests(rows=3, draws=4, batch_size=12, split="test")
     for row in range(3):
         places = [i for i, r in enumerate(request.rows) if r == row]
@@ -44,19 +44,20 @@ def parts(project):
     return parts
 
 
-def measured(parts, **options):
+def measured(parts, rows=41, batch_size=16, draws=6):
+    examples = parts.task.examples("test")
+    collator = parts.data.collator("seq2seq", evaluation=True)
     return measure_split(
         parts.measure,
         parts.metrics,
-        parts.task.examples("test"),
-        parts.data.collator("seq2seq", evaluation=True),
-        **{"rows": 41, "split": "test", "draws": 6, "batch_size": 16}
-        | {"device": torch.device("cpu"), **options},
+        SplitRows("test", examples, collator, rows, batch_size),
+        draws=draws,
+        device=torch.device("cpu"),
     )
 
 
 def losses(parts, rows=41):
-    """Every row's loss on its own, by a plain loop."""
+    """Loss of every row by a plain loop over rows."""
     collator = parts.data.collator("seq2seq", evaluation=True)
     outputs = []
     with torch.inference_mode():
@@ -68,7 +69,7 @@ def losses(parts, rows=41):
     )
 
 
-def test_an_exact_loss_is_measured_once_over_all_rows(parts):
+def test_deterministic_loss_is_measured_once_per_row(parts):
     found = measured(parts)
     nll, tokens = losses(parts)
     assert found.draws == 1
@@ -82,21 +83,21 @@ def test_an_exact_loss_is_measured_once_over_all_rows(parts):
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 16, 1000])
-def test_the_batch_size_changes_nothing(parts, batch_size):
+def test_loss_is_independent_of_batch_size(parts, batch_size):
     expected = measured(parts).metrics["loss"]
     assert measured(parts, batch_size=batch_size).metrics["loss"] == pytest.approx(
         expected, rel=1e-5
     )
 
 
-def test_a_limit_measures_the_first_rows(parts):
+def test_limit_measures_first_rows(parts):
     nll, tokens = losses(parts, 7)
     expected = float(nll.sum() / tokens.sum())
     assert measured(parts, rows=7).metrics["loss"] == pytest.approx(expected)
 
 
-def test_a_random_loss_is_drawn_as_often_as_asked(parts):
-    """Noise of deviation σ per row leaves σ / √draws per row in the mean."""
+def test_random_loss_is_drawn_as_often_as_requested(parts):
+    """Noise of standard deviation σ per row leaves σ / √draws per row in the mean."""
     exact = measured(parts).metrics["loss"]
     parts.loss.noise = 2.0
     few, many = measured(parts, draws=4), measured(parts, draws=100)
@@ -108,5 +109,5 @@ def test_a_random_loss_is_drawn_as_often_as_asked(parts):
     assert measured(parts, draws=100) == many  # the draws are fixed
 
 
-def test_one_row_has_no_error_over_rows(parts):
+def test_standard_error_of_one_row_is_nan(parts):
     assert math.isnan(measured(parts, rows=1).standard_error)

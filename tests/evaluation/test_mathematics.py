@@ -1,4 +1,4 @@
-"""Answers that are expressions: what math-verify is asked, and what it says."""
+"""Mathematical answers: extraction of expressions and their comparison."""
 
 import sys
 
@@ -23,17 +23,19 @@ from xlmgen.evaluation.mathematics import expression, math_match
         ("  ", ""),
     ],
 )
-def test_the_part_that_is_the_answer(text, found):
+def test_expression_of_text(text, found):
     assert expression(text) == found
 
 
-def test_without_the_package_it_is_named(monkeypatch):
+def test_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "math_verify", None)
     with pytest.raises(UserError, match=r"math-verify.*xlmgen\[math\]"):
         math_match(["1"], ["1"])
 
 
-def test_what_is_missing_is_said_before_the_work(project, monkeypatch, capsys):
+def test_missing_package_is_reported_before_training_and_evaluation(
+    project, monkeypatch, capsys
+):
     monkeypatch.setitem(sys.modules, "math_verify", None)
     task = project / "toy_task.yaml"
     plain = task.read_text()
@@ -53,7 +55,7 @@ def test_what_is_missing_is_said_before_the_work(project, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
-def test_answers_are_compared_by_mathematics(monkeypatch):
+def test_equal_expressions_match_in_any_form(monkeypatch):
     pytest.importorskip("math_verify")
     monkeypatch.setattr(mathematics, "SECONDS", 1)
     half = r"\frac{1}{2}"
@@ -71,9 +73,9 @@ def test_answers_are_compared_by_mathematics(monkeypatch):
         (r"\boxed{(\frac{\pi}{2}, 3)}", r"\left( 3, \frac{\pi}{2} \right)"): 0,
         (r"\boxed{\text{Evelyn}}", r"\text{Evelyn}"): 1,
         (r"\boxed{2\sqrt{2}}", r"\sqrt{8}"): 1,
-        (r"\boxed{9^{9^{9^{9}}}}", "5"): 0,  # has no end
+        (r"\boxed{9^{9^{9^{9}}}}", "5"): 0,  # does not terminate
         (r"\boxed{" + "{" * 5000, "5"): 0,
-        (r"\boxed{5}", "5"): 1,  # and those after it are still right
+        (r"\boxed{5}", "5"): 1,  # and later answers are still compared
     }
     answers, targets = zip(*rows, strict=True)
     verdicts = math_match(answers, targets)

@@ -1,4 +1,4 @@
-"""Molecules and proteins: shares with every sample in them, and known values."""
+"""Molecules and proteins: shares over all samples, and published values."""
 
 import math
 import sys
@@ -12,11 +12,11 @@ from xlmgen.evaluation.samples import Samples, describe
 
 
 def samples(*texts, train=()):
-    """Sequences that are their own texts."""
+    """Samples whose ids are their texts."""
     return Samples(texts, str, lambda rows: train[:rows])
 
 
-def test_shares_count_every_sample():
+def test_shares_are_over_all_samples():
     found = shares(["A", "A", "B", "C", None, None, None, None], {"C", "D", None})
     assert found == {
         "valid": 4 / 8,
@@ -28,7 +28,7 @@ def test_shares_count_every_sample():
     assert shares(["A"], set())["valid_unique_novel"] == 1
 
 
-def test_molecules_are_compared_by_what_they_are():
+def test_different_smiles_of_one_molecule_are_equal():
     pytest.importorskip("rdkit")
     found = describe(
         samples(
@@ -53,14 +53,14 @@ def test_molecules_are_compared_by_what_they_are():
         ("c1ccccc1", 0.443, 1.0),
     ],
 )
-def test_known_molecules_have_their_known_values(smiles, qed, sa):
+def test_qed_and_sa_equal_published_values(smiles, qed, sa):
     pytest.importorskip("rdkit")
     found = describe(samples(smiles, smiles, "none"), ["molecules"])
     assert found["qed"] == pytest.approx(qed, abs=1e-3)
     assert found["sa"] == pytest.approx(sa, abs=1e-2)
 
 
-def test_no_valid_molecule_gives_no_mean(capfd):
+def test_means_without_valid_molecules_are_nan(capfd):
     pytest.importorskip("rdkit")
     found = describe(samples("C(", "", train=["C"]), ["molecules"])
     assert math.isnan(found["qed"])
@@ -69,13 +69,13 @@ def test_no_valid_molecule_gives_no_mean(capfd):
     assert "".join(capfd.readouterr()) == ""
 
 
-def test_without_rdkit_it_is_named(monkeypatch):
+def test_missing_rdkit_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "rdkit", None)
     with pytest.raises(UserError, match=r"rdkit.*xlmgen\[molecules\]"):
         describe(samples("C"), ["molecules"])
 
 
-def test_proteins_are_letters_of_amino_acids():
+def test_proteins_with_other_letters_are_invalid():
     found = describe(
         samples("MKV", "MXV", "mkv", "MK V", "", "M1", train=["MKV"]), ["proteins"]
     )
@@ -83,7 +83,7 @@ def test_proteins_are_letters_of_amino_acids():
     assert found["standard_letters"] == 1 / 6
 
 
-def test_the_composition_is_compared_with_the_train_split():
+def test_composition_is_compared_with_train_split():
     train = ["A" * 80, "C" * 100]
     found = describe(samples("AAA", "C", train=train), ["proteins"])
     # 3/4 and 1/4 against 81 and 101 of 180 + 20

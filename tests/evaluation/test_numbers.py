@@ -1,4 +1,4 @@
-"""The numbers of results, as the table and a model card show them."""
+"""Numbers of results, as shown by the table and by model cards."""
 
 import io
 import math
@@ -25,7 +25,7 @@ RESULTS = {
     "samples": {"length_mean": 7.5, "unigram_entropy": 1.25, "mauve": 0.75},
     "data": {"length_mean": 8.0, "unigram_entropy": None},
 }
-SHOWN = [  # and as JSON has no NaN, null is one
+SHOWN = [  # JSON has no NaN: null stands for it
     ("loss", "1.5000", "0.1250", ""),
     ("data_perplexity", "4.2500", "", ""),
     ("numeric match", "25.0 %", "25.0 %", ""),
@@ -36,7 +36,7 @@ SHOWN = [  # and as JSON has no NaN, null is one
 ]
 
 
-def test_only_shares_are_in_per_cent():
+def test_only_shares_are_shown_in_percent():
     found = list(numbers(RESULTS))
     cells = [(n.name, n.shown, n.error_shown, n.of_data_shown) for n in found]
     assert cells == SHOWN
@@ -50,7 +50,7 @@ def table(results):
     return [line.split() for line in console.file.getvalue().splitlines()]
 
 
-def test_the_data_have_a_column_where_there_are_samples():
+def test_table_has_data_column_only_for_samples():
     lines = table(RESULTS)
     assert ["metric", "value", "±", "data"] in lines
     assert ["length_mean", "7.5000", "8.0000"] in lines

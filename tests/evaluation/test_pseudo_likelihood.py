@@ -1,4 +1,4 @@
-"""Pseudo-likelihoods: what enumeration gives, in any chunks, and on the screen."""
+"""Pseudo-likelihood against enumeration, for any chunk size, and in `xlmgen eval`."""
 
 import json
 import math
@@ -23,7 +23,7 @@ FAMILIES = resources.root() / "families"
 
 
 def toy_and_batch(pads):
-    """All rows of a toy; without `pads` they have several lengths."""
+    """All rows of a toy distribution; without `pads` their lengths differ."""
     toy = make_toy(
         TOKENS,
         prompts=[(5,), (7, TOKENS.eos)],
@@ -38,7 +38,7 @@ def toy_and_batch(pads):
 
 
 def enumerated(toy):
-    """−Σ log p(token | the others) of every row, by adding up the table."""
+    """−Σ log p(token | the others) of every row, by summing the table."""
     found = []
     for row, answer, length in zip(toy.rows, toy.answer, toy.lengths, strict=True):
         total = 0.0
@@ -53,8 +53,8 @@ def enumerated(toy):
 
 @pytest.mark.parametrize("pads", [True, False])
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_it_is_what_enumeration_gives(pads, size):
-    """The oracle believes most of all in MASK, which is no answer."""
+def test_pseudo_nll_equals_enumeration(pads, size):
+    """The oracle gives MASK the highest probability, and it is excluded."""
     toy, batch = toy_and_batch(pads)
     oracle = MaskedOracle(toy, TOKENS.vocab_size, TOKENS.mask, (TOKENS.mask,))
     finished = []
@@ -66,8 +66,8 @@ def test_it_is_what_enumeration_gives(pads, size):
     assert oracle.calls == math.ceil(int(toy.answer.sum()) / size)
 
 
-def test_it_is_not_the_likelihood():
-    """Of a row whose every token follows from the others nothing is left."""
+def test_pseudo_nll_of_determined_tokens_is_zero():
+    """Where every token follows from the others, the pseudo-likelihood is 1."""
     toy, batch = toy_and_batch(pads=True)
     oracle = MaskedOracle(toy, TOKENS.vocab_size, TOKENS.mask)
     found = pseudo_nll(oracle, batch, TOKENS.mask, 16)
@@ -75,7 +75,7 @@ def test_it_is_not_the_likelihood():
     assert float(found[empty].max()) < float(-toy.probs[empty].log().max())
 
 
-def test_nothing_maskable_costs_nothing():
+def test_rows_without_maskable_tokens_cost_zero():
     toy, batch = toy_and_batch(pads=True)
     batch["maskable"] = toy.answer & False
     oracle = MaskedOracle(toy, TOKENS.vocab_size, TOKENS.mask)
@@ -93,14 +93,14 @@ def run(project):
     return folder
 
 
-def test_on_the_command_line(run, capsys):
-    """Beside the loss, in a file of its own, and the same as by a plain loop."""
+def test_eval_writes_pseudo_likelihood_to_its_own_file(run, capsys):
+    """It is in a file of its own, next to the loss, and equals a plain loop."""
     arguments = ["eval", str(run), "--limit", "11", "--pseudo-likelihood"]
     assert main([*arguments, "predictor.steps=2"]) == 0
     out = capsys.readouterr().out
     (file,) = (run / "results").glob("*pseudo_likelihood*.json")
     found = json.loads(file.read_text())["pseudo_likelihood"]
-    nll, tokens = (values.double() for values in plainly(run, 11))
+    nll, tokens = (values.double() for values in by_plain_loop(run, 11))
     assert found["pseudo_nll"] == pytest.approx(
         float(nll.sum() / tokens.sum()), rel=1e-5
     )
@@ -113,7 +113,7 @@ def test_on_the_command_line(run, capsys):
     assert "pseudo" not in capsys.readouterr().out
 
 
-def plainly(run, rows):
+def by_plain_loop(run, rows):
     """(rows,) nats and tokens, one masked token of one row at a time."""
     opened = Run.open(run)
     parts = build(opened)
@@ -136,7 +136,7 @@ def plainly(run, rows):
 
 
 @pytest.mark.parametrize("name", ["mlm", "llada"])
-def test_families_that_fill_masks_have_one(name):
+def test_masked_families_are_accepted(name):
     require_masked_tokens(read_family(FAMILIES / name / "family.yaml"))
 
 
@@ -147,7 +147,7 @@ def test_families_that_fill_masks_have_one(name):
         ("flexmdm", "is not trained as a masked language model"),
     ],
 )
-def test_other_families_are_refused(name, reason):
+def test_families_of_other_objectives_are_refused(name, reason):
     with pytest.raises(UserError, match=reason):
         require_masked_tokens(read_family(FAMILIES / name / "family.yaml"))
 
@@ -158,11 +158,11 @@ def test_time_conditioned_network_is_refused():
     text = text.replace(
         "attention: bidirectional", "attention: bidirectional\n  time: adaln"
     )
-    with pytest.raises(UserError, match="is told a noise time"):
+    with pytest.raises(UserError, match="is time-conditioned"):
         require_masked_tokens(family_spec(load_yaml("family.yaml", text)))
 
 
-def test_a_refusal_is_one_line(project, capsys):
+def test_refusal_is_one_line(project, capsys):
     assert main(["train", "toy.yaml", "--run-dir", "run"]) == 0
     capsys.readouterr()
     assert main(["eval", "run", "--pseudo-likelihood"]) == 2

@@ -1,4 +1,4 @@
-"""Statistics of sample sets, against counts by hand; `xlmgen eval` of a text task."""
+"""Statistics of sample sets against counts by hand, and in `xlmgen eval`."""
 
 import json
 import math
@@ -19,7 +19,7 @@ def numbers(metric, *ids, **options):
     return describe(samples(*ids, **options), [metric])
 
 
-def test_distinct_n_is_of_all_samples_together():
+def test_distinct_n_counts_over_all_samples():
     found = numbers("distinct_n", [1, 2, 1, 2], [1, 2], [])
     # unigrams 1 2 1 2 1 2; bigrams 12 21 12 12; trigrams 121 212; one of four tokens
     assert found == {
@@ -31,8 +31,8 @@ def test_distinct_n_is_of_all_samples_together():
     assert math.isnan(numbers("distinct_n", [1], [])["distinct_2"])
 
 
-def test_entropy_is_within_a_sample_and_an_empty_one_counts():
-    # Together the first two would be uniform over two tokens, and have ln 2.
+def test_unigram_entropy_is_mean_over_samples_including_empty():
+    # Pooled, the first two would be uniform over two tokens, with entropy ln 2.
     found = numbers("unigram_entropy", [1, 1, 1], [2, 2, 2], [1, 2, 3, 4], [])
     assert found == {"unigram_entropy": pytest.approx(math.log(4) / 4)}
     found = numbers("unigram_entropy", [5, 5, 5, 6])
@@ -40,7 +40,7 @@ def test_entropy_is_within_a_sample_and_an_empty_one_counts():
     assert found["unigram_entropy"] == pytest.approx(by_hand)
 
 
-def test_length_counts_empty_samples():
+def test_length_includes_empty_samples():
     assert numbers("length", [1, 2, 3, 4, 5, 6], [1, 2], [], []) == {
         "length_mean": 2.0,
         "length_deviation": pytest.approx(math.sqrt(6)),
@@ -51,7 +51,7 @@ def test_length_counts_empty_samples():
     }
 
 
-def test_repetition_is_within_a_sample():
+def test_repetition_is_counted_within_samples():
     once, twice = [1, 2, 3, 4, 5], [7, 7, 7, 7, 7, 7]  # 2 of 2, 1 of 3 are new
     assert numbers("repetition", once, twice, [1, 2]) == {
         "repetition_4": pytest.approx((0 + 2 / 3) / 2)
@@ -60,12 +60,12 @@ def test_repetition_is_within_a_sample():
     assert math.isnan(numbers("repetition", [1, 2, 3])["repetition_4"])
 
 
-def test_novelty_is_of_all_samples():
+def test_novelty_is_over_all_samples():
     found = numbers("novelty", [1], [1], [2], [3], train=[[2], [9]])
     assert found == {"different": 3 / 4, "different_new": 2 / 4}
 
 
-def test_the_data_is_cut_as_samples_are(text_project):
+def test_data_ids_are_cut_at_eos_like_samples(text_project):
     task = load_task("words.yaml")
     eos = task.tokenizer.special.eos
     whole = data_ids(task, "test")
@@ -94,7 +94,7 @@ def test_eval_describes_as_many_samples_as_the_split_has_rows(text_project, caps
     lengths = [len(text.split()) for text in texts]
     assert results["samples"]["length_mean"] == pytest.approx(np.mean(lengths))
     assert results["samples"]["different"] == len(set(texts)) / 120
-    # The split is the train split here: nothing of it is new, but samples are.
+    # The split equals train here: none of its rows is new, but samples are.
     assert results["data"]["length_mean"] == pytest.approx(4.5)
     assert results["data"]["different_new"] == 0 < results["samples"]["different_new"]
     assert "scores" not in results
@@ -117,7 +117,7 @@ def test_eval_describes_as_many_samples_as_the_split_has_rows(text_project, caps
         ("[length, length]", "the same item twice"),
     ],
 )
-def test_a_metric_of_another_layout_is_refused_once(
+def test_metric_of_another_layout_is_refused_once(
     text_project, capsys, metrics, message
 ):
     text = (text_project / "words.yaml").read_text().partition("metrics:")[0]

@@ -1,4 +1,4 @@
-"""Programs of a model: hostile ones end and change nothing, others do their work."""
+"""Sandboxed programs: hostile ones end and change nothing, others work."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ GOOD = "import math\n\ndef f():\n    return math.comb(8, 2)\n"
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home folder with something in it, and the current folder."""
+    """A home folder with a file in it, as the current folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("API_KEY", "hunter2")
     (tmp_path / "thesis.txt").write_text("years of work")
@@ -83,7 +83,7 @@ ENDS = {
 
 
 @pytest.mark.slow
-def test_whatever_a_program_does_it_ends_and_those_beside_it_are_right(home):
+def test_hostile_programs_end_and_do_not_disturb_others(home):
     before, start = state(home), time.monotonic()
     codes = [GOOD + part for code in ENDS.values() for part in ("", code)]
     outcomes = run_programs(codes, ["f"] * len(codes), SHORT)
@@ -96,7 +96,7 @@ def test_whatever_a_program_does_it_ends_and_those_beside_it_are_right(home):
     assert state(home) == before
 
 
-# Each tries to do harm in a way of its own and says which it managed.
+# Each part tries one kind of harm, and the program reports those that succeeded.
 TRIES = """
 import ctypes, os, shutil, signal, socket, subprocess, sys, threading, time
 
@@ -173,7 +173,7 @@ def f():
 """
 
 
-def test_a_hostile_program_manages_nothing(home):
+def test_hostile_program_changes_nothing(home):
     signals = []
     import platform
     import signal
@@ -188,7 +188,7 @@ def test_a_hostile_program_manages_nothing(home):
         hostile, good = run_programs([code, GOOD], ["f", "f"])
         with pytest.raises(TimeoutError):
             server.accept()
-    time.sleep(0.7)  # a daemon would have written by now
+    time.sleep(0.7)  # a daemon would have written its file by now
     signal.signal(signal.SIGUSR1, old)
     assert (hostile.status, hostile.value) == ("returned", "[]"), hostile
     assert good.value == "28"
@@ -197,8 +197,8 @@ def test_a_hostile_program_manages_nothing(home):
     assert not os.path.exists(f"/dev/shm/xlmgen-{os.getpid()}")
 
 
-def test_the_harm_would_be_seen(home, monkeypatch):
-    """Where nothing shuts it in, a harmless part of the above succeeds."""
+def test_harm_is_detected_without_sandbox(home, monkeypatch):
+    """Without the sandbox, a harmless part of the above succeeds."""
     monkeypatch.setenv(sandbox.UNCONFINED, "1")
     code = "def f():\n    import os\n    return len(os.listdir({!r}))"
     assert run_program(code.format(str(home)), "f").value == "2"
@@ -206,7 +206,7 @@ def test_the_harm_would_be_seen(home, monkeypatch):
         "import os\nif os.fork() == 0: os._exit(0)\ndef f():\n    return os.wait()[1]"
     )
     outcome = run_program(code, "f")
-    # Limits still hold; for root the kernel counts no processes.
+    # Limits still hold; the kernel does not limit processes of root.
     assert outcome.value == "0" or "Resource temporarily" in outcome.error
     outcome = run_program(f"open({str(home / 'x')!r}, 'w', 1).write('x' * 9 + chr(10))")
     assert "File too large" in outcome.error
@@ -216,7 +216,7 @@ def test_the_harm_would_be_seen(home, monkeypatch):
     assert time.monotonic() - start < SHORT.wall
 
 
-def test_what_a_program_prints_and_raises_is_told():
+def test_output_and_exception_are_reported():
     printed = run_program("print('hello', end='')")
     assert (printed.status, printed.output) == ("returned", "hello")
     assert (printed.value, printed.type) == ("None", "NoneType")
@@ -228,7 +228,7 @@ def test_what_a_program_prints_and_raises_is_told():
     assert run_program("", "missing").status == "raised"
 
 
-def test_the_standard_library_is_there():
+def test_standard_library_can_be_imported():
     modules = (
         "bisect cmath collections copy datetime decimal fractions functools heapq "
         "itertools json math operator random re statistics string sys typing"
@@ -239,7 +239,7 @@ def test_the_standard_library_is_there():
     assert run_program("import numpy").error.startswith("ModuleNotFoundError")
 
 
-def test_where_a_process_cannot_be_shut_in_nothing_is_run(home, monkeypatch):
+def test_no_program_runs_where_sandbox_fails(home, monkeypatch):
     shim = home / "run_program.py"
     text = sandbox.PROGRAM.read_text().replace("parents[2]", "parents[0]")
     (home / "xlmgen" / "evaluation").mkdir(parents=True)
@@ -259,8 +259,8 @@ def test_where_a_process_cannot_be_shut_in_nothing_is_run(home, monkeypatch):
     assert not (home / "proof").exists()
 
 
-def test_the_list_of_calls_is_the_kernel_s():
-    """Against the headers, where they are installed."""
+def test_call_numbers_equal_kernel_headers():
+    """Compared with the headers, where they are installed."""
     import re
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""In what order tokens appeared, in a terminal and in a pipe."""
+"""Order in which tokens were written, in a terminal and in a pipe."""
 
 import io
 
@@ -19,7 +19,7 @@ EOS = 2
 
 
 def generation():
-    """Prompt 7, then 5 at step 2, 6 at steps 0 and again 3, EOS at 1, 9 behind it."""
+    """Prompt 7, then 5 at step 2, 6 at steps 0 and 3, EOS at 1, and 9 after EOS."""
     events = [(0, 0, 2, 6), (1, 0, 3, EOS), (2, 0, 1, 5), (3, 0, 2, 6), (4, 0, 4, 9)]
     columns = (torch.tensor(column) for column in zip(*events, strict=True))
     return Generation(
@@ -37,12 +37,12 @@ def shown(tokens, width=80, **options):
     return out.getvalue()
 
 
-def test_tokens_come_in_reading_order_with_the_step_they_were_last_written_at():
+def test_tokens_are_in_reading_order_with_their_last_step():
     tokens = written_tokens(generation(), 0, lambda token: f"<{token}>", EOS)
     assert tokens == [Written("<5>", 3), Written("<6>", 4), Written("<2>", 2)]
 
 
-def test_in_a_pipe_the_step_stands_below_its_token():
+def test_pipe_output_has_step_below_token():
     above, below = shown([Written("blue", 12), Written("a", 3)]).splitlines()
     assert above.split() == ["answer", "blue", "a"]
     assert below.split() == ["12", "3"]
@@ -54,11 +54,11 @@ def test_in_a_pipe_the_step_stands_below_its_token():
 @pytest.mark.parametrize(
     ("text", "shown"), [(" the", "␣the"), ("a\n", "a⏎"), ("\x1b[31m", "\\x1b[31m")]
 )
-def test_a_token_cannot_disturb_the_lines(text, shown):
+def test_control_characters_are_made_visible(text, shown):
     assert visible(text) == shown
 
 
-def test_long_answers_are_broken_between_tokens():
+def test_long_answers_wrap_between_tokens():
     tokens = [Written(f"token{i}", i) for i in range(40)]
     lines = shown(tokens).splitlines()
     assert max(len(line) for line in lines) <= 80
@@ -66,7 +66,7 @@ def test_long_answers_are_broken_between_tokens():
     assert " ".join(lines[1::2]).split() == [str(token.step) for token in tokens]
 
 
-def test_in_a_terminal_earlier_and_later_differ_in_colour():
+def test_terminal_output_is_coloured_by_step():
     terminal = {"force_terminal": True, "color_system": "truecolor"}
     text = shown([Written("a", 1), Written("b", 9), Written("c", 1)], **terminal)
     colours = [part.split("m")[0] for part in text.splitlines()[0].split("\x1b[")[1:]]
@@ -74,5 +74,5 @@ def test_in_a_terminal_earlier_and_later_differ_in_colour():
     assert colours[0] == colours[2] != colours[1]
 
 
-def test_the_legend_fits_a_line():
+def test_legend_fits_one_line():
     assert len(legend().plain) < 80

@@ -1,4 +1,4 @@
-"""Other algorithms for a run's predictor: rendered beside it, and run from there."""
+"""Predictor variants of a run: rendered into its folder, and executed from there."""
 
 import shutil
 from pathlib import Path
@@ -40,14 +40,14 @@ def source(family):
     return Path(family.predictor.__init__.__code__.co_filename)
 
 
-def test_numbers_need_no_other_code(run):
+def test_numeric_options_keep_the_code(run):
     family, numbers = with_predictor(run, {"temperature": 0.5})
     assert numbers == {"steps": 4, "temperature": 0.5}
     assert source(family).is_relative_to(Path("run/families").resolve())
     assert not Path("run/variants").exists()
 
 
-def test_another_algorithm_is_rendered_and_run(run):
+def test_other_algorithm_is_rendered_and_run(run):
     own, _ = with_predictor(run, {})
     before = source(own).read_bytes()
     family, numbers = with_predictor(run, {"order": "entropy", "top_k": 3})
@@ -61,14 +61,14 @@ def test_another_algorithm_is_rendered_and_run(run):
         assert (copies[path.name] == path.read_bytes()) is (path.name != file.name)
 
 
-def test_the_same_choice_is_rendered_once(run):
+def test_same_variant_is_rendered_once(run):
     one, _ = with_predictor(run, {"order": "margin"})
     two, _ = with_predictor(run, {"order": "margin"})
     assert source(one) == source(two)
     assert len(list(Path("run/variants").iterdir())) == 1
 
 
-def test_numbers_that_the_other_algorithm_lacks_are_left_out(run):
+def test_options_that_the_variant_lacks_are_dropped(run):
     _, numbers = with_predictor(run, {"order": "top_prob", "threshold": 0.9})
     assert numbers == {"threshold": 0.9}
 
@@ -79,21 +79,21 @@ def test_numbers_that_the_other_algorithm_lacks_are_left_out(run):
         ({"order": "entrop"}, "did you mean 'entropy'"),
         ({"step": 5}, "did you mean 'steps'"),
         ({"steps": 0}, "predictor.steps"),
-        ({"kind": "left_to_right"}, "predictor.kind: 'left_to_right' is another kind"),
-        ({"kind": "unmask"}, "than this run's, 'unmasking'; only its options"),
+        ({"kind": "left_to_right"}, "predictor.kind: 'left_to_right' differs from"),
+        ({"kind": "unmask"}, "from this run's kind, 'unmasking'; only its options"),
         ({"threshold": 0.5}, "predictor"),
     ],
 )
-def test_what_the_schema_refuses_is_refused(run, options, message):
+def test_options_outside_the_schema_are_refused(run, options, message):
     with pytest.raises(UserError, match=message):
         with_predictor(run, options)
     assert not Path("run/variants").exists()
 
 
-def test_an_edited_predictor_keeps_its_algorithm(run):
+def test_edited_predictor_cannot_change_algorithm(run):
     file = run.family_folder / "predictor_mdlm.py"
     file.write_text(file.read_text() + "# mine\n")
-    with pytest.raises(UserError, match="is not what its family"):
+    with pytest.raises(UserError, match="differs from the render of its family"):
         with_predictor(run, {"order": "entropy"})
     family, _ = with_predictor(run, {"temperature": 0.0})
     assert source(family) == file.resolve()
@@ -102,6 +102,6 @@ def test_an_edited_predictor_keeps_its_algorithm(run):
 @pytest.mark.parametrize(
     "text", ["training.max_steps=1", "predictor=3", "order=random"]
 )
-def test_only_the_predictor_can_be_changed(text):
+def test_overrides_outside_the_predictor_are_refused(text):
     with pytest.raises(UserError, match=r"only predictor\.KEY=VALUE"):
         predictor_options([text])

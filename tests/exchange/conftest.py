@@ -49,13 +49,13 @@ def make_checkpoint(tmp_path):
 
 
 def rewrite(path, **changes):
-    """Change keys of a JSON file; None takes one away."""
+    """Change keys of a JSON file; None removes a key."""
     data = json.loads(path.read_text()) | changes
     path.write_text(json.dumps({k: v for k, v in data.items() if v is not None}))
 
 
 def backend():
-    """Every byte is a token; two special ones come behind."""
+    """Byte-level tokenizer with two special tokens at the end."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({c: i for i, c in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
@@ -69,7 +69,7 @@ def backend():
 
 @pytest.fixture
 def causal_family(tmp_path, monkeypatch):
-    """A family of Qwen2 as it was trained, its head tied; the path of its folder."""
+    """Folder of a causal Qwen2 family with a tied head."""
     monkeypatch.chdir(tmp_path)
     lines = (
         "spec: xlmgen/family/v1",

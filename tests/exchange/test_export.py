@@ -1,4 +1,4 @@
-"""`xlmgen export`: what was imported comes out again, byte by byte."""
+"""`xlmgen export`: an imported checkpoint is exported byte by byte."""
 
 import json
 
@@ -19,7 +19,7 @@ def here(tmp_path, monkeypatch):
 
 
 def stored(folder):
-    """The bytes of every tensor, with its type and shape."""
+    """Bytes, dtype and shape of every tensor."""
     found = {}
     for name, entry in Shards.open(folder).entries.items():
         content = entry.file.read_bytes()[entry.start : entry.start + entry.nbytes]
@@ -41,7 +41,7 @@ def test_round_trip_is_identical(make_checkpoint, dtype, size):
         )
 
 
-def test_files_keep_to_their_size(make_checkpoint, tmp_path):
+def test_shards_are_within_the_size_limit(make_checkpoint, tmp_path):
     folder, _ = make_checkpoint()
     main(["import", str(folder), "--run-dir", "run"])
     main(["export", "run", "out", "--shard-size", "25KB"])
@@ -53,7 +53,7 @@ def test_files_keep_to_their_size(make_checkpoint, tmp_path):
         assert total <= 25_000 or len(tensors) == 1
 
 
-def test_transformers_reads_it(make_checkpoint, tmp_path):
+def test_transformers_loads_exported_run(make_checkpoint, tmp_path):
     folder, released = make_checkpoint()
     main(["import", str(folder), "--run-dir", "run"])
     main(["export", "run", "out", "--shard-size", "25KB"])
@@ -63,8 +63,8 @@ def test_transformers_reads_it(make_checkpoint, tmp_path):
         assert torch.equal(loaded(ids).logits, released(ids).logits)
 
 
-def test_run_that_was_trained_here_is_read_too(tmp_path, capsys):
-    """Its configuration is written from the family's numbers."""
+def test_trained_run_is_loaded_by_transformers(tmp_path, capsys):
+    """Its configuration comes from the sizes of the family."""
     experiment = {
         "spec": "xlmgen/experiment/v1",
         "family": "dream",
@@ -86,9 +86,7 @@ def test_run_that_was_trained_here_is_read_too(tmp_path, capsys):
     assert tokenizer.mask_token_id == 3
 
 
-def test_the_average_is_written_unless_the_weights_themselves_are_asked_for(
-    tmp_path, capsys
-):
+def test_averaged_weights_are_exported_by_default(tmp_path, capsys):
     experiment = {
         "spec": "xlmgen/experiment/v1",
         "family": "dream",
@@ -122,7 +120,7 @@ def test_the_average_is_written_unless_the_weights_themselves_are_asked_for(
     assert not (tmp_path / "other").exists()
 
 
-def test_what_cannot_be_written_is_said(make_checkpoint, tmp_path, capsys):
+def test_export_errors_are_reported(make_checkpoint, tmp_path, capsys):
     folder, _ = make_checkpoint()
     main(["import", str(folder), "--run-dir", "run"])
     (tmp_path / "out").mkdir()
@@ -138,7 +136,7 @@ def test_what_cannot_be_written_is_said(make_checkpoint, tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
-def test_family_of_our_own_layers_has_no_released_form(tmp_path, capsys):
+def test_family_without_released_form_is_refused(tmp_path, capsys):
     experiment = {
         "spec": "xlmgen/experiment/v1",
         "family": "mdlm",
@@ -154,7 +152,7 @@ def test_family_of_our_own_layers_has_no_released_form(tmp_path, capsys):
     assert "the model transformer of the family mdlm" in capsys.readouterr().err
 
 
-def test_tensors_are_split_in_their_order():
+def test_tensors_are_split_in_order():
     sizes = {"a": 3, "b": 3, "c": 10, "d": 1}
     assert split(sizes, 6) == [["a", "b"], ["c"], ["d"]]
     assert split(sizes, 100) == [["a", "b", "c", "d"]]

@@ -1,4 +1,4 @@
-"""`xlmgen import`: the same network, or nothing and every reason why."""
+"""`xlmgen import`: an identical network, or a refusal with all reasons."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def network(run):
 
 
 def refused(folder, capsys, *words):
-    """What is said of a checkpoint that must not be imported."""
+    """Error message of a checkpoint that is refused."""
     capsys.readouterr()
     assert main(["import", str(folder), "--run-dir", "run", *words]) == 2
     assert not Path("run").exists()
@@ -42,7 +42,7 @@ def refused(folder, capsys, *words):
 
 
 def rewritten(folder, **tensors):
-    """Put all weights into one file, with changes; None takes one away."""
+    """Write all weights to one file, with changes; None removes a tensor."""
     weights = {}
     for file in sorted(folder.glob("*.safetensors")):
         weights |= load_file(file)
@@ -61,8 +61,8 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("shard", ["20KB", "1GB"])
-def test_logits_are_those_of_transformers(make_checkpoint, shard):
-    """With causal attention forced on; position i reads what i − 1 predicts."""
+def test_logits_equal_transformers(make_checkpoint, shard):
+    """With forced causal attention; position i − 1 predicts position i."""
     folder, released = make_checkpoint(shard=shard)
     model = network(imported(folder))
     for layer in model.model.layers:
@@ -75,8 +75,8 @@ def test_logits_are_those_of_transformers(make_checkpoint, shard):
     torch.testing.assert_close(ours[:, 0], theirs[:, 0], rtol=1e-5, atol=1e-5)
 
 
-def test_causal_family_is_qwen2_itself(make_checkpoint, causal_family):
-    """A tied head, which the checkpoint leaves out; no change by a cache or by pads."""
+def test_causal_family_equals_qwen2(make_checkpoint, causal_family):
+    """With a tied head that the checkpoint omits, with a cache, and with pads."""
     folder, released = make_checkpoint(tie_word_embeddings=True)
     experiment = str(causal_family / "experiments" / "text.yaml")
     run = imported(folder, "--experiment", experiment)
@@ -101,7 +101,7 @@ def test_causal_family_is_qwen2_itself(make_checkpoint, causal_family):
         )
 
 
-def test_greedy_answers_are_those_of_transformers(make_checkpoint, causal_family):
+def test_greedy_answers_equal_transformers(make_checkpoint, causal_family):
     folder, released = make_checkpoint(tie_word_embeddings=True)
     experiment = str(causal_family / "experiments" / "text.yaml")
     run = imported(folder, "--experiment", experiment)
@@ -125,7 +125,7 @@ def test_greedy_answers_are_those_of_transformers(make_checkpoint, causal_family
         assert ours
 
 
-def test_every_tensor_is_there_and_in_its_place(make_checkpoint):
+def test_every_tensor_is_imported_in_its_place(make_checkpoint):
     folder, released = make_checkpoint()
     weights = network(imported(folder)).state_dict()
     expected = released.state_dict()
@@ -134,7 +134,7 @@ def test_every_tensor_is_there_and_in_its_place(make_checkpoint):
         assert torch.equal(weights[name], tensor), name
 
 
-def test_size_dream_7b_has_the_shapes_of_the_released_model():
+def test_dream_7b_has_released_shapes():
     config = Qwen2Config(
         vocab_size=152064,
         hidden_size=3584,
@@ -151,7 +151,7 @@ def test_size_dream_7b_has_the_shapes_of_the_released_model():
     assert {name: tensor.shape for name, tensor in ours.items()} == shapes
 
 
-def test_half_precision_is_widened(make_checkpoint):
+def test_half_precision_is_converted(make_checkpoint):
     folder, released = make_checkpoint(dtype=torch.bfloat16)
     weights = network(imported(folder)).state_dict()
     for name, tensor in released.state_dict().items():
@@ -159,7 +159,7 @@ def test_half_precision_is_widened(make_checkpoint):
         assert torch.equal(weights[name], tensor.float()), name
 
 
-def test_tokenizer_and_special_tokens_are_the_checkpoints(make_checkpoint):
+def test_tokenizer_and_special_tokens_equal_checkpoint(make_checkpoint):
     folder, _ = make_checkpoint()
     tokenizer = imported(folder).load_task().tokenizer
     special = tokenizer.special
@@ -176,7 +176,7 @@ def test_tokenizer_and_special_tokens_are_the_checkpoints(make_checkpoint):
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_names_of_special_tokens_stand_in_for_their_ids(make_checkpoint):
+def test_special_token_names_replace_missing_ids(make_checkpoint):
     folder, _ = make_checkpoint()
     rewrite(folder / "config.json", mask_token_id=None, pad_token_id=None)
     settings = {"mask_token": {"content": "<|mask|>"}}
@@ -185,7 +185,7 @@ def test_names_of_special_tokens_stand_in_for_their_ids(make_checkpoint):
     assert (special.mask, special.pad) == (MASK, END)
 
 
-def test_vocabulary_and_merges_are_a_tokenizer_too(make_checkpoint):
+def test_vocabulary_and_merges_files_are_read(make_checkpoint):
     folder, _ = make_checkpoint()
     backend().model.save(str(folder))
     (folder / "tokenizer.json").unlink()
@@ -200,7 +200,7 @@ def test_vocabulary_and_merges_are_a_tokenizer_too(make_checkpoint):
     assert tokenizer.decode(tokenizer.encode(" it's 12 é")) == " it's 12 é"
 
 
-def test_run_generates_and_trains_on(make_checkpoint, tmp_path, capsys):
+def test_imported_run_generates_and_trains(make_checkpoint, tmp_path, capsys):
     folder, _ = make_checkpoint()
     (tmp_path / "data").mkdir()
     text = "\n\n".join(f"one two {n}." for n in range(400))
@@ -220,14 +220,14 @@ def test_run_generates_and_trains_on(make_checkpoint, tmp_path, capsys):
     assert 0 < moved < 0.01  # it began with the checkpoint's weights
 
 
-def test_tied_head_needs_a_family_that_ties_it(make_checkpoint, capsys):
+def test_tied_head_needs_family_with_tied_head(make_checkpoint, capsys):
     folder, _ = make_checkpoint(tie_word_embeddings=True)
     said = refused(folder, capsys)
     assert "tie_head is true in" in said
     assert "set tie_head: true under `model:`" in said
 
 
-def test_every_difference_in_names_and_shapes_is_listed(make_checkpoint, capsys):
+def test_all_differences_of_names_and_shapes_are_listed(make_checkpoint, capsys):
     folder, _ = make_checkpoint()
     rewritten(
         folder,
@@ -241,7 +241,7 @@ def test_every_difference_in_names_and_shapes_is_listed(make_checkpoint, capsys)
     assert "lm_head.weight has shape [300, 31], not [300, 32]" in said
 
 
-def test_shard_that_was_cut_short_is_refused(make_checkpoint, capsys):
+def test_truncated_shard_is_refused(make_checkpoint, capsys):
     folder, _ = make_checkpoint()
     file = sorted(folder.glob("*.safetensors"))[1]
     file.write_bytes(file.read_bytes()[:-1])
@@ -262,7 +262,7 @@ def test_shard_that_was_cut_short_is_refused(make_checkpoint, capsys):
         {"shape": None},
     ],
 )
-def test_header_that_makes_no_sense_is_refused(tmp_path, change):
+def test_invalid_header_is_refused(tmp_path, change):
     entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     for header in ({"a": entry}, {"a": entry | change}):
         text = json.dumps(header).encode()
@@ -290,7 +290,7 @@ def test_header_that_makes_no_sense_is_refused(tmp_path, change):
         b" ",
     ],
 )
-def test_header_of_another_shape_is_refused_with_its_file(tmp_path, header):
+def test_header_with_wrong_types_is_refused_with_its_file(tmp_path, header):
     file = tmp_path / "model.safetensors"
     file.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
     with pytest.raises(UserError, match=r"model\.safetensors: it") as raised:
@@ -302,7 +302,7 @@ def test_header_of_another_shape_is_refused_with_its_file(tmp_path, header):
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", "[" * 200_000, '{"weight_map": {"a": 1}}', '{"a": 1e999}']
 )
-def test_index_and_config_of_another_shape_are_refused(
+def test_index_and_config_with_wrong_types_are_refused(
     make_checkpoint, capsys, name, text
 ):
     folder, _ = make_checkpoint()
@@ -314,7 +314,7 @@ def test_index_and_config_of_another_shape_are_refused(
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "tokenizer.json"])
-def test_tokenizer_files_of_another_shape_are_refused(make_checkpoint, capsys, name):
+def test_tokenizer_files_with_wrong_types_are_refused(make_checkpoint, capsys, name):
     folder, _ = make_checkpoint()
     for text in ("", "[]", "[" * 200_000):
         (folder / name).write_text(text)
@@ -324,7 +324,7 @@ def test_tokenizer_files_of_another_shape_are_refused(make_checkpoint, capsys, n
 
 
 @pytest.mark.parametrize("id_", [-1, 300, 2**40, True])
-def test_an_id_that_the_vocabulary_does_not_have_names_no_token(make_checkpoint, id_):
+def test_special_id_outside_vocabulary_is_ignored(make_checkpoint, id_):
     folder, _ = make_checkpoint()
     rewrite(folder / "config.json", pad_token_id=id_)
     special = imported(folder).load_task().tokenizer.special
@@ -342,15 +342,13 @@ def test_an_id_that_the_vocabulary_does_not_have_names_no_token(make_checkpoint,
         ("vocab_size", 2**62, "no network has such numbers"),
     ],
 )
-def test_sizes_that_no_network_of_the_weights_has(
-    make_checkpoint, capsys, key, number, said
-):
+def test_impossible_sizes_are_refused(make_checkpoint, capsys, key, number, said):
     folder, _ = make_checkpoint()
     rewrite(folder / "config.json", **{key: number})
     assert said in refused(folder, capsys)
 
 
-def test_index_and_files_must_agree(make_checkpoint, capsys):
+def test_index_that_differs_from_files_is_refused(make_checkpoint, capsys):
     folder, _ = make_checkpoint()
     path = folder / "model.safetensors.index.json"
     index = json.loads(path.read_text())
@@ -364,7 +362,7 @@ def test_index_and_files_must_agree(make_checkpoint, capsys):
     imported(folder)
 
 
-def test_pickles_are_never_read(make_checkpoint, capsys):
+def test_pickles_are_not_read(make_checkpoint, capsys):
     folder, _ = make_checkpoint()
     for file in folder.glob("*.safetensors*"):
         file.unlink()
@@ -388,7 +386,7 @@ def test_pickles_are_never_read(make_checkpoint, capsys):
         ({"mask_token_id": None, "vocab_size": 258}, "there are 259 tokens"),
     ],
 )
-def test_network_of_another_kind_is_refused(make_checkpoint, capsys, change, said):
+def test_unsupported_network_is_refused(make_checkpoint, capsys, change, said):
     folder, _ = make_checkpoint()
     rewrite(folder / "config.json", **change)
     if change.get("vocab_size"):
@@ -397,14 +395,14 @@ def test_network_of_another_kind_is_refused(make_checkpoint, capsys, change, sai
     assert said in refused(folder, capsys)
 
 
-def test_what_is_there_is_never_overwritten(make_checkpoint, capsys):
+def test_existing_run_is_not_overwritten(make_checkpoint, capsys):
     folder, _ = make_checkpoint()
     imported(folder)
     assert main(["import", str(folder), "--run-dir", "run"]) == 2
-    assert "run holds a run already" in capsys.readouterr().err
+    assert "run already has a run" in capsys.readouterr().err
 
 
-def test_nothing_is_left_of_a_folder_without_a_checkpoint(tmp_path, capsys):
+def test_failed_import_leaves_no_folder(tmp_path, capsys):
     assert "there is no folder" in refused(tmp_path / "missing", capsys)
     assert "config.json" in refused(tmp_path, capsys)
     shutil.rmtree(tmp_path / "run", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Histograms of lengths: every row counted, and the block's limit between two bins."""
+"""Histograms of lengths: all rows counted, and the block's limit between two bins."""
 
 import io
 
@@ -22,7 +22,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("lengths", "limit"), CASES.values(), ids=CASES)
-def test_every_length_is_in_its_bin(lengths, limit):
+def test_every_length_is_counted_in_its_bin(lengths, limit):
     found = histogram(lengths, limit)
     for bin_ in found.bins:
         high = np.inf if bin_.high is None else bin_.high
@@ -42,7 +42,7 @@ def lines(lengths, limit, width=60):
     return out.getvalue().splitlines()
 
 
-def test_the_limit_stands_between_what_fits_and_what_does_not():
+def test_limit_is_between_bins():
     head, *bars = lines([1, 1, 2, 3, 3, 3, 4], 2)
     assert head == "tokens  min 1  median 3  max 4"
     assert [bar.split()[0] for bar in bars] == ["1", "2", "2", "3", "4"]
@@ -50,7 +50,7 @@ def test_the_limit_stands_between_what_fits_and_what_does_not():
     assert lines([1, 2], 5)[-1].split(maxsplit=2)[2] == "the end"
 
 
-def test_bars_are_in_proportion_and_fill_the_width():
+def test_bars_are_proportional_and_fill_the_width():
     bars = lines([1] * 40 + [2] * 20 + [3], 3)[1:4]
     full = [bar.count("█") for bar in bars]
     assert full[0] > 30
@@ -81,7 +81,9 @@ packing: {packing}
         ("error", "documents", (6, 29, 0, 0)),  # and 4 BOS
     ],
 )
-def test_what_the_block_makes_of_a_split(tmp_path, overflow, packing, expected):
+def test_lengths_report_dropped_and_truncated_rows(
+    tmp_path, overflow, packing, expected
+):
     rows = ["a" * count for count in (1, 3, 6, 7, 12)]
     (tmp_path / "a.txt").write_text("\n".join(rows), "utf-8")
     (tmp_path / "b.txt").write_text("a\n", "utf-8")

@@ -1,4 +1,4 @@
-"""Batches of collators that nobody here knows: drawn as far as they can be."""
+"""Batches of unknown collators are shown as far as possible."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def kinds(batch, row=0):
     return [str(place.kind) for place in places(read(batch, TOKENS), row, TOKENS)]
 
 
-def test_a_batch_may_have_nothing_but_ids():
+def test_batch_with_only_ids_is_read():
     assert kinds({"input_ids": IDS}) == ["given", "special", "given", "padding"]
 
 
@@ -23,7 +23,7 @@ def test_a_batch_may_have_nothing_but_ids():
     [IDS, {}, {"input_ids": IDS[0]}, {"input_ids": [1, 2]}],
     ids=["a tensor", "empty", "one row", "a list"],
 )
-def test_one_without_rows_of_ids_is_not_read(batch):
+def test_batch_without_input_ids_is_not_read(batch):
     assert read(batch, TOKENS) is None
 
 
@@ -33,14 +33,14 @@ def test_one_without_rows_of_ids_is_not_read(batch):
     [torch.tensor([8]), torch.tensor([-1]), torch.rand(2), IDS, [1]],
     ids=["behind the end", "negative", "no integers", "rows", "a list"],
 )
-def test_a_key_that_is_something_else_is_not_drawn(key, value):
+def test_key_in_unexpected_form_is_ignored(key, value):
     reading = read({"input_ids": IDS, key: value}, TOKENS)
     assert reading.used == {"input_ids"}
     assert not reading.predicted.any()
     assert not reading.free.any()
 
 
-def test_a_chosen_token_need_not_be_hidden():
+def test_selected_token_may_be_unmasked():
     batch = {
         "input_ids": IDS,
         "attention_mask": IDS != 0,
@@ -51,7 +51,7 @@ def test_a_chosen_token_need_not_be_hidden():
     assert kinds(batch, 1) == ["given", "given", "hidden", "padding"]
 
 
-def test_a_pad_that_is_scored_is_not_hidden_from_view():
+def test_scored_pad_is_not_padding():
     batch = {
         "input_ids": IDS,
         "attention_mask": IDS != 0,
@@ -62,20 +62,20 @@ def test_a_pad_that_is_scored_is_not_hidden_from_view():
     assert (last.kind, last.target, last.column) == (Kind.changed, 1, 3)
 
 
-def test_targets_below_zero_are_none():
+def test_negative_targets_are_ignored():
     batch = {"input_ids": IDS, "target_ids": torch.tensor([[-100, 8, 2, -100]] * 2)}
     found = list(places(read(batch, TOKENS), 0, TOKENS))
     assert [place.target for place in found] == [None, 8, 2, None]
 
 
-def test_unattended_places_on_the_left_are_padding_too():
+def test_unattended_places_on_the_left_are_padding():
     ids = torch.tensor([[0, 0, 7, 8]])
     batch = {"input_ids": ids, "attention_mask": ids != 0}
     assert kinds(batch) == ["padding", "padding", "given", "given"]
     assert kinds({"input_ids": ids})[:2] == ["special", "special"]
 
 
-def test_a_token_is_of_the_answer_if_the_one_before_is_asked_for_it():
+def test_token_after_scored_position_is_of_the_answer():
     batch = {
         "input_ids": torch.tensor([[7, 8, 9, 6]]),
         "target_ids": torch.tensor([[-100, 9, 6, 2]]),

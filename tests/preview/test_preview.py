@@ -1,4 +1,4 @@
-"""`xlmgen data`: what it shows is the batch of the training, place by place."""
+"""`xlmgen data` shows the training batch, place by place."""
 
 import io
 import json
@@ -38,7 +38,7 @@ LINE = re.compile(r"  (clean|input|target|t)( +)\S.*")
 
 @pytest.fixture
 def words(tmp_path, monkeypatch):
-    """A folder with a task of short texts, no two alike."""
+    """A folder with a task of distinct short texts."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XLMGEN_PINNED", "")
     (tmp_path / "words.yaml").write_text(TEXT, "utf-8")
@@ -69,9 +69,9 @@ def shown(found, **options):
 
 
 def drawn_rows(text):
-    """The columns of every row as printed: a dict of what stands in its lines."""
+    """Printed columns of every row, as dicts of their lines."""
     rows, above = [], None
-    for line in text.partition("\nwhat the batch holds")[0].splitlines():
+    for line in text.partition("\nkeys of the batch")[0].splitlines():
         match = LINE.fullmatch(line)
         if line.startswith("row ") and "example" in line:
             rows.append([])
@@ -91,7 +91,7 @@ def drawn_rows(text):
 
 
 def expected_rows(batch, names):
-    """The same, from the keys of a batch, flat position by flat position."""
+    """Expected columns, from the keys of a batch by flat position."""
     ids = batch["input_ids"]
     height, width = ids.shape
     clean = batch.get("clean_ids")
@@ -135,7 +135,7 @@ def expected_rows(batch, names):
 
 
 def plain(columns, names):
-    """Printed columns without their marks, runs of padding as long as they are."""
+    """Printed columns without marks, with expanded runs of padding."""
     cells = []
     for column in columns:
         one, many = {}, 1
@@ -149,7 +149,7 @@ def plain(columns, names):
 
 
 class Names(dict):
-    """The text of every id, as the task's YAML has it."""
+    """Text of every id, from the task's YAML."""
 
     def __init__(self, words):
         super().__init__(enumerate([*SPECIAL_TOKENS, *words]))
@@ -160,7 +160,7 @@ class Names(dict):
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_printed_is_the_batch_that_training_gets(words, family, task):
+def test_printed_batch_equals_training_batch(words, family, task):
     found = previewed(family, task)
     data = DataModule(
         found.task, load_family(family), batch_size=6, eval_batch_size=4, seed=5
@@ -180,8 +180,8 @@ def test_what_is_printed_is_the_batch_that_training_gets(words, family, task):
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_with_its_targets_put_in_a_row_is_its_example(words, family, task):
-    """Held against the task itself, whatever the keys are taken to mean."""
+def test_row_with_targets_filled_in_equals_its_example(words, family, task):
+    """Compared with the task itself, independent of the interpretation of keys."""
     found = previewed(family, task)
     examples = found.task.examples("train")
     special = set(SPECIAL_TOKENS)
@@ -210,8 +210,8 @@ def test_with_its_targets_put_in_a_row_is_its_example(words, family, task):
         assert all(word in rest for word in said), "an order of its own"
 
 
-def test_kinds_of_places(words):
-    """The prompt is given, what masked_at names is hidden, the rest is seen."""
+def test_places_have_expected_kinds(words):
+    """The prompt is given, positions in masked_at are hidden, the rest is seen."""
     found = previewed("mdlm", "star_tiny")
     hidden = []
     for row in range(6):
@@ -223,18 +223,18 @@ def test_kinds_of_places(words):
     assert hidden == found.batch.data["masked_at"].tolist() != []
 
 
-def test_what_follows_a_scored_place_is_of_the_answer(words):
+def test_place_after_scored_position_is_of_the_answer(words):
     kinds = [place.kind for place in previewed("arlm", "star_tiny").places(0)]
     assert kinds == [Kind.given] * 10 + [Kind.special] + [Kind.seen] * 4
 
 
-def test_what_stands_in_front_of_a_hole_is_said_to_be_either(words):
-    assert "or given in front of a hole" in shown(previewed("ilm", "sudoku_tiny"))
-    assert "or given in front of a hole" not in shown(previewed("mdlm", "sudoku_tiny"))
+def test_legend_for_places_before_holes_names_both_meanings(words):
+    assert "or given before a hole" in shown(previewed("ilm", "sudoku_tiny"))
+    assert "or given before a hole" not in shown(previewed("mdlm", "sudoku_tiny"))
 
 
 @pytest.mark.parametrize("packing", ["packed", "documents"])
-def test_packed_examples_show_where_documents_end(words, packing):
+def test_packed_examples_show_document_ends(words, packing):
     packed = (words / "words.yaml").read_text("utf-8").replace("drop", "error")
     (words / "packed.yaml").write_text(packed + f"packing: {packing}\n", "utf-8")
     found = previewed("arlm", "./packed.yaml")
@@ -251,7 +251,7 @@ def test_packed_examples_show_where_documents_end(words, packing):
 PAGE = resources.root() / "docs" / "tasks.md"
 
 
-def test_the_documentation_shows_what_is_printed(monkeypatch, capsys):
+def test_documented_output_is_current(monkeypatch, capsys):
     monkeypatch.chdir(resources.root())
     monkeypatch.setenv("XLMGEN_PINNED", "")
     monkeypatch.setenv("COLUMNS", "80")
@@ -267,7 +267,7 @@ def test_the_documentation_shows_what_is_printed(monkeypatch, capsys):
     assert ran == 2
 
 
-def test_padding_is_drawn_once_and_counted(words):
+def test_padding_is_shown_once_with_its_count(words):
     found = previewed("ilm", "./words.yaml")
     mask = found.batch.data["attention_mask"]
     share = 1 - mask.float().mean().item()
@@ -282,7 +282,7 @@ def test_padding_is_drawn_once_and_counted(words):
     assert f"{100 * share:.1f} %" in text
 
 
-def test_numbers_are_those_of_the_whole_batch(words):
+def test_numbers_are_of_the_complete_batch(words):
     found = previewed("mdlm", "./words.yaml", num=1)
     batch = found.batch.data
     said = found.numbers
@@ -301,7 +301,7 @@ def test_numbers_are_those_of_the_whole_batch(words):
     assert dropped.numbers["missing_of_answer"] == pytest.approx(share)
 
 
-def test_colour_adds_to_the_text_and_takes_nothing(words, monkeypatch):
+def test_colour_does_not_change_the_text(words, monkeypatch):
     found = previewed("flexmdm", "star_tiny")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -323,7 +323,7 @@ def test_long_rows_fit_the_width(words):
         assert len(line) <= 79 or line.startswith(("experiment", "task", "tokenizer"))
 
 
-def test_evaluation_has_the_batches_of_its_split(words):
+def test_evaluation_preview_has_batches_of_its_split(words):
     found = previewed("mdlm", "star_tiny", "evaluation.batch_size=40", split="test")
     assert found.batch.step is None
     assert found.batch.rows == tuple(range(120, 160))
@@ -334,7 +334,7 @@ def test_evaluation_has_the_batches_of_its_split(words):
     assert torch.equal(batch["masked_at"], found.batch.data["masked_at"])
 
 
-def test_every_rank_has_its_own_rows(words):
+def test_ranks_have_different_rows(words):
     several = ("training.devices=2", "training.accumulate=2")
     first, second = (
         previewed("mdlm", "star_tiny", *several, rank=rank) for rank in (0, 1)
@@ -381,7 +381,7 @@ def test_json_has_every_id(words, capsys):
         (["--batch", "12"], "there are 12 training batches"),
         (["--split", "test", "--batch", "3"], "there are 3 batches in test"),
         (["--rank", "1"], "--rank 1: training.devices × training.num_nodes is 1"),
-        (["--split", "test", "--rank", "1"], "leave --rank out"),
+        (["--split", "test", "--rank", "1"], "leave out --rank"),
         (["--num", "0"], "--num"),
         (["--format", "jsn"], "Did you mean 'json'?"),
         (["training.sed=1"], "did you mean 'seed'?"),
@@ -389,7 +389,7 @@ def test_json_has_every_id(words, capsys):
         (["task=cfg_tiny"], "no collator"),
     ],
 )
-def test_a_mistake_is_one_clear_line(project, capsys, arguments, message):
+def test_mistake_is_one_line(project, capsys, arguments, message):
     assert main(["data", "toy.yaml", *arguments]) in (1, 2)
     out, err = capsys.readouterr()
     assert message in err

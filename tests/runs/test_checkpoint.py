@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, plain data, and only for the model they fit."""
+"""Checkpoints: complete or absent, plain data, and only for a matching model."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def checkpoint(step=5):
     return {"state_dict": state, "global_step": step, "optimizer_states": [{"a": 1}]}
 
 
-def test_what_is_saved_is_loaded_with_tied_weights(tmp_path):
+def test_save_and_load_round_trip_with_tied_weights(tmp_path):
     io, path = FolderCheckpoint(), tmp_path / folder_name(5)
     saved = checkpoint()
     io.save_checkpoint(saved, path)
@@ -33,7 +33,7 @@ def test_what_is_saved_is_loaded_with_tied_weights(tmp_path):
     assert set(load_weights(path)) == {"embed.weight", "head.weight", "bias"}
 
 
-def test_a_save_that_fails_leaves_what_was_there(tmp_path):
+def test_failed_save_keeps_existing_checkpoint(tmp_path):
     io, path = FolderCheckpoint(), tmp_path / folder_name(5)
     io.save_checkpoint(checkpoint(), path)
     with pytest.raises(Exception, match="pickle"):
@@ -42,7 +42,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_saving_again_replaces(tmp_path):
+def test_second_save_replaces_the_first(tmp_path):
     io, path = FolderCheckpoint(), tmp_path / folder_name(5)
     io.save_checkpoint(checkpoint(), path)
     io.save_checkpoint(checkpoint() | {"epoch": 6}, path)
@@ -50,7 +50,7 @@ def test_saving_again_replaces(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_what_this_run_did_not_write_is_set_aside(tmp_path):
+def test_folder_of_another_run_is_set_aside(tmp_path):
     path = tmp_path / folder_name(5)
     for run in ("theirs", "ours", "ours", "others"):
         FolderCheckpoint(run).save_checkpoint(checkpoint() | {"epoch": run}, path)
@@ -63,7 +63,7 @@ def test_what_this_run_did_not_write_is_set_aside(tmp_path):
     assert list(checkpoints(tmp_path)) == [5]
 
 
-def test_all_numbers_are_stored_as_other_libraries_read_them(tmp_path):
+def test_all_dtypes_are_readable_by_safetensors(tmp_path):
     path = tmp_path / folder_name(5)
     torch.manual_seed(0)
     kinds = (torch.bool, torch.uint8, torch.bfloat16, torch.float64, torch.int64)
@@ -79,7 +79,7 @@ def test_all_numbers_are_stored_as_other_libraries_read_them(tmp_path):
         assert torch.equal(loaded[name], tensor), name
 
 
-def test_the_manifest_says_what_was_written(tmp_path):
+def test_manifest_lists_written_files(tmp_path):
     path = tmp_path / folder_name(5)
     averaged = {"bias": torch.zeros(2)}
     FolderCheckpoint("a").save_checkpoint(checkpoint() | {"average": averaged}, path)
@@ -116,7 +116,7 @@ def flip(file):
         ("manifest.json", Path.unlink, "is missing"),
     ],
 )
-def test_every_byte_is_looked_at(tmp_path, file, spoil, said):
+def test_any_changed_byte_is_detected(tmp_path, file, spoil, said):
     path = tmp_path / folder_name(5)
     averaged = {"bias": torch.zeros(2)}
     FolderCheckpoint("a").save_checkpoint(checkpoint() | {"average": averaged}, path)
@@ -130,14 +130,14 @@ def test_every_byte_is_looked_at(tmp_path, file, spoil, said):
         assert bad == (file in (needed, "manifest.json"))
 
 
-def test_a_checkpoint_of_another_run_or_step_is_not_ours(tmp_path):
+def test_checkpoint_of_another_run_or_step_is_not_ours(tmp_path):
     path = tmp_path / folder_name(5)
     FolderCheckpoint("a").save_checkpoint(checkpoint(), path)
     assert damage(path, "b", 5) == "it belongs to another run"
     assert damage(path, "a", 6) == "it is a copy of step 5"
 
 
-def test_unfinished_ones_are_not_listed(tmp_path):
+def test_unfinished_checkpoints_are_not_listed(tmp_path):
     io = FolderCheckpoint()
     for step in (1_000_000, 20, 3):
         io.save_checkpoint(checkpoint(step), tmp_path / folder_name(step))
@@ -147,7 +147,7 @@ def test_unfinished_ones_are_not_listed(tmp_path):
     assert checkpoints(tmp_path / "missing") == {}
 
 
-def test_code_in_a_checkpoint_is_not_run(tmp_path):
+def test_code_in_checkpoint_is_not_run(tmp_path):
     io, path = FolderCheckpoint(), tmp_path / folder_name(5)
     io.save_checkpoint(checkpoint(), path)
     torch.save({"global_step": pytest.raises}, path / "state.pt")
@@ -157,7 +157,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
 
 @pytest.mark.parametrize("file", ["model.safetensors", "state.pt"])
 @pytest.mark.parametrize("damage", ["cut", "missing"])
-def test_damage_is_said_with_the_file(tmp_path, file, damage):
+def test_damaged_file_is_named(tmp_path, file, damage):
     io, path = FolderCheckpoint(), tmp_path / folder_name(5)
     io.save_checkpoint(checkpoint(), path)
     if damage == "cut":
@@ -169,7 +169,7 @@ def test_damage_is_said_with_the_file(tmp_path, file, damage):
         io.load_checkpoint(path)
 
 
-def test_weights_of_another_model_are_refused_with_every_name():
+def test_weights_of_another_model_are_refused_with_names():
     expected = {"a": torch.ones(2), "b": torch.ones(3), "c": torch.ones(4)}
     found = {"b": torch.ones(5), "c": torch.ones(4), "d": torch.ones(1)}
     with pytest.raises(UserError) as error:

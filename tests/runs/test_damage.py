@@ -1,4 +1,4 @@
-"""Checkpoints that are no longer what was saved: reported, never used, never lost."""
+"""Damaged checkpoints: reported, not used and not deleted."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ STEPS = (4, 6, 8, 12)  # at 6 the validation loss improved
 
 @pytest.fixture
 def run(project, capsys):
-    """A run of twelve steps with all of its checkpoints, the best at 12."""
+    """A run of twelve steps with all checkpoints, the best at 12."""
     assert main(["train", "toy.yaml", "--run-dir", "run", "training.keep=null"]) == 0
     capsys.readouterr()
     return project / "run"
@@ -38,7 +38,7 @@ def cut(file):
 
 
 def one_line(err):
-    """The error, where it is one line and no traceback."""
+    """The error, asserted to be one line without a traceback."""
     (line,) = err.splitlines()
     assert line.startswith("error: ")
     return line
@@ -53,7 +53,7 @@ def go_on(capsys, *overrides):
     return said(capsys, "train", "toy.yaml", "--run-dir", "run", *longer)
 
 
-def test_the_one_before_is_used_and_the_run_is_as_if_nothing_had_been(run, capsys):
+def test_damaged_checkpoint_resumes_from_previous_one(run, capsys):
     before, rows = content(folder(run, 12)), read_rows(run / "metrics.csv")
     cut(folder(run, 12) / "model.safetensors")
     other = folder(run, 8) / "state.pt"
@@ -73,7 +73,7 @@ def test_the_one_before_is_used_and_the_run_is_as_if_nothing_had_been(run, capsy
     assert Run.open(run).resume_point().step == 12
 
 
-def test_metrics_are_cut_back_to_the_checkpoint_that_is_used(run, capsys):
+def test_metrics_are_truncated_to_used_checkpoint(run, capsys):
     (folder(run, 12) / "state.pt").unlink()
     code, out, _ = go_on(capsys, "training.max_steps=9", "training.log_every=100")
     assert code == 0
@@ -82,7 +82,7 @@ def test_metrics_are_cut_back_to_the_checkpoint_that_is_used(run, capsys):
     assert steps == [3, 6, 9]
 
 
-def test_with_none_whole_nothing_begins_anew(run, capsys):
+def test_run_without_intact_checkpoint_is_not_restarted(run, capsys):
     for step in STEPS:
         cut(folder(run, step) / "model.safetensors")
     before = {step: content(folder(run, step)) for step in STEPS}
@@ -104,8 +104,8 @@ def test_with_none_whole_nothing_begins_anew(run, capsys):
     ) == (2, True)
 
 
-def test_a_checkpoint_of_another_run_is_not_used_and_stays(run, capsys):
-    """A folder that only looks like the next checkpoint is set aside, not replaced."""
+def test_checkpoint_of_another_run_is_kept_and_not_used(run, capsys):
+    """A foreign folder with the name of the next checkpoint is set aside."""
     other = ["training.seed=3", "training.max_steps=16"]
     assert main(["train", "toy.yaml", "--run-dir", "other", *other]) == 0
     shutil.copytree(folder(Path("other"), 16), folder(run, 16))
@@ -125,7 +125,7 @@ def test_a_checkpoint_of_another_run_is_not_used_and_stays(run, capsys):
 
 
 @pytest.mark.parametrize("command", ["eval", "generate"])
-def test_what_reads_a_run_refuses_and_names_one_that_is_whole(run, capsys, command):
+def test_readers_refuse_damage_and_name_intact_checkpoint(run, capsys, command):
     cut(folder(run, 12) / "model.safetensors")
     (folder(run, 8) / "manifest.json").unlink()
     cut(folder(run, 6) / "model.safetensors")
@@ -133,13 +133,13 @@ def test_what_reads_a_run_refuses_and_names_one_that_is_whole(run, capsys, comma
     code, _, err = said(capsys, command, "run")
     assert code == 2
     assert "checkpoints/step=000012 is damaged: model.safetensors has" in err
-    assert "step 4 is whole: --checkpoint 4" in err
+    assert "step 4 is intact: --checkpoint 4" in err
     assert len(err.strip().splitlines()) == 1
     assert said(capsys, command, "run", "--checkpoint", "4")[0] == 0
 
 
-def test_the_best_is_one_that_is_there(run, capsys, monkeypatch):
-    """Step 12 was the best and is damaged: it is step 6 again, until 9 is better."""
+def test_best_checkpoint_exists_after_damage(run, capsys, monkeypatch):
+    """Step 12 was best and is damaged: step 6 is best again, until 9 is better."""
     best, meanwhile = run / "checkpoints" / "best.json", []
     assert json.loads(best.read_text())["step"] == 12
     cut(folder(run, 12) / "model.safetensors")
@@ -159,7 +159,7 @@ def test_the_best_is_one_that_is_there(run, capsys, monkeypatch):
 DEEP = "[" * 200_000
 
 
-def test_best_json_that_is_damaged_is_named_and_the_others_are_read(run, capsys):
+def test_damaged_best_json_is_named_and_other_checkpoints_work(run, capsys):
     best = run / "checkpoints" / "best.json"
     for text in ("", "nonsense", "[]", "{}", '{"step": "6"}', '{"step": 1e999}', DEEP):
         best.write_text(text)
@@ -177,7 +177,7 @@ def test_best_json_that_is_damaged_is_named_and_the_others_are_read(run, capsys)
     assert json.loads(best.read_text())["step"] in (12, 13)  # by the state of 12
 
 
-def test_the_best_that_is_gone_is_said(run, capsys):
+def test_missing_best_checkpoint_is_reported(run, capsys):
     shutil.rmtree(folder(run, 12))
     code, _, err = said(capsys, "eval", "run")
     assert code == 2
@@ -185,20 +185,20 @@ def test_the_best_that_is_gone_is_said(run, capsys):
     assert "choose last, or a step of 4, 6, 8" in err
 
 
-def test_a_manifest_of_another_shape_is_passed_for_the_checkpoint_before(run, capsys):
+def test_invalid_manifest_resumes_from_previous_checkpoint(run, capsys):
     for text in ("", "[]", DEEP, '{"files": 1}', '{"files": {"a": {"size": 1e999}}}'):
         (folder(run, 12) / "manifest.json").write_text(text)
         assert Run.open("run").resume_point().step == 8
         code, _, err = said(capsys, "eval", "run")
         assert code == 2
-        assert "step 8 is whole: --checkpoint 8" in one_line(err)
+        assert "step 8 is intact: --checkpoint 8" in one_line(err)
     code, out, _ = go_on(capsys)
     assert code == 0
     assert "step 12 is not used: manifest.json cannot be read" in out
     assert "continuing from step 8" in out
 
 
-def test_versions_json_that_is_damaged_is_named(run, capsys):
+def test_damaged_versions_json_is_named(run, capsys):
     for text in ("", "[]", DEEP, '{"id": 1e999}', '{"id": [1]}'):
         (run / "versions.json").write_text(text)
         for command in ("eval", "generate"):
@@ -210,7 +210,7 @@ def test_versions_json_that_is_damaged_is_named(run, capsys):
         assert "error: run/versions.json " in one_line(err)
 
 
-def test_with_every_checkpoint_deleted_nothing_begins_in_silence(run, capsys):
+def test_run_with_deleted_checkpoints_is_not_restarted(run, capsys):
     before = (run / "metrics.csv").read_bytes()
     shutil.rmtree(run / "checkpoints")
     (run / "checkpoints").mkdir()
@@ -227,7 +227,7 @@ def test_with_every_checkpoint_deleted_nothing_begins_in_silence(run, capsys):
     assert "but run/imported.json shows that there was one" in one_line(err)
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_again_and_says_so(run, capsys):
+def test_run_killed_before_first_checkpoint_restarts_with_note(run, capsys):
     shutil.rmtree(run / "checkpoints")
     (run / "checkpoints").mkdir()
     header, *rows = (run / "metrics.csv").read_text().splitlines()
@@ -242,7 +242,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again_and_says_so(run, 
 @pytest.mark.parametrize(
     "text", ["a,b\n1,2\n", "step\nx\n", "step\n\xff\n", 'step\n"\n']
 )
-def test_metrics_that_are_no_table_of_steps_are_named(text, tmp_path):
+def test_invalid_metrics_file_is_named(text, tmp_path):
     (tmp_path / "metrics.csv").write_text(text, "latin-1")
     with pytest.raises(UserError, match=r"metrics\.csv is damaged"):
         read_rows(tmp_path / "metrics.csv")

@@ -1,4 +1,4 @@
-"""The run folder: what is in it, and what is refused."""
+"""Run folders: contents and refusals."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def snapshot(folder):
     }
 
 
-def test_a_run_folder_holds_what_made_it(project):
+def test_run_folder_has_all_inputs(project):
     made = run("a")
     folder = project / "a"
     for name in ("toy_task.yaml", "families", "toy.yaml"):  # it stands alone
@@ -48,7 +48,7 @@ def test_a_run_folder_holds_what_made_it(project):
     assert list((folder / "tensorboard").iterdir())
 
 
-def test_metrics_have_a_row_per_step_and_the_mean_loss(project):
+def test_metrics_have_one_row_per_step_with_mean_loss(project):
     every = read_rows(run("every", "training.log_every=1").path / "metrics.csv")
     third = read_rows(run("third").path / "metrics.csv")
     with (project / "third" / "metrics.csv").open(encoding="utf-8") as file:
@@ -66,8 +66,8 @@ def test_metrics_have_a_row_per_step_and_the_mean_loss(project):
     assert math.isclose(loss, nll, rel_tol=1e-6)
 
 
-def test_accumulated_batches_are_one_large_batch(project):
-    """Without dropout four batches of two rows train as one batch of eight does."""
+def test_accumulated_batches_equal_one_large_batch(project):
+    """Without dropout four batches of two rows train like one batch of eight."""
     common = ["model.dropout=0", "training.max_steps=4", "training.log_every=1"]
     whole = run("whole", "training.batch_size=8", *common)
     parts = run("parts", "training.batch_size=2", "training.accumulate=4", *common)
@@ -79,14 +79,14 @@ def test_accumulated_batches_are_one_large_batch(project):
         assert ours == pytest.approx(theirs, rel=2e-3)
 
 
-def test_a_run_shorter_than_every_interval_has_a_checkpoint(project):
+def test_run_shorter_than_intervals_has_a_checkpoint(project):
     made = run("a", "training.max_steps=1")
     assert list(checkpoints(made.checkpoints)) == [1]
     assert made.checkpoint("best") == made.checkpoint("last") == made.checkpoint()
 
 
 @pytest.mark.parametrize(("keep", "steps"), [("0", 1), ("1", 2), ("null", 6)])
-def test_last_and_best_and_the_number_to_keep_are_kept(project, keep, steps):
+def test_last_best_and_requested_number_are_kept(project, keep, steps):
     made = run("a", "training.checkpoint_every=2", f"training.keep={keep}")
     found = list(checkpoints(made.checkpoints))
     best, _ = made.checkpoint("best")
@@ -98,8 +98,8 @@ def test_last_and_best_and_the_number_to_keep_are_kept(project, keep, steps):
 @pytest.mark.parametrize(
     ("keep", "steps"), [(0, [5, 10, 12]), (1, [5, 8, 10, 12]), (2, [5, 6, 8, 10, 12])]
 )
-def test_every_nth_is_saved_and_stays(project, keep, steps):
-    """Saved at 4, 8, 12; at 5 and 10 for good; at 6 and 12 because they were best."""
+def test_every_nth_checkpoint_is_kept(project, keep, steps):
+    """Saved at 4, 8, 12; kept at 5 and 10 permanently, and at 6 and 12 as best."""
     options = ["training.keep_every=5", f"training.keep={keep}"]
     made = run("whole", *options)
     assert list(checkpoints(made.checkpoints)) == steps
@@ -108,7 +108,7 @@ def test_every_nth_is_saved_and_stays(project, keep, steps):
     assert list(checkpoints(run("parts", *options).checkpoints))[:1] == [5]
 
 
-def test_the_best_checkpoint_is_that_of_the_lowest_validation_loss(project):
+def test_best_checkpoint_has_lowest_validation_loss(project):
     made = run("a", "training.learning_rate=1.0", "training.validate_every=1")
     rows = read_rows(made.path / "metrics.csv")
     losses = {int(row["step"]): float(row["val/loss"]) for row in rows}
@@ -119,7 +119,7 @@ def test_the_best_checkpoint_is_that_of_the_lowest_validation_loss(project):
     assert (folder / "model.safetensors").is_file()
 
 
-def test_another_experiment_is_refused_and_nothing_changes(project):
+def test_other_experiment_is_refused_without_changes(project):
     run("a")
     before = snapshot("a")
     with pytest.raises(UserError) as error:
@@ -132,8 +132,8 @@ def test_another_experiment_is_refused_and_nothing_changes(project):
     assert snapshot("a") == before
 
 
-def test_a_run_continues_elsewhere_with_as_many_rows_in_a_step(project):
-    """Batches of another size, or devices of another number, if the product stays."""
+def test_run_continues_with_equal_rows_per_step(project):
+    """Batch size or number of devices may change if the product is the same."""
     run("a", "training.max_steps=6")
     before = snapshot("a")
     with pytest.raises(UserError, match="a run with 8 rows in a step, not 16"):
@@ -143,7 +143,7 @@ def test_a_run_continues_elsewhere_with_as_many_rows_in_a_step(project):
     assert made.checkpoint("last")[0] == 12
 
 
-def test_a_folder_of_something_else_is_refused(project):
+def test_folder_that_is_not_a_run_is_refused(project):
     (project / "mine").mkdir()
     (project / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(UserError, match="not a run folder"):
@@ -153,19 +153,19 @@ def test_a_folder_of_something_else_is_refused(project):
     assert snapshot("mine") == {Path("mine/thesis.txt"): b"years of work"}
 
 
-def test_an_empty_folder_is_taken(project):
+def test_empty_folder_is_accepted(project):
     (project / "empty").mkdir()
     assert run("empty").checkpoint("last")[0] == 12
 
 
-def test_a_run_that_cannot_begin_leaves_no_folder(project):
+def test_run_that_cannot_start_leaves_no_folder(project):
     with pytest.raises(UserError, match="no task"):
         run("a", "task=stars")
     assert not (project / "a").exists()
     assert not list(project.glob(".a*"))
 
 
-def test_a_run_goes_on_with_its_own_copy_of_the_family(project, capsys):
+def test_run_continues_with_its_copy_of_the_family(project, capsys):
     run("a", "training.max_steps=6")
     source = project / "families" / "toy" / "__init__.py"
     text = source.read_text(encoding="utf-8")
@@ -176,7 +176,7 @@ def test_a_run_goes_on_with_its_own_copy_of_the_family(project, capsys):
     assert float(rows[-1]["train/loss"]) > 0
 
 
-def test_weights_are_those_of_the_model_by_its_own_names(project):
+def test_weights_have_names_of_the_model(project):
     made = run("a")
     weights = load_file(made.checkpoint("last")[1] / "model.safetensors")
     family = made.load_family()
@@ -189,7 +189,7 @@ def test_weights_are_those_of_the_model_by_its_own_names(project):
     ("which", "message"),
     [("7", "no checkpoint '7'"), ("newest", "no checkpoint 'newest'")],
 )
-def test_a_checkpoint_that_is_not_there(project, which, message):
+def test_missing_checkpoint_is_reported(project, which, message):
     made = run("a")
     with pytest.raises(UserError, match=message) as error:
         made.checkpoint(which)

@@ -1,4 +1,4 @@
-"""Code or a task that moved on is told apart from what a run goes on with."""
+"""Notes on code or a task that differ from a run's copy."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SPEC = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
 
 
 @pytest.mark.parametrize("edited", ["", "family.yaml", "predictor_mdlm.py"])
-def test_a_note_says_that_the_yaml_has_moved_on(project, edited):
+def test_note_reports_changed_family_yaml(project, edited):
     main(["new", str(SPEC)])
     folder = project / "families" / "mdlm"
     if edited:
@@ -27,7 +27,7 @@ def test_a_note_says_that_the_yaml_has_moved_on(project, edited):
 
 
 @pytest.mark.parametrize("edited", ["", "title", "gone"])
-def test_a_note_says_that_the_task_has_moved_on(project, edited):
+def test_note_reports_changed_task(project, edited):
     task = project / "toy_task.yaml"
     for number in range(2):
         console = Console(record=True, quiet=False, width=300)

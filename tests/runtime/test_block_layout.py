@@ -1,4 +1,4 @@
-"""Layouts of blocks: contexts end in one column, and last blocks are filled up."""
+"""Layouts of blocks: contexts end in one column, and last blocks are filled."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def check(layout, context, rows, attended, answer):
     assert layout.answer.long().tolist() == answer
 
 
-def test_last_blocks_of_sequences_are_filled_up():
+def test_last_blocks_of_sequences_are_filled():
     examples = [{"tokens": [5, 6, 7]}, {"tokens": []}]
     check(
         lm_block_layout(examples, T, Block(9), size=3),
@@ -33,7 +33,7 @@ def test_last_blocks_of_sequences_are_filled_up():
     )
 
 
-def test_what_fills_up_belongs_to_the_last_document():
+def test_fill_belongs_to_the_last_document():
     rows = [
         {"tokens": [B, 5, E, B, 6], "packed": True, "documents": [1, 1, 1, 2, 2]},
         {"tokens": [B, 5], "packed": True, "documents": [1, 1]},
@@ -61,7 +61,7 @@ def test_prompts_end_in_one_column():
     )
 
 
-def test_no_block_goes_beyond_the_room_of_the_task():
+def test_blocks_end_at_the_maximum_length():
     examples = [{"prompt": [5], "target": [7, 8]}, {"prompt": [5], "target": []}]
     layout = seq2seq_block_layout(examples, T, Block(3, 2), size=2)
     assert layout.ids.tolist() == [[5, B, 7, 8, E], [5, B, E, P, P]]
@@ -71,7 +71,7 @@ def test_no_block_goes_beyond_the_room_of_the_task():
     assert whole.attention_mask is None
 
 
-def test_room_for_an_answer_is_behind_its_prompt():
+def test_masks_for_the_answer_follow_the_prompt():
     layout = block_prompt_layout([{"prompt": [5, 6]}, {"prompt": []}], T, Block(2, 3))
     check(
         layout,
@@ -82,7 +82,7 @@ def test_room_for_an_answer_is_behind_its_prompt():
     )
 
 
-def test_beginnings_are_given_within_the_blocks():
+def test_given_beginning_is_within_the_blocks():
     examples = [{"prompt": [5, 6]}, {}, {"packed": True}]
     check(
         block_prompt_layout(examples, T, Block(4)),
@@ -93,7 +93,7 @@ def test_beginnings_are_given_within_the_blocks():
     )
 
 
-def test_what_is_too_long_is_named_with_its_row():
+def test_too_long_row_is_named():
     good = {"prompt": [5], "target": [5]}
     for what, bad in (("prompt", [5] * 9), ("target", [5] * 9)):
         word = {"prompt": "prompt", "target": "answer"}[what]
@@ -101,7 +101,7 @@ def test_what_is_too_long_is_named_with_its_row():
             seq2seq_block_layout([good, good | {what: bad}], T, Block(3, 3), size=2)
 
 
-def test_layouts_hold_tensors_of_the_declared_types():
+def test_layouts_have_declared_dtypes():
     layout = lm_block_layout([{"tokens": [5]}], T, Block(4), size=2)
     assert layout.ids.dtype == torch.int64
     assert layout.attended.dtype == layout.answer.dtype == torch.bool

@@ -1,4 +1,4 @@
-"""Rows filled block by block: what the model is given, who leaves, what comes back."""
+"""Block-by-block generation: inputs of the model, ended rows, results."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ class Cache:
 
 
 class Recorder(nn.Module):
-    """A record of the calls: ids, mask, cached columns and rows, time."""
+    """Model that records calls: ids, mask, cached columns and rows, time."""
 
     def __init__(self):
         super().__init__()
@@ -49,14 +49,14 @@ class Recorder(nn.Module):
 
 
 def fill(rows, *tokens):
-    """Fill every block with the given tokens, one pass each."""
+    """Fill every block with the given tokens, in one pass each."""
     for canvas, token in zip(rows.blocks(), tokens, strict=True):
         where = canvas.masked
         canvas.logits(where, torch.full((len(where),), 0.5))
         canvas.reveal(where, torch.full((int(where.sum()),), token), 0)
 
 
-def test_every_block_is_passed_behind_what_is_cached_and_then_kept():
+def test_every_block_reads_the_cache_and_is_then_cached():
     model = Recorder()
     rows = BlockRows(model, BATCH, T, timed=True)
     fill(rows, 5, 6)
@@ -75,7 +75,7 @@ def test_every_block_is_passed_behind_what_is_cached_and_then_kept():
     assert out.ids[0].tolist() == [5, B, 5, 5, 6, 6]
 
 
-def test_rows_that_ended_leave_with_their_cache_and_are_pad_behind():
+def test_ended_rows_leave_batch_and_cache_and_are_padded():
     model = Recorder()
     rows = BlockRows(model, BATCH, T, trace=True)
     blocks = rows.blocks()
@@ -95,8 +95,8 @@ def test_rows_that_ended_leave_with_their_cache_and_are_pad_behind():
 
 
 @pytest.mark.parametrize("max_length", [0, 1, 2])
-def test_length_below_what_is_given_is_an_error(max_length):
-    """Row by row the second has 7 at the first place, the third 6 at the third."""
+def test_max_length_below_given_tokens_is_refused(max_length):
+    """The second row has 7 at its first position, the third 6 at its third."""
     ids = torch.tensor([[5, B, M, M, M, M], [P, B, 7, M, M, M], [P, B, 5, 5, 6, M]])
     batch = BATCH | {"input_ids": ids, "fillable": ids == M}
     with pytest.raises(UserError, match=f"max_length {max_length} would cut off"):
@@ -106,7 +106,7 @@ def test_length_below_what_is_given_is_an_error(max_length):
         assert rows.ids[2, 2:5].tolist() == [5, 5, 6]
 
 
-def test_length_is_cut_or_added():
+def test_max_length_shortens_or_extends_rows():
     for length, width in ((3, 5), (7, 9)):
         model = Recorder()
         rows = BlockRows(model, BATCH, T, max_length=length)

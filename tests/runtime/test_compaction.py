@@ -1,4 +1,4 @@
-"""Rows that close up, by hand."""
+"""Compaction of rows, by hand."""
 
 import torch
 
@@ -8,7 +8,7 @@ KEPT = torch.tensor([[1, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]]).bool()
 VALUES = torch.arange(12).view(3, 4) + 10
 
 
-def test_what_stays_moves_to_the_left_in_its_order():
+def test_kept_tokens_move_left_in_order():
     closing = Closing(KEPT)
     assert closing.move(VALUES, fill=7).tolist() == [
         [10, 12, 13],
@@ -20,7 +20,7 @@ def test_what_stays_moves_to_the_left_in_its_order():
     assert closing.stood_at.tolist() == [0, 2, 3, 6]
 
 
-def test_columns_in_front_are_attended_and_hold_nothing():
+def test_front_columns_are_attended_and_empty():
     closing = Closing(KEPT, front=2)
     assert closing.move(VALUES).tolist() == [
         [0, 0, 10, 12, 13],
@@ -30,7 +30,7 @@ def test_columns_in_front_are_attended_and_hold_nothing():
     assert closing.attention_mask.sum(1).tolist() == [5, 3, 2]
 
 
-def test_values_keep_their_type_and_what_is_not_contiguous_is_read_as_it_looks():
+def test_values_keep_dtype_and_may_be_non_contiguous():
     closing = Closing(KEPT[:2])
     turned = VALUES[:2].T.contiguous().T
     assert closing.move(turned).equal(closing.move(VALUES[:2]))
@@ -39,6 +39,6 @@ def test_values_keep_their_type_and_what_is_not_contiguous_is_read_as_it_looks()
     assert marks.tolist() == [[0, 1, 1], [1, 0, 0]]
 
 
-def test_rows_of_one_length_have_no_mask():
+def test_rows_of_equal_length_have_no_mask():
     assert Closing(KEPT[:, :0]).attended.shape == (3, 0)
     assert Closing(KEPT[:1]).attention_mask is None

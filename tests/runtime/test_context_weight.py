@@ -1,4 +1,4 @@
-"""The context's weight, by hand."""
+"""Context weights, by hand."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from xlmgen.runtime.context_weight import context_weight
 
 
-def test_both_neighbours_and_those_behind_them():
+def test_neighbours_and_farther_tokens_are_weighted():
     visible = torch.tensor([[True, False, False, True, False]])
     weight = context_weight(visible, p=0.8)[0]
     # ½ (0.8 + 0.16), ½ (0.16 + 0.8), ½ (0.0064 + 0.8)
@@ -14,7 +14,7 @@ def test_both_neighbours_and_those_behind_them():
     assert weight[4].item() == pytest.approx(0.4032)
 
 
-def test_a_visible_token_adds_nothing_to_itself():
+def test_visible_token_does_not_weight_itself():
     visible = torch.tensor([[False, True, False]])
     assert context_weight(visible, p=0.5)[0].tolist() == [0.25, 0.0, 0.25]
 
@@ -35,21 +35,21 @@ def test_other_documents_do_not_count():
     torch.testing.assert_close(apart, torch.cat((first, second), dim=1))
 
 
-def test_p_of_one_sees_the_neighbours_only():
+def test_p_of_one_counts_only_neighbours():
     visible = torch.tensor([[True, False, True, False, False]])
     assert context_weight(visible, p=1.0)[0, [1, 3, 4]].tolist() == [1.0, 0.5, 0.0]
 
 
-def test_nothing_visible_weighs_nothing():
+def test_no_visible_tokens_weigh_zero():
     assert context_weight(torch.zeros(2, 4, dtype=torch.bool), p=0.8).sum() == 0
 
 
-def test_everything_visible_adds_up_to_one_far_from_the_ends():
+def test_all_visible_weigh_one_far_from_the_ends():
     weight = context_weight(torch.ones(1, 101, dtype=torch.bool), p=0.3)
     assert weight[0, 50].item() == pytest.approx(1)
 
 
-def test_autocast_rounds_nothing():
+def test_autocast_does_not_reduce_precision():
     visible = torch.tensor([[True, False, False, True, False, False, False]])
     weight = context_weight(visible, p=0.8)
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Rows that lose tokens, by hand."""
+"""Rows with dropped tokens, by hand."""
 
 from math import comb
 
@@ -44,8 +44,8 @@ def laid_out(function, examples, block, *, eos=False):
 
 
 @pytest.mark.parametrize("length", [1, 4])
-def test_every_subset_of_a_number_drawn_from_all_is_as_likely(length):
-    """N ~ U{0, …, n}, the subsets of N tokens alike, and rows drawn apart."""
+def test_subsets_of_each_size_are_equally_likely(length):
+    """N ~ U{0, …, n}, uniform subsets of N tokens, and independent rows."""
     collator = load_family("ilm").collators["lm"](TOKENS, WHOLE)
     rows, ids = 6000, list(range(5, 5 + length))
     batch = collator([{"tokens": ids}] * rows, torch.Generator().manual_seed(0))
@@ -64,7 +64,7 @@ def test_every_subset_of_a_number_drawn_from_all_is_as_likely(length):
     assert p_value(pairs.bincount(minlength=4), torch.tensor(apart)) > LEAST
 
 
-def test_gaps_close_behind_cls_and_pads_stay_on_the_right():
+def test_kept_tokens_follow_cls_with_pads_on_the_right():
     examples = [{"prompt": [5, 6], "target": [7, 8, 9]}, {"prompt": [5], "target": [6]}]
     whole = laid_out(seq2seq_layout, examples, BLOCK)
     kept = close_gaps(whole, at(whole, [3, 5], [2]), TOKENS)
@@ -76,7 +76,7 @@ def test_gaps_close_behind_cls_and_pads_stay_on_the_right():
     assert kept.slot_of_dropped.tolist() == [0, 1, 2]
 
 
-def test_neighbours_that_are_dropped_share_the_slot_on_their_left():
+def test_adjacent_dropped_tokens_share_the_slot_on_their_left():
     whole = laid_out(lm_layout, [{"tokens": [5, 6, 7, 8, 9]}], WHOLE)
     kept = close_gaps(whole, at(whole, [2, 3, 5]), TOKENS)
     assert kept.ids.tolist() == [[CLS, BOS, 5, 8]]
@@ -84,7 +84,7 @@ def test_neighbours_that_are_dropped_share_the_slot_on_their_left():
     assert kept.slot_of_dropped.tolist() == [1, 1, 2]
 
 
-def test_rows_of_one_length_have_no_mask():
+def test_rows_of_equal_length_have_no_mask():
     whole = laid_out(lm_layout, [{"tokens": [5, 6]}, {"tokens": [7, 8, 9]}], WHOLE)
     kept = close_gaps(whole, at(whole, [], [1]), TOKENS)
     assert kept.ids.tolist() == [[CLS, BOS, 5, 6], [CLS, BOS, 8, 9]]
@@ -92,7 +92,7 @@ def test_rows_of_one_length_have_no_mask():
     assert kept.slot_of_dropped.tolist() == [3]
 
 
-def test_slots_are_in_holes_and_right_before_them():
+def test_slots_are_in_holes_and_directly_before_them():
     examples = [
         {"tokens": [5, 6, 7, 8, 9], "given": [1, 0, 0, 1, 0]},
         {"tokens": [5, 6, 7], "given": [0, 1, 1]},
@@ -109,7 +109,7 @@ def test_slots_are_in_holes_and_right_before_them():
     assert empty.slot_of_dropped.tolist() == [0, 0, 1, 2]
 
 
-def test_an_eos_of_the_data_is_given():
+def test_eos_in_data_is_given():
     examples = [{"tokens": [5, 6]}, {"tokens": []}]
     ended = with_given_end(laid_out(lm_layout, examples, WHOLE, eos=True), EOS)
     assert ended.ids.tolist() == [[BOS, 5, 6, EOS], [BOS, EOS, PAD, PAD]]
@@ -117,7 +117,7 @@ def test_an_eos_of_the_data_is_given():
     assert bits(close_gaps(ended, ended.answer, TOKENS).slots) == [[1], []]
 
 
-def test_the_last_place_of_an_answer_to_be_found_is_for_eos():
+def test_last_position_of_generated_answer_is_eos():
     examples = [{"prompt": [5, 6]}, {"prompt": []}]
     asked = masked_prompt_layout(examples, TOKENS, Block(3, 4), bos=True)
     ended = with_given_end(asked, EOS)
@@ -132,8 +132,8 @@ def test_the_last_place_of_an_answer_to_be_found_is_for_eos():
     assert bits(given.slots) == [[3], [1]]
 
 
-def test_the_eos_of_a_row_with_holes_is_given_already():
-    """A last token that is given is no prompt without an end."""
+def test_eos_of_row_with_holes_is_kept():
+    """A given last token is not mistaken for a prompt without EOS."""
     examples = [{"tokens": [5, 6], "given": [0, 1]}]
     whole = laid_out(infill_layout, examples, Block(4), eos=True)
     ended = with_given_end(whole, EOS)
@@ -141,7 +141,7 @@ def test_the_eos_of_a_row_with_holes_is_given_already():
     assert bits(ended.answer) == [[1]]
 
 
-def test_a_prompt_that_fills_the_block_leaves_no_place_for_eos():
+def test_prompt_that_fills_the_block_is_refused():
     def ended(*prompts):
         examples = [{"prompt": prompt} for prompt in prompts]
         return with_given_end(
@@ -153,9 +153,9 @@ def test_a_prompt_that_fills_the_block_leaves_no_place_for_eos():
         ended([5], [5, 6, 7])
 
 
-def test_packed_rows_are_refused_wherever_they_stand():
+def test_packed_rows_are_refused_at_any_index():
     refuse_packed([{"tokens": [5]}, {"tokens": [6], "packed": False}])
     refuse_packed([])
-    with pytest.raises(UserError, match="packed rows hold an EOS") as caught:
+    with pytest.raises(UserError, match="packed rows have an EOS") as caught:
         refuse_packed([{"tokens": [5]}, {"tokens": [6], "packed": True}])
     assert "packing: none" in str(caught.value.fix)

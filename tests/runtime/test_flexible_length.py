@@ -1,4 +1,4 @@
-"""Rows that grow, by hand."""
+"""Flexible-length state, by hand."""
 
 import math
 
@@ -13,7 +13,7 @@ PAD, BOS, EOS, MASK = 0, 1, 2, 3
 
 
 class Silent(nn.Module):
-    """Says nothing of tokens and gaps, and notes what it was asked."""
+    """Model with constant outputs that records its inputs."""
 
     def __init__(self):
         super().__init__()
@@ -43,7 +43,7 @@ def insert(grown, *counts):
     grown.insert(torch.tensor(counts), 0)
 
 
-def test_masks_come_right_behind_the_token_that_names_the_gap():
+def test_masks_are_inserted_directly_after_their_token():
     grown = rows()
     insert(grown, [2, 0, 0], [0, 1, 0])
     assert grown.ids.tolist() == [[BOS, MASK, MASK, EOS], [5, BOS, MASK, EOS]]
@@ -57,13 +57,13 @@ def test_masks_come_right_behind_the_token_that_names_the_gap():
     assert grown.room.tolist() == [4, 8]
 
 
-def test_gaps_that_are_not_free_never_grow():
+def test_nothing_is_inserted_where_free_is_false():
     grown = rows()
     insert(grown, [0, 3, 3], [3, 0, 3])
     assert grown.ids.tolist() == [[BOS, EOS, PAD], [5, BOS, EOS]]
 
 
-def test_a_row_receives_the_first_that_fit():
+def test_full_row_gets_the_first_masks():
     grown = rows(room=(3, 0))
     insert(grown, [2, 0, 0], [0, 5, 0])
     grown.reveal(grown.masked, torch.tensor([6, 7]), 1)
@@ -72,7 +72,7 @@ def test_a_row_receives_the_first_that_fit():
     assert grown.unfinished.tolist() == [True, False]
 
 
-def test_rows_that_are_complete_are_not_asked_about():
+def test_complete_rows_take_no_forward_pass():
     grown = rows(room=(1, 0))
     insert(grown, [1, 0, 0], [0, 0, 0])
     logits, gaps = grown.forward(grown.masked, 0.5)
@@ -82,7 +82,7 @@ def test_rows_that_are_complete_are_not_asked_about():
     assert grown.forward_passes == 1
 
 
-def test_the_trace_follows_tokens_to_where_they_end():
+def test_trace_has_final_positions():
     grown = rows(trace=True)
     insert(grown, [1, 0, 0], [0, 0, 0])
     grown.reveal(grown.masked, torch.tensor([6]), 1)
@@ -108,11 +108,11 @@ def test_the_trace_follows_tokens_to_where_they_end():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_gap_that_is_no_number_is_an_error(value):
+def test_gap_that_is_not_finite_is_an_error(value):
     grown = rows()
     grown.model.forward = lambda ids, mask, *, t, at: (
         torch.zeros(len(at), 8),
         torch.full(ids.shape, value),
     )
-    with pytest.raises(UserError, match="a gap holds NaN"):
+    with pytest.raises(UserError, match="the predicted length of a gap is NaN"):
         grown.forward(grown.masked, 0.0)

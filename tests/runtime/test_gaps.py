@@ -1,4 +1,4 @@
-"""Rows from which tokens are missing, by hand."""
+"""Rows with missing tokens, by hand."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def bits(tensor):
     return [row.nonzero().flatten().tolist() for row in tensor]
 
 
-def test_an_answer_is_free_from_its_bos_to_its_last_token():
+def test_answer_is_free_from_bos_to_last_token():
     examples = [{"prompt": [5, 6], "target": [7, 8]}, {"prompt": [5], "target": []}]
     clean = seq2seq_gaps(examples, TOKENS, BLOCK, eos=False)
     assert clean.ids.tolist() == [[5, 6, BOS, 7, 8], [5, BOS, PAD, PAD, PAD]]
@@ -32,7 +32,7 @@ def test_an_answer_is_free_from_its_bos_to_its_last_token():
     assert bits(clean.free) == [[2, 3, 4], [1]]
 
 
-def test_a_given_eos_is_no_answer_and_nothing_follows_it():
+def test_given_eos_is_not_answer_and_nothing_follows_it():
     examples = [{"prompt": [5, 6], "target": [7, 8]}, {"prompt": [5], "target": []}]
     clean = seq2seq_gaps(examples, TOKENS, BLOCK, eos=True)
     assert clean.ids.tolist() == [
@@ -43,7 +43,7 @@ def test_a_given_eos_is_no_answer_and_nothing_follows_it():
     assert bits(clean.free) == [[2, 3, 4], [1]]
 
 
-def test_the_eos_of_a_packed_row_is_a_token():
+def test_eos_of_packed_row_is_an_ordinary_token():
     row = [BOS, 5, EOS, 6, EOS]
     clean = lm_gaps([{"tokens": row, "packed": True}], TOKENS, WHOLE, eos=True)
     assert clean.ids.tolist() == [row]
@@ -51,14 +51,14 @@ def test_the_eos_of_a_packed_row_is_a_token():
     assert bits(clean.free) == [[0, 1, 2, 3, 4]]
 
 
-def test_only_holes_and_what_stands_before_them_are_free():
+def test_only_holes_and_positions_before_them_are_free():
     examples = [{"tokens": [5, 6, 7, 8], "given": [0, 1, 1, 0]}]
     clean = infill_gaps(examples, TOKENS, WHOLE, eos=True)
     assert bits(clean.answer) == [[1, 4]]
     assert bits(clean.free) == [[0, 1, 3, 4]]
 
 
-def test_what_is_missing_is_counted_behind_the_token_before_it():
+def test_missing_tokens_are_counted_at_the_token_before():
     examples = [{"tokens": [5, 6, 7, 8, 9]}, {"tokens": [5]}]
     clean = lm_gaps(examples, TOKENS, WHOLE, eos=False)
     missing = torch.tensor([[0, 1, 0, 1, 1, 0], [0, 1, 0, 0, 0, 0]]).bool()
@@ -70,7 +70,7 @@ def test_what_is_missing_is_counted_behind_the_token_before_it():
     assert bits(left.attention_mask) == [[0, 1, 2], [0]]
 
 
-def test_prompts_leave_the_answer_s_room():
+def test_room_with_prompts_is_the_answer_length():
     examples = [{"prompt": [5, 6]}, {"prompt": []}]
     for eos in (False, True):
         known = prompt_gaps(examples, TOKENS, BLOCK, eos=eos)
@@ -79,7 +79,7 @@ def test_prompts_leave_the_answer_s_room():
         assert room(given, BLOCK, eos=eos).tolist() == [6 - eos] * 2
 
 
-def test_without_a_block_for_prompts_the_sequence_shares_its_room():
+def test_room_without_prompt_block_is_the_rest_of_the_sequence():
     examples = [{"prompt": [5, 6]}, {}]
     known = prompt_gaps(examples, TOKENS, WHOLE, eos=True)
     assert known.ids.tolist() == [[BOS, 5, 6, EOS], [BOS, EOS, PAD, PAD]]
@@ -88,7 +88,7 @@ def test_without_a_block_for_prompts_the_sequence_shares_its_room():
     assert room(given, WHOLE, eos=True).tolist() == [4, 6]
 
 
-def test_a_gap_that_could_be_too_long_is_refused_by_its_row():
+def test_too_long_gap_is_refused_with_its_row():
     examples = [
         {"tokens": [5, 6, 7, 8], "given": [0, 1, 0, 0]},
         {"tokens": [5, 6, 7, 8], "given": [1, 0, 0, 0]},

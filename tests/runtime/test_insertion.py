@@ -1,4 +1,4 @@
-"""Rows that tokens are inserted into, and the draws of their slots, by hand."""
+"""Insertion state and samplers of slots and tokens, by hand."""
 
 import math
 
@@ -27,7 +27,7 @@ BEHIND_BOS = PROMPTS == BOS
 
 
 class Silent(nn.Module):
-    """Says nothing of tokens and the end, and notes what it was asked."""
+    """Model with constant outputs that records its inputs."""
 
     def __init__(self):
         super().__init__()
@@ -60,19 +60,19 @@ def grown(ids=PROMPTS, slots=BEHIND_BOS, room=(3, 3), *, limit=None, trace=False
 
 
 def insert(rows, slots, tokens):
-    """One step: ask, then insert behind these slots. Returns the hidden states."""
+    """One forward pass, then insertion at these slots. Returns the hidden states."""
     hidden, _ = rows.forward()
     rows.insert(torch.tensor(slots), torch.tensor(tokens))
     return hidden
 
 
 def asked(rows):
-    """What the model was asked last: ids, positions and places, as lists."""
+    """Last inputs of the model: ids, positions and slot positions, as lists."""
     ids, _, positions, at = rows.model.asked[-1]
     return ids.tolist(), positions.tolist(), at.tolist()
 
 
-def test_tokens_stay_in_memory_and_their_positions_move():
+def test_tokens_stay_in_memory_while_positions_move():
     rows = grown()
     insert(rows, [0, 0], [7, 8])
     ids, positions, at = asked(rows)
@@ -93,7 +93,7 @@ def test_tokens_stay_in_memory_and_their_positions_move():
     assert at == [2, 3, 4, 5 + 1, 5 + 3, 5 + 4]
 
 
-def test_new_tokens_are_attended_and_pads_never():
+def test_new_tokens_are_attended_and_pads_are_not():
     rows = grown()
     insert(rows, [0, 0], [7, 8])
     insert(rows, [0, 0], [7, 8])
@@ -101,7 +101,7 @@ def test_new_tokens_are_attended_and_pads_never():
     assert masks == [[[1, 1, 1], [1, 1, 0]], [[1, 1, 1, 1], [1, 1, 0, 1]]]
 
 
-def test_in_the_end_rows_are_in_the_order_of_reading():
+def test_generation_is_in_reading_order():
     rows = grown()
     insert(rows, [0, 0], [7, 8])
     insert(rows, [0, 1], [9, 6])
@@ -115,8 +115,8 @@ def test_in_the_end_rows_are_in_the_order_of_reading():
     assert out.trace is None
 
 
-def test_what_belongs_to_a_slot_is_told_apart_by_row():
-    """The hidden state of slot k of row b is that of place `at[b, k]`."""
+def test_hidden_states_of_slots_are_separate_for_each_row():
+    """The hidden state of slot k of row b is that of position `at[b, k]`."""
     rows = grown()
     insert(rows, [0, 0], [7, 8])
     rows.model.forward = lambda ids, mask, *, positions, at: (
@@ -129,7 +129,7 @@ def test_what_belongs_to_a_slot_is_told_apart_by_row():
     assert stop.tolist() == [[0, 1], [2, 3]]
 
 
-def test_finished_rows_leave_and_stay_as_they_are():
+def test_finished_rows_leave_the_batch_unchanged():
     rows = grown()
     insert(rows, [0, 0], [7, 8])
     hidden, _ = rows.forward()
@@ -147,7 +147,7 @@ def test_finished_rows_leave_and_stay_as_they_are():
     assert out.generated.sum(1).tolist() == [1, 2]
 
 
-def test_rows_leave_when_their_room_is_used_up():
+def test_full_rows_leave_the_batch():
     rows = grown(room=(1, 2))
     assert rows.active.tolist() == [0, 1]
     insert(rows, [0, 0], [7, 8])
@@ -160,7 +160,7 @@ def test_rows_leave_when_their_room_is_used_up():
     ]
 
 
-def test_a_limit_is_the_most_that_any_row_takes():
+def test_limit_bounds_every_row():
     rows = grown(room=(1, 9), limit=2)
     assert rows.ids.shape == (2, 3 + 2)
     insert(rows, [0, 0], [7, 8])
@@ -168,7 +168,7 @@ def test_a_limit_is_the_most_that_any_row_takes():
     assert rows.active.tolist() == []
 
 
-def test_rows_without_slots_or_without_room_are_never_asked_about():
+def test_rows_without_slots_or_room_take_no_forward_pass():
     slots = torch.tensor([[0, 0, 0], [0, 1, 0]]).bool()
     assert grown(slots=slots).active.tolist() == [1]
     assert grown(room=(2, -1)).active.tolist() == [0]
@@ -179,7 +179,7 @@ def test_rows_without_slots_or_without_room_are_never_asked_about():
     assert not out.generated.any()
 
 
-def test_the_trace_tells_where_each_token_ends_up():
+def test_trace_has_final_positions():
     rows = grown(trace=True)
     insert(rows, [0, 0], [7, 8])
     insert(rows, [0, 1], [9, 6])
@@ -193,7 +193,7 @@ def test_the_trace_tells_where_each_token_ends_up():
     ]
 
 
-def test_holes_are_filled_where_they_are():
+def test_tokens_are_inserted_in_their_holes():
     """Rows with fewer slots than others: the missing ones have no mass."""
     ids = torch.tensor([[CLS, BOS, 5, 6], [CLS, 5, BOS, 7]])
     slots = torch.tensor([[0, 1, 0, 1], [0, 0, 0, 1]]).bool()
@@ -211,12 +211,12 @@ def test_holes_are_filled_where_they_are():
 
 
 def logits(*slots):
-    """(1, K, V) from the probabilities of every slot's tokens."""
+    """(1, K, V) logits from the token probabilities of every slot."""
     return torch.tensor([slots]).log()
 
 
 def assert_draws(sampler, given, probs):
-    """Many draws follow these probabilities of slots and tokens (K, V)."""
+    """Check that draws follow these probabilities of slots and tokens (K, V)."""
     rows = given.expand(DRAWS, -1, -1)
     slot, token = draw(sampler, rows, torch.Generator().manual_seed(0))
     counts = (slot * given.shape[2] + token).bincount(minlength=given[0].numel())
@@ -240,7 +240,7 @@ PAIRS = logits([0.4, 0.1], [0.3, 0.2])
         ({"never": (0,), "top_k": 1}, [[0, 0], [0, 1.0]]),
     ],
 )
-def test_pairs_are_drawn_from_all_slots_and_tokens_at_once(options, probs):
+def test_pairs_follow_the_joint_distribution(options, probs):
     assert_draws(PairSampler(**options), PAIRS, probs)
 
 
@@ -256,7 +256,7 @@ def test_pairs_are_drawn_from_all_slots_and_tokens_at_once(options, probs):
         ({"temperature": 0.5}, {"never": (0,)}, [[0, 1 / 5], [0, 4 / 5]]),
     ],
 )
-def test_slots_are_drawn_by_their_mass_and_tokens_in_them(slots, tokens, probs):
+def test_slots_follow_their_mass_and_tokens_their_slot(slots, tokens, probs):
     sampler = SlotFirstSampler(TokenSampler(**slots), TokenSampler(**tokens))
     assert_draws(sampler, PAIRS, probs)
 
@@ -272,8 +272,8 @@ PAIR_SAMPLERS = {
 
 @pytest.mark.parametrize("make", PAIR_SAMPLERS.values(), ids=PAIR_SAMPLERS)
 @pytest.mark.parametrize("temperature", [1e-39, 0.01])
-def test_small_temperature_draws_the_best_pair_that_is_allowed(make, temperature):
-    """The forbidden id has the largest logit of all."""
+def test_small_temperature_draws_the_best_allowed_pair(make, temperature):
+    """An excluded id has the largest logit."""
     given = torch.tensor([[[1.0, 2.0, 3e38], [3e37, 3.0, 3e38]]]).expand(100, -1, -1)
     slot, token = draw(make(temperature, (2,)), given, torch.Generator().manual_seed(0))
     assert slot.tolist() == [1] * 100
@@ -285,14 +285,14 @@ def test_small_temperature_draws_the_best_pair_that_is_allowed(make, temperature
 @pytest.mark.parametrize(
     ("value", "never"), [(math.nan, (2,)), (math.inf, (2,)), (0.0, (0, 1, 2))]
 )
-def test_row_without_a_pair_to_draw_is_an_error(make, temperature, value, never):
+def test_row_without_allowed_pair_is_an_error(make, temperature, value, never):
     given = torch.zeros(2, 2, 3)
     given[1, :, :2] = value
-    with pytest.raises(UserError, match="nothing can be drawn"):
+    with pytest.raises(UserError, match="cannot sample"):
         draw(make(temperature, never), given)
 
 
-def test_the_heaviest_slot_need_not_hold_the_likeliest_pair():
+def test_slot_of_largest_mass_may_lack_the_likeliest_pair():
     given = logits([0.4, 0.05, 0.0], [0.21, 0.2, 0.15])
     best = TokenSampler(temperature=0)
     assert [int(x) for x in draw(PairSampler(temperature=0), given)] == [0, 0]
@@ -305,7 +305,7 @@ def test_the_heaviest_slot_need_not_hold_the_likeliest_pair():
     "sampler",
     [PairSampler(), SlotFirstSampler(TokenSampler(), TokenSampler())],
 )
-def test_missing_slots_are_never_drawn_and_rows_are_drawn_apart(sampler):
+def test_missing_slots_are_not_drawn_and_rows_are_independent(sampler):
     given = torch.zeros(2 * DRAWS, 2, 3)
     given[:, 1] = -math.inf
     given[1::2, 0] = -math.inf

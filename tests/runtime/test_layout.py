@@ -1,4 +1,4 @@
-"""Layouts against rows that are put together one by one."""
+"""Layouts compared with rows that are built one by one."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def check(layout, rows, attended, answers):
 
 
 @given(texts, flags, flags, flags)
-def test_lm(examples, bos, eos, pad_to_block):
+def test_lm_layout_equals_rows_by_hand(examples, bos, eos, pad_to_block):
     layout = lm_layout(
         [{"tokens": tokens} for tokens in examples],
         T,
@@ -67,7 +67,7 @@ def test_lm(examples, bos, eos, pad_to_block):
     flags,
     flags,
 )
-def test_seq2seq(pairs, bos, eos, pad_to_block):
+def test_seq2seq_layout_equals_rows_by_hand(pairs, bos, eos, pad_to_block):
     layout = seq2seq_layout(
         [{"prompt": prompt, "target": target} for prompt, target in pairs],
         T,
@@ -87,7 +87,7 @@ def test_seq2seq(pairs, bos, eos, pad_to_block):
 
 
 @given(texts, flags, flags, flags, st.randoms())
-def test_infill(examples, bos, eos, pad_to_block, random):
+def test_infill_layout_equals_rows_by_hand(examples, bos, eos, pad_to_block, random):
     holes = [[random.randint(0, 1) for _ in tokens] for tokens in examples]
     layout = infill_layout(
         [
@@ -125,7 +125,7 @@ def test_prompts_are_padded_on_the_left(prompts):
 
 
 @given(texts, flags)
-def test_masked_prompts(prompts, bos):
+def test_masked_prompt_layout_equals_rows_by_hand(prompts, bos):
     examples = [{"prompt": prompt} for prompt in prompts]
     layout = masked_prompt_layout(examples, T, BLOCK, bos=bos)
     starts = [prompt + [T.bos] * bos for prompt in prompts]
@@ -135,14 +135,14 @@ def test_masked_prompts(prompts, bos):
 
 
 @pytest.mark.parametrize("bos", [False, True])
-def test_without_a_prompt_the_answer_is_the_block(bos):
+def test_without_prompt_the_answer_fills_the_block(bos):
     layout = masked_prompt_layout([{}, {}], T, WHOLE, bos=bos)
     row = [T.bos] * bos + [T.mask] * (WHOLE.answer - bos)
     assert layout.ids.tolist() == [row, row]
     assert prompt_layout([{}, {}], T, WHOLE, bos=True).ids.tolist() == [[T.bos]] * 2
 
 
-def test_a_prompt_where_the_task_has_none_takes_its_room_from_the_block():
+def test_prompt_without_prompt_block_is_part_of_the_sequence():
     layout = masked_prompt_layout([{"prompt": [5, 6]}, {}], T, WHOLE, bos=False)
     assert layout.ids.tolist() == [[5, 6] + [T.mask] * 4, [T.mask] * 6]
     with pytest.raises(UserError, match=r"prompt of row 0 .* is 7 tokens long"):
@@ -178,12 +178,12 @@ LONG = {
 
 
 @pytest.mark.parametrize("what", LONG)
-def test_what_is_too_long_is_named_with_its_row(what):
+def test_too_long_row_is_named(what):
     with pytest.raises(UserError, match=rf"{what} of row 1 .* tokens long"):
         LONG[what]()
 
 
-def test_rows_of_a_packed_stream_are_taken_as_they_are():
+def test_packed_rows_are_unchanged():
     rows = [[T.bos, 5, T.eos, 6, 7, 8], [T.bos, 9]]
     examples = [{"tokens": np.array(r), "packed": np.array(True)} for r in rows]
     layout = lm_layout(examples, T, WHOLE, bos=True, eos=True, pad_to_block=False)

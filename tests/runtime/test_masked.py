@@ -1,4 +1,4 @@
-"""The canvas: which rows a pass runs on, what is written, what is left alone."""
+"""The masked decoding state: rows of a pass, written and unchanged positions."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ ATTENDED = torch.tensor([[True] * 4, [True, True, True, False], [True] * 4])
 
 
 class Echo(nn.Module):
-    """Logits that hold the flat position asked for, and a record of the calls."""
+    """Model whose logits are the requested flat positions, and that records calls."""
 
     def __init__(self):
         super().__init__()
@@ -28,7 +28,7 @@ def make(**options):
     return Canvas(Echo(), IDS, ATTENDED, FILLABLE, MASK, **options)
 
 
-def test_only_rows_with_a_chosen_position_take_part():
+def test_only_rows_with_selected_positions_take_part():
     canvas = make()
     where = torch.zeros_like(FILLABLE)
     where[1, 2] = True
@@ -41,14 +41,14 @@ def test_only_rows_with_a_chosen_position_take_part():
     assert canvas.forward_passes == 1
 
 
-def test_positions_are_flat_over_the_rows_that_take_part():
+def test_positions_are_flat_over_participating_rows():
     canvas = make()
     where = torch.zeros_like(FILLABLE)
     where[0, 1] = where[2, 3] = True
     assert canvas.logits(where)[:, 0].tolist() == [1.0, 4.0 + 3.0]
 
 
-def test_without_the_prompt_everything_given_is_masked():
+def test_without_prompt_masks_all_given_tokens():
     canvas = make()
     where = FILLABLE.clone()
     canvas.reveal(
@@ -61,7 +61,7 @@ def test_without_the_prompt_everything_given_is_masked():
     assert canvas.ids[0].tolist() == [5, 7, MASK, 6]
 
 
-def test_reveal_and_remask_touch_nothing_given():
+def test_reveal_and_remask_keep_given_tokens():
     canvas = make(trace=True)
     where = torch.zeros_like(FILLABLE)
     where[0, 1] = where[1, 0] = True
@@ -76,14 +76,14 @@ def test_reveal_and_remask_touch_nothing_given():
     assert trace.step.tolist() == [0, 0, 1, 1, 1, 1]
 
 
-def test_batch_is_not_written_to():
+def test_batch_is_not_modified():
     before = IDS.clone()
     canvas = make()
     canvas.reveal(FILLABLE, torch.tensor([5, 5, 5, 5]), 0)
     assert IDS.equal(before)
 
 
-def test_masked_share_is_of_the_fillable():
+def test_masked_share_is_of_fillable_positions():
     canvas = make()
     assert canvas.masked_share().tolist() == [1.0, 1.0, 0.0]
     where = torch.zeros_like(FILLABLE)
@@ -92,7 +92,7 @@ def test_masked_share_is_of_the_fillable():
     assert canvas.masked_share().tolist() == [0.5, 1.0, 0.0]
 
 
-def test_blocks_cut_what_is_fillable_from_left_to_right():
+def test_blocks_split_fillable_positions_from_left_to_right():
     fillable = torch.tensor([[1, 0, 1, 1, 1, 1], [0, 0, 0, 1, 0, 0]]).bool()
     first, second, third = blocks(fillable, 2)
     assert first.int().tolist() == [[1, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0]]
@@ -100,7 +100,7 @@ def test_blocks_cut_what_is_fillable_from_left_to_right():
     assert third.int().tolist() == [[0, 0, 0, 0, 0, 1], [0] * 6]
 
 
-def test_nothing_to_fill_is_no_block():
+def test_no_fillable_positions_give_no_blocks():
     assert blocks(torch.zeros(2, 3, dtype=torch.bool), 2) == []
 
 
@@ -108,5 +108,5 @@ def test_nothing_to_fill_is_no_block():
     ("steps", "parts", "expected"),
     [(8, 2, [4, 4]), (7, 3, [3, 2, 2]), (2, 3, [1, 1, 1]), (5, 1, [5]), (5, 0, [])],
 )
-def test_steps_are_divided_evenly_and_never_zero(steps, parts, expected):
+def test_steps_are_split_evenly_with_at_least_one(steps, parts, expected):
     assert split_steps(steps, parts) == expected

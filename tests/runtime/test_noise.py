@@ -1,4 +1,4 @@
-"""Noise schedules against formulas written out here, and derivatives by autograd."""
+"""Noise schedules against explicit formulas, and derivatives by autograd."""
 
 import math
 from fractions import Fraction
@@ -31,7 +31,7 @@ schedules = pytest.mark.parametrize("schedule", FORMULAS, ids=str)
 
 
 @schedules
-def test_alpha_is_the_formula(schedule):
+def test_alpha_equals_its_formula(schedule):
     expected = [FORMULAS[schedule](float(t)) for t in TIMES]
     torch.testing.assert_close(
         schedule.alpha(TIMES), torch.tensor(expected, dtype=torch.float64)
@@ -39,7 +39,7 @@ def test_alpha_is_the_formula(schedule):
 
 
 @schedules
-def test_noise_is_what_is_not_clean_and_keeps_its_precision(schedule):
+def test_noise_is_one_minus_alpha_and_precise(schedule):
     torch.testing.assert_close(schedule.noise(TIMES), 1 - schedule.alpha(TIMES))
     early = torch.tensor([1e-7, 1e-5, 1e-3, 0.5], dtype=torch.float64)
     torch.testing.assert_close(
@@ -51,7 +51,7 @@ def test_noise_is_what_is_not_clean_and_keeps_its_precision(schedule):
 
 
 @schedules
-def test_alpha_prime_is_the_derivative(schedule):
+def test_alpha_prime_equals_autograd(schedule):
     t = TIMES.clone().requires_grad_()
     (slope,) = torch.autograd.grad(schedule.alpha(t).sum(), t)
     torch.testing.assert_close(schedule.alpha_prime(TIMES), slope)
@@ -59,13 +59,13 @@ def test_alpha_prime_is_the_derivative(schedule):
 
 
 @schedules
-def test_weight_is_the_rate_by_the_masked_share(schedule):
+def test_weight_is_rate_over_masked_share(schedule):
     expected = -schedule.alpha_prime(TIMES) / (1 - schedule.alpha(TIMES))
     torch.testing.assert_close(schedule.weight(TIMES), expected)
 
 
 @schedules
-def test_weight_keeps_its_precision_in_float32(schedule):
+def test_weight_is_precise_in_float32(schedule):
     times = torch.tensor([1e-6, 1e-4, 1e-2, 0.5, 0.999], dtype=torch.float64)
     torch.testing.assert_close(
         schedule.weight(times.float()).double(),
@@ -76,12 +76,12 @@ def test_weight_keeps_its_precision_in_float32(schedule):
 
 
 @schedules
-def test_inverse_undoes_alpha(schedule):
+def test_inverse_of_alpha_is_the_time(schedule):
     torch.testing.assert_close(schedule.inverse(schedule.alpha(TIMES)), TIMES)
 
 
 @schedules
-def test_inverse_of_the_ends_is_in_the_interval(schedule):
+def test_inverse_of_ends_is_in_the_unit_interval(schedule):
     ends = schedule.inverse(torch.tensor([0.0, 1.0], dtype=torch.float64))
     torch.testing.assert_close(ends, torch.tensor([1.0, 0.0], dtype=torch.float64))
 
@@ -89,14 +89,14 @@ def test_inverse_of_the_ends_is_in_the_interval(schedule):
 @pytest.mark.parametrize(
     "schedule", [s for s in FORMULAS if not isinstance(s, GeometricSchedule)], ids=str
 )
-def test_ends_are_exactly_clean_and_exactly_noise(schedule):
+def test_ends_are_exactly_one_and_zero(schedule):
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     torch.testing.assert_close(schedule.alpha(ends), 1 - ends, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("antithetic", [True, False])
 @pytest.mark.parametrize("sampling_eps", [0.0, 1e-3, 0.3])
-def test_times_lie_in_their_interval(antithetic, sampling_eps):
+def test_times_are_in_their_interval(antithetic, sampling_eps):
     t = draw_times(
         1000,
         torch.Generator().manual_seed(0),
@@ -111,34 +111,34 @@ def test_times_lie_in_their_interval(antithetic, sampling_eps):
     assert abs(float(t.mean()) - middle) < 0.03
 
 
-def test_antithetic_times_fall_one_into_each_share():
+def test_antithetic_times_have_one_per_stratum():
     for seed in range(50):
         t = draw_times(8, torch.Generator().manual_seed(seed)).double()
         assert sorted(((t * 8).ceil() - 1).tolist()) == list(range(8))
 
 
-def test_independent_times_are_not_spread():
+def test_independent_times_are_not_stratified():
     generator = torch.Generator().manual_seed(0)
     t = draw_times(64, generator, antithetic=False).double()
     assert len(set(((t * 64).ceil() - 1).tolist())) < 60
 
 
-def test_antithetic_times_are_uniform_each():
-    """The first row of many batches, not only the batch as a whole."""
+def test_each_antithetic_time_is_uniform():
+    """Of the first row over many batches, not only within a batch."""
     generator = torch.Generator().manual_seed(0)
     first = torch.stack([draw_times(4, generator)[0] for _ in range(4000)])
     counts = (first * 4).ceil().long().clamp(1, 4).bincount(minlength=5)[1:]
     assert (counts - 1000).abs().max() < 120
 
 
-def test_loop_stays_on_its_plateau():
+def test_loop_times_have_a_plateau():
     clock = torch.tensor([1.0, 0.8, 0.6, 0.5, 0.3, 0.2, 0.1, 0.0])
     times = loop_times(clock, t_on=0.6, t_off=0.2, plateau=0.4)
     expected = [1.0, 0.7, 0.4, 0.4, 0.4, 0.4, 0.2, 0.0]
     torch.testing.assert_close(times, torch.tensor(expected))
 
 
-def test_times_of_blocks_are_even_in_rows_in_blocks_and_in_the_batch():
+def test_block_times_are_stratified_in_rows_blocks_and_batch():
     for seed in range(20):
         t = draw_block_times(8, 3, torch.Generator().manual_seed(seed)).double()
         assert t.shape == (8, 3)
@@ -151,7 +151,7 @@ def test_times_of_blocks_are_even_in_rows_in_blocks_and_in_the_batch():
             assert shares.max() <= 4
 
 
-def test_times_of_blocks_are_uniform_each():
+def test_each_block_time_is_uniform():
     generator = torch.Generator().manual_seed(0)
     for antithetic in (True, False):
         drawn = [
@@ -164,7 +164,7 @@ def test_times_of_blocks_are_uniform_each():
             assert (counts - 1000).abs().max() < 120
 
 
-def test_independent_times_of_blocks_are_not_spread():
+def test_independent_block_times_are_not_stratified():
     generator = torch.Generator().manual_seed(0)
     t = draw_block_times(16, 4, generator, antithetic=False).double()
     assert len(set(((t * 64).ceil() - 1).flatten().tolist())) < 60
@@ -179,14 +179,14 @@ rising = pytest.mark.parametrize("schedule", RISING, ids=str)
 
 
 @rising
-def test_a_rising_schedule_is_the_formula(schedule):
+def test_rising_level_equals_its_formula(schedule):
     expected = torch.tensor([RISING[schedule](float(t)) for t in TIMES]).double()
     torch.testing.assert_close(schedule.level(TIMES), expected, rtol=1e-6, atol=0)
     torch.testing.assert_close(schedule.inverse(schedule.level(TIMES)), TIMES)
 
 
 @rising
-def test_the_rate_of_a_rising_schedule_is_that_of_what_is_left(schedule):
+def test_rising_weight_is_the_hazard_rate(schedule):
     t = TIMES.clone().requires_grad_()
     (slope,) = torch.autograd.grad(schedule.level(t).sum(), t)
     expected = slope / (1 - schedule.level(TIMES))
@@ -194,7 +194,7 @@ def test_the_rate_of_a_rising_schedule_is_that_of_what_is_left(schedule):
 
 
 @rising
-def test_chances_of_steps_multiply_to_the_chance_of_all_of_them(schedule):
+def test_step_probabilities_multiply_to_the_total(schedule):
     times = torch.linspace(0, 1, 12, dtype=torch.float64)
     chances = schedule.chances(times)
     assert chances[-1] == 1
@@ -204,7 +204,7 @@ def test_chances_of_steps_multiply_to_the_chance_of_all_of_them(schedule):
 
 
 @pytest.mark.parametrize("exponent", [1, 3, 20])
-def test_chances_are_exact_where_the_level_itself_rounds_to_1(exponent):
+def test_step_probabilities_are_exact_where_level_rounds_to_one(exponent):
     """Against fractions, to the last step."""
     steep = Rising(PolynomialSchedule(float(exponent)))
     times = torch.linspace(0, 1, 65, dtype=torch.float64)
@@ -215,7 +215,7 @@ def test_chances_are_exact_where_the_level_itself_rounds_to_1(exponent):
 
 @pytest.mark.parametrize("sigma_min", [1e-17, 1e-50, 1e-320])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_geometric_schedule_of_a_tiny_noise_is_finite(sigma_min, dtype):
+def test_geometric_schedule_with_tiny_noise_is_finite(sigma_min, dtype):
     schedule = GeometricSchedule(sigma_min, 20.0)
     t = torch.tensor([0.0, 1e-6, 0.01, 0.3, 0.9, 1.0], dtype=dtype)
     noise, weight = schedule.noise(t), schedule.weight(t)
@@ -227,7 +227,7 @@ def test_geometric_schedule_of_a_tiny_noise_is_finite(sigma_min, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_weight_of_the_cosine_schedule_is_0_at_the_end(dtype):
+def test_cosine_weight_is_zero_at_the_end(dtype):
     """In float32 as in float64, close to both ends: π/2 · cot(πt/2)."""
     schedule = CosineSchedule()
     assert float(schedule.weight(torch.tensor(1.0, dtype=dtype))) == 0.0
@@ -242,8 +242,8 @@ def test_weight_of_the_cosine_schedule_is_0_at_the_end(dtype):
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0, 3.0])
-def test_what_remains_keeps_its_precision_in_float32(exponent):
-    """Close to the end, where the level itself rounds to 1."""
+def test_remains_is_precise_in_float32(exponent):
+    """Near the end, where the level itself rounds to 1."""
     steep = Rising(PolynomialSchedule(exponent))
     left = 2.0 ** -torch.arange(2, 14)  # 1 − t, exact in float32
     remains = steep.remains(1 - left, 1 - left / 2)

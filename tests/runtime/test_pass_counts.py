@@ -1,4 +1,4 @@
-"""How much of the network each predictor runs: counted, for time cannot be tested."""
+"""Counted work of the network in each predictor, in place of measured time."""
 
 import pytest
 import torch
@@ -13,13 +13,13 @@ ANSWER = 12
 
 
 class Counted(nn.Module):
-    """A small network of a family, which notes what it is fed and asked.
+    """A small network of a family that records inputs and requested positions.
 
     Args:
         name: of the family.
-        never: ids that it gives no probability.
+        never: ids with probability 0.
         fed: (rows, columns) of every forward pass.
-        asked: positions at which hidden states were wanted in every forward pass.
+        asked: positions whose hidden states were requested in every forward pass.
     """
 
     def __init__(self, name, *never):
@@ -48,7 +48,7 @@ class Counted(nn.Module):
         return predictor.generate(self, batch, torch.Generator().manual_seed(seed))
 
 
-def test_left_to_right_feeds_one_position_a_token():
+def test_left_to_right_feeds_one_position_per_token():
     model = Counted("arlm", TOKENS.eos)
     model.generate()
     prompt = model.fed[0][1]
@@ -57,7 +57,7 @@ def test_left_to_right_feeds_one_position_a_token():
 
 
 @pytest.mark.parametrize("name", ["arlm", "bd3lm"])
-def test_rows_that_ended_leave_the_batch(name):
+def test_ended_rows_leave_the_batch(name):
     model = Counted(name)
     out = model.generate()
     lengths = (out.lengths(TOKENS.eos) + 1).clamp(max=ANSWER)  # with EOS
@@ -74,8 +74,8 @@ def test_rows_that_ended_leave_the_batch(name):
 
 @pytest.mark.parametrize("name", ["mlm", "mdlm"])
 @pytest.mark.parametrize("steps", [4, 64])
-def test_in_random_order_the_head_runs_once_for_every_token(name, steps):
-    """And only rows in which something is revealed take part in a pass."""
+def test_random_order_runs_the_head_once_per_token(name, steps):
+    """Only rows with a revealed position take part in a pass."""
     model = Counted(name)
     out = model.generate(steps=steps)
     assert len(model.fed) == out.forward_passes <= min(steps, 4 * ANSWER)
@@ -86,7 +86,7 @@ def test_in_random_order_the_head_runs_once_for_every_token(name, steps):
     )
 
 
-def test_in_order_of_confidence_the_head_runs_where_something_is_masked():
+def test_confidence_order_runs_the_head_on_masked_positions():
     model = Counted("dream")
     model.generate(steps=4)
     assert model.asked == [48, 36, 24, 12]
@@ -95,14 +95,14 @@ def test_in_order_of_confidence_the_head_runs_where_something_is_masked():
     assert model.asked == list(range(48, 0, -4))
 
 
-def test_first_hitting_takes_a_pass_for_every_token_of_a_block():
-    """And one for the context, and for each block but the last, to remember it."""
+def test_first_hitting_takes_one_pass_per_token_of_a_block():
+    """And one for the context and for each block but the last, to cache it."""
     model = Counted("bd3lm", TOKENS.eos)
     model.generate()
     assert model.asked == [0] + ([4] * 4 + [0]) * 2 + [4] * 4
 
 
-def test_insertion_feeds_what_is_there_and_asks_where_a_token_may_come():
+def test_insertion_feeds_present_tokens_and_reads_slots():
     model = Counted("ilm", TOKENS.eos)
     out = model.generate(stop_threshold=1.0)
     given = out.ids.shape[1] - ANSWER
@@ -110,7 +110,7 @@ def test_insertion_feeds_what_is_there_and_asks_where_a_token_may_come():
     assert model.asked == [4 * (1 + step) for step in range(ANSWER)]
 
 
-def test_rows_that_grow_leave_once_they_are_full():
+def test_growing_rows_leave_when_full():
     model = Counted("flexmdm")
     out = model.generate(steps=64)
     assert sum(model.asked) == out.generated.sum()

@@ -1,4 +1,4 @@
-"""Drawing tokens and choosing positions, against the plain definitions."""
+"""Sampling of tokens and selection of positions, against plain definitions."""
 
 import math
 
@@ -46,7 +46,7 @@ def test_categorical_follows_the_softmax():
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """A function that says which number is drawn next."""
+    """Factory that sets the next uniform draw."""
 
     def say(draw):
         def drawn(shape, device, generator):
@@ -57,8 +57,8 @@ def drawn(monkeypatch):
     return say
 
 
-def test_categorical_reaches_the_tokens_that_float32_would_lose(drawn):
-    """Behind a likely token come 2,000 of one in 10⁸ each."""
+def test_categorical_draws_tokens_that_float32_would_lose(drawn):
+    """A likely token is followed by 2,000 tokens of probability 10⁻⁸ each."""
     logits = torch.full((1, 2_001), math.log(1e-8))
     logits[0, 0] = 0
     for token in (1, 500, 2_000):
@@ -66,7 +66,7 @@ def test_categorical_reaches_the_tokens_that_float32_would_lose(drawn):
         assert categorical(logits).tolist() == [token]
 
 
-def test_categorical_inverts_the_distribution_function():
+def test_categorical_inverts_the_cumulative_distribution():
     logits = torch.tensor([[0.0, -torch.inf, 1e-4, 2.0, -torch.inf]]).expand(500, -1)
     sums = logits.double().softmax(-1).cumsum(-1)
     draws = uniform((500, 1), logits.device, seeded(7))
@@ -75,8 +75,8 @@ def test_categorical_inverts_the_distribution_function():
     assert set(expected.tolist()) == {0, 2, 3}
 
 
-def test_categorical_takes_no_token_without_probability(drawn):
-    """At both ends of the interval from which it draws."""
+def test_categorical_does_not_draw_zero_probability(drawn):
+    """At both ends of the interval of the draw."""
     logits = torch.tensor([[-torch.inf, 0.0, 3.0, -torch.inf]])
     for draw, token in ((0.0, 1), (1 - 2**-53, 2)):
         drawn(draw)
@@ -106,7 +106,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p(p):
         assert keep[smallest].equal(row[smallest])
 
 
-def test_excluded_ids_are_taken_out_before_top_k_and_top_p():
+def test_excluded_ids_are_removed_before_top_k_and_top_p():
     logits = torch.tensor([[9.0, 1.0, 0.5, 0.0]])
     for options in ({"top_k": 1}, {"top_p": 0.1}, {"temperature": 0.0}):
         sampler = TokenSampler((0,), **options)
@@ -114,7 +114,7 @@ def test_excluded_ids_are_taken_out_before_top_k_and_top_p():
         assert set(draws.tolist()) == {1}
 
 
-def test_temperature_comes_before_top_p():
+def test_temperature_is_applied_before_top_p():
     logits = torch.tensor([[2.0, 1.0, 0.0]])
     sampler = TokenSampler((), temperature=10.0, top_p=0.5)
     assert set(sampler(logits.expand(500, -1), seeded()).tolist()) == {0, 1}
@@ -136,7 +136,7 @@ HUGE, TINY = 3e38, 1e-39
 )
 @pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"top_p": 0.9}])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_small_temperature_draws_the_largest_logit_that_is_allowed(
+def test_small_temperature_draws_the_largest_allowed_logit(
     logits, temperature, token, options, dtype
 ):
     sampler = TokenSampler((3,), temperature=temperature, **options)
@@ -145,8 +145,8 @@ def test_small_temperature_draws_the_largest_logit_that_is_allowed(
 
 
 @pytest.mark.parametrize("temperature", [TINY, 0.01, 1.0, 40.0, 1e38])
-def test_tempered_logits_are_the_softmax_of_float64(temperature):
-    """Against the probabilities by Python's own numbers."""
+def test_tempered_logits_equal_float64_softmax(temperature):
+    """Compared with probabilities computed by Python floats."""
     excluded = torch.tensor([1.0, -math.inf, 0.0, 0.5])
     for row in (random_logits(1)[0], excluded, HUGE * torch.tensor([1.0, 0.5, 0.0])):
         top = max(row.tolist())
@@ -173,17 +173,17 @@ NOT_DRAWABLE = {
 @pytest.mark.parametrize(
     "options", [{}, {"temperature": 0}, {"temperature": 0.1, "top_k": 2, "top_p": 0.5}]
 )
-def test_row_without_a_token_to_draw_is_an_error(row, options):
+def test_row_without_allowed_token_is_an_error(row, options):
     sampler = TokenSampler((3,), **options)
     logits = torch.tensor([[0.0] * 4, row])
-    with pytest.raises(UserError, match="of 2 rows of logits 1 hold NaN"):
+    with pytest.raises(UserError, match="of 2 rows of logits 1 have NaN"):
         sampler(logits)
-    with pytest.raises(UserError, match="nothing can be drawn"):
+    with pytest.raises(UserError, match="cannot sample"):
         sampler.rate(logits, entropy)
     assert sampler(logits[:0]).shape == (0,)
 
 
-def test_allowed_is_normalised_over_what_is_left():
+def test_allowed_is_normalised_over_allowed_ids():
     logits = random_logits()
     allowed = TokenSampler((3, 5)).allowed(logits)
     assert allowed.dtype == torch.float64
@@ -195,7 +195,7 @@ def test_allowed_is_normalised_over_what_is_left():
 
 @pytest.mark.parametrize("rated", [1, 30, 2**20])
 @pytest.mark.parametrize("rows", [0, 1, 7])
-def test_rows_are_rated_some_at_a_time(monkeypatch, rated, rows, largest):
+def test_rows_are_rated_in_chunks(monkeypatch, rated, rows, largest):
     monkeypatch.setattr(sampling, "RATED", rated)
     logits, sampler = random_logits()[:1].expand(rows, -1), TokenSampler((3,))
     logits = logits * torch.arange(1, rows + 1)[:, None]
@@ -206,7 +206,7 @@ def test_rows_are_rated_some_at_a_time(monkeypatch, rated, rows, largest):
     torch.testing.assert_close(ours, entropy(sampler.allowed(logits)))
 
 
-def test_entropy_and_scores_are_the_definitions():
+def test_entropy_and_scores_equal_their_definitions():
     log_probs = TokenSampler((0,)).allowed(random_logits())
     for row, h, top, margin, negative in zip(
         log_probs.exp().tolist(),
@@ -223,12 +223,12 @@ def test_entropy_and_scores_are_the_definitions():
         assert float(margin) == pytest.approx(math.log(best[0] - best[1]))
 
 
-def test_margin_of_a_tie_is_a_finite_score():
+def test_margin_of_tie_is_finite():
     tie = torch.tensor([[0.5, 0.5, 1e-9]]).log().double()
     assert log_margin(tie).isfinite().all()
 
 
-def test_gumbel_noise_on_scores_is_a_softmax_at_its_temperature():
+def test_gumbel_noise_gives_softmax_at_its_temperature():
     scores = torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64)
     generator = seeded()
     wins = torch.stack(
@@ -238,7 +238,7 @@ def test_gumbel_noise_on_scores_is_a_softmax_at_its_temperature():
     assert add_gumbel(scores, 0.0, generator).equal(scores)
 
 
-def test_spread_puts_values_at_their_places():
+def test_spread_puts_values_at_true_positions():
     where = torch.tensor([[True, False, True], [False, True, False]])
     full = spread(torch.tensor([1.0, 2.0, 3.0]), where)
     inf = torch.inf
@@ -252,7 +252,7 @@ def test_ranks_count_from_the_largest():
 
 @pytest.mark.parametrize("steps", [1, 3, 7, 20])
 @pytest.mark.parametrize("total", [0, 1, 7, 12])
-def test_even_split_takes_everything_in_even_shares(total, steps):
+def test_even_split_takes_all_in_even_steps(total, steps):
     left, taken = torch.tensor([total]), []
     for step in range(steps):
         now = even_split(left, steps - step)
@@ -262,7 +262,7 @@ def test_even_split_takes_everything_in_even_shares(total, steps):
     assert max(taken) - min(taken) <= 1
 
 
-def test_entropy_bound_takes_the_best_while_it_holds():
+def test_entropy_bound_takes_best_positions_within_bound():
     generator = seeded()
     for _ in range(200):
         scores = torch.randn(1, 6, generator=generator)
@@ -279,7 +279,7 @@ def test_entropy_bound_takes_the_best_while_it_holds():
         assert sorted(chosen.nonzero().flatten().tolist()) == sorted(taken)
 
 
-def test_entropy_bound_takes_nothing_where_nothing_is_left():
+def test_entropy_bound_without_candidates_takes_nothing():
     scores = torch.full((1, 3), -torch.inf)
     assert not within_entropy_bound(scores, torch.zeros(1, 3), 9.0).any()
 
@@ -305,7 +305,7 @@ def test_trace_keeps_the_order_of_writing():
     assert len(Tracer().trace().token) == 0
 
 
-def test_answers_end_before_the_first_end():
+def test_answers_end_before_first_eos():
     ids = torch.tensor([[2, 5, 6, 2, 7], [5, 5, 5, 5, 5], [5, 2, 2, 5, 5]])
     generated = torch.tensor([[False, True, True, True, True]] * 3)
     generation = Generation(ids, generated, forward_passes=1)
@@ -313,7 +313,7 @@ def test_answers_end_before_the_first_end():
     assert generation.lengths(2).tolist() == [2, 4, 0]
 
 
-def test_until_stops_at_the_stop():
+def test_until_ends_before_first_stop():
     assert until([1, 2, 3, 2], 2) == [1]
     assert until([], 2) == []
     assert until([1, 3], 2) == [1, 3]

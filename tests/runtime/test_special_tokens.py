@@ -9,16 +9,16 @@ from xlmgen.runtime.special_tokens import Block, SpecialTokens
 SHARED = SpecialTokens(pad=2, bos=2, eos=2, mask=3, cls=4, vocab_size=8)
 
 
-def test_what_is_named_is_never_generated():
+def test_named_roles_are_excluded():
     assert SpecialTokens().never("pad", "bos", "mask", "cls") == (0, 1, 3, 4)
 
 
-def test_end_can_be_generated_whatever_shares_its_id():
+def test_eos_is_not_excluded_with_shared_id():
     assert SHARED.never("pad", "bos", "mask", "cls") == (3, 4)
 
 
-def test_an_answer_is_filled_up_with_the_end_and_stops_at_the_first():
-    """Pads beside a short prompt have the same id, and are no part of anything."""
+def test_answer_padded_with_eos_ends_at_first_eos():
+    """Pads of a short prompt have the same id and are not part of the sequence."""
     collate = load_family("dream").collators["seq2seq"](SHARED, Block(3, prompt=3))
     examples = [{"prompt": [5, 2], "target": [6]}, {"prompt": [7], "target": []}]
     batch = collate(examples, torch.Generator().manual_seed(0))

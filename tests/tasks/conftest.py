@@ -1,4 +1,4 @@
-"""What tests of generated tasks share."""
+"""Fixtures for tests of generated tasks."""
 
 import pytest
 import yaml
@@ -9,7 +9,7 @@ from xlmgen.spec.diagnostics import SpecError
 
 @pytest.fixture
 def refused(tmp_path):
-    """Loads a task whose source is changed: where it is wrong, and why."""
+    """Factory: path and message of the problem of a task with a changed source."""
 
     def load(name, changes):
         task = load_task(name)

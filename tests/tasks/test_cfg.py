@@ -1,4 +1,4 @@
-"""Sentences of grammars: held to the language of a small one, written out."""
+"""Sentences of grammars, compared with the enumerated language of a small one."""
 
 from collections import Counter
 from itertools import product
@@ -14,7 +14,7 @@ from xlmgen.spec.generators.cfg import Grammar
 from xlmgen.tasks import cfg
 from xlmgen.tasks.answered import Answered
 
-# left and right recursion, a rule of one symbol, and texts that come about in two ways
+# left and right recursion, a rule of one symbol, and ambiguous texts
 SMALL = {
     "start": "s",
     "rules": {
@@ -29,7 +29,7 @@ WORDS = ["+", "(", ")", "x", "!"]
 
 
 def language(source, longest):
-    """Every sentence up to a length, by rewriting the leftmost symbol in all ways."""
+    """All sentences up to a length, by rewriting the leftmost symbol in all ways."""
     rules = {k: [a.split() for a in v] for k, v in source["rules"].items()}
     found, todo, seen = set(), [(source["start"],)], set()
     while todo:
@@ -49,7 +49,7 @@ def answers(*texts, source=SMALL):
     return [Answered(source, tuple(text.split())) for text in texts]
 
 
-def test_a_text_parses_exactly_where_it_is_in_the_language():
+def test_text_parses_exactly_if_in_the_language():
     sentences = language(SMALL, 5)
     assert ("x", "+", "x", "!") in sentences
     for length in range(6):
@@ -57,10 +57,10 @@ def test_a_text_parses_exactly_where_it_is_in_the_language():
             row = Answered(SMALL, words)
             assert cfg.parses(row) == (words in sentences), words
     assert cfg.parses(Answered(SMALL, ("x", "[CLS]"))) == 0
-    assert cfg.parses(Answered(SMALL, ("s",))) == 0  # a symbol is no word
+    assert cfg.parses(Answered(SMALL, ("s",))) == 0  # a symbol is not a word
 
 
-def test_the_tree_is_one_by_which_the_text_comes_about():
+def test_parse_tree_derives_the_text():
     grammar = Grammar.of(SMALL)
     for words in language(SMALL, 5):
         tree = cfg.parse(Answered(SMALL, words))
@@ -72,7 +72,7 @@ def test_the_tree_is_one_by_which_the_text_comes_about():
                 assert rule in grammar.rules[symbol]
 
 
-def test_all_sentences_are_drawn_and_no_others(monkeypatch):
+def test_exactly_the_sentences_of_the_language_are_drawn(monkeypatch):
     monkeypatch.setattr("xlmgen.tasks.draws.PATIENCE", 2)
     sentences = {" ".join(words) for words in language(SMALL, 5)}
     sizes = {"train": len(sentences) - 2, "validation": 1, "test": 1}
@@ -84,8 +84,8 @@ def test_all_sentences_are_drawn_and_no_others(monkeypatch):
         cfg.records({**SMALL, "sizes": {**sizes, "train": len(sentences)}})
 
 
-def test_ways_are_counted():
-    """x + x + x comes about in two."""
+def test_derivations_are_counted():
+    """x + x + x has two derivations."""
     counts = Grammar.of(SMALL).sentences(1, 5)
     alone = Counter(len(words) for words in language(SMALL, 5))
     assert counts == {1: 1, 2: 1, 3: 3, 4: 4, 5: 11}
@@ -99,25 +99,25 @@ def test_lengths_are_uniform():
         len(text.split())
         for text in cfg.records({**source, "sizes": sizes})["train"]["tokens"]
     )
-    # there are 12 sentences of three words: all of them come, and then no more
+    # there are 12 sentences of three words: all are found, and no more
     assert sorted(lengths) == list(range(3, 21))
     assert all(abs(lengths[n] - 205) < 60 for n in range(6, 21))
 
 
-def test_coverage_is_the_share_of_rules_that_are_used():
+def test_rule_coverage_is_share_of_used_rules():
     every = 5
     for texts, used in (
         (["x"], 2),  # s → t, t → x
         (["x !"], 3),
         (["x", "( x )"], 3),
         (["x + x !", "( x )"], every),
-        (["x", "x + ) !"], 2),  # what does not parse uses none
+        (["x", "x + ) !"], 2),  # texts that do not parse use no rules
         (["+"], 0),
     ):
         assert cfg.rule_coverage(answers(*texts)) == used / every
 
 
-def test_templates_leave_out_the_choice_of_words():
+def test_templates_ignore_the_choice_of_words():
     source = load_task("cfg").source
     texts = ["the cat rests", "every dog sings", "all cats rest", "the rests cat"]
     rows = answers(*texts, source=source)
@@ -128,7 +128,7 @@ def test_templates_leave_out_the_choice_of_words():
     assert cfg.template(grammar, cfg.parse(rows[1])) == ("a", "noun", "sleeps")
 
 
-def test_the_english_grammar_minds_agreement():
+def test_english_grammar_has_agreement():
     source = load_task("cfg").source
     for text, right in (
         ("the old cat follows all birds that sing", 1),
@@ -142,7 +142,7 @@ def test_the_english_grammar_minds_agreement():
         assert cfg.parses(*answers(text, source=source)) == right, text
 
 
-def test_scores_of_a_set_are_one_number():
+def test_metrics_of_all_texts_have_no_row_scores():
     task = load_task("cfg_tiny")
     texts = ["1 + 2 + 3", "( 1 + 1 )", "( 1 + 1", "3 + 1 + 2"]
     ids = [task.tokenizer.encode(text) for text in texts]
@@ -178,12 +178,12 @@ def test_scores_of_a_set_are_one_number():
         ({"length": {"min": 5, "max": 13}}, "block.length", "at least 15"),
     ],
 )
-def test_settings_that_cannot_be_are_named(refused, changes, place, message):
+def test_impossible_settings_are_refused(refused, changes, place, message):
     told = refused("cfg_tiny", changes)
     assert any(place == where and message in text for where, text in told), told
 
 
-def test_metrics_of_answers_do_not_go_with_whole_texts(tmp_path):
+def test_answer_metrics_are_refused_for_lm_layout(tmp_path):
     task = load_task("cfg_tiny")
     path = tmp_path / "mine.yaml"
     for wrong in ("exact_match", "solved"):

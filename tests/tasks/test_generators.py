@@ -1,4 +1,4 @@
-"""Every generator: what holds whatever it makes."""
+"""Properties of every generator."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from xlmgen.tasks.find import find_tasks
 TASKS = [name for name, path in find_tasks() if "generator" in load_task(path).source]
 SIZES = {"train": 60, "validation": 8, "test": 25}
 
-# of the test and validation rows of SIZES, by task: a seed means these on any machine
+# hashes of test and validation rows of SIZES, by task: equal on every machine
 GOLDEN = {
     "cfg": "c9d654dcf0fe9b377aca9ce2b32c7349",
     "cfg_tiny": "2214415ea6be39d1d7f739be6c453a4b",
@@ -33,7 +33,7 @@ GOLDEN = {
     "zebra": "576536f24f80a19ad7050ed41927ce3d",
     "zebra_tiny": "fa85b357342a3271f282fe9901564411",
 }
-STAR = {name for name in TASKS if name.startswith("star")}  # has tests of its own
+STAR = {name for name in TASKS if name.startswith("star")}  # has its own tests
 
 
 def source_of(name, **sizes):
@@ -42,7 +42,7 @@ def source_of(name, **sizes):
 
 @pytest.fixture(scope="module")
 def made():
-    """The records of a task in SIZES, made once."""
+    """Records of a task in SIZES, generated once."""
     found = {}
 
     def make(name):
@@ -64,7 +64,7 @@ def digest(splits):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_splits_have_their_sizes_and_no_row_twice(name, made):
+def test_splits_have_requested_sizes_and_distinct_rows(name, made):
     splits = made(name)
     assert {split: len(rows(splits[split])) for split in splits} == SIZES
     every = [row for split in splits.values() for row in rows(split)]
@@ -72,7 +72,7 @@ def test_splits_have_their_sizes_and_no_row_twice(name, made):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_larger_train_split_leaves_the_others_as_they_are(name, made):
+def test_train_size_does_not_change_other_splits(name, made):
     source = source_of(name, train=90)
     larger = generators.module(source["generator"]).records(source)
     for split in ("validation", "test"):
@@ -81,20 +81,20 @@ def test_a_larger_train_split_leaves_the_others_as_they_are(name, made):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_seed_decides(name, made):
+def test_seed_determines_rows(name, made):
     source = {**source_of(name), "seed": 1}
     other = generators.module(source["generator"]).records(source)
     assert other["test"] != made(name)["test"]
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if name not in STAR])
-def test_the_same_bytes_on_every_machine(name, made):
+def test_rows_equal_recorded_hash(name, made):
     assert digest(made(name))[:32] == GOLDEN[name]
 
 
 @pytest.mark.slow
-def test_hash_seeds_change_nothing(made):
-    """Python orders sets of texts anew in every process."""
+def test_rows_are_independent_of_hash_seed(made):
+    """Python orders sets of texts differently in every process."""
     code = (
         "from xlmgen.data.task import load_task\n"
         "from xlmgen.tasks import generators\n"
@@ -117,8 +117,8 @@ def test_hash_seeds_change_nothing(made):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_word_has_a_token_and_every_example_fits(name, made):
-    """What a generator says of its examples before it makes them is true of them."""
+def test_every_word_has_a_token_and_every_example_fits_block(name, made):
+    """The words and lengths that a generator declares hold for its examples."""
     task, splits = load_task(name), made(name)
     shape = rules.shape(task.source["generator"])
     words, longest = set(shape.words(task.source)), shape.longest(task.source)
@@ -136,7 +136,7 @@ def test_every_word_has_a_token_and_every_example_fits(name, made):
 
 
 def examples(task, split):
-    """Records as a task's examples, without its cache."""
+    """Records as examples of a task, without the cache."""
     encode = task.tokenizer.encode
     return [
         {
@@ -148,7 +148,7 @@ def examples(task, split):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_true_answers_score_one_and_others_less(name, made):
+def test_targets_score_one_and_other_answers_less(name, made):
     task = load_task(name)
     some = examples(task, made(name)["test"])
     if task.layout == "seq2seq":

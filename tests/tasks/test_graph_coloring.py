@@ -1,4 +1,4 @@
-"""Graph coloring: every graph can be colored, and any coloring counts."""
+"""Graph coloring: every graph can be colored, and every valid coloring scores."""
 
 from itertools import product
 
@@ -16,20 +16,20 @@ def source_of(name, **changes):
 
 
 def parts(prompt):
-    """Edges, and the colors that are given."""
+    """Edges and given colors of a prompt."""
     edges, given = [], {}
     words = prompt.split()
     for first, second in zip(words[::2], words[1::2], strict=True):
         if second.startswith("c"):
             given[int(first)] = int(second[1:])
         else:
-            assert not given  # edges come first
+            assert not given  # edges are first
             edges.append((int(first), int(second)))
     return edges, given
 
 
 @pytest.mark.parametrize("name", ["graph_coloring_8", "graph_coloring_10"])
-def test_the_answer_colors_the_graph(name):
+def test_target_is_a_valid_coloring(name):
     source, counts, known = source_of(name), set(), set()
     for split in graph_coloring.records(source).values():
         for prompt, target in zip(split["prompt"], split["target"], strict=True):
@@ -48,7 +48,7 @@ def test_the_answer_colors_the_graph(name):
     assert known == set(range(given["min"], given["max"] + 1))
 
 
-def test_no_graph_is_another_with_its_colors_renamed():
+def test_graphs_are_distinct_up_to_color_names():
     source = source_of("graph_coloring_tiny")
     source["sizes"] = {"train": 4000, "validation": 100, "test": 400}
     seen = set()
@@ -83,18 +83,18 @@ def test_is_valid_agrees_with_the_definition_on_every_answer():
         assert not graph_coloring.is_valid(prompt, wrong, 4, 3)
 
 
-def test_another_coloring_than_the_target_counts():
+def test_other_valid_coloring_scores_one():
     source = {"vertices": 3, "colors": 3}
     prompt, target = ("0", "1", "0", "c0"), ("c0", "c1", "c2")
     row = Answered(source, ("c0", "c2", "c2"), prompt=prompt, target=target)
     assert graph_coloring.valid_coloring(row) == 1
     changed = Answered(source, ("c1", "c2", "c2"), prompt=prompt, target=target)
-    assert graph_coloring.valid_coloring(changed) == 0  # the given color was not kept
+    assert graph_coloring.valid_coloring(changed) == 0  # the given color is changed
 
 
 @pytest.mark.parametrize("vertices", [2, 5, 6])
 @pytest.mark.parametrize("colors", [2, 3, 4])
-def test_the_most_edges_are_those_of_the_best_coloring(vertices, colors):
+def test_most_edges_is_that_of_balanced_coloring(vertices, colors):
     source = {"vertices": vertices, "colors": colors}
     best = max(
         sum(a != b for i, a in enumerate(color) for b in color[:i])
@@ -113,6 +113,6 @@ def test_the_most_edges_are_those_of_the_best_coloring(vertices, colors):
         ({"given": {"min": 1, "max": 5}}, "block.prompt", "at least 43"),
     ],
 )
-def test_settings_that_cannot_be_are_named(refused, changes, place, message):
+def test_impossible_settings_are_refused(refused, changes, place, message):
     told = refused("graph_coloring_8", changes)
     assert any(place == where and message in text for where, text in told), told

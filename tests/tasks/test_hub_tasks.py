@@ -1,4 +1,4 @@
-"""The tasks of the Hub, each on a small data set of the same columns and files."""
+"""Tasks of the Hub, each on a small data set with the same columns and files."""
 
 import json
 import re
@@ -23,7 +23,7 @@ SOLVED = (
 
 
 def relabelled(i):
-    """The grid with its digits exchanged, a different one for each number below 9!."""
+    """The grid with its digits permuted by the i-th permutation of 9."""
     digits, rest = [], list("123456789")
     for left in range(9, 0, -1):
         i, place = divmod(i, left)
@@ -45,8 +45,8 @@ def simple_math_problem() -> int:
     return result
 """
 
-# What a row of each data set is, by its number, and the texts that are to come of it.
-# A number of the columns that no task asks for stand for all of their kind.
+# Row of each data set by its number, and the expected texts.
+# A few unused columns represent all others.
 ROWS = {
     "lm1b": lambda i: (
         {"text": f'" It \'s day {i} , " she said .'},
@@ -119,7 +119,7 @@ ROWS = {
         (relabelled(i), holes(relabelled(i), i)),
     ),
 }
-# Rows of each of its own splits.
+# Number of rows of each split of the data set.
 COUNTS = {
     "lm1b": {"train": 40, "test": 5},
     "tinystories": {"train": 40, "validation": 5},
@@ -130,8 +130,8 @@ COUNTS = {
     "uniref50": {"train": 40, "validation": 4, "test": 5},
     "sudoku_extreme": {"train": 40, "test": 5},
 }
-ONE = {"train": 40}  # of those that have no other split
-# Rows that no block can hold, for the tasks that leave them out.
+ONE = {"train": 40}  # for data sets without other splits
+# Rows that are too long for the block, for tasks that drop them.
 LONG = {
     "tinygsm": {"question": "Why? " * 300, "code": PROGRAM.format(1)},
     "gsm8k": {"question": "Why?", "answer": "Because. " * 600 + "#### 1"},
@@ -142,7 +142,7 @@ LONG = {
 
 
 def texts_of(name, i):
-    """The texts of a row's example."""
+    """Texts of the example of a row."""
     row, texts = ROWS[name](i)
     if isinstance(texts, dict):
         texts = tuple(row.values())
@@ -150,7 +150,7 @@ def texts_of(name, i):
 
 
 def write(folder, name):
-    """The data set in files as they are on the Hub; what is expected of each split."""
+    """Write the data set in the files of the Hub; returns the texts of each split."""
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     first, written = 0, {}
@@ -180,7 +180,7 @@ def write(folder, name):
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """Writes a data set and the task that ships, changed to read it there."""
+    """Factory: writes a data set, and the built-in task changed to read it."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     library = pytest.importorskip("datasets")
     monkeypatch.setattr(library.config, "HF_DATASETS_CACHE", tmp_path / "hf")
@@ -202,7 +202,7 @@ def small(tmp_path, monkeypatch):
 
 
 def read(task, split):
-    """The texts of each document of a split."""
+    """Texts of each document of a split."""
     examples = task.examples(split)
     if task.packing == "packed":
         stream = np.concatenate([e["tokens"] for e in examples])
@@ -220,7 +220,7 @@ def infilled(task, tokens, given):
     return whole, "".join(shown)
 
 
-def test_every_task_of_the_hub_is_tried_here():
+def test_every_hub_task_is_covered():
     shipped = {
         name
         for name, path in find_tasks()
@@ -231,7 +231,7 @@ def test_every_task_of_the_hub_is_tried_here():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
-def test_its_rows_become_examples(name, small):
+def test_rows_become_examples(name, small):
     written, task = small(name)
     found = {split: read(task, split) for split in SPLITS}
     assert all(found.values())
@@ -250,11 +250,11 @@ def test_its_rows_become_examples(name, small):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tinygsm", "gsm8k", "math500", "sudoku_extreme"])
-def test_its_answers_are_scored(name, small):
+def test_answers_are_scored(name, small):
     if name == "math500":
         pytest.importorskip("math_verify")
     if name in ("tinygsm", "math500") and sys.platform != "linux":
-        pytest.skip("what a model wrote is run on Linux only")
+        pytest.skip("model-written programs are run on Linux only")
     _, task = small(name)
     rows = task.examples("train")[:2]
     if task.layout == "infill":
@@ -265,7 +265,7 @@ def test_its_answers_are_scored(name, small):
         answers = [rows[0]["target"].tolist()] * 2
     scores = score_rows(task, rows, answers)
     assert list(scores) == list(task.metrics)
-    # Partly right is what the wrong one of sudoku may be.
+    # The wrong answer of sudoku may be partly right.
     assert all(score[0] == 1 for score in scores.values())
     assert scores.pop("token_accuracy", [1, 0])[1] < 1
     assert all(score[1] == 0 for score in scores.values())
@@ -273,8 +273,8 @@ def test_its_answers_are_scored(name, small):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="programs are run on Linux only")
-def test_a_model_of_tinygsm_is_tested_on_gsm8k(tmp_path):
-    """By the task that the documentation shows."""
+def test_tinygsm_model_is_evaluated_on_gsm8k(tmp_path):
+    """With the task in the documentation."""
     parquet = pytest.importorskip("pyarrow.parquet")
     pa = pytest.importorskip("pyarrow")
     page = (Path(__file__).parents[2] / "docs/tasks/hub.md").read_text("utf-8")
@@ -311,21 +311,21 @@ SHORT = (
 @pytest.mark.parametrize(
     ("name", "family"), [("qm9", "arlm"), ("sudoku_extreme", "mdlm")]
 )
-def test_it_trains_and_is_measured(name, family, small, tmp_path, monkeypatch):
+def test_hub_task_trains_and_is_evaluated(name, family, small, tmp_path, monkeypatch):
     if name == "qm9":
         pytest.importorskip("rdkit")
     small(name)
     monkeypatch.setenv("XLMGEN_PINNED", "")
     shipped = resources.root() / "families" / family / "experiments" / "star_tiny.yaml"
     words = ["train", str(shipped), "task=./small.yaml", *SHORT, "--run-dir", "run"]
-    words.append("training.stop_when={}")  # the shipped task's own metric
+    words.append("training.stop_when={}")  # the metric of the built-in task
     assert main(words) == 0
     assert main(["eval", "run"]) == 0
     (path,) = (tmp_path / "run" / "results").glob("*.json")
     results = json.loads(path.read_text())
     if name == "qm9":
         assert results["rows"] == 4  # a tenth of 40
-        assert results["data"]["valid"] == 1  # the data's own molecules
+        assert results["data"]["valid"] == 1  # molecules of the data
         assert {"valid", "length_mean", "different_new"} <= set(results["samples"])
     else:
         assert results["rows"] == 5

@@ -1,4 +1,4 @@
-"""Mazes: held to a plain breadth-first search."""
+"""Mazes, compared with a plain breadth-first search."""
 
 from collections import defaultdict
 from itertools import pairwise
@@ -24,7 +24,7 @@ def passages(prompt):
 
 
 def distances(edges, start):
-    """Steps from a cell to every cell that can be reached."""
+    """Number of steps from a cell to every reachable cell."""
     near = defaultdict(list)
     for a, b in edges:
         near[a].append(b)
@@ -41,7 +41,7 @@ def distances(edges, start):
 @pytest.mark.parametrize(
     ("width", "height", "loops"), [(5, 5, 2), (4, 4, 0), (2, 7, 3), (6, 2, 2)]
 )
-def test_a_maze_joins_all_cells_and_the_answer_is_a_shortest_path(width, height, loops):
+def test_maze_is_connected_and_target_is_a_shortest_path(width, height, loops):
     source = source_of("maze", width=width, height=height, loops=loops)
     longer = 0
     for split in maze.records(source).values():
@@ -63,7 +63,7 @@ def test_a_maze_joins_all_cells_and_the_answer_is_a_shortest_path(width, height,
 
 
 def images(edges, ends, width, height):
-    """A maze in all its positions, by coordinates."""
+    """Rotations and reflections of a maze, by coordinates."""
     for mirror in (False, True):
         for flip in (False, True):
             for turn in (False, True) if width == height else (False,):
@@ -79,15 +79,15 @@ def images(edges, ends, width, height):
 
 
 @pytest.mark.parametrize(("width", "height"), [(3, 3), (3, 2)])
-def test_no_maze_is_another_turned_or_mirrored(width, height, monkeypatch):
-    """Of a small grid all there are are asked for, and then no more turn up."""
+def test_mazes_are_distinct_up_to_symmetry(width, height, monkeypatch):
+    """All mazes of a small grid are requested, and no further one is found."""
     monkeypatch.setattr("xlmgen.tasks.draws.PATIENCE", 2)
     source = source_of("maze", width=width, height=height, loops=0)
     source["sizes"] = {"train": 10**6, "validation": 1, "test": 1}
     with pytest.raises(UserError) as error:
         maze.records(source)
     count = int(str(error.value).split("only ")[1].split()[0].replace(",", ""))
-    # spanning trees (192 and 15) times questions; only some are their own image
+    # spanning trees (192 and 15) times questions; only some are symmetric
     trees, cells, ways = {3: (192, 9, 8), 2: (15, 6, 4)}[height]
     assert trees * cells * (cells - 1) / ways <= count
     assert count < 1.2 * trees * cells * (cells - 1) / ways
@@ -103,7 +103,7 @@ def test_no_maze_is_another_turned_or_mirrored(width, height, monkeypatch):
 PROMPT = "0 1 1 3 2 3 0 2 0 3"  # all four passages of 2 × 2; from 0 to 3
 
 
-def test_is_route():
+def test_is_route_accepts_only_simple_paths_from_source_to_goal():
     for good in ("0 1 3", "0 2 3"):
         assert maze.is_route(PROMPT.split(), good.split())
     for wrong in (
@@ -113,8 +113,8 @@ def test_is_route():
         "0 3",  # through a corner
         "0 1",  # stops early
         "1 3",  # starts late
-        "3 1 0",  # the wrong way
-        "0 1 0 2 3",  # comes back
+        "3 1 0",  # in the wrong direction
+        "0 1 0 2 3",  # returns to a cell
         "0 1 3 3",
         "0 1 3 [CLS]",
         "0 1 1 3",
@@ -122,7 +122,7 @@ def test_is_route():
         assert not maze.is_route(PROMPT.split(), wrong.split())
 
 
-def test_any_path_is_valid_and_the_shortest_ones_are_shortest():
+def test_valid_route_accepts_all_paths_and_shortest_route_only_shortest():
     prompt = "0 1 1 2 0 3 3 4 4 5 2 5 1 4 0 1"  # all of 3 × 2; from 0 to 1
     scores = {}
     for answer in ("0 1", "0 3 4 1", "0 3 4 5 2 1", "0 4 1"):

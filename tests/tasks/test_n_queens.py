@@ -1,4 +1,4 @@
-"""Queens: held to all pairs of queens, and to the known numbers of solutions."""
+"""N queens, compared with all pairs of queens and known numbers of solutions."""
 
 from itertools import combinations
 
@@ -30,7 +30,7 @@ def given(tokens, flags):
 
 
 def images(cells, size):
-    """The eight ways to see some cells, by turning and mirroring coordinates."""
+    """The eight images of cells by rotation and reflection of coordinates."""
     points = [divmod(cell, size) for cell in cells]
     for _ in range(4):
         points = [(column, size - 1 - row) for row, column in points]
@@ -39,17 +39,17 @@ def images(cells, size):
 
 
 @pytest.mark.parametrize(("size", "count"), [(4, 2), (5, 10), (6, 4), (7, 40), (8, 92)])
-def test_there_are_as_many_solutions_as_is_known(size, count):
+def test_number_of_solutions_equals_known_values(size, count):
     assert len(set(n_queens.solutions(size))) == count
 
 
 @pytest.mark.parametrize("size", range(4, 11))
-def test_what_is_known_of_solutions_is_true(size):
+def test_solutions_are_valid_and_distinct(size):
     assert len(n_queens.solutions(size)) == SOLUTIONS[size]
 
 
 @pytest.mark.parametrize("name", ["n_queens_8", "n_queens_10"])
-def test_boards_are_solutions_some_queens_of_which_are_given(name):
+def test_boards_are_solutions_with_some_queens_given(name):
     source = source_of(name)
     size, counts = source["board"], set()
     for split in n_queens.records(source).values():
@@ -63,8 +63,8 @@ def test_boards_are_solutions_some_queens_of_which_are_given(name):
     assert counts == set(range(low, high + 1))
 
 
-def test_no_board_of_one_split_is_a_turned_or_mirrored_one_of_another():
-    """Nearly all of the 2,364 kinds of boards of 8 × 8 are asked for."""
+def test_symmetric_boards_are_in_the_same_split():
+    """Nearly all of the 2,364 kinds of boards of 8 × 8 are requested."""
     source = source_of("n_queens_8")
     source["sizes"] = {"train": 12000, "validation": 200, "test": 2000}
     splits = n_queens.records(source)
@@ -86,7 +86,7 @@ def test_no_board_of_one_split_is_a_turned_or_mirrored_one_of_another():
     assert len(set(every)) == len(every) == 14200
 
 
-def test_more_boards_than_there_are_is_an_error(monkeypatch):
+def test_too_many_boards_are_refused(monkeypatch):
     monkeypatch.setattr("xlmgen.tasks.draws.PATIENCE", 3)
     source = source_of("n_queens_tiny", given={"min": 1, "max": 3})
     source["sizes"] = {"train": 50000, "validation": 10, "test": 10}
@@ -101,7 +101,7 @@ def test_more_boards_than_there_are_is_an_error(monkeypatch):
 SOLUTION = ". Q . . . . . Q Q . . . . . Q ."
 
 
-def test_is_valid():
+def test_is_valid_refuses_attacking_queens():
     assert n_queens.is_valid(SOLUTION.split())
     for wrong in (
         "",
@@ -116,8 +116,8 @@ def test_is_valid():
         assert not n_queens.is_valid(wrong.split())
 
 
-def test_any_completion_counts():
-    """A board without queens has two on 4 × 4."""
+def test_every_completion_scores_one():
+    """An empty board of 4 × 4 has two completions."""
     board = (None,) * 16
     for answer in (SOLUTION, " ".join(reversed(SOLUTION.split()))):
         row = Answered({}, tuple(answer.split()), board=board)
@@ -136,6 +136,6 @@ def test_any_completion_counts():
         ({"given": {"min": 7, "max": 7}}, "source.sizes", "at most 736"),
     ],
 )
-def test_settings_that_cannot_be_are_named(refused, changes, place, message):
+def test_impossible_settings_are_refused(refused, changes, place, message):
     told = refused("n_queens_8", changes)
     assert any(place == where and message in text for where, text in told), told

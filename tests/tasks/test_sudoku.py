@@ -1,4 +1,4 @@
-"""Sudoku: held to a plain solver that was written for these tests alone."""
+"""Sudoku, compared with a plain solver written for these tests."""
 
 from collections import Counter
 
@@ -24,7 +24,7 @@ def source_of(name, **changes):
 
 
 def solutions(grid, box, limit=2):
-    """Up to `limit` ways to fill the zeros of a grid, cell by cell."""
+    """Up to `limit` solutions of a grid with zeros, cell by cell."""
     size = box * box
     if 0 not in grid:
         return [tuple(grid)]
@@ -61,7 +61,7 @@ def puzzles(splits):
 
 
 @pytest.mark.parametrize(("name", "box"), [("sudoku", 3), ("sudoku_tiny", 2)])
-def test_a_puzzle_has_its_clues_and_one_solution(name, box):
+def test_puzzle_has_requested_clues_and_unique_solution(name, box):
     source = source_of(name)
     counts = Counter()
     for grid, clues in puzzles(sudoku.records(source)):
@@ -72,7 +72,7 @@ def test_a_puzzle_has_its_clues_and_one_solution(name, box):
     assert max(counts) == high
 
 
-def test_the_number_of_clues_can_be_low_where_it_can_be():
+def test_few_clues_are_reached_where_possible():
     source = source_of("sudoku", clues={"min": 28, "max": 28})
     source["sizes"] = {"train": 3, "validation": 1, "test": 1}
     for grid, clues in puzzles(sudoku.records(source)):
@@ -80,8 +80,8 @@ def test_the_number_of_clues_can_be_low_where_it_can_be():
         assert solutions(list(clues), 3) == [grid]
 
 
-def test_no_puzzle_is_another_with_its_digits_renamed():
-    """Of 4 × 4 grids with 5 clues few are different so: repeats would be many."""
+def test_puzzles_are_distinct_up_to_digit_names():
+    """There are few distinct 4 × 4 puzzles with 5 clues: repeats would be frequent."""
     source = source_of("sudoku_tiny", clues={"min": 5, "max": 5})
     source["sizes"] = {"train": 900, "validation": 50, "test": 50}
     seen = set()
@@ -91,7 +91,7 @@ def test_no_puzzle_is_another_with_its_digits_renamed():
     assert len(seen) == 1000
 
 
-def test_more_puzzles_than_there_are_is_an_error(monkeypatch):
+def test_too_many_puzzles_are_refused(monkeypatch):
     monkeypatch.setattr("xlmgen.tasks.draws.PATIENCE", 1)
     source = source_of("sudoku_tiny", clues={"min": 4, "max": 4})
     source["sizes"] = {"train": 10**6, "validation": 1, "test": 1}
@@ -100,8 +100,8 @@ def test_more_puzzles_than_there_are_is_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize("box", [2, 3])
-def test_unique_agrees_with_the_plain_solver(box):
-    """Also where there are many solutions; there always is one."""
+def test_unique_agrees_with_plain_solver(box):
+    """Also for puzzles with many solutions; each has at least one."""
     stream, rules = Draws(5), sudoku.Rules(box)
     empty = np.full((box**4, 60), rules.full)
     states, solved = search.random_solutions(empty, rules.narrow, stream)
@@ -117,7 +117,7 @@ def test_unique_agrees_with_the_plain_solver(box):
     assert 5 < sum(truth) < 55
 
 
-def test_is_solved():
+def test_is_solved_refuses_repeated_digits():
     assert sudoku.is_solved(SOLVED)
     assert sudoku.is_solved("1234341221434321")
     rows = [SOLVED[i : i + 9] for i in range(0, 81, 9)]
@@ -136,10 +136,10 @@ def test_is_solved():
         assert not sudoku.is_solved(wrong)
 
 
-def test_another_solution_than_the_target_counts():
-    """Where a puzzle of a file has several."""
+def test_other_solution_scores_one():
+    """A puzzle of a file may have several solutions."""
     target = "1234341221434321"
-    other = "2134341212434321"  # 1 and 2 change places in two rows
+    other = "2134341212434321"  # 1 and 2 are swapped in two rows
     assert sudoku.is_solved(other)
     given = [a == b for a, b in zip(target, other, strict=True)]
     row = Answered(
@@ -159,7 +159,7 @@ def quiz(holes):
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """A folder with sudoku.csv as the public files have it: a row for each hole."""
+    """A folder with sudoku.csv in the public format: a row for each hole."""
     monkeypatch.chdir(tmp_path)
     rows = [f"{quiz({i, 80 - i})},{SOLVED}" for i in range(40)]
     path = tmp_path / "sudoku.csv"
@@ -167,7 +167,7 @@ def table(tmp_path, monkeypatch):
     return path
 
 
-def test_a_csv_of_quizzes_and_solutions(table):
+def test_csv_of_quizzes_and_solutions_is_read(table):
     task = load_task("sudoku_csv")
     examples = task.examples("train")
     assert len(examples) == 36
@@ -188,9 +188,9 @@ def test_a_csv_of_quizzes_and_solutions(table):
 @pytest.mark.parametrize(
     "quizzes", [quiz({3})[:-1], quiz({3}).replace("5", "6", 1), quiz({3}) + "0"]
 )
-def test_a_quiz_that_is_not_its_solution_with_holes_is_named(table, quizzes):
+def test_quiz_that_differs_from_its_solution_is_located(table, quizzes):
     table.write_text(f"{table.read_text()}\n{quizzes},{SOLVED}\n")
-    shown, solved = quizzes[:50], SOLVED[:50]  # a message holds a part of a value
+    shown, solved = quizzes[:50], SOLVED[:50]  # a message has a part of the value
     with pytest.raises(
         UserError, match=rf"sudoku\.csv:42: '{shown}.* is not '{solved}"
     ):
@@ -208,6 +208,6 @@ def test_a_quiz_that_is_not_its_solution_with_holes_is_named(table, quizzes):
         ({"box": 4}, "source.box", "one of 2, 3"),
     ],
 )
-def test_settings_that_cannot_be_are_named(refused, changes, place, message):
+def test_impossible_settings_are_refused(refused, changes, place, message):
     told = refused("sudoku", changes)
     assert any(place == where and message in text for where, text in told), told

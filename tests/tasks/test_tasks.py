@@ -1,4 +1,4 @@
-"""Tasks: found by name, checked, loaded, saved, and their examples."""
+"""Tasks: search, validation, loading, saving, and their examples."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ tokenizer: {kind: character}
 
 @pytest.fixture
 def notes(tmp_path):
-    """The path of an lm task over two files."""
+    """Path of an lm task with two files."""
     (tmp_path / "notes.txt").write_text("abc\n\nabcabcabcabc\nab\n")
     (tmp_path / "more.txt").write_text("cab\n")
     (tmp_path / "notes.yaml").write_text(LM)
@@ -55,7 +55,7 @@ def notes(tmp_path):
 
 @pytest.fixture
 def pairs(tmp_path):
-    """The path of a seq2seq task whose second row is too long."""
+    """Path of a seq2seq task whose second row is too long."""
     rows = [("12345", "abc"), ("1", "abcd"), ("123", "")]
     lines = [json.dumps({"prompt": p, "target": t}) for p, t in rows]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
@@ -65,14 +65,14 @@ def pairs(tmp_path):
 
 @pytest.fixture
 def holes(tmp_path):
-    """The path of an infill task."""
+    """Path of an infill task."""
     (tmp_path / "a.csv").write_text("text,given\nabcabc,110110\nba,00\n")
     (tmp_path / "holes.yaml").write_text(INFILL)
     return tmp_path / "holes.yaml"
 
 
 def change(path, **keys):
-    """Change keys of a YAML file; None takes the key away."""
+    """Change keys of a YAML file; None removes a key."""
     data = yaml.safe_load(path.read_text()) | keys
     kept = {key: value for key, value in data.items() if value is not None}
     path.write_text(yaml.safe_dump(kept, sort_keys=False))
@@ -80,7 +80,7 @@ def change(path, **keys):
 
 
 def assert_problem(path, place, message):
-    """Loading the file tells of a problem at a place, in words like these."""
+    """Loading the file reports a problem at a path with a matching message."""
     with pytest.raises(SpecError) as error:
         load_task(path)
     assert str(error.value).startswith(f"{path}:")
@@ -91,13 +91,13 @@ def assert_problem(path, place, message):
 # Finding
 
 
-def test_built_in_tasks():
+def test_built_in_tasks_are_found():
     names = [task.name for task in find_tasks()]
     assert set(EXPERIMENTS) <= set(names)
     assert names == sorted(names)
 
 
-def test_a_nearer_task_hides_a_farther_one(tmp_path, monkeypatch):
+def test_nearer_task_shadows_farther_task(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shared = tmp_path / "shared"
     for folder in (tmp_path / "tasks", shared / "tasks"):
@@ -121,13 +121,13 @@ def test_a_nearer_task_hides_a_farther_one(tmp_path, monkeypatch):
         ("../star_easy", "there is no task file ../star_easy"),
     ],
 )
-def test_a_task_that_is_not_there(name, message):
+def test_missing_task_is_reported(name, message):
     with pytest.raises(UserError) as error:
         load_task(name)
     assert message in str(error.value)
 
 
-def test_looking_at_tasks_imports_nothing_heavy():
+def test_finding_and_loading_tasks_imports_nothing_heavy():
     code = (
         "import sys; from xlmgen.data.task import load_task; from xlmgen.tasks.find "
         "import find_tasks; find_tasks(); load_task('star_easy');"
@@ -179,7 +179,7 @@ def test_looking_at_tasks_imports_nothing_heavy():
         ({"tokenizer": {"kind": "file"}}, "tokenizer", "missing key 'path'"),
     ],
 )
-def test_a_mistake_in_the_yaml_is_named(tmp_path, change_of, place, message):
+def test_mistake_in_yaml_is_located(tmp_path, change_of, place, message):
     original = next(path for name, path in find_tasks() if name == "star_easy")
     path = tmp_path / "mine.yaml"
     path.write_text(original.read_text())
@@ -204,7 +204,7 @@ def test_a_mistake_in_the_yaml_is_named(tmp_path, change_of, place, message):
         ({"files": {"train": "a.txt"}}, "source", "choose one of generator, python"),
     ],
 )
-def test_a_mistake_in_a_star_source_is_named(tmp_path, change_of, place, message):
+def test_mistake_in_star_source_is_located(tmp_path, change_of, place, message):
     task = load_task("star_easy")
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(dict(task.document)))
@@ -212,7 +212,7 @@ def test_a_mistake_in_a_star_source_is_named(tmp_path, change_of, place, message
     assert_problem(path, place, message)
 
 
-def test_mistakes_in_a_files_source_are_named(notes):
+def test_mistakes_in_files_source_are_located(notes):
     for source, message in (
         ({"files": "notes.txt"}, "source.files"),
         ({"files": {}}, "missing key 'train'"),
@@ -227,8 +227,8 @@ def test_mistakes_in_a_files_source_are_named(notes):
         assert message in str(error.value)
 
 
-def test_metrics_must_go_with_the_task(notes, pairs):
-    with pytest.raises(UserError, match="the layout lm does not have"):
+def test_metrics_of_other_layouts_or_generators_are_refused(notes, pairs):
+    with pytest.raises(UserError, match="the layout lm has none"):
         load_task(change(notes, metrics=["exact_match"]))
     with pytest.raises(UserError, match="star graphs only"):
         load_task(change(pairs, metrics=["exact_match", "valid_path"]))
@@ -247,7 +247,7 @@ def test_every_key_of_the_schema_is_explained():
             return
         for name, key in node.get("properties", {}).items():
             if "type" not in key and "$ref" not in key and "enum" not in key:
-                continue  # a condition on a key that is explained elsewhere
+                continue  # a condition on a key that is described elsewhere
             if set(key) <= {"const", "enum", "x-message", "$ref"}:
                 continue
             seen += 1
@@ -263,7 +263,7 @@ def test_every_key_of_the_schema_is_explained():
 # Loading and examples
 
 
-def test_a_built_in_star_task():
+def test_built_in_star_task_is_loaded():
     task = load_task("star_tiny")
     assert task.block == Block(answer=5, prompt=11)
     special = task.tokenizer.special
@@ -279,7 +279,7 @@ def test_a_built_in_star_task():
     assert again["prompt"].tolist() == example["prompt"].tolist()
 
 
-def test_examples_are_a_sequence():
+def test_examples_support_indexing_and_slicing():
     examples = load_task("star_tiny").examples("test")
     last = examples[len(examples) - 1]["prompt"]
     assert examples[-1]["prompt"].tolist() == last.tolist()
@@ -290,12 +290,12 @@ def test_examples_are_a_sequence():
         examples[-len(examples) - 1]
 
 
-def test_an_unknown_split_is_refused():
+def test_unknown_split_is_refused():
     with pytest.raises(UserError, match="'dev'; it is one of train, validation, test"):
         load_task("star_tiny").examples("dev")
 
 
-def test_an_lm_example_that_is_too_long_is_named(notes):
+def test_too_long_lm_example_is_located(notes):
     task = load_task(notes)
     with pytest.raises(UserError) as error:
         task.examples("train")
@@ -304,14 +304,14 @@ def test_an_lm_example_that_is_too_long_is_named(notes):
     assert [e["tokens"].tolist() for e in task.examples("test")] == [[7, 5, 6]]
 
 
-def test_the_advice_of_the_overflow_error_is_right(notes):
+def test_suggested_block_of_overflow_error_works(notes):
     task = load_task(change(notes, block={"length": 14}))
     assert [len(e["tokens"]) for e in task.examples("train")] == [3, 12, 2]
     with pytest.raises(UserError, match=r"notes\.txt:3 "):
         load_task(change(notes, block={"length": 13})).examples("train")
 
 
-def test_too_long_an_example_dropped_or_cut(notes):
+def test_too_long_examples_are_dropped_or_truncated(notes):
     dropped = load_task(change(notes, overflow="drop")).examples("train")
     assert [len(e["tokens"]) for e in dropped] == [3, 2]
     cut = load_task(change(notes, overflow="truncate")).examples("train")
@@ -319,7 +319,7 @@ def test_too_long_an_example_dropped_or_cut(notes):
     assert cut[1]["tokens"].tolist() == [5, 6, 7] * 3 + [5]
 
 
-def test_prompt_and_target_are_held_to_their_own_blocks(pairs):
+def test_prompt_and_target_have_separate_limits(pairs):
     with pytest.raises(UserError) as error:
         load_task(pairs).examples("train")
     for part in (
@@ -340,20 +340,20 @@ def test_prompt_and_target_are_held_to_their_own_blocks(pairs):
         load_task(pairs).examples("train")
 
 
-def test_infill_examples_say_what_is_given(holes):
+def test_infill_examples_have_given_flags(holes):
     examples = load_task(holes).examples("train")
     assert [e["tokens"].tolist() for e in examples] == [[5, 6, 7, 5, 6, 7], [6, 5]]
     assert [e["given"].tolist() for e in examples] == [[1, 1, 0, 1, 1, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("given", ["11", "1102", "11111"])
-def test_given_must_say_so_for_every_token(holes, given):
+def test_given_must_have_one_flag_per_token(holes, given):
     (holes.parent / "a.csv").write_text(f"text,given\nabca,{given}\n")
-    with pytest.raises(UserError, match=r"a\.csv:2: given is '" + given):
+    with pytest.raises(UserError, match=r"a\.csv:2: `given` is '" + given):
         load_task(holes).examples("train")
 
 
-def test_text_that_cannot_be_tokenised_is_named(notes):
+def test_text_that_cannot_be_tokenised_is_located(notes):
     (notes.parent / "more.txt").write_text("cab\n\ncaxb\n")
     with pytest.raises(UserError, match=r"more\.txt:3: .* 'x' at character 2"):
         load_task(notes).examples("train")
@@ -370,13 +370,13 @@ def test_text_that_cannot_be_tokenised_is_named(notes):
         ("1 " * 40, "it has 40 tokens, and the block has room for 10"),
     ],
 )
-def test_a_prompt_that_cannot_be(prompt, message):
+def test_invalid_prompt_is_refused(prompt, message):
     with pytest.raises(UserError) as error:
         load_task("star_tiny").encode_prompt(prompt)
     assert message in str(error.value)
 
 
-def test_a_prompt_with_holes(holes):
+def test_prompt_with_holes_is_encoded(holes):
     prompt = load_task(holes).encode_prompt("a[MASK]bb[MASK]")
     assert prompt["tokens"].tolist() == [5, 3, 6, 6, 3]
     assert prompt["given"].tolist() == [1, 0, 1, 1, 0]
@@ -387,9 +387,7 @@ def test_a_prompt_with_holes(holes):
 # Saving
 
 
-def test_a_saved_task_needs_neither_its_folder_nor_its_data(
-    notes, tmp_path, monkeypatch
-):
+def test_saved_task_needs_neither_folder_nor_data(notes, tmp_path, monkeypatch):
     change(notes, block={"length": 14})
     task = load_task(notes)
     run = tmp_path / "run"
@@ -405,7 +403,7 @@ def test_a_saved_task_needs_neither_its_folder_nor_its_data(
     assert [e["tokens"].tolist() for e in again.examples("train")] == [
         e["tokens"].tolist() for e in task.examples("train")
     ]
-    # The data has changed since: a tokenizer learned now would have other ids.
+    # The data has changed: a tokenizer trained now would have other ids.
     (tmp_path / "notes.txt").write_text("zyx")
     later = load_task("task.yaml", tokenizer=run / "tokenizer.json")
     assert later.encode_prompt("abc")["prompt"].tolist() == [5, 6, 7]
@@ -413,13 +411,13 @@ def test_a_saved_task_needs_neither_its_folder_nor_its_data(
     assert later.decode([5, 6, 2, 7]) == "abc"
 
 
-def test_relative_paths_start_from_the_yaml_file(notes, tmp_path, monkeypatch):
+def test_relative_paths_start_at_the_yaml_file(notes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
     task = load_task(Path(tmp_path.name) / "notes.yaml")
     assert len(task.examples("test")) == 1
 
 
-def test_the_text_template_reads_the_current_folder(tmp_path, monkeypatch):
+def test_text_task_reads_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no file matches data/\*\.txt"):
         load_task("text").examples("train")
@@ -436,7 +434,7 @@ def test_the_text_template_reads_the_current_folder(tmp_path, monkeypatch):
     assert "a number" in held_out or "b number" in held_out
 
 
-def test_an_error_while_examples_are_made_names_file_and_line(tmp_path, monkeypatch):
+def test_error_in_examples_has_file_and_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("t.yaml").write_text(
         "spec: xlmgen/task/v1\nname: t\nlayout: seq2seq\n"
@@ -452,7 +450,7 @@ def test_an_error_while_examples_are_made_names_file_and_line(tmp_path, monkeypa
     assert "ask for fewer" in caught.value.fix
 
 
-def test_an_error_about_a_key_names_file_and_line(notes):
+def test_error_about_a_key_has_file_and_line(notes):
     (notes.parent / "more.txt").unlink()
     with pytest.raises(UserError) as caught:
         load_task(notes).examples("train")
@@ -464,7 +462,7 @@ def test_an_error_about_a_key_names_file_and_line(notes):
         _ = load_task(notes).tokenizer
 
 
-def test_a_path_in_an_error_has_no_parents(notes):
+def test_path_in_error_has_no_parent_references(notes):
     (notes.parent / "tasks").mkdir()
     text = LM.replace("notes.txt", "../notes.txt").replace("more.txt", "../no.txt")
     (notes.parent / "tasks" / "notes.yaml").write_text(text)
@@ -472,7 +470,7 @@ def test_a_path_in_an_error_has_no_parents(notes):
         load_task(notes.parent / "tasks" / "notes.yaml").examples("train")
 
 
-def test_a_long_value_of_a_row_is_shown_in_part(tmp_path):
+def test_long_value_in_error_is_shortened(tmp_path):
     (tmp_path / "a.jsonl").write_text(
         json.dumps({"prompt": [{"content": "x" * 200_000}], "target": "1"})
     )

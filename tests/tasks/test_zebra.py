@@ -1,4 +1,4 @@
-"""Zebra puzzles: held to all arrangements, one by one."""
+"""Zebra puzzles, compared with all arrangements."""
 
 from itertools import permutations, product
 
@@ -18,7 +18,7 @@ def source_of(name, **changes):
 
 
 def parse(prompt):
-    """The clues of a text."""
+    """Clues of a text."""
     words, found = prompt.split(), []
     while words:
         count = {"ends": 2, "between": 4}.get(words[0], 3)
@@ -28,7 +28,7 @@ def parse(prompt):
 
 
 def holds(clue, place, houses):
-    """Whether a clue is true where `place` says in which house each value is."""
+    """Whether a clue is true, where `place` has the house of each value."""
     kind, *words = clue
     where = [place[w] if w in place else int(w) for w in words]
     match kind, where:
@@ -50,7 +50,7 @@ def holds(clue, place, houses):
 
 
 def arrangements(clues, houses, attributes):
-    """Every arrangement that meets the clues, of all orders of each attribute."""
+    """All arrangements that meet the clues."""
     found = [{}]
     for letter in "abcdefgh"[:attributes]:
         found = [
@@ -67,7 +67,7 @@ def arrangements(clues, houses, attributes):
 
 
 def meets(place, clues, houses):
-    """Whether the clues about values that have a place hold."""
+    """Whether the clues about placed values hold."""
     return all(
         holds(clue, place, houses)
         for clue in clues
@@ -80,7 +80,7 @@ def in_houses(target, attributes):
 
 
 @pytest.mark.parametrize("name", ["zebra_tiny", "zebra"])
-def test_a_puzzle_has_one_solution_and_no_clue_too_many(name):
+def test_puzzle_has_unique_solution_within_clue_limit(name):
     source = source_of(name)
     houses, attributes = source["houses"], source["attributes"]
     used = set()
@@ -94,7 +94,7 @@ def test_a_puzzle_has_one_solution_and_no_clue_too_many(name):
     assert used == set(source["kinds"])
 
 
-def test_no_clue_can_be_left_out_but_spare_ones():
+def test_only_spare_clues_can_be_removed():
     source = source_of("zebra_tiny")
     for spare in (0, 2):
         split = zebra.records({**source, "spare": spare})["train"]
@@ -107,8 +107,8 @@ def test_no_clue_can_be_left_out_but_spare_ones():
             assert needed == len(clues) if not spare else needed <= len(clues) - 2
 
 
-def test_no_puzzle_is_another_with_its_values_renamed():
-    """Of two attributes there are few puzzles: repeats would be many."""
+def test_puzzles_are_distinct_up_to_value_names():
+    """With two attributes there are few puzzles: repeats would be frequent."""
     source = source_of("zebra_tiny", attributes=2)
     source["sizes"] = {"train": 900, "validation": 50, "test": 50}
     seen = set()
@@ -124,7 +124,7 @@ def test_no_puzzle_is_another_with_its_values_renamed():
     assert len(seen) == 1000
 
 
-def test_more_puzzles_than_there_are_is_an_error(monkeypatch):
+def test_too_many_puzzles_are_refused(monkeypatch):
     monkeypatch.setattr("xlmgen.tasks.draws.PATIENCE", 1)
     source = source_of("zebra_tiny", attributes=1, kinds=["at"], houses=2)
     source["sizes"] = {"train": 50, "validation": 1, "test": 1}
@@ -146,7 +146,7 @@ def test_is_solution_agrees_with_the_definition_on_every_arrangement():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_clue_means_what_it_says(kind):
+def test_every_kind_of_clue_has_its_documented_meaning(kind):
     houses = 4
     for where in product(range(houses), repeat=KINDS[kind]):
         place = {f"a{i}": house for i, house in enumerate(where)}
@@ -155,13 +155,13 @@ def test_every_kind_of_clue_means_what_it_says(kind):
         assert zebra.RULES[kind](*where, *rest, houses - 1) == truth
 
 
-def test_answers_that_are_no_arrangement_are_wrong():
+def test_answers_that_are_not_arrangements_score_zero():
     source = {"houses": 2, "attributes": 2}
     prompt = ("at", "a0", "0")
     good = "a0 b1 a1 b0"
     answers = {
         good: 1,
-        "a0 b0 a1 b1": 1,  # no clue says no
+        "a0 b0 a1 b1": 1,  # no clue excludes anything
         "a1 b1 a0 b0": 0,
         "b1 a0 b0 a1": 0,  # the attributes in another order
         "a0 b1 b0 a1": 0,
@@ -186,6 +186,6 @@ def test_answers_that_are_no_arrangement_are_wrong():
         ({"houses": 5}, "tokenizer.tokens", "no token for '4'"),
     ],
 )
-def test_settings_that_cannot_be_are_named(refused, changes, place, message):
+def test_impossible_settings_are_refused(refused, changes, place, message):
     told = refused("zebra", changes)
     assert any(place == where and message in text for where, text in told), told

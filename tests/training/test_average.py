@@ -167,7 +167,7 @@ def test_a_run_without_it_has_none(project, capsys):
     capsys.readouterr()
     for command in (["eval", "plain"], ["generate", "plain"]):
         assert main([*command, "--weights", "ema"]) == 2
-        assert "no averaged weights; only a run with training.ema_decay" in (
+        assert "no averaged weights; only runs with training.ema_decay" in (
             capsys.readouterr().err
         )
     assert main(["eval", "plain", "--weights", "emma"]) == 2

@@ -87,24 +87,25 @@ def eval_(
     from xlmgen.distributed.launch import is_first
     from xlmgen.distributed.processes import join
     from xlmgen.evaluation.evaluate import evaluate
+    from xlmgen.evaluation.predictor_options import predictor_options
+    from xlmgen.evaluation.request import EvaluationRequest
     from xlmgen.evaluation.table import show_results
     from xlmgen.runs.build import device_for
 
     console = SafeConsole(soft_wrap=True, quiet=not is_first())
     join(device_for(opened.experiment.training))
-    results = evaluate(
-        opened,
-        console,
+    request = EvaluationRequest(
         split=split.value,
         checkpoint=checkpoint,
         weights=weights,
         limit=limit,
-        overrides=overrides or (),
+        predictor=predictor_options(overrides or ()),
         seed=seed,
         pseudo_likelihood=pseudo_likelihood,
         evaluator=evaluator,
-        with_mauve=mauve,
+        mauve=mauve,
     )
+    results = evaluate(opened, request, console)
     show_results(results, console)
     return 0
 

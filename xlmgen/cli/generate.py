@@ -54,20 +54,21 @@ def generate(
     opened = open_run(run, checkpoint, overrides or ())
 
     from xlmgen.distributed.processes import join
+    from xlmgen.evaluation.predictor_options import predictor_options
+    from xlmgen.evaluation.request import GenerationRequest
     from xlmgen.evaluation.sample import sample
     from xlmgen.runs.build import device_for
 
     join(device_for(opened.experiment.training))
-    sample(
-        opened,
-        SafeConsole(),
+    request = GenerationRequest(
         prompts=prompt or (),
         num=num or 4,
         trace=trace,
         checkpoint=checkpoint,
         weights=weights,
-        overrides=overrides or (),
+        predictor=predictor_options(overrides or ()),
         seed=seed,
         out=out,
     )
+    sample(opened, request, SafeConsole())
     return 0

@@ -73,16 +73,16 @@ def tokenizer(
 
 def _options(own: Any, kind: Kind | None, size: int | None) -> dict[str, Any]:
     """Merge the task's options with those of the command line."""
-    from xlmgen.data.tokenizer_kinds import LEARNED, SIZED
+    from xlmgen.data.tokenizer_kinds import SIZED, TRAINED
     from xlmgen.io.json_schema import validator
     from xlmgen.spec.defaults import fill_defaults
     from xlmgen.spec.schemas import built_in
 
     options = dict(own) if kind in (None, own["kind"]) else {"kind": str(kind)}
-    if options["kind"] not in LEARNED:
+    if options["kind"] not in TRAINED:
         raise UserError(
             f"the tokenizer kind '{options['kind']}' is not trained on texts",
-            f"choose one with --kind: {', '.join(LEARNED)}",
+            f"choose one with --kind: {', '.join(TRAINED)}",
         )
     if size is not None:
         if options["kind"] not in SIZED:

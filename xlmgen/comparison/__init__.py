@@ -1,1 +1,1 @@
-"""Runs side by side: whether they may be compared, and how their results differ."""
+"""Comparison of runs: differences of their results and of their settings."""

@@ -1,4 +1,4 @@
-"""Runs side by side: what they were measured to be, and what they differ in."""
+"""Comparison of the evaluations and settings of runs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from xlmgen.runs.run import Run
 
 @dataclass(frozen=True)
 class Seeds:
-    """Evaluations that are the same but for the seed of their training.
+    """Evaluations that differ only in the seed of training.
 
     Args:
-        members: of every seed, in order.
-        means: of every score over the seeds, with the standard error of the mean.
+        members: one per seed, in order.
+        means: mean over seeds of every score, with its standard error.
     """
 
     members: tuple[Measured, ...]
@@ -41,13 +41,13 @@ class Seeds:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Some runs, measured on one split.
+    """Runs measured on the same split.
 
     Args:
         split: the split.
-        runs: in the order in which they were named.
-        evaluations: of every run, in that order.
-        settings: of every run, in that order.
+        runs: in the order of the command line.
+        evaluations: of the runs, in that order.
+        settings: of the runs, in that order.
     """
 
     split: str
@@ -57,24 +57,24 @@ class Comparison:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """What the runs should share and do not."""
+        """Differing settings that should be equal."""
         return differences(self.settings)
 
     @property
     def unfair(self) -> list[Part]:
-        """What the runs should share and do not; other seeds are no unfairness."""
+        """Parts besides seeds whose settings differ, so the comparison is not fair."""
         found = {difference.part for difference in self.differences}
         return [part for part in Part if part in found and part is not Part.seed]
 
     @property
     def unmeasured(self) -> list[Run]:
-        """Runs of which the split was not measured."""
+        """Runs without an evaluation of the split."""
         known = {one.run.path for one in self.evaluations}
         return [run for run in self.runs if run.path not in known]
 
     @property
     def names(self) -> dict[Path, str]:
-        """What every run is called: its folder's name, its path where two share one."""
+        """Displayed name of every run: its folder name, or its path if that repeats."""
         names = [run.path.resolve().name for run in self.runs]
         return {
             run.path: name if names.count(name) == 1 else str(run.path)
@@ -83,15 +83,15 @@ class Comparison:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """Everything that an evaluation has a number of, losses apart."""
+        """All metrics of the evaluations but losses."""
         return list(dict.fromkeys(m for one in self.evaluations for m in one.numbers))
 
     def label(self, one: Measured) -> str:
-        """An evaluation's run, and what was asked for beside the defaults."""
+        """Name of an evaluation: its run, and the options that are not defaults."""
         return f"{self.names[one.run.path]} {one.how}".rstrip()
 
     def less_first(self) -> Iterator[tuple[Measured, dict[str, Paired]]]:
-        """Every other evaluation less the first, where they have rows in common."""
+        """Paired differences of later evaluations from the first, on common rows."""
         first, *others = self.evaluations
         for other in others:
             found = {m: paired(other.rows, first.rows, m) for m in self.metrics}
@@ -99,10 +99,10 @@ class Comparison:
                 yield other, kept
 
     def seeds(self) -> Iterator[Seeds]:
-        """Evaluations of which there are several seeds, with their means."""
+        """Groups of evaluations with several seeds, and their means."""
         groups: dict[str, list[Measured]] = {}
         for one in self.evaluations:
-            groups.setdefault(self._but_its_seed(one), []).append(one)
+            groups.setdefault(self._key_without_seed(one), []).append(one)
         for members in groups.values():
             if len({one.run.experiment.training.seed for one in members}) > 1:
                 metrics = [
@@ -111,20 +111,20 @@ class Comparison:
                 values = {m: [o.numbers[m].value for o in members] for m in metrics}
                 yield Seeds(tuple(members), {m: _mean(v) for m, v in values.items()})
 
-    def _but_its_seed(self, one: Measured) -> str:
-        """What tells an evaluation from others, but for the seed of its training."""
-        told = self.settings[self.runs.index(one.run)]
-        shared = {key: value for key, value in told.items() if key[0] is not Part.seed}
+    def _key_without_seed(self, one: Measured) -> str:
+        """Key of an evaluation that is equal for all seeds of its training."""
+        known = self.settings[self.runs.index(one.run)]
+        shared = {key: value for key, value in known.items() if key[0] is not Part.seed}
         how = one.how, one.results["rows"], one.results["predictor"]
         return repr((family_code(one.run.family_folder), shared, how))
 
 
 def compare(runs: Sequence[Run], split: str) -> Comparison:
-    """Compare runs by what `xlmgen eval` has written into their folders.
+    """Compare runs by the results of `xlmgen eval` in their folders.
 
     Raises:
-        UserError: no run was measured on the split, one is named twice, or a file of
-            one cannot be read.
+        UserError: no run was measured on the split, a run is named twice, or one of its
+            files cannot be read.
     """
     for number, run in enumerate(runs):
         if run.path.resolve() in {other.path.resolve() for other in runs[:number]}:
@@ -136,12 +136,12 @@ def compare(runs: Sequence[Run], split: str) -> Comparison:
             f"run `xlmgen eval {runs[0].path}` and the same for the others, or name "
             "another --split",
         )
-    told = tuple(map(settings, runs))
-    return Comparison(split, tuple(runs), tuple(evaluations), told)
+    known = tuple(map(settings, runs))
+    return Comparison(split, tuple(runs), tuple(evaluations), known)
 
 
 def parameters(one: Measured) -> int | None:
-    """The numbers in the weights that were measured; None where they are gone."""
+    """Number of parameters of the measured weights; None if the file is gone."""
     file = one.run.checkpoints / folder_name(one.results["step"]) / WEIGHTS
     return count_numbers(file) if file.exists() else None
 
@@ -151,7 +151,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
 
 
 def as_data(found: Comparison) -> dict[str, Any]:
-    """A comparison as `json_text` takes it."""
+    """A comparison as JSON values."""
     return {
         "split": found.split,
         "runs": [str(run.path) for run in found.runs],

@@ -1,4 +1,4 @@
-"""What differs between runs beside the family: whether a comparison is fair."""
+"""Fairness of a comparison: settings besides the family that differ between runs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from xlmgen.runs.run import TASK, TOKENIZER, Run
 from xlmgen.spec.load import load_yaml
 
 NOT_EXAMPLES = ("name", "title", "summary", "metrics")
-"""Keys of a task that say nothing of its examples."""
+"""Keys of a task that do not affect its examples."""
 TRAINING = (
     *("max_steps", "learning_rate", "warmup_steps", "schedule", "min_lr_ratio"),
     *("cooldown", "weight_decay", "betas", "gradient_clip", "on_nan", "ema_decay"),
     *("precision", "batching", "patience", "patience_metric"),
     "stop_when",
 )
-"""Settings of `training` that change what is learnt. The rows of a step stand for those
-whose product they are; all else changes how fast, or what is written down."""
+"""Settings of `training` that change the trained weights. Settings whose product is the
+rows of a step are compared by that product; all others affect only speed or output."""
 
 
 class Part(StrEnum):
-    """What a setting belongs to."""
+    """Part of an experiment that a setting belongs to."""
 
     task = "task"
     backbone = "backbone"
@@ -36,17 +36,17 @@ class Part(StrEnum):
 
 
 Settings = Mapping[tuple[Part, str], Any]
-"""Values by the part that they belong to and their name."""
+"""Values by part and name."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting that is not the same for all runs.
+    """A setting that differs between runs.
 
     Args:
-        part: what it belongs to.
-        key: its name.
-        values: of every run, in their order.
+        part: of the experiment.
+        key: name of the setting.
+        values: one per run, in order.
     """
 
     part: Part
@@ -54,22 +54,22 @@ class Difference:
     values: tuple[Any, ...]
 
 
-def differences(told: Sequence[Settings]) -> list[Difference]:
-    """Everything that runs to be compared should share and do not; seeds last.
+def differences(of_runs: Sequence[Settings]) -> list[Difference]:
+    """Settings that differ between runs, with seeds last.
 
     Args:
-        told: the settings of every run.
+        of_runs: the settings of every run.
     """
-    keys = dict.fromkeys(key for one in told for key in one)
+    keys = dict.fromkeys(key for one in of_runs for key in one)
     found = [
-        Difference(part, key, tuple(one.get((part, key)) for one in told))
+        Difference(part, key, tuple(one.get((part, key)) for one in of_runs))
         for part, key in sorted(keys, key=lambda key: list(Part).index(key[0]))
     ]
     return [d for d in found if any(value != d.values[0] for value in d.values)]
 
 
 def settings(run: Run) -> Settings:
-    """Every setting of a run that decides what it is compared by.
+    """Every setting of a run that affects a comparison.
 
     Raises:
         UserError: its task or family cannot be read.
@@ -99,7 +99,7 @@ def _settings(run: Run) -> Iterator[tuple[tuple[Part, str], Any]]:
 
 
 def backbone(run: Run) -> Mapping[str, Any]:
-    """The numbers of a run's network: its family's size and what was changed of it."""
+    """Sizes of a run's network: those of the family, with the changes of the run."""
     experiment = run.experiment
     spec = load_yaml(run.family_folder / SPEC).data or {}
     return {**spec["sizes"][experiment.size], **experiment.model}

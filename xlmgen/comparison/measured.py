@@ -1,4 +1,4 @@
-"""What `xlmgen eval` found out about a run, as its files say."""
+"""Results of `xlmgen eval` in a run folder."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from xlmgen.io.json_input import Schema, parse_object, read_object
 from xlmgen.runs.run import Run
 
 EXACT, BOUND = "data_nll", "data_nll_bound"
-"""Nats per token of the data, which are the same tokens for every family."""
+"""Metrics in nats per data token, which are comparable between families."""
 ROW: Schema = {"required": ["row"], "properties": {"row": {"type": "integer"}}}
 NEEDED = {"loss", "predictor", "rows", "step"}
-"""Keys of every evaluation; a file without them is something else."""
+"""Keys of every evaluation; a file without them is not an evaluation."""
 AGAIN = "measure again with `xlmgen eval`, or delete it"
 
 
@@ -28,7 +28,7 @@ class Measured:
     Args:
         run: the run.
         file: of the results.
-        results: what it holds.
+        results: contents of the file.
     """
 
     run: Run
@@ -37,18 +37,18 @@ class Measured:
 
     @property
     def how(self) -> str:
-        """What was asked for beside the defaults, as the file's name says."""
+        """Options that are not defaults, from the file name."""
         return self.file.stem.removeprefix(self.results["split"]).lstrip("-")
 
     @cached_property
     def numbers(self) -> dict[str, Number]:
-        """Every metric but the losses, which are not one quantity for all families."""
+        """Every metric but the losses, which are not comparable between families."""
         answers = {k: v for k, v in self.results.items() if k not in LOSSES}
         return {n.metric: n for n in numbers(answers)}
 
     @property
     def nats(self) -> str:
-        """Nats per token of the data, with ≤ for a bound; empty where it is neither."""
+        """Nats per data token, with ≤ for a bound; empty without a likelihood."""
         loss = self.results["loss"]
         if loss.get(EXACT) is not None:
             return f"{loss[EXACT]:.4f}"
@@ -56,7 +56,7 @@ class Measured:
 
     @cached_property
     def rows(self) -> list[Mapping[str, Any]]:
-        """Every row that was answered, with its scores; empty where none was."""
+        """Every answered row with its scores; empty without answers."""
         path = self.run.path / "predictions" / f"{self.file.stem}.jsonl"
         if not path.exists():
             return []
@@ -68,7 +68,7 @@ class Measured:
 
 
 def measured(run: Run, split: str) -> list[Measured]:
-    """All evaluations of a split that a run folder holds, the plainest first.
+    """All evaluations of a split in a run folder, those with fewest options first.
 
     Raises:
         UserError: a file of results cannot be read.

@@ -1,4 +1,4 @@
-"""How much better one evaluation is than another on the same rows."""
+"""Paired differences of two evaluations on the same rows."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ QUESTION = ("prompt", "target")
 
 @dataclass(frozen=True)
 class Paired:
-    """The mean difference of a score over rows that both answered.
+    """Mean difference of a score over rows that both evaluations answered.
 
-    Its error is that of the rows' differences. A hard row is hard for both, so that it
-    is smaller than what the errors of two means add up to.
+    Its error is that of the row differences. Scores of the same row are correlated, so
+    it is usually smaller than the combined error of two independent means.
 
     Args:
-        mean: of the first less the second.
-        error: one standard error; NaN of a single row.
-        rows: how many there are.
+        mean: of the first minus the second.
+        error: one standard error; NaN for a single row.
+        rows: number of rows.
     """
 
     mean: float
@@ -36,10 +36,10 @@ def paired(
     others: Sequence[Mapping[str, Any]],
     metric: str,
 ) -> Paired | None:
-    """The first less the second in one metric.
+    """Difference of the first and the second evaluation in one metric.
 
     Returns:
-        None where they do not answer the same questions, or have no such score.
+        None where their prompts or targets differ, or a row has no such score.
     """
     found = {row["row"]: row for row in others}
     pairs = [(row, found[row["row"]]) for row in rows if row["row"] in found]
@@ -47,6 +47,6 @@ def paired(
     scored = all(is_number(row.get(metric)) for pair in pairs for row in pair)
     if not pairs or not same or not scored:
         return None
-    less = [a[metric] - b[metric] for a, b in pairs]
-    error = stdev(less) / math.sqrt(len(less)) if len(less) > 1 else math.nan
-    return Paired(fmean(less), error, len(less))
+    delta = [a[metric] - b[metric] for a, b in pairs]
+    error = stdev(delta) / math.sqrt(len(delta)) if len(delta) > 1 else math.nan
+    return Paired(fmean(delta), error, len(delta))

@@ -1,4 +1,4 @@
-"""A comparison as tables: in a terminal, or as Markdown for a page or pull request."""
+"""Tables of a comparison, for the console or as Markdown."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ from xlmgen.evaluation.scores import SHARES
 from xlmgen.terminal import escape
 from xlmgen.terminal.escape import terminal
 
-WIDEST = 12
-"""Columns of a table that is not turned."""
+MOST_COLUMNS = 12
+"""A table with more columns is transposed."""
 WHY = {
-    Part.task: "their examples differ, so that their scores do not compare",
-    Part.backbone: "their networks are not of one size",
-    Part.training: "they were not trained alike",
+    Part.task: "their examples differ, so their scores cannot be compared",
+    Part.backbone: "their networks differ in size",
+    Part.training: "their training settings differ",
 }
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a heading; numbers stand on the right."""
+    """Rows of text under a heading; all columns but the first are right-aligned."""
 
     heading: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     @property
-    def turned(self) -> Table:
-        """Columns as rows, where there are too many to stand beside each other."""
-        if len(self.columns) <= WIDEST:
+    def transposed_if_wide(self) -> Table:
+        """The table, transposed if it has more than `MOST_COLUMNS` columns."""
+        if len(self.columns) <= MOST_COLUMNS:
             return self
         columns, *rows = zip(self.columns, *self.rows, strict=True)
         return Table(self.heading, ("", *columns[1:]), rows)
 
 
 def show(found: Comparison, console: Console) -> None:
-    """The tables for a person.
+    """Print the tables and notes.
 
     Args:
-        console: without markup, which names of runs may look like.
+        found: the comparison.
+        console: with markup disabled, since names of runs may look like markup.
     """
-    for table in (table.turned for table in tables(found)):
+    for table in (table.transposed_if_wide for table in tables(found)):
         console.print(table.heading, style="bold")
         shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
         for number, column in enumerate(table.columns):
@@ -62,9 +63,9 @@ def show(found: Comparison, console: Console) -> None:
 
 
 def markdown(found: Comparison) -> str:
-    """The same as Markdown."""
+    """The tables and notes as Markdown."""
     parts = []
-    for table in (table.turned for table in tables(found)):
+    for table in (table.transposed_if_wide for table in tables(found)):
         rules = ["---", *["---:"] * (len(table.columns) - 1)]
         rows = [_cells(table.columns), rules, *map(_cells, table.rows)]
         lines = (f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows)
@@ -75,17 +76,27 @@ def markdown(found: Comparison) -> str:
 
 
 def _cells(row: Sequence[str]) -> list[str]:
-    """Cells in which nothing is markup."""
+    """Cells with escaped Markdown."""
     return [escape.markdown(cell) for cell in row]
 
 
 def tables(found: Comparison) -> Iterator[Table]:
-    """What was measured; differences row by row; means over seeds; other settings."""
-    metrics = found.metrics
-    names = [m.replace("_", " ") for m in metrics]
-    yield Table(
+    """Tables of evaluations, paired differences, means over seeds, other settings."""
+    yield _evaluations(found)
+    if table := _differences(found):
+        yield table
+    if table := _means(found):
+        yield table
+    if found.differences:
+        yield _settings(found)
+
+
+def _evaluations(found: Comparison) -> Table:
+    """One row per evaluation, and one for the data."""
+    columns = ("run", "step", "rows", "parameters", "nats per token")
+    return Table(
         f"{found.split} split, ± one standard error over rows",
-        ("run", "step", "rows", "parameters", "nats per token", *names, "passes"),
+        (*columns, *_titles(found.metrics), "passes"),
         [
             (
                 found.label(one),
@@ -97,7 +108,7 @@ def tables(found: Comparison) -> Iterator[Table]:
                     _with_error(m, one.numbers[m].value, one.numbers[m].error)
                     if m in one.numbers
                     else ""
-                    for m in metrics
+                    for m in found.metrics
                 ),
                 str(one.results.get("forward_passes", "")),
             )
@@ -105,85 +116,103 @@ def tables(found: Comparison) -> Iterator[Table]:
         ]
         + _data(found),
     )
-    less = list(found.less_first())
-    kept = [m for m in metrics if any(m in values for _, values in less)]
-    if kept:
-        yield Table(
-            f"less {found.label(found.evaluations[0])}, on the rows of both",
-            ("run", "rows", *(m.replace("_", " ") for m in kept)),
-            [
-                (
-                    found.label(one),
-                    str(next(iter(values.values())).rows),
-                    *(
-                        _with_error(m, values[m].mean, values[m].error, sign=True)
-                        if m in values
-                        else ""
-                        for m in kept
-                    ),
-                )
-                for one, values in less
-            ],
-        )
-    if seeds := list(found.seeds()):
-        yield Table(
-            "means over seeds, ± one standard error over runs",
-            ("run", "seeds", *names),
-            [
-                (
-                    f"{found.label(group.members[0])} and others",
-                    str(len(group.members)),
-                    *(
-                        _with_error(m, *group.means[m]) if m in group.means else ""
-                        for m in metrics
-                    ),
-                )
-                for group in seeds
-            ],
-        )
-    if found.differences:
-        yield Table(
-            "what the runs do not share",
-            ("", *(found.names[run.path] for run in found.runs)),
-            [
-                (
-                    d.key if d.part is Part.seed else f"{d.part}: {d.key}",
-                    *map(_setting, d.values),
-                )
-                for d in found.differences
-            ],
-        )
+
+
+def _differences(found: Comparison) -> Table | None:
+    """Paired differences from the first evaluation, if there are any."""
+    paired = list(found.less_first())
+    metrics = [m for m in found.metrics if any(m in values for _, values in paired)]
+    if not metrics:
+        return None
+    return Table(
+        f"less {found.label(found.evaluations[0])}, on the rows of both",
+        ("run", "rows", *_titles(metrics)),
+        [
+            (
+                found.label(one),
+                str(next(iter(values.values())).rows),
+                *(
+                    _with_error(m, values[m].mean, values[m].error, sign=True)
+                    if m in values
+                    else ""
+                    for m in metrics
+                ),
+            )
+            for one, values in paired
+        ],
+    )
+
+
+def _means(found: Comparison) -> Table | None:
+    """Means over seeds, if a run has several."""
+    groups = list(found.seeds())
+    if not groups:
+        return None
+    return Table(
+        "means over seeds, ± one standard error over runs",
+        ("run", "seeds", *_titles(found.metrics)),
+        [
+            (
+                f"{found.label(group.members[0])} and others",
+                str(len(group.members)),
+                *(
+                    _with_error(m, *group.means[m]) if m in group.means else ""
+                    for m in found.metrics
+                ),
+            )
+            for group in groups
+        ],
+    )
+
+
+def _settings(found: Comparison) -> Table:
+    """Settings in which the runs differ."""
+    return Table(
+        "settings that differ",
+        ("", *(found.names[run.path] for run in found.runs)),
+        [
+            (
+                d.key if d.part is Part.seed else f"{d.part}: {d.key}",
+                *map(_setting, d.values),
+            )
+            for d in found.differences
+        ],
+    )
+
+
+def _titles(metrics: Sequence[str]) -> list[str]:
+    return [metric.replace("_", " ") for metric in metrics]
 
 
 def _data(found: Comparison) -> list[Sequence[str]]:
-    """A row of what metrics of samples say of the data, where there are any."""
+    """A row with sample metrics of the data, if there are any."""
     known = {m: n for one in found.evaluations for m, n in one.numbers.items()}
     of_data = [known[metric].of_data_shown for metric in found.metrics]
     return [("data", "", "", "", "", *of_data, "")] if any(of_data) else []
 
 
 def notes(found: Comparison) -> list[str]:
-    """What to make of it."""
-    said = [f"not a fair comparison: {WHY[part]}" for part in found.unfair]
-    if not said and len(found.runs) > 1:
-        said = ["the same task, backbone and training for all"]
+    """Notes on the fairness and completeness of the comparison."""
+    lines = [f"not a fair comparison: {WHY[part]}" for part in found.unfair]
+    if not lines and len(found.runs) > 1:
+        lines = ["the same task, backbone and training for all"]
     evaluations = found.evaluations
-    for key, what in (
+    for key, difference in (
         ("rows", "on different numbers of rows"),
         ("step", "at different steps"),
     ):
         if len({one.results[key] for one in evaluations}) > 1:
-            said.append(f"measured {what}")
-    said += [
+            lines.append(f"measured {difference}")
+    lines += [
         f"{found.names[run.path]} was not measured on the split {found.split}: "
         f"xlmgen eval {run.path}"
         for run in found.unmeasured
     ]
-    return said
+    return lines
 
 
 def _with_error(metric: str, value: float, error: float, *, sign: bool = False) -> str:
-    """A number with its standard error, where it has one."""
+    """A number with its standard error, if it has one; – for NaN."""
     if math.isnan(value):
         return "–"
     form = f"{'+' if sign else ''}.{'1' if metric in SHARES else '4'}f"

@@ -1,8 +1,7 @@
-"""Which rows make up which batch, and with which randomness.
+"""Batches of a data set: their rows, their order and their randomness.
 
-A data set here is asked for whole batches: a `Request` is the index, and the item is
-what the collator makes of those rows. A batch is therefore a function of its request
-alone, whatever worker makes it.
+A `Request` is the index of this data set, and the item is a collated batch. A batch is
+therefore a function of its request alone, and the same in every worker.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +17,9 @@ Collator = Callable[[list[Any], torch.Generator], Any]
 Ints = npt.NDArray[np.int64]
 
 STREAMS = ("order", "train", "validation", "test", "sampling", "pools")
-"""What randomness is used for; a new use goes to the end."""
+"""Uses of randomness. Append new ones: the index of a use is part of its seeds."""
 POOL = 64
-"""Batches whose rows are sorted by their lengths together."""
+"""Number of batches whose rows are sorted by length together."""
 
 
 class Request(NamedTuple):
@@ -31,13 +30,13 @@ class Request(NamedTuple):
 
 
 class Batches(Dataset[Any]):
-    """Turns requests into batches.
+    """Data set whose index is a request and whose item is a batch.
 
     Args:
         examples: a split's examples.
         collator: called as `collator(examples, generator)`.
-        with_rows: give `(batch, rows)`, so that what is generated can be compared with
-            the examples it belongs to.
+        with_rows: return `(batch, rows)`, which matches generated answers to their
+            examples.
     """
 
     def __init__(
@@ -58,24 +57,24 @@ class Batches(Dataset[Any]):
 
 
 class TrainingSampler(Sampler[Request]):
-    """Shuffled batches without end, every one of them full.
+    """Endless sampler of full, shuffled batches.
 
-    The rows come in a new order in each epoch, and epoch follows epoch as one stream
-    that is cut into batches: no row is dropped, and a batch may hold the end of one
-    epoch and the beginning of the next. Batch `i` depends on `seed`, `i` and `rank`
-    alone, so that a run can start at any batch.
+    Every epoch has a new order of rows. The epochs form one stream that is cut into
+    batches: no row is dropped, and a batch may contain the end of one epoch and the
+    start of the next. Batch `i` depends on `seed`, `i` and `rank` alone, so a run can
+    start at any batch.
 
     Args:
         num_rows: rows of the split.
         batch_size: rows of a batch on one rank.
         seed: of the run.
-        rank: which of the processes this is.
+        rank: rank of this process.
         world_size: number of processes; each gets its part of every `batch_size *
             world_size` rows of the stream.
-        start: the first batch.
-        lengths: (rows,) make batches of rows of like lengths. The stream is then cut
-            into pools of `POOL` batches, or fewer where there are fewer rows; a pool is
-            sorted by length, cut into batches, and these come in a random order.
+        start: index of the first batch.
+        lengths: (rows,) lengths, to batch rows of similar length. The stream is then
+            cut into pools of `POOL` batches, or fewer for a small split; each pool is
+            sorted by length and cut into batches, which come in random order.
     """
 
     def __init__(
@@ -101,33 +100,33 @@ class TrainingSampler(Sampler[Request]):
 
     def __iter__(self) -> Iterator[Request]:
         while True:
-            rows = self._shuffled() if self.lengths is None else self._alike()
+            rows = self._shuffled() if self.lengths is None else self._by_length()
             seed = batch_seed(self.seed, "train", self.next, self.rank)
             self.next += 1
             yield Request(tuple(rows), seed)
 
     def _shuffled(self) -> list[int]:
-        """The next batch's rows as the stream has them."""
+        """Rows of the next batch, in the order of the stream."""
         first = (self.next * self.world_size + self.rank) * self.batch_size
         return self._stream(first, first + self.batch_size).tolist()
 
-    def _alike(self) -> list[int]:
-        """The next batch's rows, of like lengths; all ranks have the same pool."""
+    def _by_length(self) -> list[int]:
+        """Rows of the next batch, of similar length; all ranks share the pool."""
         assert self.lengths is not None
-        together = self.batch_size * self.world_size
-        batches = max(1, min(POOL, self.num_rows // together))
+        global_size = self.batch_size * self.world_size
+        batches = max(1, min(POOL, self.num_rows // global_size))
         pool, number = divmod(self.next, batches)
         if pool != self._pool:
-            size = batches * together
+            size = batches * global_size
             rows = self._stream(pool * size, (pool + 1) * size)
             rows = rows[np.argsort(self.lengths[rows], kind="stable")]
             order = permutation(batches, self.seed, pool, "pools")
-            self._pool, self._sorted = pool, rows.reshape(batches, together)[order]
+            self._pool, self._sorted = pool, rows.reshape(batches, global_size)[order]
         first = self.rank * self.batch_size
         return self._sorted[number, first : first + self.batch_size].tolist()
 
     def _stream(self, first: int, stop: int) -> Ints:
-        """The rows of some places of the stream, in which epoch follows epoch."""
+        """Rows at the positions `first` to `stop - 1` of the stream of epochs."""
         parts = []
         while first < stop:
             epoch, start = divmod(first, self.num_rows)
@@ -139,31 +138,31 @@ class TrainingSampler(Sampler[Request]):
         return np.concatenate(parts)
 
     def state_dict(self) -> dict[str, int]:
-        """Where the sampler is: the next batch it will give.
+        """Index of the next batch.
 
-        A data loader with workers asks ahead, so that what has been *trained on* must
-        be counted by whoever trains.
+        A data loader with workers prefetches, so the trainer must count the batches
+        that it has trained on.
         """
         return {"next": self.next}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue from what `state_dict` gave."""
+        """Continue from a `state_dict`."""
         self.next = state["next"]
 
 
 class EvaluationSampler(Sampler[Request]):
-    """Every row once and in order, in batches as equal as they can be.
+    """Sampler of every row once and in order, in batches of nearly equal size.
 
     Batches and their seeds depend neither on the run's seed nor on the number of
-    processes, so that they are corrupted alike in every evaluation of every run.
+    processes, so every evaluation of every run has the same corruption.
 
     Args:
-        num_rows: rows to go through.
+        num_rows: number of rows.
         batch_size: the most rows of a batch.
         stream: `validation` or `test`.
-        rank: which of the processes this is.
-        world_size: number of processes; they take turns at the batches. Some have one
-            fewer than others, or none where there are fewer batches than processes.
+        rank: rank of this process.
+        world_size: number of processes, which take the batches in turn. Some may have
+            one batch less than others, or none.
     """
 
     def __init__(
@@ -194,28 +193,28 @@ class EvaluationSampler(Sampler[Request]):
 def padding(
     lengths: Ints, batch_size: int, *, by_length: bool, batches: int = 1000
 ) -> float:
-    """The share of pads in batches whose rows are as long as their longest.
+    """Share of pads in batches that are padded to their longest row.
 
     Args:
         lengths: (rows,) of the split.
         batch_size: rows of a batch.
-        by_length: batches of rows of like lengths.
-        batches: how many to look at; no more than an epoch has.
+        by_length: batch rows of similar length.
+        batches: number of batches to sample, at most one epoch.
     """
     sampler = TrainingSampler(
         len(lengths), batch_size, seed=0, lengths=lengths if by_length else None
     )
     count = min(batches, -(-len(lengths) // batch_size))
     found = [lengths[list(request.rows)] for request in islice(sampler, count)]
-    places = sum(int(rows.max()) * len(rows) for rows in found)
-    return 1 - sum(int(rows.sum()) for rows in found) / max(places, 1)
+    positions = sum(int(rows.max()) * len(rows) for rows in found)
+    return 1 - sum(int(rows.sum()) for rows in found) / max(positions, 1)
 
 
 def permutation(size: int, seed: int, epoch: int, stream: str = "order") -> Ints:
-    """The order of an epoch: the same on every machine and in every version.
+    """Random order of an epoch's rows, the same on every machine and numpy version.
 
-    Made of raw 64-bit output and a stable sort, since numpy may change how its own
-    shuffle uses them.
+    It sorts raw 64-bit output stably, since numpy's own shuffle may change between
+    versions.
     """
     bits = np.random.PCG64(_entropy(seed, stream, epoch, 0))
     keys = np.asarray(bits.random_raw(size))
@@ -223,9 +222,9 @@ def permutation(size: int, seed: int, epoch: int, stream: str = "order") -> Ints
 
 
 def batch_seed(seed: int, stream: str, index: int, rank: int) -> int:
-    """A seed for one batch, hashed so that no two batches share one."""
+    """Seed of one batch, hashed so that batches do not share seeds."""
     state = _entropy(seed, stream, index, rank).generate_state(1, np.uint64)
-    return int(state[0]) >> 1  # what torch takes is signed
+    return int(state[0]) >> 1  # torch seeds are signed
 
 
 def _entropy(seed: int, stream: str, index: int, rank: int) -> np.random.SeedSequence:

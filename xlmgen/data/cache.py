@@ -1,13 +1,13 @@
-"""Folders of derived files that are complete or not there at all.
+"""Cache of derived files, in entries that are complete or absent.
 
-An entry is written under a temporary name and renamed into place, so that a killed
-process leaves nothing that looks finished. Of several processes that want one entry,
-one makes it and the others wait; where the file system has no locks they all make it,
-and the first to finish wins. A manifest with the size and hash of every file is written
-last; an entry that does not agree with its manifest is built anew.
+An entry is a folder. It is written under a temporary name and renamed, so a killed
+process leaves nothing that looks complete. Of several processes that need an entry, one
+builds it and the others wait; on a file system without locks all of them build it, and
+the first to finish wins. A manifest with the size and hash of every file is written
+last; an entry that differs from its manifest is built again.
 
-A large file is not read to be checked: its hash counts again when its size or the time
-of its last writing is not what the manifest says.
+A large file is hashed again only when its size or modification time differs from the
+manifest, since reading it at each start would be slow.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from xlmgen.io.manifest import MANIFEST, file_digest
 from xlmgen.resources import cache_root
 from xlmgen.terminal.output import say
 
-FORMAT = 2  # raised when the files of an entry change their meaning
+FORMAT = 2  # increase it when the files of an entry change their meaning
 ENTRY = re.compile(r"[0-9a-f]{32}")
-A_DAY = 24 * 60 * 60
+A_DAY = 24 * 60 * 60  # seconds
 LEFT = re.compile(r"\.(draft|broken)-.+")
 MANIFEST_SCHEMA: Schema = {
     "required": ["key", "files"],
@@ -59,57 +59,59 @@ MANIFEST_SCHEMA: Schema = {
 
 
 def entry(
-    what: Mapping[str, Any],
+    inputs: Mapping[str, Any],
     build: Callable[[Path], None],
     *,
     resumable: bool = False,
     about: str = "",
 ) -> Path:
-    """The folder of what `build` writes, built now if it is not there.
+    """Return the folder of an entry, after building it if it is absent.
 
     Args:
-        what: all that decides about the content, as JSON values; its hash is the
-            entry's name.
-        build: writes the content into the folder that it is given.
-        resumable: give `build` the folder of an earlier build that was stopped, with
-            all that this wrote. Not where the file system has no locks.
-        about: what the entry is, for a person who lists the cache.
+        inputs: everything that determines the contents, as JSON values; their hash
+            names the entry.
+        build: writes the contents into a given folder.
+        resumable: give `build` the folder of an interrupted build with its files; has
+            no effect on a file system without locks.
+        about: short description, shown by `xlmgen cache`.
 
     Raises:
         UserError: the cache cannot be written.
     """
-    key = digest({"format": FORMAT, **what})
+    key = digest({"format": FORMAT, **inputs})
     folder = cache_root() / key[:32]
     if _complete(folder, key):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _turn(folder) as alone:
+        with _entry_lock(folder) as is_exclusive:
             if _complete(folder, key):
-                return folder  # made by the process that was waited for
-            with _draft(folder, alone=alone, kept=resumable and alone) as draft:
+                return folder  # built by the process that this one waited for
+            keep = resumable and is_exclusive
+            with _draft(folder, exclusive=is_exclusive, keep=keep) as draft:
                 build(draft)
-                _seal(draft, key, {"what": what.get("what", ""), "about": about})
+                what = inputs.get("what", "")
+                _finish(draft, key, {"what": what, "about": about})
                 _install(draft, folder, key)
     except OSError as error:
         raise UserError(
             f"cannot write the cache {folder.parent}: {error.strerror or error}",
-            "make room, or set XLMGEN_CACHE to a folder that can be written",
+            "free disk space, or set XLMGEN_CACHE to a writable folder",
         ) from error
     return folder
 
 
 @dataclass(frozen=True)
 class Found:
-    """Something of ours in the cache.
+    """An entry of the cache, or an unfinished one.
 
     Args:
         path: its folder.
         what: `examples`, `tokenizer`, …, or `unfinished`.
-        about: which task it was made for.
-        size: bytes of its files.
-        used: when it was last used, or made; seconds since 1970.
-        files: the names in it that were written by us.
+        about: the task that it was built for.
+        size: total bytes of its files.
+        used: time of last use, or of creation; seconds since 1970.
+        files: names of the files that xlmgen wrote into it.
     """
 
     path: Path
@@ -121,7 +123,7 @@ class Found:
 
 
 def entries() -> list[Found]:
-    """What the cache holds of ours, the last used first; nothing that is not ours."""
+    """Entries of the cache, most recently used first; files of others are left out."""
     root = cache_root()
     found = []
     for path in root.iterdir() if root.is_dir() else ():
@@ -138,17 +140,17 @@ def entries() -> list[Found]:
 
 
 def remove(found: Found) -> bool:
-    """Remove an entry; False where a process is making it just now.
+    """Remove an entry; False where a process is building it.
 
-    Only the files that were written by us go; a folder that holds others stays.
+    Only files that xlmgen wrote are removed; a folder with other files remains.
     """
     if found.what == "unfinished":
         target = found.path.with_name(found.path.name.partition("-")[2])
-        if not ENTRY.fullmatch(target.name):  # made where there are no locks
+        if not ENTRY.fullmatch(target.name):  # built without locks: its age must do
             return time.time() - found.used > A_DAY and _removed(found.path)
-        with _turn(target, wait=False) as alone:
-            return alone and _removed(found.path)
-    # The manifest goes first: what is half removed is no entry.
+        with _entry_lock(target, wait=False) as is_exclusive:
+            return is_exclusive and _removed(found.path)
+    # The manifest first: without it a partly removed folder is not an entry.
     for name in (MANIFEST, *found.files):
         (found.path / name).unlink(missing_ok=True)
     with suppress(OSError):
@@ -173,32 +175,33 @@ def _found(path: Path, manifest: Mapping[str, Any]) -> Found:
     )
 
 
-def _turn(folder: Path, *, wait: bool = True) -> AbstractContextManager[bool]:
-    """Wait until no other process is at this entry; whether that is certain."""
+def _entry_lock(folder: Path, *, wait: bool = True) -> AbstractContextManager[bool]:
+    """Lock an entry; yields whether the lock is certain to be exclusive."""
 
     def occupied(owner: str) -> bool:
         if wait:
-            said = f"process {owner} is preparing the same data; waiting for it"
-            say(said, file=sys.stderr)
+            note = f"process {owner} is preparing the same data; waiting for it"
+            say(note, file=sys.stderr)
         return wait
 
     return hold(folder.with_name(f".lock-{folder.name}"), occupied)
 
 
 @contextmanager
-def _draft(folder: Path, *, alone: bool, kept: bool) -> Iterator[Path]:
-    """A folder to build in.
+def _draft(folder: Path, *, exclusive: bool, keep: bool) -> Iterator[Path]:
+    """Temporary folder to build an entry in.
 
     Args:
-        alone: no other process builds the same now, so that it has the entry's name.
-        kept: it stays where the build was stopped from outside; a mistake in the data
-            would meet the next build as well.
+        exclusive: no other process builds this entry, so the draft has a fixed name
+            and an interrupted build can be found again.
+        keep: keep the draft after an interruption. A `UserError` removes it in any
+            case: the next build would fail in the same way.
     """
-    if alone:
+    if exclusive:
         draft = folder.with_name(f".draft-{folder.name}")
-        if not kept:
+        if not keep:
             shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(exist_ok=kept)
+        draft.mkdir(exist_ok=keep)
     else:
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
     try:
@@ -207,13 +210,14 @@ def _draft(folder: Path, *, alone: bool, kept: bool) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     except BaseException:
-        if not kept:
+        if not keep:
             shutil.rmtree(draft, ignore_errors=True)
         raise
-    shutil.rmtree(draft, ignore_errors=True)  # where another process was first
+    shutil.rmtree(draft, ignore_errors=True)  # left where another process was first
 
 
-def _seal(folder: Path, key: str, more: Mapping[str, Any]) -> None:
+def _finish(folder: Path, key: str, more: Mapping[str, Any]) -> None:
+    """Write the manifest of a built entry."""
     files = {}
     for path in sorted(folder.iterdir()):
         found = path.stat()
@@ -230,17 +234,17 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a folder that is one of ours."""
+    """Manifest of an entry; None for a folder that is not an entry."""
     try:
         manifest = read_object(folder / MANIFEST, "", MANIFEST_SCHEMA)
     except UserError:
-        return None  # whatever is there was not written by this module
+        return None  # not written by this module
     inside = all(Path(name).name == name for name in manifest["files"])
     return manifest if inside and manifest["key"][:32] == folder.name else None
 
 
 def _complete(folder: Path, key: str) -> bool:
-    """Whether the folder holds exactly what its manifest says it holds."""
+    """Whether the folder has exactly the files that its manifest lists."""
     manifest = _manifest(folder)
     if manifest is None or manifest["key"] != key:
         return False
@@ -262,14 +266,14 @@ def _complete(folder: Path, key: str) -> bool:
     except OSError:
         return False
     with suppress(OSError):  # a cache may be read-only
-        if again:  # a copied one: not to read it at each start
+        if again:  # a copied entry: do not hash it again at each start
             _write_manifest(folder, manifest)
-        os.utime(folder / MANIFEST)  # it was used
+        os.utime(folder / MANIFEST)  # its time of last use
     return True
 
 
 def _install(draft: Path, folder: Path, key: str) -> None:
-    """Rename the draft to its place, unless another process was first."""
+    """Rename the draft into place, unless another process was first."""
     while True:
         try:
             draft.rename(folder)
@@ -279,12 +283,12 @@ def _install(draft: Path, folder: Path, key: str) -> None:
                 return
             if not folder.exists():
                 raise
-        # Something broken is in the way. Renaming it takes it away at once, so that
-        # no other process sees it half removed.
+        # A broken entry is in the way. Renaming it is atomic, so no other process
+        # sees it partly removed.
         aside = Path(tempfile.mkdtemp(prefix=".broken-", dir=folder.parent))
         try:
             folder.rename(aside / folder.name)
         except FileNotFoundError:
-            pass  # another process took it away
+            pass  # another process moved it
         finally:
             shutil.rmtree(aside, ignore_errors=True)

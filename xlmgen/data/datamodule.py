@@ -1,4 +1,4 @@
-"""The data loaders of a task for a family."""
+"""Data loaders of a task for a family."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,10 +29,10 @@ GENERATION_USES = {
 
 
 class DataModule(LightningDataModule):
-    """Batches of a task as a family's collators lay them out.
+    """Batches of a task, in the layout of a family's collators.
 
-    The trainer must leave the samplers alone (`use_distributed_sampler=False`): they
-    know the ranks.
+    The samplers split rows over ranks themselves, so the trainer must not replace them
+    (`use_distributed_sampler=False`).
 
     Args:
         task: the task.
@@ -40,18 +40,17 @@ class DataModule(LightningDataModule):
         batch_size: training rows on each device.
         eval_batch_size: the most rows of a batch for validation, test and generation.
         seed: of the training order and corruption; evaluation does not depend on it.
-        num_workers: processes that make batches; 0 makes them in this one. The number
-            changes no batch.
-        by_length: make training batches of rows of like lengths, so that fewer pads are
-            computed; blocks of a packed stream are of one length as it is.
-        start_method: how workers are started (`fork`, `spawn`, `forkserver`); the
-            platform's own way by default.
+        num_workers: worker processes; with 0 this process collates. The batches do not
+            depend on the number.
+        by_length: batch training rows of similar length, which saves padding. Packed
+            blocks have equal lengths and ignore it.
+        start_method: of workers: `fork`, `spawn` or `forkserver`; the platform's
+            default otherwise.
         pin_memory: put batches in page-locked memory, for a GPU.
 
     Attributes:
-        start_batch: the training batch to begin with, 0 for a new run; the number of
-            batches that a continued run was trained on. Batches are counted, not
-            optimiser steps.
+        start_batch: index of the first training batch. 0 for a new run; in a continued
+            run the number of batches, not of optimiser steps, trained on so far.
     """
 
     def __init__(
@@ -78,25 +77,25 @@ class DataModule(LightningDataModule):
         self.start_method = start_method
         self.pin_memory = pin_memory
         self.start_batch = 0
-        # Fewer batches than ranks: some have none to measure.
+        # With fewer batches than ranks, some ranks have none to measure.
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def prepare_data(self) -> None:
-        """Fill the cache, in one process before the others look into it."""
+        """Fill the cache; Lightning calls it on one process before the others go on."""
         for split in SPLITS:
             self.task.examples(split)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches without end, from `start_batch` on."""
+        """Endless shuffled batches, from `start_batch` on."""
         return self._loader(*self.training_batches())
 
     def training_batches(
         self, ranks: Mapping[str, int] | None = None
     ) -> tuple[Batches, TrainingSampler]:
-        """What training reads: its batches, and the requests for them one by one.
+        """Data set and sampler of the training batches.
 
         Args:
-            ranks: `rank` and `world_size`, instead of those of the processes there are.
+            ranks: `rank` and `world_size`, instead of those of the current processes.
         """
         examples = self.task.examples("train")
         sampler = TrainingSampler(
@@ -111,7 +110,7 @@ class DataModule(LightningDataModule):
         return Batches(examples, collator), sampler
 
     def evaluation_batches(self, split: str) -> tuple[Batches, EvaluationSampler]:
-        """What the loss of a split is measured on, as `training_batches` gives it."""
+        """Data set and sampler of the batches for the loss of a split."""
         examples = self.task.examples(split)
         sampler = EvaluationSampler(
             len(examples), self.eval_batch_size, stream=split, **self._ranks()
@@ -120,25 +119,25 @@ class DataModule(LightningDataModule):
         return Batches(examples, collator), sampler
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The validation split, for the loss."""
+        """Batches of the validation split, for the loss."""
         return self._loader(*self.evaluation_batches("validation"))
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """The test split, for the loss."""
+        """Batches of the test split, for the loss."""
         return self._loader(*self.evaluation_batches("test"))
 
     def predict_dataloader(
         self, split: str = "test", limit: int | None = None
     ) -> DataLoader[Any]:
-        """Batches to generate from: `(batch, rows)`.
+        """Batches to generate from, as pairs `(batch, rows)`.
 
-        `rows` are the numbers of the batch's examples in `task.examples(split)`, where
-        their targets are. For the layout lm there is nothing to start from: rows are
-        numbered from 0 and as many as the split has.
+        `rows` are the indices of the batch's examples in `task.examples(split)`, which
+        has their targets. The layout `lm` has no prompts: it has as many empty contexts
+        as the split has rows.
 
         Args:
-            split: which examples.
-            limit: the first so many of them only.
+            split: name of the split.
+            limit: take the first `limit` rows only.
         """
         check_split(split)
         examples = self.task.examples(split)
@@ -158,11 +157,12 @@ class DataModule(LightningDataModule):
         """The family's collator for a use.
 
         Args:
-            options: those of a training use have `evaluation`, with which a loss is
-                measured over the whole of its noise.
+            use: a value of `TRAINING_USES` or `GENERATION_USES`.
+            options: training uses take `evaluation`, with which the noise covers its
+                full range.
 
         Raises:
-            UserError: the family cannot be used so.
+            UserError: the family has no such collator.
         """
         if use not in self.family.collators:
             known = ", ".join(self.family.collators)
@@ -190,7 +190,7 @@ class DataModule(LightningDataModule):
         return DataLoader(
             batches,
             sampler=sampler,
-            batch_size=None,  # an item is a whole batch already
+            batch_size=None,  # an item is a complete batch already
             collate_fn=_as_it_is,
             num_workers=self.num_workers,
             worker_init_fn=leave_signals_to_the_parent,

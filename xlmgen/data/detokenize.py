@@ -1,8 +1,8 @@
-"""Corpora that were published in pieces, put together to text again.
+"""Detokenisers of corpora that were published as separate tokens.
 
-The rules are those that published perplexities on these corpora rest on (Megatron's for
-PTB and WikiText, SEDD's and MDLM's for LM1B), in their order: a perplexity compares
-with theirs only where the text is the same. What they leave apart stays apart.
+The rules and their order are those behind published perplexities on these corpora
+(Megatron's for PTB and WikiText, SEDD's and MDLM's for LM1B): perplexities are
+comparable only for the same text. Their omissions are kept for the same reason.
 """
 
 import re
@@ -12,10 +12,10 @@ Rule = tuple[re.Pattern[str], str]
 
 
 def detokenize(text: str, style: str) -> str:
-    """The text as it would be written, by the rules of a corpus.
+    """Detokenise a text by the rules of a corpus.
 
     Args:
-        text: pieces with spaces between them.
+        text: tokens with spaces between them.
         style: a key of `STYLES`.
     """
     for pattern, replacement in STYLES[style]:
@@ -28,13 +28,13 @@ def _rule(pattern: str, replacement: str) -> Rule:
 
 
 def _words(*pairs: tuple[str, str]) -> Iterator[Rule]:
-    """Rules for texts that stand for themselves."""
+    """Rules that replace literal texts."""
     for old, new in pairs:
         yield re.compile(re.escape(old)), new.replace("\\", r"\\")
 
 
 def _closing(marks: str) -> Iterator[Rule]:
-    """Marks that belong to what is in front of them: `a , b` is `a, b`."""
+    """Rules that attach marks to the preceding word: `a , b` becomes `a, b`."""
     yield from _words(*((f" {mark} ", f"{mark} ") for mark in marks))
 
 
@@ -58,7 +58,7 @@ def _lm1b() -> Iterator[Rule]:
 def _ptb() -> Iterator[Rule]:
     yield from _words((" 's", "'s"), ("s ' ", "s' "), (" n't", "n't"))
     yield from _words((" \n ", "\n"), ("\\/", "/"))
-    yield _rule(r" N(?= )", " 1")  # a number that was left out
+    yield _rule(r" N(?= )", " 1")  # PTB writes N for every number
     yield from _words(("$ 1", "$1"), ("# 1", "#1"), ("<unk>", "?"))
 
 

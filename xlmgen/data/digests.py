@@ -1,4 +1,4 @@
-"""Hashes of files, kept beside the cache so that a large file is read once."""
+"""File hashes, stored in the cache so that a large file is hashed once."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from xlmgen.io.json_input import parse_json
 from xlmgen.resources import cache_root
 
 LARGE = 16 << 20
-"""Bytes from which on a hash is kept; smaller files are read each time."""
+"""Size in bytes from which on hashes are stored; smaller files are always read."""
 RECORD = re.compile(r"[0-9a-f]{32}\.json")
 SETTLED = 2 * 10**9
-"""Nanoseconds after which a change would show in a file's time of change."""
+"""Nanoseconds after which another write is sure to change a file's ctime."""
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content.
+    """SHA-256 of a file's contents.
 
-    That of a large file is computed anew when its size, its times of writing and of
-    change, or its place on the disk are other than when it was last read.
+    A large file is hashed again when its size, mtime, ctime or inode has changed.
     """
     if path.stat().st_size < LARGE:
         return manifest.file_digest(path)
@@ -38,7 +37,8 @@ def file_digest(path: Path) -> str:
         if known["state"] == before:
             return str(known["sha256"])
     found = manifest.file_digest(path)
-    # Not where it may be written to yet: the same tick of the clock would hide it.
+    # Not for a file written just now: a second write within the same clock tick would
+    # leave its times unchanged.
     settled = time.time_ns() - max(before[1:3]) > SETTLED
     if settled and _state(path) == before:
         with suppress(OSError):
@@ -47,27 +47,27 @@ def file_digest(path: Path) -> str:
 
 
 def forget() -> None:
-    """Remove all hashes that are kept."""
+    """Remove all stored hashes."""
     with suppress(OSError):
         for path in _folder().iterdir():
             if RECORD.fullmatch(path.name):
                 path.unlink()
-        _folder().rmdir()  # where nothing else is in it
+        _folder().rmdir()  # fails if it has other files
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a JSON value, whatever the order of its keys."""
+    """SHA-256 of a JSON value, independent of the order of its keys."""
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def code_digest(module: ModuleType) -> str:
-    """SHA-256 of a module's source: what it makes may change with it."""
+    """SHA-256 of a module's source, since its output may change with its code."""
     assert module.__file__ is not None
     return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
 
 
 def canonical(value: Any) -> bytes:
-    """A JSON value as bytes, whatever the order of its keys."""
+    """Canonical bytes of a JSON value, independent of the order of its keys."""
     return json.dumps(value, sort_keys=True, ensure_ascii=True).encode()
 
 

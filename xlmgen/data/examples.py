@@ -11,21 +11,21 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Example = dict[str, Ints]
-AT_ONCE = 1 << 20  # numbers that are copied at once
+AT_ONCE = 1 << 20  # numbers copied at a time
 
 
 def id_type(largest: int) -> npt.DTypeLike:
-    """The smallest unsigned type that holds ids up to the largest."""
+    """The smallest unsigned type for ids up to `largest`."""
     return np.min_scalar_type(largest)
 
 
 class Ragged:
-    """Rows of ids end to end in one file, with where each begins in another.
+    """Rows of ids, concatenated in one file with their offsets in another.
 
-    Pickling keeps the path alone: a data loader's worker maps the same files.
+    Only the path is pickled: workers of a data loader map the same files.
 
     Args:
-        path: of the two files, without `.ids.npy` and `.offsets.npy`.
+        path: common path of the two files, without `.ids.npy` and `.offsets.npy`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,13 +35,13 @@ class Ragged:
     def write(
         path: Path, rows: Iterable[Sequence[int]], dtype: npt.DTypeLike = np.int32
     ) -> None:
-        """Save the rows so that `Ragged(path)` reads them."""
+        """Write rows that `Ragged(path)` reads."""
         with RaggedWriter(path, dtype) as writer:
             writer.append(list(rows))
 
     @cached_property
     def flat(self) -> npt.NDArray[np.integer[Any]]:
-        """All rows end to end, in as few bytes as the largest id needs."""
+        """All rows concatenated, in the smallest type that fits the largest id."""
         return _map(f"{self.path}.ids.npy")
 
     @cached_property
@@ -52,7 +52,7 @@ class Ragged:
 
     @property
     def lengths(self) -> Ints:
-        """(rows,) ids in every row."""
+        """(rows,) number of ids in every row."""
         return np.diff(self.offsets)
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ class Ragged:
 
 
 class RaggedWriter:
-    """Writes rows for `Ragged` one after another, and keeps none of them.
+    """Writer of `Ragged` files that keeps no rows in memory.
 
     Args:
         path: as of `Ragged`.
@@ -79,7 +79,7 @@ class RaggedWriter:
         self._offsets.extend(np.zeros(1, np.int64))
 
     def append(self, rows: Sequence[Sequence[int]]) -> None:
-        """Add some rows."""
+        """Append rows."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         self._offsets.extend(self._ids.count + np.cumsum(lengths))
         total = int(lengths.sum())
@@ -87,14 +87,14 @@ class RaggedWriter:
         self._ids.extend(ids)
 
     def extend(self, rows: Ragged) -> None:
-        """Add all rows of another."""
+        """Append all rows of another file."""
         before = self._ids.count
         for ids in stored(Path(f"{rows.path}.ids.npy")):
             self._ids.extend(ids)
-        after_zero = 1
+        start = 1  # the first offset is 0, which this file has already
         for offsets in stored(Path(f"{rows.path}.offsets.npy")):
-            self._offsets.extend(offsets[after_zero:] + before)
-            after_zero = 0
+            self._offsets.extend(offsets[start:] + before)
+            start = 0
 
     def close(self) -> None:
         """Finish both files."""
@@ -109,14 +109,14 @@ class RaggedWriter:
 
 
 class ArrayWriter:
-    """Writes a one-dimensional `.npy` file whose length is known at the end only.
+    """Writer of a one-dimensional `.npy` file whose length is not known in advance.
 
     Args:
         path: the file.
         dtype: of its numbers.
     """
 
-    HEAD = 128  # bytes of the header, a multiple of 64 as the format asks for
+    HEAD = 128  # bytes of the header; the format requires a multiple of 64
 
     def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
@@ -125,12 +125,12 @@ class ArrayWriter:
         self._file.write(self._header())
 
     def extend(self, numbers: npt.NDArray[Any]) -> None:
-        """Add some numbers."""
+        """Append numbers."""
         self._file.write(numbers.astype(self.dtype, copy=False).tobytes())
         self.count += len(numbers)
 
     def close(self) -> None:
-        """Say how many numbers there are."""
+        """Write the final length into the header."""
         if not self._file.closed:
             self._file.seek(0)
             self._file.write(self._header())
@@ -139,14 +139,14 @@ class ArrayWriter:
     def _header(self) -> bytes:
         magic = np.lib.format.magic(1, 0)
         form = np.lib.format.dtype_to_descr(self.dtype)
-        said = {"descr": form, "fortran_order": False, "shape": (self.count,)}
-        room = self.HEAD - len(magic) - 2
-        text = f"{str(said).ljust(room - 1)}\n".encode("latin-1")
-        return magic + room.to_bytes(2, "little") + text
+        fields = {"descr": form, "fortran_order": False, "shape": (self.count,)}
+        size = self.HEAD - len(magic) - 2
+        text = f"{str(fields).ljust(size - 1)}\n".encode("latin-1")
+        return magic + size.to_bytes(2, "little") + text
 
 
 def stored(path: Path) -> Iterator[npt.NDArray[Any]]:
-    """The numbers of a file of `ArrayWriter`'s, some at a time, and never mapped."""
+    """Read a file of `ArrayWriter` in chunks, without mapping it into memory."""
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
         (count,), _, dtype = np.lib.format.read_array_header_1_0(file)
@@ -160,9 +160,9 @@ class Examples(Sequence[Example]):
     """The examples of one split, each a dict of one-dimensional integer arrays.
 
     Args:
-        columns: what each key of an example is read from.
-        rows: the rows to show, all by default.
-        longest: rows are cut to so many ids.
+        columns: source of each key of an example.
+        rows: indices of the rows to include, all by default.
+        longest: rows are truncated to this many ids.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class Examples(Sequence[Example]):
         found = sum(
             np.minimum(column.lengths, self.longest or np.iinfo(np.int64).max)
             for name, column in self.columns.items()
-            if name != "given"  # says something about each token, and is none
+            if name != "given"  # a flag of each token, not a token
         )
         assert isinstance(found, np.ndarray)
         return found if self.rows is None else found[self.rows]
@@ -209,5 +209,5 @@ class Examples(Sequence[Example]):
 
 
 def _map(path: str) -> npt.NDArray[Any]:
-    """A file's array, read when it is looked at; as a plain array, slices are cheap."""
+    """Map a file's array into memory; a plain `ndarray` view slices faster."""
     return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub, and local folders of the same shape."""
+"""Data sets of the Hugging Face Hub, and local folders in the same format."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from xlmgen.errors import UserError
 from xlmgen.io.files import located
 from xlmgen.tasks.spec import LOCAL
 
-OLDEST = 4  # of the package: it was the first that runs no code of a data set
+OLDEST = 4  # major version of datasets; earlier ones run code of a data set
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"
-"""Files of what `save_to_disk` wrote: of a data set, and of one with several splits."""
+"""Files that `save_to_disk` writes, for one split and for several."""
 OF_NO_MATTER = {"name", "version", "description", "data_dir", "data_files", "sep"}
-"""Settings of the library's readers that change nothing, or that ours have as well."""
+"""Reader settings of the library that change no row, or that our readers have too."""
 
 
 def is_local(path: str) -> bool:
-    """Whether a path is a folder here and no name on the Hub."""
+    """Whether a path is a local folder and not a name on the Hub."""
     return path.startswith(LOCAL)
 
 
 class LocalFiles(NamedTuple):
-    """The files of a local data set that are read as those under `files:` are.
+    """Files of a local data set that our own readers can read.
 
     Args:
-        files: of each of our splits.
-        how: they are read.
+        files: of each split of the task.
+        how: settings of the reader.
     """
 
     files: Mapping[str, list[Path]]
@@ -44,13 +44,14 @@ class LocalFiles(NamedTuple):
 
 
 def local_files(hub: Mapping[str, Any], folder: Path) -> LocalFiles | None:
-    """The files of a local folder, where our readers can read all of them.
+    """Files of a local folder, if our own readers can read all of them.
 
-    The library finds out which they are; it would guess types, and turn 0010 into 10.
+    The library only lists the files. Reading them itself it would guess types, and turn
+    0010 into 10.
 
     Args:
         hub: the mapping under `hub:`, defaults filled in.
-        folder: what a local path starts from.
+        folder: base of a relative path.
 
     Raises:
         UserError: the data set or a split cannot be found.
@@ -58,7 +59,7 @@ def local_files(hub: Mapping[str, Any], folder: Path) -> LocalFiles | None:
     if not is_local(hub["path"]) or _is_saved(_folder(hub, folder)):
         return None
     datasets = _library()
-    with _Explained(hub):
+    with _TranslateErrors(hub):
         config = datasets.load_dataset_builder(**_arguments(hub, folder)).config
     found = {
         str(split): [Path(name) for name in names]
@@ -74,7 +75,7 @@ def local_files(hub: Mapping[str, Any], folder: Path) -> LocalFiles | None:
 
 
 def fingerprint(hub: Mapping[str, Any], folder: Path) -> Any:
-    """What changes when the data set may have changed.
+    """A value that changes whenever the data set may have changed.
 
     Args: as for `local_files`.
 
@@ -88,23 +89,23 @@ def fingerprint(hub: Mapping[str, Any], folder: Path) -> Any:
         paths = sorted(path for path in saved.rglob("*") if path.is_file())
         return [*which, [[str(p.relative_to(saved)), file_digest(p)] for p in paths]]
     datasets = _library()
-    with _Explained(hub):
+    with _TranslateErrors(hub):
         builder = datasets.load_dataset_builder(**_arguments(hub, folder))
         found = builder.config.data_files or {}
-        # A file on the Hub is called by its commit, a local one only by its place.
+        # The name of a file on the Hub has its commit; a local name says nothing.
         files = {str(split): [_state(name) for name in found[split]] for split in found}
     return [*which, files]
 
 
 def rows(hub: Mapping[str, Any], folder: Path, split: str) -> Iterator[Row]:
-    """The rows of one of our splits, numbered from 0 as the Hub's viewer does.
+    """Rows of a split of the task, numbered from 0 as in the Hub's viewer.
 
     Raises:
         UserError: the data set or the split cannot be found or read.
     """
     datasets = _library()
     name = hub["splits"][split]
-    with _Explained(hub), tempfile.TemporaryDirectory() as scratch:
+    with _TranslateErrors(hub), tempfile.TemporaryDirectory() as scratch:
         if is_local(hub["path"]) and _is_saved(saved := _folder(hub, folder)):
             yield from enumerate(_saved(datasets, saved, name))
             return
@@ -113,14 +114,14 @@ def rows(hub: Mapping[str, Any], folder: Path, split: str) -> Iterator[Row]:
             **_texts_only(datasets, hub, folder, name),
             split=name,
             streaming=hub["streaming"],
-            # What it keeps of a local folder may be of files that have changed since.
+            # Its cache of a local folder could be of files that have changed since.
             cache_dir=scratch if is_local(hub["path"]) else None,
         )
         yield from enumerate(found)
 
 
 def _saved(datasets: ModuleType, folder: Path, split: str) -> Any:
-    """A split of what `save_to_disk` wrote; a data set without splits is its own."""
+    """A split that `save_to_disk` wrote; a data set without splits counts as train."""
     found = datasets.load_from_disk(str(folder))
     if isinstance(found, datasets.Dataset):
         found = {str(found.split or "train"): found}
@@ -132,22 +133,23 @@ def _saved(datasets: ModuleType, folder: Path, split: str) -> Any:
 def _texts_only(
     datasets: ModuleType, hub: Mapping[str, Any], folder: Path, split: str
 ) -> dict[str, Any]:
-    """Options with which the library reads the cells of CSV files as they are."""
+    """Options that make the library read CSV cells unchanged, as strings."""
     arguments = _arguments(hub, folder)
     config = datasets.load_dataset_builder(**arguments).config
-    if not hasattr(config, "keep_default_na"):  # which its reader of CSV alone has
+    if not hasattr(config, "keep_default_na"):  # only its CSV reader has it
         return {}
-    whole = re.split(r"[\[+]", split)[0]  # of a split such as train[:10%]
-    # A row of each file, to its end: the library leaves a file open that it stops in.
-    first = datasets.load_dataset(**arguments, split=whole, streaming=True, nrows=1)
-    columns = {name: datasets.Value("string") for row in first for name in row}
+    name = re.split(r"[\[+]", split)[0]  # train of train[:10%]
+    # Iterate over one row of every file, to the end of the iterator: a reader that is
+    # stopped early leaves its file open.
+    first = datasets.load_dataset(**arguments, split=name, streaming=True, nrows=1)
+    columns = {key: datasets.Value("string") for row in first for key in row}
     if not columns:
         return {}
     return {"features": datasets.Features(columns), "keep_default_na": False}
 
 
 def _has_options(config: Any) -> bool:
-    """Whether a data set asks for its files to be read in a way of its own."""
+    """Whether a data set sets reader options that our readers lack."""
     return any(
         getattr(config, field.name) != field.default
         for field in fields(config)
@@ -156,7 +158,7 @@ def _has_options(config: Any) -> bool:
 
 
 def _is_saved(folder: Path) -> bool:
-    """Whether a folder is what `save_to_disk` wrote."""
+    """Whether `save_to_disk` wrote the folder."""
     return any((folder / name).is_file() for name in (SAVED, SAVED_SPLITS))
 
 
@@ -164,13 +166,13 @@ def _folder(hub: Mapping[str, Any], folder: Path) -> Path:
     """The folder of a local data set.
 
     Raises:
-        UserError: there is none.
+        UserError: it does not exist.
     """
     found = located(folder, hub["path"])
     if not found.is_dir():
         raise UserError(
             f"source.hub.path: there is no folder {found}",
-            f"check the path; it starts from {folder.absolute()}",
+            f"check the path; it is relative to {folder.absolute()}",
         )
     return found
 
@@ -187,13 +189,13 @@ def _state(name: str) -> str:
 
 
 def _library() -> ModuleType:
-    # Said before it is imported: nothing of ours is to be sent or shown.
+    # Before the import: the library must not send telemetry.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import datasets
     except ImportError as error:
         raise UserError(
-            "source.hub: a data set of the Hub is read by the package datasets",
+            "source.hub: data sets of the Hub need the package datasets",
             'pip install "xlmgen[hub]", or name local files under source.files',
         ) from error
     if int(datasets.__version__.partition(".")[0]) < OLDEST:
@@ -205,8 +207,8 @@ def _library() -> ModuleType:
     return found
 
 
-class _Explained:
-    """Turns what the library raises into an error that says which data set."""
+class _TranslateErrors:
+    """Context manager that turns errors of the library into a `UserError`."""
 
     def __init__(self, hub: Mapping[str, Any]) -> None:
         self._hub = hub
@@ -215,17 +217,15 @@ class _Explained:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        # The library has errors of many kinds, those of its network libraries too.
+        # The library raises many types, including those of its network libraries.
         if not isinstance(error, Exception) or isinstance(error, UserError):
             return
         if type(error).__name__ == "DatasetGenerationError" and error.__cause__:
-            error = error.__cause__  # of the two, the one that says what is wrong
-        said = " ".join(str(error).split()) or type(error).__name__
+            error = error.__cause__  # its cause has the useful message
+        reason = " ".join(str(error).split()) or type(error).__name__
         fix = "check hub.path, hub.name and hub.splits"
         if not is_local(self._hub["path"]):
-            fix += (
-                ", and the network; a data set that is not public needs `hf auth login`"
-            )
+            fix += ", and the network; a private data set needs `hf auth login`"
         raise UserError(
-            f"source.hub: cannot read the data set {self._hub['path']}: {said}", fix
+            f"source.hub: cannot read the data set {self._hub['path']}: {reason}", fix
         ) from error

@@ -1,4 +1,4 @@
-"""How long the examples of a split are, and what the block makes of them."""
+"""Lengths of the examples of a split, before and after the block is applied."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ import numpy as np
 
 from xlmgen.data.examples import Examples, Ints
 from xlmgen.data.packing import PackedExamples
-from xlmgen.data.prepare import room
+from xlmgen.data.prepare import id_limits
 from xlmgen.data.task import Task
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """The lengths of a split, special tokens not counted.
+    """Lengths of the rows of a split, without special tokens.
 
     Args:
-        parts: for each part of an example the length of every row, as it was before
-            the block was applied.
-        limits: the most ids of each part that the block has room for; where documents
-            are packed, those of the stream in one block.
-        examples: how many there are to train or to evaluate on.
-        tokens: ids in them.
-        dropped: rows that are left out because they are too long.
-        truncated: rows that lose their end.
+        parts: for each part of an example, the length of every row before the block is
+            applied.
+        limits: the most ids of each part that fit in the block; for packed documents,
+            the ids of the stream in one block.
+        examples: number of examples.
+        tokens: total number of ids in them.
+        dropped: number of rows dropped because they are too long.
+        truncated: number of truncated rows.
     """
 
     parts: Mapping[str, Ints]
@@ -35,7 +35,7 @@ class Lengths:
 
 
 def measure(task: Task, split: str) -> Lengths:
-    """The lengths of `train`, `validation` or `test`.
+    """Measure the lengths of `train`, `validation` or `test`.
 
     Raises:
         UserError: as `Task.examples` does.
@@ -50,7 +50,7 @@ def measure(task: Task, split: str) -> Lengths:
             int(documents.sum()),
         )
     assert isinstance(examples, Examples)
-    limits = room(task.block, task.layout)
+    limits = id_limits(task.block, task.layout)
     parts = {key: examples.columns[key].lengths for key in limits}
     kept = list(parts.values())
     if examples.rows is not None:

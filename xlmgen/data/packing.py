@@ -1,4 +1,4 @@
-"""Documents of an `lm` task cut into blocks of one length, with nothing lost."""
+"""Packing: documents of an `lm` task cut into blocks of equal length."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -10,34 +10,40 @@ from xlmgen.data.examples import Example, Ragged
 
 
 class PackedExamples(Sequence[Example]):
-    """Blocks of `[BOS]` and `length - 1` ids of the documents' stream.
+    """Blocks of BOS and `length - 1` ids of the stream of documents.
 
-    The stream is every document in turn, each followed by EOS. Every id of it is in
-    exactly one block, and only the last block may be short. BOS opens a block whether
-    or not a document begins there, so that every id of the stream has something before
-    it that a model can predict it from.
+    The stream is the sequence of documents, each followed by EOS. Every id of it is in
+    exactly one block, and only the last block may be short. Every block begins with
+    BOS, even in the middle of a document, so every id of the stream has a context to be
+    predicted from.
 
-    An example is `{"tokens": ids, "packed": True}`: the special tokens are in it, and a
-    collator adds none. Where documents are apart, a BOS stands before each of them in
-    the stream, and an example has `documents` too: the number of the document that each
-    id belongs to, from 1 in every block.
+    An example is `{"tokens": ids, "packed": True}`: it has its special tokens, and
+    collators add none. With `separate`, the stream has a BOS before every document, and
+    an example has `documents` too: the index of each id's document in its block,
+    counted from 1.
 
     Args:
         documents: ids without special tokens.
         length: of a block.
         bos: id of BOS.
         eos: id of EOS.
-        apart: whether attention is to stay within a document.
+        separate: restrict attention to within documents.
     """
 
     def __init__(
-        self, documents: Ragged, length: int, *, bos: int, eos: int, apart: bool = False
+        self,
+        documents: Ragged,
+        length: int,
+        *,
+        bos: int,
+        eos: int,
+        separate: bool = False,
     ) -> None:
         self.documents = documents
-        self.step = length - 1  # ids of the stream in a block
-        self.between = (eos, bos) if apart else (eos,)
+        self.step = length - 1  # number of ids of the stream in a block
+        self.between = (eos, bos) if separate else (eos,)
         self.bos = bos
-        self.apart = apart
+        self.separate = separate
 
     def __len__(self) -> int:
         return -(-self._length // self.step)
@@ -54,39 +60,41 @@ class PackedExamples(Sequence[Example]):
         start = index % len(self) * self.step
         stop = min(start + self.step, self._length)
         first, last = self._document_at(start), self._document_at(stop - 1)
-        ended = np.arange(first, last + 1)  # documents that may end in the block
+        ended = np.arange(first, last + 1)  # the documents that may end in the block
         ends = self.documents.offsets[ended + 1] + len(self.between) * ended - start
 
         tokens = np.full(1 + stop - start, self.bos)
         special = np.zeros(len(tokens), dtype=bool)
         special[0] = True
-        for behind, id_ in enumerate(self.between, start=1):
-            places = ends + behind
-            places = places[(places > 0) & (places < len(tokens))]
-            tokens[places] = id_
-            special[places] = True
-        # Between two documents of the stream, their ids are side by side in the file.
+        for offset, id_ in enumerate(self.between, start=1):
+            positions = ends + offset
+            positions = positions[(positions > 0) & (positions < len(tokens))]
+            tokens[positions] = id_
+            special[positions] = True
+        # The file has no special tokens, so the ids of the block are contiguous in it.
+        # A block that starts at the EOS or BOS after document `first` reads from that
+        # document's end.
         since = min(
             start - len(self.between) * first, int(self.documents.offsets[first + 1])
         )
         until = since + len(tokens) - int(special.sum())
         tokens[~special] = self.documents.flat[since:until]
         example = {"tokens": tokens, "packed": np.array(True)}
-        if self.apart:
+        if self.separate:
             example["documents"] = np.cumsum(special & (tokens == self.bos))
         return example
 
     @property
     def _length(self) -> int:
-        """Of the stream, which neither begins nor ends with a BOS."""
+        """Length of the stream, which neither begins nor ends with a BOS."""
         return self._start(len(self.documents)) - (len(self.between) - 1)
 
     def _start(self, document: int) -> int:
-        """Where the ids of a document begin in the stream."""
+        """Position of a document's first id in the stream."""
         before = len(self.between) * document
         return int(self.documents.offsets[document]) + before
 
-    def _document_at(self, place: int) -> int:
-        """The document that a place of the stream, or what is behind it, belongs to."""
+    def _document_at(self, position: int) -> int:
+        """Index of the last document that starts at or before a stream position."""
         documents = range(len(self.documents) + 1)
-        return bisect_right(documents, place, key=self._start) - 1
+        return bisect_right(documents, position, key=self._start) - 1

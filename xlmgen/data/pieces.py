@@ -1,9 +1,9 @@
-"""The pieces of a text that a tokenizer's model sees, and what is lost on the way.
+"""Detection of text that a tokenizer silently drops.
 
-A saved tokenizer changes a text (its normaliser), takes its added tokens out, and cuts
-the rest into pieces; only then the model looks for tokens. The library does not show
-the pieces. A second tokenizer with the same parts around a model of single bytes does,
-with the place of every character in the text.
+A tokenizer normalises a text, extracts its added tokens, and splits the rest into
+pieces; then its model maps pieces to tokens. The library does not expose the pieces. A
+second tokenizer with the same normaliser and pre-tokenizer around a model of single
+bytes does, with the source position of every character.
 """
 
 import json
@@ -17,21 +17,20 @@ from tokenizers import models, pre_tokenizers
 BYTES = 256
 REMOVING = ("Removed", "removed")
 KNOWN_PIECES = 1 << 18
-"""Pieces that are kept as looked at: words come again."""
+"""Most pieces remembered as lossless, since words repeat."""
 UNSEEN = ("Z", "Cc", "Cf", "M")
-"""Categories of Unicode that a tokenizer may leave out: blanks, control and format
+"""Unicode categories that a tokenizer may drop: blanks, control and format
 characters, accents."""
 
 Span = tuple[int, int]
 
 
 class Piece(NamedTuple):
-    """What the model sees at once.
+    """A piece of text as the model gets it.
 
     Args:
-        text: as the normaliser left it; empty for an added token.
-        spans: where in the original text each of its characters comes from; the place
-            of an added token.
+        text: after normalisation; empty for an added token.
+        spans: source span of each character; for an added token its own span.
     """
 
     text: str
@@ -39,10 +38,10 @@ class Piece(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A part of a text that its ids do not stand for.
+    """A part of a text that its ids do not represent.
 
     Args:
-        position: the character that it begins with.
+        position: index of its first character.
         text: the part.
     """
 
@@ -51,10 +50,10 @@ class Lost(NamedTuple):
 
 
 class Pieces:
-    """Cuts texts as a tokenizer does, and finds what its ids leave out.
+    """Splits texts into a tokenizer's pieces, and finds parts that its ids lack.
 
     Args:
-        backend: the tokenizer; its parts are shared, and nothing of it is changed.
+        backend: the tokenizer; its components are shared and not changed.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
@@ -63,17 +62,17 @@ class Pieces:
         self._vocabulary = backend.get_vocab(with_added_tokens=False)
         self._drops = _drops(self._model, parts, self._vocabulary)
         self._removes = any(_removes(part) for part in _walk(parts))
-        self._complete: set[str] = set()
+        self._lossless: set[str] = set()
         self._backend = backend
         self._reader = _reader(backend)
 
     @property
     def may_lose(self) -> bool:
-        """Whether any text could lose a part without an unknown token or an error."""
+        """Whether a text can lose a part without an unknown token or an error."""
         return self._drops or self._removes
 
     def lost(self, texts: Sequence[str]) -> list[Lost | None]:
-        """The first part of each text that the model drops, or that it never sees."""
+        """First part of each text that its ids lack; None for a lossless text."""
         if not self.may_lose:
             return [None] * len(texts)
         return [
@@ -82,7 +81,7 @@ class Pieces:
         ]
 
     def first_failing(self, text: str) -> Lost | None:
-        """The first piece that the model raises an error for."""
+        """First piece for which the model raises an error."""
         (pieces,) = self._cut([text])
         for piece in pieces:
             try:
@@ -105,27 +104,27 @@ class Pieces:
         return min(found, default=None)
 
     def _dropped(self, text: str, piece: Piece) -> Lost | None:
-        """The first character of a piece that the model has no token for."""
-        if not self._drops or piece.text in self._complete:
+        """First character of a piece that the model drops."""
+        if not self._drops or piece.text in self._lossless:
             return None
         number = self._without_token(piece.text)
         if number is None:
-            if len(self._complete) < KNOWN_PIECES:
-                self._complete.add(piece.text)
+            if len(self._lossless) < KNOWN_PIECES:
+                self._lossless.add(piece.text)
             return None
         start, stop = piece.spans[number]
         return Lost(start, text[start:stop] or piece.text[number])
 
     def _without_token(self, piece: str) -> int | None:
-        """Which character of a piece BPE finds no token for, in its place there."""
+        """Index of the first character of a piece without a token in BPE, or None."""
         model, known = self._model, self._vocabulary
         if model["ignore_merges"] and piece in known:
             return None
-        before = model["continuing_subword_prefix"] or ""
-        behind = model["end_of_word_suffix"] or ""
+        prefix = model["continuing_subword_prefix"] or ""
+        suffix = model["end_of_word_suffix"] or ""
         last = len(piece) - 1
         for number, character in enumerate(piece):
-            form = before * (number > 0) + character + behind * (number == last)
+            form = prefix * (number > 0) + character + suffix * (number == last)
             if form in known:
                 continue
             if model["byte_fallback"] and all(
@@ -137,7 +136,7 @@ class Pieces:
 
 
 def _reader(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """A tokenizer with the same parts whose tokens are single bytes."""
+    """A tokenizer with the same splitting whose tokens are single bytes."""
     bytes_ = {_byte(byte): byte for byte in range(BYTES)}
     reader = tokenizers.Tokenizer(models.BPE(bytes_, [], byte_fallback=True))
     if backend.normalizer is not None:
@@ -153,7 +152,7 @@ def _reader(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
 
 
 def _grouped(encoding: tokenizers.Encoding) -> Iterator[Piece]:
-    """The pieces of what the reader made of a text."""
+    """Pieces of a text from the byte tokens of the reader."""
     ids, words, offsets = encoding.ids, encoding.word_ids, encoding.offsets
     start = 0
     while start < len(ids):
@@ -165,16 +164,16 @@ def _grouped(encoding: tokenizers.Encoding) -> Iterator[Piece]:
         while stop < len(ids) and words[stop] == words[start]:
             stop += 1
         spans = [
-            offsets[at]
-            for at in range(start, stop)
-            if ids[at] & 0xC0 != 0x80  # the first byte of a character
+            offsets[i]
+            for i in range(start, stop)
+            if ids[i] & 0xC0 != 0x80  # the first UTF-8 byte of a character
         ]
         yield Piece(bytes(ids[start:stop]).decode(), spans)
         start = stop
 
 
 def _first_unseen(text: str, pieces: Sequence[Piece]) -> Lost | None:
-    """The first character that left no trace, and is more than a blank or an accent."""
+    """First character outside all pieces whose category is not in `UNSEEN`."""
     seen = bytearray(len(text))
     for piece in pieces:
         for start, stop in piece.spans:
@@ -190,9 +189,9 @@ def _first_unseen(text: str, pieces: Sequence[Piece]) -> Lost | None:
 def _drops(
     model: Mapping[str, Any], parts: Mapping[str, Any], vocabulary: Mapping[str, int]
 ) -> bool:
-    """Whether the model leaves out characters that it does not know without a word.
+    """Whether the model silently drops unknown characters.
 
-    BPE does so, unless it has a token for unknown ones or one for each byte.
+    BPE does, unless it has an unknown token or a token for every byte.
     """
     if model["type"] != "BPE" or model["unk_token"]:
         return False
@@ -200,35 +199,35 @@ def _drops(
         return False
     if not _sees_bytes(parts):
         return True
-    before = {"", model["continuing_subword_prefix"] or ""}
-    behind = {"", model["end_of_word_suffix"] or ""}
+    prefixes = {"", model["continuing_subword_prefix"] or ""}
+    suffixes = {"", model["end_of_word_suffix"] or ""}
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     return not all(
-        first + character + last in vocabulary
+        prefix + character + suffix in vocabulary
         for character in alphabet
-        for first in before
-        for last in behind
+        for prefix in prefixes
+        for suffix in suffixes
     )
 
 
 def _sees_bytes(parts: Mapping[str, Any]) -> bool:
-    """Whether all that the model sees is written in the library's names of bytes."""
+    """Whether the model's input consists of the library's byte characters only."""
     types = [part["type"] for part in _walk(parts.get("pre_tokenizer"))]
     return "ByteLevel" in types and "Metaspace" not in types
 
 
 def _removes(part: Mapping[str, Any]) -> bool:
-    """Whether a part takes characters away that may be more than blanks."""
+    """Whether a component removes characters other than blanks."""
     if part["type"] == "CharDelimiterSplit" or part.get("behavior") in REMOVING:
         return True
     return part["type"] == "Replace" and part.get("content") == ""
 
 
 def _walk(part: Any) -> Iterator[Mapping[str, Any]]:
-    """The normalisers and pre-tokenizers of a saved tokenizer, those inside others too.
+    """All normalisers and pre-tokenizers of a saved tokenizer, nested ones included.
 
     Args:
-        part: one of them, or all parts of a tokenizer.
+        part: a component, or the entire tokenizer.
     """
     if not isinstance(part, Mapping):
         return
@@ -242,5 +241,5 @@ def _walk(part: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _byte(byte: int) -> str:
-    """The name of a byte in a vocabulary with `byte_fallback`."""
+    """Name of a byte in a vocabulary with `byte_fallback`."""
     return f"<0x{byte:02X}>"

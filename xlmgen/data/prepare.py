@@ -1,4 +1,4 @@
-"""From a task to its tokenizer and its tokenised examples, kept in the cache."""
+"""Tokenizer and tokenised examples of a task, stored in the cache."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from xlmgen.io.manifest import read_manifest
 from xlmgen.runtime.special_tokens import Block
 from xlmgen.tasks.spec import SPLITS, check_split
 
-HOLE = "[MASK]"  # how a person writes a hole in a prompt
+HOLE = "[MASK]"  # a hole in a prompt that a person types
 
 
 def make_tokenizer(task: Task) -> Tokenizer:
-    """The tokenizer of a task; one that is learned from its texts is kept."""
+    """The tokenizer of a task; one that is trained on its texts is cached."""
     options = task.tokenizer_options
     if task.saved_tokenizer:
         return Tokenizer.load(
@@ -33,14 +33,14 @@ def make_tokenizer(task: Task) -> Tokenizer:
             shared=options.get("shared", False),
             vocab_size=options.get("vocab_size"),
         )
-    if options["kind"] not in tokenizer_kinds.LEARNED:
+    if options["kind"] not in tokenizer_kinds.TRAINED:
         return tokenizer_kinds.build(options, task.folder, ())
 
     def train(folder: Path) -> None:
         built = tokenizer_kinds.build(options, task.folder, TrainTexts(task))
         built.save(folder / "tokenizer.json")
 
-    what = {
+    inputs = {
         "what": "tokenizer",
         "options": dict(options),
         "layout": task.layout,
@@ -48,17 +48,19 @@ def make_tokenizer(task: Task) -> Tokenizer:
         "code": code_digest(tokenizer_kinds),
         "library": tokenizers.__version__,
     }
-    return Tokenizer.load(cache.entry(what, train, about=task.name) / "tokenizer.json")
+    return Tokenizer.load(
+        cache.entry(inputs, train, about=task.name) / "tokenizer.json"
+    )
 
 
 @dataclass(frozen=True)
 class TrainTexts:
-    """The texts that a tokenizer is learned from: all of the train split."""
+    """Texts of the train split, for training a tokenizer."""
 
     task: Task
 
     def __iter__(self) -> Iterator[str]:
-        """Read them.
+        """Read the texts.
 
         Raises:
             UserError: there are none, or the source cannot be read.
@@ -78,16 +80,17 @@ class TrainTexts:
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the rows of one split.
+    """Counts of the rows of one split.
 
     Args:
-        examples: what a model sees: rows, or blocks of a packed stream.
-        documents: rows that have been tokenised.
-        tokens: of those, before any is dropped or cut.
-        filtered: rows that the filter left out; of shares, counted as train.
-        unknown: rows that the tokenizer cannot write, left out.
-        dropped: documents too long for the block, left out.
-        truncated: documents too long for the block, cut.
+        examples: number of examples: rows, or blocks of a packed stream.
+        documents: rows tokenised.
+        tokens: their tokens, before any document is dropped or truncated.
+        filtered: rows that the filter dropped; for splits cut from train by shares,
+            all are counted as train.
+        unknown: rows dropped because the tokenizer cannot encode them.
+        dropped: documents dropped because they are too long for the block.
+        truncated: documents truncated to the block.
     """
 
     examples: int
@@ -101,7 +104,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The tokenised examples of a task on disk, before its block is applied."""
+    """Tokenised examples of a task on disk, before its block is applied."""
 
     task: Task
     folder: Path
@@ -118,9 +121,9 @@ class Prepared:
                 task.block.length,
                 bos=special.bos,
                 eos=special.eos,
-                apart=task.packing == "documents",
+                separate=task.packing == "documents",
             )
-        limits = room(task.block, task.layout)
+        limits = id_limits(task.block, task.layout)
         if task.overflow == "truncate":
             return Examples(columns, longest=limits["tokens"])
         too_long = self._too_long(split)
@@ -136,7 +139,7 @@ class Prepared:
         return Examples(columns, np.flatnonzero(~too_long))
 
     def summary(self, split: str) -> Summary:
-        """What became of the rows of a split."""
+        """Counts of the rows of a split."""
         examples = self.examples(split)
         counts = self.report[split]
         too_long = None if self.task.packed else self._too_long(split)
@@ -154,12 +157,12 @@ class Prepared:
 
     @cached_property
     def report(self) -> tokenise.Report:
-        """What was counted when the rows were tokenised."""
+        """Counts from when the rows were tokenised."""
         return tokenise.read_report(self.folder)
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """A digest of the rows of each split, which says no more than their ids."""
+        """Digest of the rows of each split, which depends on their ids alone."""
         manifest = read_manifest(self.folder)
         assert manifest is not None, f"{self.folder} is an entry of the cache"
         return {
@@ -181,11 +184,11 @@ class Prepared:
         }
 
     def _too_long(self, split: str) -> npt.NDArray[np.bool_] | None:
-        """(rows,) which do not fit in the block; None where all do.
+        """(rows,) whether each row is too long for the block; None if none is.
 
-        The longest row is on record, so that most often no row is looked at.
+        The report has the longest length, so usually no row is read.
         """
-        limits = room(self.task.block, self.task.layout)
+        limits = id_limits(self.task.block, self.task.layout)
         longest = self.report[split].longest
         found = None
         for key, limit in limits.items():
@@ -198,22 +201,22 @@ class Prepared:
         """Raise the error for a row that is too long."""
         task = self.task
         place = task.corpus.place(*self._place(split, row))
-        if not place.endswith(" split"):  # as a file's does, of which splits were cut
+        if not place.endswith(" split"):  # as of a file from which shares were cut
             place += f" ({split} split)"
-        for key, limit in room(task.block, task.layout).items():
+        for key, limit in id_limits(task.block, task.layout).items():
             column = Ragged(self.folder / f"{split}.{key}")
             if len(column[row]) > limit:
                 needed = self.report[split].longest[key] + (2 if key == "tokens" else 1)
                 raise UserError(
                     f"task {task.name}: the {key} of {place} has {len(column[row])} "
-                    f"tokens, and the block has room for {limit} beside the special "
+                    f"tokens, and the block has room for {limit} besides the special "
                     "tokens",
                     f"raise block.{_block_key(key)} to {needed} or set overflow: drop"
                     + (" or truncate" if task.layout == "lm" else ""),
                 )
 
     def _place(self, split: str, row: int) -> tuple[int, int]:
-        """The piece of the source and the line there that a row was read from."""
+        """Piece of the source that a row was read from, and its line there."""
         places = np.load(self.folder / f"{split}.places.npy", mmap_mode="r")
         return int(places[2 * row]), int(places[2 * row + 1])
 
@@ -226,7 +229,7 @@ def prepare(task: Task) -> Prepared:
     def build(folder: Path) -> None:
         tokenise.tokenise(task.corpus, tokenizer, folder, drop=drop, task=task.name)
 
-    what = {
+    inputs = {
         "what": "examples",
         "layout": task.layout,
         "texts": task.corpus.fingerprint,
@@ -234,15 +237,15 @@ def prepare(task: Task) -> Prepared:
         "unknown": task.unknown,
         "library": tokenizers.__version__,
     }
-    folder = cache.entry(what, build, resumable=True, about=task.name)
+    folder = cache.entry(inputs, build, resumable=True, about=task.name)
     return Prepared(task, folder)
 
 
-def room(block: Block, layout: str) -> dict[str, int]:
-    """The most ids that each key of an example may have beside BOS and EOS.
+def id_limits(block: Block, layout: str) -> dict[str, int]:
+    """The most ids of each key of an example, without BOS and EOS.
 
-    It is the same for every family, also for one that has no use for BOS, so that all
-    families see the same examples.
+    The limits do not depend on whether a family uses BOS or EOS, so that all families
+    get the same examples.
     """
     if layout == "seq2seq":
         return {"prompt": block.prompt - 1, "target": block.answer - 1}
@@ -271,7 +274,7 @@ def encode_prompt(task: Task, text: str) -> Example:
         ids = encode(part, f"prompt after hole {number}" if number else "prompt")
         tokens += ids
         given += [1] * len(ids)
-    _refuse_long("prompt", len(tokens), room(task.block, task.layout)["tokens"])
+    _refuse_long("prompt", len(tokens), id_limits(task.block, task.layout)["tokens"])
     return {
         "tokens": np.array(tokens, dtype=np.int64),
         "given": np.array(given, dtype=np.int64),
@@ -279,7 +282,7 @@ def encode_prompt(task: Task, text: str) -> Example:
 
 
 def _longer(column: Ragged, limit: int) -> npt.NDArray[np.bool_]:
-    """(rows,) which have more ids than the limit."""
+    """(rows,) whether each row has more ids than the limit."""
     found = np.empty(len(column), np.bool_)
     for start in range(0, len(column), AT_ONCE):
         offsets = column.offsets[start : start + AT_ONCE + 1]
@@ -291,10 +294,10 @@ def _block_key(key: str) -> str:
     return {"prompt": "prompt", "target": "answer", "tokens": "length"}[key]
 
 
-def _refuse_long(what: str, length: int, limit: int) -> None:
+def _refuse_long(name: str, length: int, limit: int) -> None:
     if length > limit:
         raise UserError(
-            f"{what}: it has {length} tokens, and the block has room for {limit} "
-            "beside the special tokens",
-            "shorten it, or raise the block in the task's YAML",
+            f"{name}: it has {length} tokens, and the block has room for {limit} "
+            "besides the special tokens",
+            "shorten it, or raise `block` in the task's YAML",
         )

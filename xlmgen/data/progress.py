@@ -1,4 +1,4 @@
-"""How far the preparing of data is."""
+"""Progress of data preparation."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from xlmgen.terminal.progress import ProgressReporter
 
 
 class TokenisingProgress(ProgressReporter):
-    """Counts rows and tokens, and shows them to whoever waits.
+    """Progress of tokenisation, in rows and tokens.
 
-    How much there is to do is taken from the sizes of files, against which characters
-    are counted: near enough for a bar.
+    The total is the size of the files in bytes, and characters are counted against it,
+    which is close enough for a progress bar.
 
     Args:
-        corpus: what is read.
-        task: what it is read for.
+        corpus: the corpus being read.
+        task: name of the task.
     """
 
     def __init__(self, corpus: Corpus, task: str) -> None:
@@ -25,14 +25,14 @@ class TokenisingProgress(ProgressReporter):
         self._rows = self._tokens = 0
 
     def row(self, row: Row) -> None:
-        """A row was read."""
+        """Count a row that was read."""
         if row.piece != self._piece:
             self._piece, self._read = row.piece, 0
         self._read += sum(map(len, row.texts or ()))
         self._rows += 1
 
     def tokens(self, count: int) -> None:
-        """So many tokens were written."""
+        """Count tokens that were written, and update the display."""
         self._tokens += count
         speed = self._tokens / max(self.seconds, 1e-9)
         before = sum(self._sizes[: self._piece])

@@ -1,6 +1,6 @@
-"""Local files to rows, one at a time, each with the line that it starts on.
+"""Readers of local files: rows one at a time, each with its first line.
 
-No file is read whole, but for a text file that is one document.
+Only a text file that is one document is read into memory completely.
 """
 
 import csv
@@ -18,8 +18,8 @@ from xlmgen.io.files import begin, located, without_parents
 
 Row = tuple[int, Mapping[str, Any]]  # the line or row number, and the cells
 
-LONGEST_CELL = 2**31 - 1
-ROWS_AT_ONCE = 256  # of a parquet file
+LONGEST_CELL = 2**31 - 1  # characters; the largest limit of the csv module
+ROWS_AT_ONCE = 256  # rows read at a time from a parquet file
 FORMS = {
     ".txt": "txt",
     ".jsonl": "jsonl",
@@ -28,19 +28,19 @@ FORMS = {
     ".tsv": "csv",
     ".parquet": "parquet",
 }
-"""The format of a file by the ending of its name."""
+"""Format of a file by its suffix."""
 DELIMITERS = {".tsv": "\t"}
-"""What stands between the cells of a CSV file, by its ending; elsewhere commas."""
+"""Delimiter of a CSV file by its suffix; commas otherwise."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are to be read.
+    """Settings of a reader.
 
     Args:
-        form: `txt` or a key of `TABLES`; `auto` goes by the ending of a file's name.
+        form: `txt` or a key of `TABLES`; `auto` chooses by the suffix of the file.
         unit: of a text file, see `read_txt`.
-        delimiter: between the cells of a CSV file; None goes by the ending.
+        delimiter: of a CSV file; None chooses by the suffix.
     """
 
     form: str = "auto"
@@ -48,16 +48,16 @@ class Reading:
     delimiter: str | None = None
 
     def form_of(self, path: Path) -> str | None:
-        """The format of a file; None where its ending is not known."""
+        """Format of a file; None where its suffix is unknown."""
         return FORMS.get(ending(path)) if self.form == "auto" else self.form
 
     def delimiter_of(self, path: Path) -> str:
-        """What stands between the cells of a CSV file."""
+        """Delimiter of a CSV file."""
         return self.delimiter or DELIMITERS.get(ending(path), ",")
 
 
 def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
-    """The files that paths and patterns name, each once, patterns in sorted order.
+    """Files that paths and patterns name, each once; matches in sorted order.
 
     Raises:
         UserError: a path does not exist or is a folder, or a pattern matches nothing.
@@ -69,15 +69,16 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
             found[exact] = None
             continue
         if exact.is_dir():
+            example = f"{text.rstrip('/')}/*{_usual_suffix(exact)}"
             raise UserError(
                 f"source.files.{split}: {exact} is a folder",
-                f"name the files in it, such as {text.rstrip('/')}/*{_usual(exact)}",
+                f"name the files in it, such as {example}",
             )
-        said = f"it starts from {folder.absolute()}"
+        base = f"it is relative to {folder.absolute()}"
         if not glob.has_magic(text):
             raise UserError(
                 f"source.files.{split}: there is no file {exact}",
-                f"check the path; {said}",
+                f"check the path; {base}",
             )
         start, rest = begin(folder, text)
         pattern = str(Path(glob.escape(str(start))) / rest)
@@ -86,9 +87,9 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
         files = [match for match in matches if match.is_file()]
         if not files:
             inside = next((m for m in matches if m.is_dir()), None)
-            fix = f"check the pattern; {said}"
+            fix = f"check the pattern; {base}"
             if inside is not None:
-                fix = f"name the files in it, such as {text}/*{_usual(inside)}"
+                fix = f"name the files in it, such as {text}/*{_usual_suffix(inside)}"
             raise UserError(
                 f"source.files.{split}: no file matches {exact}"
                 + (f", and {inside} is a folder" if inside else ""),
@@ -98,8 +99,8 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
     return list(found)
 
 
-def _usual(folder: Path) -> str:
-    """The ending that most files of a folder have, of those that can be read."""
+def _usual_suffix(folder: Path) -> str:
+    """Most frequent suffix of the readable files in a folder."""
     endings = Counter(
         "".join(path.suffixes[-2:] if path.suffix not in FORMS else path.suffixes[-1:])
         for path in folder.iterdir()
@@ -111,13 +112,13 @@ def _usual(folder: Path) -> str:
 def read(
     path: Path, how: Reading, text_column: str, wanted: Collection[str]
 ) -> Iterator[Row]:
-    """The rows of a file.
+    """Read the rows of a file.
 
     Args:
         path: the file.
-        how: its format and what belongs to it.
-        text_column: what the text of a text file is called.
-        wanted: the columns that will be looked at; others may be left out.
+        how: settings of the reader.
+        text_column: name of the only column of a text file.
+        wanted: the columns to read; a reader may leave out others.
     """
     form = how.form_of(path)
     assert form is not None
@@ -128,7 +129,7 @@ def read(
 
 
 def read_txt(path: Path, unit: str) -> Iterator[tuple[int, str]]:
-    """The documents of a text file with the lines they start on; blank ones left out.
+    """Documents of a text file with their first lines; blank documents are left out.
 
     Args:
         path: a UTF-8 file.
@@ -156,10 +157,10 @@ def read_txt(path: Path, unit: str) -> Iterator[tuple[int, str]]:
 
 
 class _Repeated(dict[str, Any]):
-    """A JSON object some of whose keys are there more than once.
+    """A JSON object with repeated keys.
 
     Attributes:
-        names: those keys.
+        names: the repeated keys.
     """
 
     names: frozenset[str]
@@ -193,11 +194,10 @@ def _read_jsonl(path: Path, wanted: Collection[str], _: Reading) -> Iterator[Row
                 )
             if isinstance(cells, _Repeated):
                 for name in wanted:
-                    if name in cells.names:  # which of them is meant, nobody said
+                    if name in cells.names:  # which value is meant is unknown
                         raise UserError(
-                            f"{path}:{number}: the key '{name}' is there more than "
-                            "once",
-                            "give each a name of its own",
+                            f"{path}:{number}: the key '{name}' is repeated",
+                            "give each value a key of its own",
                         )
             yield number, cells
 
@@ -233,10 +233,10 @@ def _read_csv(path: Path, wanted: Collection[str], how: Reading) -> Iterator[Row
 
 def _refuse_repeated(names: list[str], wanted: Collection[str], place: str) -> None:
     for name in wanted:
-        if names.count(name) > 1:  # which of them is meant, nobody said
+        if names.count(name) > 1:  # which column is meant is unknown
             raise UserError(
                 f"{place}: {names.count(name)} columns are called '{name}'",
-                "give each a name of its own",
+                "give each column a name of its own",
             )
 
 
@@ -252,7 +252,7 @@ def _read_parquet(path: Path, wanted: Collection[str], _: Reading) -> Iterator[R
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             _refuse_repeated(names, wanted, str(path))
-            # All of them where one is missing, so that the error can list them.
+            # All columns where one is missing, so that the error can list them.
             columns = sorted(wanted) if set(names).issuperset(wanted) else None
             number = 0
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
@@ -261,7 +261,8 @@ def _read_parquet(path: Path, wanted: Collection[str], _: Reading) -> Iterator[R
                 except UnicodeDecodeError:
                     row, name = _not_utf8(batch)
                     raise UserError(
-                        f"{path}:{number + row + 1}: column '{name}' is not UTF-8 text",
+                        f"{path}:{number + row + 1}: column '{name}' is not valid "
+                        "UTF-8",
                         "save the texts in UTF-8",
                     ) from None
                 for cells in rows:
@@ -274,7 +275,7 @@ def _read_parquet(path: Path, wanted: Collection[str], _: Reading) -> Iterator[R
 
 
 def _not_utf8(batch: Any) -> tuple[int, str]:
-    """The first row of a batch with bytes that are not UTF-8, and the column."""
+    """Row and column of the first cell of a batch that is not valid UTF-8."""
     for row in range(batch.num_rows):
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             try:

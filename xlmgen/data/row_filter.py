@@ -1,4 +1,4 @@
-"""Which rows of a source are examples: conditions on their columns."""
+"""Filter of the rows of a source, by conditions on their columns."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from xlmgen.spec.messages import show
 
 EXACT = 2**53
-"""Below it every integer is a float."""
+"""Every integer below it is exact as a float."""
 
 
 class NotANumber(ValueError):
-    """A value that `min` or `max` was asked of and that is no number."""
+    """`min` or `max` was applied to a value that is not a number."""
 
 
 class RowFilter:
@@ -31,20 +31,20 @@ class RowFilter:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are asked, each once."""
+        """Columns of the conditions, each once."""
         return tuple(dict.fromkeys(column for column, _ in self.conditions))
 
     def keeps(self, cells: Mapping[str, Any]) -> bool:
-        """Whether a row with these cells is an example.
+        """Whether a row with these cells meets all conditions.
 
         Raises:
-            NotANumber: `min` or `max` was asked of something else.
+            NotANumber: `min` or `max` was applied to a value that is not a number.
         """
         return all(met(cells[column]) for column, met in self.conditions)
 
 
 class _Condition:
-    """What is asked of one column's value."""
+    """Condition on the value of one column."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.column = options["column"]
@@ -79,11 +79,11 @@ class _Condition:
 
 
 def written(value: Any) -> str:
-    """A value as a text: a text itself, all else as JSON writes it; null is empty."""
+    """A value as text: strings unchanged, null empty, all others as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
-        value = int(value)  # 1.0 and 1 are one number, however a file writes it
+        value = int(value)  # 1.0 and 1 are the same number
     return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 

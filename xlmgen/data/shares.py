@@ -1,7 +1,7 @@
-"""Which rows of train a share takes: those whose texts come first by their hashes.
+"""Shares of train that become other splits, chosen by the hashes of texts.
 
-Each share takes so many of the different texts, at least one, and every row that has
-one of them, so that no text is in two splits.
+Each share takes its fraction of the distinct texts, at least one, and every row with
+one of these texts. So no text is in two splits.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import numpy as np
 from xlmgen.data.digests import canonical
 
 Bounds = list[tuple[str, int]]
-"""Where in the order of the hashes each share ends."""
+"""Upper bound of the hashes of each share."""
 
 
 def key(seed: int, texts: tuple[str, ...]) -> int:
     """64 bits of the hash of a row's texts and the seed."""
-    # JSON keeps the boundaries between the columns.
+    # JSON keeps the boundaries between columns.
     return int.from_bytes(hashlib.sha256(canonical([seed, *texts])).digest()[:8])
 
 
 def bounds(keys: Iterable[int], shares: Mapping[str, float]) -> Bounds:
-    """Where each share ends, with 8 bytes in memory for each row.
+    """Upper bounds of the shares; takes 8 bytes of memory per row.
 
     Args:
         keys: of all rows.
-        shares: of the different texts, by the splits that they make.
+        shares: fractions of the distinct texts, by the splits that they become.
     """
     found = array("Q", keys)
-    different = np.unique(np.frombuffer(found, np.uint64)) if found else found
+    distinct = np.unique(np.frombuffer(found, np.uint64)) if found else found
     ends, stop = [], 0
     for split, share in shares.items():
-        stop += max(1, round(share * len(different)))
-        ends.append((split, int(different[stop]) if stop < len(different) else 1 << 64))
+        stop += max(1, round(share * len(distinct)))
+        ends.append((split, int(distinct[stop]) if stop < len(distinct) else 1 << 64))
     return ends

@@ -1,4 +1,4 @@
-"""The texts of a task's examples, row by row: generated, from files, from the Hub."""
+"""Corpus of a task: texts of its examples, generated, from files or from the Hub."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from xlmgen.tasks.hook import Hook
 from xlmgen.tasks.spec import SPLITS
 
 DELIMITERS = (";", "\t", "|", ",")
-"""What often stands between the cells of a file."""
+"""Common delimiters of tables."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One example before it is tokenised.
+    """An example before tokenisation.
 
     Args:
         split: the split that it belongs to.
-        piece: the number of the piece that it was read from.
+        piece: index of the piece that it was read from.
         number: its line or row there.
-        texts: one for each key of an example; None for a row that the filter left out.
+        texts: one for each key of an example; None for a row that the filter drops.
     """
 
     split: str
@@ -46,13 +46,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a source that is read from its beginning to its end: a file, mostly.
+    """A part of a source that is read sequentially, usually a file.
 
     Args:
-        split: what its rows belong to, before shares are cut from train.
-        read: its rows.
-        place: what to call a row, such as `notes.csv:17`.
-        size: about how many characters it has; 0 where that is not known.
+        split: the split of its rows, before shares are cut from train.
+        read: returns its rows.
+        place: location of a row, such as `notes.csv:17`.
+        size: approximate number of characters; 0 where it is unknown.
     """
 
     split: str
@@ -62,13 +62,13 @@ class Piece:
 
 
 class Corpus:
-    """A task's source, read as a stream as often as it is asked for.
+    """A task's source, as a stream that can be read any number of times.
 
     Args:
         source: the mapping under `source:`, defaults filled in.
         columns: the keys of an example.
-        folder: what relative paths start from.
-        hook: the user's own function that draws examples, where there is one.
+        folder: base of relative paths.
+        hook: the user's own function that generates examples, if any.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """What changes when the texts may have changed: settings, contents, code."""
+        """Settings, contents and code that the texts depend on."""
         source = self.source
         if "generator" in source:
             modules = generators.modules(source["generator"])
@@ -115,7 +115,7 @@ class Corpus:
 
     @cached_property
     def pieces(self) -> list[Piece]:
-        """All that there is to read, in the order of the splits."""
+        """All pieces, in the order of the splits."""
         source = self.source
         if self.hook is not None:
             return self._generated(own.records(self.hook, source, self.columns))
@@ -149,14 +149,14 @@ class Corpus:
         ]
 
     def rows(self, piece: int = 0, skip: int = 0) -> Iterator[Row]:
-        """Every row, or those from a place on.
+        """Iterate over the rows, from a given one on.
 
         Args:
-            piece: the piece to begin with.
-            skip: how many of its rows to pass over.
+            piece: index of the first piece.
+            skip: number of its rows to skip.
 
         Raises:
-            UserError: a file cannot be read, or a column is not there.
+            UserError: a file cannot be read, or a column is missing.
         """
         for row in self._undivided(piece, skip):
             if row.split == "train" and row.texts is not None and self._bounds:
@@ -165,36 +165,36 @@ class Corpus:
                 yield row
 
     def place(self, piece: int, number: int) -> str:
-        """Where a row is, for an error."""
+        """Location of a row, for an error."""
         return self.pieces[piece].place(number)
 
     def refuse_empty(
         self, counts: Mapping[str, int], filtered: int = 0, unknown: int = 0
     ) -> None:
-        """Raise the error for a split that no row belongs to.
+        """Raise the error for an empty split, if there is one.
 
         Args:
-            counts: the rows of each split.
-            filtered: rows that the filter left out.
-            unknown: rows that the tokenizer could not write.
+            counts: number of rows of each split.
+            filtered: number of rows that the filter dropped.
+            unknown: number of rows that the tokenizer cannot encode.
         """
         for split in SPLITS:
             if not counts.get(split):
-                said = f"source: the {split} split has no examples"
+                message = f"source: the {split} split has no examples"
                 if filtered:
-                    said += f"; the filter left out {filtered:,} rows"
+                    message += f"; the filter dropped {filtered:,} rows"
                 if unknown:
-                    said += f"; the tokenizer cannot write {unknown:,} rows"
+                    message += f"; the tokenizer cannot encode {unknown:,} rows"
                 raise UserError(
-                    said,
-                    "name files with more in them, change `filter` or `unit`, or mend "
-                    "the shares",
+                    message,
+                    "name files with more rows, or change `filter`, `unit` or `shares`",
                 )
 
     def _undivided(self, first: int, skip: int) -> Iterator[Row]:
+        """Rows before shares are cut from train; arguments as for `rows`."""
         limits = self.source.get("limit", {})
         taken = dict.fromkeys(SPLITS, 0)
-        start = 0 if limits else first  # what a limit takes depends on all before
+        start = 0 if limits else first  # a limit counts all earlier rows
         for number in range(start, len(self.pieces)):
             piece = self.pieces[number]
             limit = limits.get(piece.split)
@@ -221,8 +221,8 @@ class Corpus:
                 return None
         except NotANumber as error:
             raise UserError(
-                f"{piece.place(number)}: {error}, and source.filter asks for a number",
-                "mend the value, or filter it with in or matches",
+                f"{piece.place(number)}: {error}, and source.filter needs a number",
+                "fix the value, or filter it with `in` or `matches`",
             ) from None
         texts = {
             key: self._text(key, made, cells, piece, number)
@@ -278,18 +278,18 @@ class Corpus:
         for name in self._filter.columns:
             if name not in cells:
                 raise UserError(
-                    f"{place}: there is no column '{name}', which source.filter asks",
+                    f"{place}: there is no column '{name}', which source.filter uses",
                     f"the columns are {listed}",
                 )
 
     def _other_delimiter(self, names: Sequence[str]) -> str:
-        """What to do where the name of the only column looks like those of several."""
+        """Fix for a table with one column whose name has another delimiter in it."""
         if len(names) == 1 and "files" in self.source:
             for mark in DELIMITERS:
                 if mark in names[0]:
                     return (
                         f"the only column is {names[0]!r}: set source.delimiter to "
-                        f"{json.dumps(mark)} if that stands between cells"
+                        f"{json.dumps(mark)} if that separates the cells"
                     )
         return ""
 
@@ -301,19 +301,19 @@ class Corpus:
     # Shares
 
     def _share(self, texts: tuple[str, ...]) -> str:
-        """The split of a row of train, by the hash of its texts."""
+        """Split of a row of train, by the hash of its texts."""
         key = shares.key(self.source["seed"], texts)
         return next((split for split, end in self._bounds if key < end), "train")
 
     @cached_property
     def _bounds(self) -> shares.Bounds:
-        """Where each share ends, found by one reading of train, and kept."""
+        """Upper bounds of the shares, from one pass over train; cached."""
         given = {piece.split for piece in self.pieces}
         missing = [split for split in SPLITS[1:] if split not in given]
         if not missing:
             return []
         asked = {split: self.source["shares"][split] for split in missing}
-        what = {"what": "shares", "texts": self.fingerprint, "shares": asked}
+        inputs = {"what": "shares", "texts": self.fingerprint, "shares": asked}
 
         def keys() -> Iterator[int]:
             train = [i for i, piece in enumerate(self.pieces) if piece.split == "train"]
@@ -327,7 +327,7 @@ class Corpus:
             ends = shares.bounds(keys(), asked)
             (folder / "bounds.json").write_text(json.dumps(ends), encoding="utf-8")
 
-        found = (cache.entry(what, find) / "bounds.json").read_text(encoding="utf-8")
+        found = (cache.entry(inputs, find) / "bounds.json").read_text(encoding="utf-8")
         return [(split, end) for split, end in json.loads(found)]
 
     # Kinds of sources
@@ -349,7 +349,7 @@ class Corpus:
 
     @cached_property
     def _local(self) -> hub.LocalFiles | None:
-        """The files of a data set of the Hub's shape that lies here."""
+        """Files of a local folder in the format of the Hub."""
         return hub.local_files(self.source["hub"], self.folder)
 
     @cached_property
@@ -368,7 +368,7 @@ class Corpus:
         return found
 
     def _reading(self, path: Path) -> readers.Reading:
-        """How a file is to be read; those that cannot be are refused."""
+        """Settings of the reader of a file; refuses files without one."""
         source = self.source
         if "hub" in source and self._local is not None:
             how = self._local.how
@@ -377,12 +377,12 @@ class Corpus:
         form = how.form_of(path)
         if form == "txt" and self.columns != ("tokens",):
             raise UserError(
-                f"{path}: a .txt file holds texts for the layout lm only",
+                f"{path}: .txt files are for the layout lm only",
                 f"give the columns {', '.join(self._wanted)} in a .jsonl or .csv file",
             )
         if form is None:
             raise UserError(
-                f"{path}: the format of a file called *{path.suffix} is not known",
+                f"{path}: the format of *{path.suffix} files is unknown",
                 f"set source.format to txt, {', '.join(readers.TABLES)}",
             )
         return how
@@ -392,14 +392,14 @@ def _line(path: Path, number: int) -> str:
     return f"{path}:{number}"
 
 
-def _flags(whole: str, given: str, hole: str, place: str) -> str:
-    """Which characters of a sequence are given, as 0 and 1, where holes show it."""
-    if len(whole) != len(given) or any(
-        there not in (character, hole)
-        for character, there in zip(whole, given, strict=True)
+def _flags(sequence: str, given: str, hole: str, place: str) -> str:
+    """Flags 0 for the holes and 1 for the given characters of a sequence."""
+    if len(sequence) != len(given) or any(
+        shown not in (character, hole)
+        for character, shown in zip(sequence, given, strict=True)
     ):
         raise UserError(
-            f"{place}: {show(given)} is not {show(whole)} with {hole!r} for holes",
-            "write the sequence itself, and the hole for each character to be found",
+            f"{place}: {show(given)} is not {show(sequence)} with {hole!r} for holes",
+            "repeat the sequence, with the hole in place of each character to predict",
         )
-    return "".join("0" if there == hole else "1" for there in given)
+    return "".join("0" if shown == hole else "1" for shown in given)

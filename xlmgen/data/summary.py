@@ -1,4 +1,4 @@
-"""What a task's data is, in words: for `prepare`, and in one line for `train`."""
+"""Summary of a task's data: a table for `prepare`, and one line for `train`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xlmgen.tasks.spec import SPLITS
 
 LEFT_OUT = {
     "filtered": "by the filter",
-    "unknown": "that the tokenizer cannot write",
+    "unknown": "that the tokenizer cannot encode",
     "dropped": "too long for the block",
 }
 
@@ -17,22 +17,22 @@ LEFT_OUT = {
 def line(task: Task) -> str:
     """`data: 20,000 train, 100 validation, 1,000 test examples; …`."""
     found = {split: task.summary(split) for split in SPLITS}
-    what = "blocks" if task.packed else "examples"
+    unit = "blocks" if task.packed else "examples"
     counts = ", ".join(f"{found[split].examples:,} {split}" for split in SPLITS)
-    said = [f"data: {counts} {what}"]
+    parts = [f"data: {counts} {unit}"]
     for count, words in LEFT_OUT.items():
         if number := sum(getattr(summary, count) for summary in found.values()):
-            said.append(f"{number:,} left out {words}")
+            parts.append(f"{number:,} left out {words}")
     if cut := sum(summary.truncated for summary in found.values()):
-        said.append(f"{cut:,} cut to the block")
-    return "; ".join(said)
+        parts.append(f"{cut:,} cut to the block")
+    return "; ".join(parts)
 
 
 def table(task: Task) -> list[str]:
-    """Every split's counts in aligned columns, and where its ids are."""
-    what = "blocks" if task.packed else "examples"
+    """Aligned lines with the counts of every split, and the folder of the ids."""
+    unit = "blocks" if task.packed else "examples"
     heads = (
-        *("split", "documents", "tokens", what),
+        *("split", "documents", "tokens", unit),
         *("filtered", "unknown", "dropped", "truncated"),
     )
     rows: list[tuple[str, ...]] = [heads]
@@ -46,8 +46,8 @@ def table(task: Task) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if at else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     ]
@@ -55,17 +55,19 @@ def table(task: Task) -> list[str]:
 
 
 def padding_shares(task: Task, batch_size: int) -> str:
-    """How much of a training batch is padding, by either way to make batches.
+    """Shares of padding in training batches, shuffled and by length.
 
-    Empty for packed blocks, which have none.
+    Empty for packed blocks, which have no padding.
     """
     examples = task.examples("train")
     if not isinstance(examples, Examples):
         return ""
     lengths = examples.lengths
-    shuffled, alike = (padding(lengths, batch_size, by_length=b) for b in (False, True))
+    shuffled, grouped = (
+        padding(lengths, batch_size, by_length=b) for b in (False, True)
+    )
     return (
         f"pads in batches of {batch_size} rows: {100 * shuffled:.1f} % shuffled, "
-        f"{100 * alike:.1f} % by_length (training.batching), where a row is as long as "
-        "the longest of its batch"
+        f"{100 * grouped:.1f} % by_length (training.batching), padded to the longest "
+        "row of the batch"
     )

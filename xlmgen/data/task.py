@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task(TaskSpec):
-    """The settings of a task, and the tokenizer and examples that follow from them.
+    """Settings of a task, with its tokenizer and examples.
 
-    Nothing is read, generated or imported for it before it is asked for.
+    Tokenizer and examples are read, generated or built on first use.
 
     Args:
         saved_tokenizer: a tokenizer.json to use instead of building one.
@@ -31,7 +31,7 @@ class Task(TaskSpec):
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":
-        """The task's tokenizer, built (and where it is learned, trained) or read."""
+        """The task's tokenizer: saved, built or trained."""
         from xlmgen.data.prepare import make_tokenizer
 
         with placed(self.written):
@@ -40,24 +40,24 @@ class Task(TaskSpec):
     def examples(self, split: str) -> "Sequence[Example]":
         """The examples of `train`, `validation` or `test`.
 
-        Each is a dict of one-dimensional integer arrays (see `columns`), and all of
-        them fit in the block. Building them is done once and kept in the cache.
+        Each is a dict of one-dimensional integer arrays (see `columns`) that fits in
+        the block. They are tokenised once and cached.
 
         Raises:
-            UserError: the source cannot be read or made, a text cannot be tokenised,
-                or an example is too long and the overflow policy is `error`.
+            UserError: the source cannot be read or generated, a text cannot be
+                tokenised, or an example is too long and `overflow` is `error`.
         """
         with placed(self.written):
             return self.prepared.examples(split)
 
     def summary(self, split: str) -> "Summary":
-        """How many documents and tokens a split has, and what was left out of it."""
+        """Counts of a split's documents and tokens, and of the rows left out."""
         with placed(self.written):
             return self.prepared.summary(split)
 
     @cached_property
     def corpus(self) -> "Corpus":
-        """The texts of the task's examples."""
+        """Corpus with the texts of the task's examples."""
         from xlmgen.data.sources import Corpus
 
         with placed(self.written):
@@ -72,15 +72,15 @@ class Task(TaskSpec):
 
     @property
     def opening(self) -> "Example":
-        """An example without tokens: what a whole sequence is generated from."""
+        """The empty context of unconditional generation."""
         from xlmgen.data.prepare import opening
 
         return opening(self)
 
     def encode_prompt(self, text: str) -> "Example":
-        """A prompt typed by a person, as an example to generate from.
+        """Encode a prompt typed by a person as an example to generate from.
 
-        For `infill` the text is the whole sequence, with [MASK] for each hole.
+        For `infill` the text is the full sequence, with [MASK] for each hole.
 
         Raises:
             UserError: it cannot be tokenised or does not fit in the block.
@@ -90,20 +90,20 @@ class Task(TaskSpec):
         return encode_prompt(self, text)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids, special tokens left out."""
+        """Text of ids, without special tokens."""
         return self.tokenizer.decode(ids)
 
     def save(self, folder: Path) -> None:
         """Write `task.yaml` and `tokenizer.json`, from which a run can be evaluated.
 
-        `load_task(folder / "task.yaml", tokenizer=folder / "tokenizer.json")` gives the
-        same task, wherever the folder is: paths are written in full.
+        `load_task(folder / "task.yaml", tokenizer=folder / "tokenizer.json")` returns
+        the same task from any location of the folder: paths are written in full.
         """
         import yaml
 
         document = with_full_paths(self.document, self.folder.absolute())
         if self.tokenizer_options["kind"] == "file":
-            # Where they are named beside the tokenizer, the copy would not know.
+            # Their names may be in a file next to the tokenizer, which is not copied.
             special = {"special": self.tokenizer.names}
             document["tokenizer"] = {**document["tokenizer"], **special}
         draft = folder / f".task.yaml.{os.getpid()}"

@@ -1,4 +1,4 @@
-"""Text files, plain or compressed: UTF-8 and nothing else."""
+"""UTF-8 text files, plain or compressed."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ COMPRESSED: Mapping[str, Callable[..., Any]] = {
     ".bz2": bz2.open,
     ".xz": lzma.open,
 }
-"""What opens a compressed file, by the last ending of its name in lower case."""
+"""Opener of a compressed file, by its last suffix in lower case."""
 BYTES_AT_ONCE = 1 << 20
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a file is compressed, as its name says."""
+    """Whether a file is compressed, by its suffix."""
     return path.suffix.lower() in COMPRESSED
 
 
 def ending(path: Path) -> str:
-    """The ending for what a file holds, in lower case: `.jsonl` of `A.JSONL.gz`."""
+    """Suffix of a file's contents, in lower case: `.jsonl` of `A.JSONL.gz`."""
     return (Path(path.stem) if is_compressed(path) else path).suffix.lower()
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[str]]:
-    """A UTF-8 file, its line ends as they are written on Unix.
+    """Open a UTF-8 file, with line ends translated to `\\n`.
 
     Raises:
-        UserError: it cannot be read, or what was read is not UTF-8.
+        UserError: it cannot be read, or is not valid UTF-8.
     """
     try:
         with (
@@ -48,34 +48,34 @@ def opened(path: Path) -> Iterator[IO[str]]:
         ):
             yield file
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot read {path}: {said}", "check the file") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read {path}: {reason}", "check the file") from error
     except UnicodeDecodeError as error:
         line, byte = _first_bad_byte(path)
         raise UserError(
-            f"{path}:{line}: byte {byte} of the file is not UTF-8 text",
+            f"{path}:{line}: byte {byte} of the file is not valid UTF-8",
             "save the file in UTF-8",
         ) from error
 
 
 def _bytes_of(path: Path) -> IO[bytes]:
-    """The content of a file, decompressed where its name says so."""
+    """Open a file for reading bytes, decompressed by its suffix."""
     found: IO[bytes] = COMPRESSED.get(path.suffix.lower(), open)(path, "rb")
     return found
 
 
 def _first_bad_byte(path: Path) -> tuple[int, int]:
-    """Where a file that is not UTF-8 stops being it: the line, and the byte from 0."""
+    """Line, and byte counted from 0, of the first invalid UTF-8 sequence of a file."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line, before = 1, 0  # of the bytes that the decoder looks at
+    line, before = 1, 0  # line and byte of the start of the chunk
     with _bytes_of(path) as file:
         while True:
             chunk = file.read(BYTES_AT_ONCE)
-            held = len(decoder.getstate()[0])
+            held = len(decoder.getstate()[0])  # bytes of an incomplete character
             try:
                 decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                bad = error.start - held  # below 0 in the bytes of the chunk before
+                bad = error.start - held  # negative in bytes of the previous chunk
                 return line + chunk[: max(0, bad)].count(b"\n"), before + bad
             if not chunk:
                 return line, before

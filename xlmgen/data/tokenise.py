@@ -1,8 +1,8 @@
-"""A corpus to ids on disk: shard after shard, none of it in memory, and resumable.
+"""Tokenise a corpus to disk in resumable shards.
 
-A shard is what some millions of characters of the source become. It is written under a
-temporary name and renamed, and says where in the source the next one begins. A build
-that was stopped goes on behind the last shard whose files are what they were.
+A shard has the ids of some millions of characters of the source. It is written under a
+temporary name and renamed, and records where in the source the next shard begins. An
+interrupted build continues after the last shard whose files are intact.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ SHARD: Schema = {
 
 @dataclass
 class Counts:
-    """What became of the rows of one split.
+    """Counts of the rows of one split.
 
     Args:
         documents: rows that were kept.
         tokens: their tokens, by the keys of an example.
         longest: the most tokens of a row, by the same keys.
-        filtered: rows that the filter left out, counted where they were read.
-        unknown: rows that the tokenizer cannot write.
+        filtered: rows that the filter dropped, counted in the split they were read for.
+        unknown: rows that the tokenizer cannot encode.
     """
 
     documents: int = 0
@@ -63,7 +63,7 @@ class Counts:
         self.longest[key] = max(self.longest.get(key, 0), tokens)
 
     def merge(self, other: Counts) -> None:
-        """Count what another shard counted."""
+        """Add the counts of another shard."""
         self.documents += other.documents
         self.filtered += other.filtered
         self.unknown += other.unknown
@@ -76,7 +76,7 @@ Report = dict[str, Counts]
 
 
 def read_report(folder: Path) -> Report:
-    """What `tokenise` counted in each split."""
+    """Read the counts of each split that `tokenise` wrote."""
     data = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     return {split: Counts(**counts) for split, counts in data["splits"].items()}
 
@@ -84,18 +84,18 @@ def read_report(folder: Path) -> Report:
 def tokenise(
     corpus: Corpus, tokenizer: Tokenizer, folder: Path, *, drop: bool, task: str
 ) -> None:
-    """Write the ids of every split into a folder, with where each row comes from.
+    """Write the ids of every split into a folder, with the source of each row.
 
     Args:
-        corpus: what to read.
-        tokenizer: what makes ids of it.
-        folder: empty, or left by a build of the same that was stopped.
-        drop: leave out rows that the tokenizer cannot write, and count them.
-        task: its name, to be shown.
+        corpus: the texts.
+        tokenizer: encodes them.
+        folder: empty, or from an interrupted build of the same examples.
+        drop: drop and count rows that the tokenizer cannot encode.
+        task: name of the task, for the progress display.
 
     Raises:
         UserError: the source cannot be read, a split is empty, or a text cannot be
-            written and `drop` is false.
+            encoded and `drop` is false.
     """
     shards = folder / SHARDS
     shards.mkdir(exist_ok=True)
@@ -125,18 +125,18 @@ def tokenise(
         sum(counts.filtered for counts in report.values()),
         sum(counts.unknown for counts in report.values()),
     )
-    _join(done, folder, corpus, tokenizer)
+    _concatenate(done, folder, corpus, tokenizer)
     _write_report(folder / REPORT, report, {})
     shutil.rmtree(shards)
 
 
 class _Shard:
-    """Writes one shard.
+    """Writer of one shard.
 
     Attributes:
-        report: what became of its rows.
-        last: the piece that its last row was read from.
-        rows_of_last: how many of its rows were.
+        report: counts of its rows.
+        last: index of the piece that its last row was read from.
+        rows_of_last: number of its rows from that piece.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class _Shard:
             places.close()
 
     def fill(self, rows: Iterator[Row], progress: TokenisingProgress) -> bool:
-        """Take rows until the shard is full; whether there may be more."""
+        """Take rows until the shard is full; returns whether more may follow."""
         characters = waiting = 0
         batch: list[Row] = []
         for row in rows:
@@ -192,34 +192,36 @@ class _Shard:
         return False
 
     def _write(self, batch: list[Row]) -> int:
-        """Encode and write some rows; how many tokens they have."""
+        """Encode and write rows; returns their number of tokens."""
         found: dict[str, list[list[int] | None]] = {}
-        for at, key in enumerate(self._corpus.columns):
+        for column, key in enumerate(self._corpus.columns):
             if key != "given":
-                texts = [(row.texts or ())[at] for row in batch]
+                texts = [(row.texts or ())[column] for row in batch]
                 found[key] = self._encode(texts, batch)
-        kept: dict[tuple[str, str], list[list[int]]] = {at: [] for at in self._writers}
+        kept: dict[tuple[str, str], list[list[int]]] = {
+            writer: [] for writer in self._writers
+        }
         places: dict[str, list[int]] = {split: [] for split in SPLITS}
         for number, row in enumerate(batch):
             counts = self.report[row.split]
             ids = {key: rows[number] for key, rows in found.items()}
-            whole = {key: of_key for key, of_key in ids.items() if of_key is not None}
-            if len(whole) < len(ids):
+            known = {key: of_key for key, of_key in ids.items() if of_key is not None}
+            if len(known) < len(ids):
                 counts.unknown += 1
                 continue
             if "given" in self._corpus.columns and row.texts is not None:
-                whole["given"] = _given(
+                known["given"] = _given(
                     row.texts[self._corpus.columns.index("given")],
-                    len(whole["tokens"]),
+                    len(known["tokens"]),
                     self._corpus.place(row.piece, row.number),
                 )
-            for key, of_key in whole.items():
+            for key, of_key in known.items():
                 kept[row.split, key].append(of_key)
                 counts.add(key, len(of_key))
             counts.documents += 1
             places[row.split] += (row.piece, row.number)
-        for at_split, of_split in kept.items():
-            self._writers[at_split].append(of_split)
+        for writer, of_writer in kept.items():
+            self._writers[writer].append(of_writer)
         for split, numbers in places.items():
             self._places[split].extend(np.array(numbers, np.uint32))
         return sum(len(row) for rows in kept.values() for row in rows)
@@ -235,7 +237,7 @@ class _Shard:
 
 
 def _finished(shards: Path) -> tuple[list[Path], int, int]:
-    """The shards that can be kept, and the piece and row to go on with."""
+    """Intact shards, and the piece and row to continue with."""
     done: list[Path] = []
     piece = skip = 0
     for path in sorted(shards.iterdir()):
@@ -249,7 +251,7 @@ def _finished(shards: Path) -> tuple[list[Path], int, int]:
 
 
 def _checked(shard: Path) -> dict[str, Any] | None:
-    """The report of a shard whose files are what they were when it was finished."""
+    """Report of a shard if its files are intact, else None."""
     try:
         report = read_object(shard / REPORT, "", SHARD)
         files: dict[str, str] = report["files"]
@@ -260,6 +262,7 @@ def _checked(shard: Path) -> dict[str, Any] | None:
 
 
 def _finish(shard: Path, report: Report, piece: int, skip: int) -> None:
+    """Write the report of a shard, with its digests and the start of the next one."""
     files = {path.name: file_digest(path) for path in sorted(shard.iterdir())}
     more = {"piece": piece, "skip": skip, "files": files}
     _write_report(shard / REPORT, report, more)
@@ -270,9 +273,10 @@ def _write_report(path: Path, report: Report, more: Mapping[str, Any]) -> None:
     path.write_text(json.dumps({"splits": splits, **more}), encoding="utf-8")
 
 
-def _join(
+def _concatenate(
     shards: list[Path], folder: Path, corpus: Corpus, tokenizer: Tokenizer
 ) -> None:
+    """Concatenate the shards."""
     for split in SPLITS:
         for key in corpus.columns:
             name = f"{split}.{key}"
@@ -291,10 +295,10 @@ def _dtype(key: str, tokenizer: Tokenizer) -> npt.DTypeLike:
 
 
 def _given(text: str, count: int, place: str) -> list[int]:
-    """A text of 0 and 1 as numbers."""
+    """Parse a text of 0 and 1 into flags."""
     if len(text) != count or not set(text) <= {"0", "1"}:
         raise UserError(
-            f"{place}: given is {show(text)}, and the row has {count} tokens",
-            "write 1 for each token that is given and 0 for each other",
+            f"{place}: `given` is {show(text)}, and the row has {count} tokens",
+            "write 1 for each given token and 0 for each hole",
         )
     return [int(c) for c in text]

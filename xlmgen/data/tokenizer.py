@@ -1,7 +1,7 @@
-"""Text to ids and back, over the `tokenizers` library.
+"""Strict tokenizer on top of the `tokenizers` library.
 
-Unlike the library on its own: text that cannot be represented is an error and never
-becomes UNK or nothing; text that looks like a special token does not become one; and
+Unlike the library alone: text that cannot be represented is an error and never becomes
+UNK or disappears; text that looks like a special token does not become one; and
 decoding skips every special token.
 """
 
@@ -29,30 +29,29 @@ USUAL_NAMES = {
     "cls": ("[CLS]", "<cls>", "<|cls|>", "<CLS>"),
 }
 OWN_NAMES = dict(zip(USUAL_NAMES, SPECIAL_TOKENS, strict=True))
-# Texts and characters encoded at once: they bound the memory that encodings take, which
-# is more than a hundred bytes for each token.
+# Most texts and characters encoded at once. They bound the memory of the encodings,
+# which is more than a hundred bytes per token.
 AT_ONCE, CHARACTERS_AT_ONCE = 4096, 1 << 17
 
 
 class Tokenizer:
-    """One tokenizer and its special tokens.
+    """A tokenizer and its special tokens.
 
     Args:
         backend: the library's tokenizer. Its padding, truncation and added special
             tokens are not used: the collators do all three.
-        names: the special tokens' own names, such as `{"eos": "<|im_end|>"}`. Those
-            left out are looked up by their usual names, and added at the end where the
-            tokenizer has none.
-        suggested: names that the tokenizer's folder gives, for roles left out of
-            `names`. One that the tokenizer lacks is added; MASK or CLS with the name of
-            another role (in many folders CLS is BOS) gets a token of its own.
-        shared: allow PAD, BOS and EOS to have one id. MASK and CLS never share one.
-        vocab_size: number of ids in all, spare ones at the end included; None has no
-            spare ones.
+        names: texts of the special tokens by role, such as `{"eos": "<|im_end|>"}`. A
+            role that is left out is looked up by its usual names, and added at the end
+            where the tokenizer has none of them.
+        suggested: texts from the tokenizer's folder, for roles left out of `names`. A
+            token that the tokenizer lacks is added; MASK or CLS that shares its text
+            with another role (in many folders CLS is BOS) gets a token of its own.
+        shared: allow PAD, BOS and EOS to share an id. MASK and CLS never share one.
+        vocab_size: total number of ids, including spare ids at the end; None for no
+            spare ids.
 
     Raises:
-        UserError: a name that the tokenizer does not know, a shared id, or more tokens
-            than `vocab_size`.
+        UserError: an unknown name, a shared id, or more tokens than `vocab_size`.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class Tokenizer:
         if vocab_size is not None and vocab_size < number:
             raise UserError(
                 f"tokenizer.vocab_size is {vocab_size}, and there are {number} tokens, "
-                "special ones included",
+                "including special tokens",
                 f"set it to {number} or more, or name existing tokens under "
                 "tokenizer.special so that none is added",
             )
@@ -89,14 +88,14 @@ class Tokenizer:
         self._pieces = Pieces(backend)
 
     def encode(self, text: str, place: str = "text") -> list[int]:
-        """The ids of a text, without special tokens.
+        """Ids of a text, without special tokens.
 
         Args:
-            text: what to encode.
-            place: where the text stands, for the error.
+            text: the text to encode.
+            place: location of the text, for the error.
 
         Raises:
-            UserError: a piece of the text cannot be represented; the message names it
+            UserError: a part of the text cannot be represented; the message names it
                 and its position.
         """
         (ids,) = self.encode_all([text], lambda _: place)
@@ -105,10 +104,10 @@ class Tokenizer:
     def encode_all(
         self, texts: Sequence[str], place: Callable[[int], str]
     ) -> list[list[int]]:
-        """The ids of many texts; `place(i)` says where text i stands.
+        """Ids of many texts; `place(i)` is the location of text i, for an error.
 
-        They are encoded at once, in as many threads as the library sees fit: a caller
-        gives no more than it has memory for, see `AT_ONCE`.
+        All are encoded at once, in the threads of the library, so a caller must bound
+        their number: see `AT_ONCE`.
 
         Raises:
             UserError: as `encode`, for the first text that cannot be represented.
@@ -121,8 +120,8 @@ class Tokenizer:
         return [ids for ids in found if ids is not None]
 
     def encode_known(self, texts: Sequence[str]) -> list[list[int] | None]:
-        """The ids of many texts, None for one that cannot be represented."""
-        # Said outright, or the library warns when a data loader forks later.
+        """Ids of many texts, with None for a text that cannot be represented."""
+        # Set explicitly, or the library warns when a data loader forks later.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         try:
             encodings = self._backend.encode_batch_fast(
@@ -140,34 +139,34 @@ class Tokenizer:
         ]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids, special tokens left out.
+        """Text of ids, without special tokens.
 
-        Ids that no text encodes to (a byte sequence cut in the middle) decode to the
+        Ids that no text encodes to, such as an incomplete UTF-8 sequence, decode to the
         replacement character.
         """
         kept = [int(i) for i in ids if int(i) not in self._special_ids]
         return self._backend.decode(kept, skip_special_tokens=False)
 
     def token(self, id_: int) -> str:
-        """The text of one id for a display; special tokens by their names."""
+        """Displayed text of one id; the name of a special token."""
         if id_ in self._special_ids:
             return self._backend.id_to_token(id_) or ""
         return self._backend.decode([id_], skip_special_tokens=False)
 
     @property
     def names(self) -> dict[str, str]:
-        """The special tokens' own names by their roles."""
+        """Texts of the special tokens by role."""
         return {
             role: self._backend.id_to_token(getattr(self.special, role)) or ""
             for role in USUAL_NAMES
         }
 
     def to_bytes(self) -> bytes:
-        """The content of `tokenizer.json`: all that decides about the ids."""
+        """Contents of `tokenizer.json`, which determine all ids."""
         return self._backend.to_str(pretty=True).encode()
 
     def save(self, path: Path) -> None:
-        """Write `tokenizer.json`, beside its place first and then renamed."""
+        """Write `tokenizer.json` atomically."""
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         draft.write_bytes(self.to_bytes())
         draft.replace(path)
@@ -182,7 +181,7 @@ class Tokenizer:
         shared: bool = False,
         vocab_size: int | None = None,
     ) -> "Tokenizer":
-        """Read any saved `tokenizer.json`.
+        """Load a saved `tokenizer.json`.
 
         Raises:
             UserError: there is no such file, or it is not a tokenizer.
@@ -195,7 +194,7 @@ class Tokenizer:
         )
 
     def _explain(self, text: str, place: str) -> None:
-        """Raise the error for the first piece that has no id, if there is one."""
+        """Raise the error for the first part of the text without an id, if any."""
         refuse_surrogates(text, place)
         found = self._first_unknown(text)
         if found is None:
@@ -204,18 +203,18 @@ class Tokenizer:
         if piece in OWN_NAMES.values() or self._is_special(piece):
             raise UserError(
                 f"{place}: {piece!r} at character {position} is the name of a special "
-                "token, which text cannot hold",
-                "take it out of the text or use the tokenizer kind 'byte' or 'bpe'",
+                "token, which text cannot contain",
+                "remove it from the text or use the tokenizer kind 'byte' or 'bpe'",
             )
         raise UserError(
             f"{place}: the tokenizer has no token for {piece!r} at character "
             f"{position}",
-            f"its tokens are {self._some_tokens()}; mend the text, or use the "
-            "tokenizer kind 'byte' or 'bpe', which can write any",
+            f"its tokens are {self._some_tokens()}; fix the text, or use the "
+            "tokenizer kind 'byte' or 'bpe', which can encode any text",
         )
 
     def _some_tokens(self) -> str:
-        """A few of the tokens, for an error."""
+        """A few of its tokens, for an error."""
         known = sorted(self._backend.get_vocab().values())
         ids = [id_ for id_ in known if id_ not in self._special_ids]
         few = ids if len(ids) < 6 else [*ids[:3], ids[-1]]
@@ -225,7 +224,7 @@ class Tokenizer:
         return ", ".join(names)
 
     def _first_unknown(self, text: str) -> Lost | None:
-        """The first piece that cannot be encoded."""
+        """First part of a text that cannot be encoded."""
         try:
             encoding = self._backend.encode(text, add_special_tokens=False)
         except Exception:  # a model without an unknown token
@@ -244,7 +243,7 @@ def _find_special(
     names: Mapping[str, str],
     suggested: Mapping[str, str],
 ) -> dict[str, int]:
-    """Ids of the special tokens; those that are missing are added at the end, once."""
+    """Ids of the special tokens by role; missing ones are added at the end."""
     vocabulary = backend.get_vocab(with_added_tokens=True)
     found = {}
     for role, usual in USUAL_NAMES.items():
@@ -255,21 +254,20 @@ def _find_special(
                 raise UserError(
                     f"tokenizer.special.{role}: the tokenizer has no token "
                     f"{names[role]!r}",
-                    f"name one of its tokens, or {own!r}, which is added where it is "
-                    "not there",
+                    f"name one of its tokens, or {own!r}, which is added if missing",
                 )
         elif role in suggested:
             found[role] = suggested[role]
         else:
             found[role] = next((name for name in usual if name in vocabulary), own)
-    for role in ("mask", "cls"):  # which share no token with another
+    for role in ("mask", "cls"):  # they share no token with another role
         others = {name for other, name in found.items() if other != role}
         if role not in names and found[role] in others:
             free = (name for name in USUAL_NAMES[role] if name not in others)
             found[role] = next(
                 (name for name in free if name in vocabulary), OWN_NAMES[role]
             )
-    # Adds what is missing, and makes the others known to the library as special.
+    # Adds missing tokens, and marks existing ones as special in the library.
     backend.add_special_tokens(
         [AddedToken(name, special=True, normalized=False) for name in found.values()]
     )
@@ -280,18 +278,18 @@ def _find_special(
 def _refuse_shared(
     backend: tokenizers.Tokenizer, special: Mapping[str, int], allowed: set[str]
 ) -> None:
-    """Refuse two special tokens with one id, but for those of the allowed roles."""
+    """Refuse special tokens that share an id, unless both roles are allowed to."""
     roles: dict[int, str] = {}
     for role, id_ in special.items():
         if id_ in roles and not {role, roles[id_]} <= allowed:
             fix = (
                 f"give them different tokens under tokenizer.special, such as {role}: "
-                f'"{OWN_NAMES[role]}", which is added where it is not there'
+                f'"{OWN_NAMES[role]}", which is added if missing'
             )
             if {role, roles[id_]} <= {"pad", "bos", "eos"}:
                 fix += (
-                    ", or set tokenizer.shared: true if the family can do without the "
-                    "difference"
+                    ", or set tokenizer.shared: true if the family need not tell them "
+                    "apart"
                 )
             raise UserError(
                 f"tokenizer: {roles[id_]} and {role} are one token, "
@@ -304,7 +302,7 @@ def _refuse_shared(
 def _unknown_id(
     backend: tokenizers.Tokenizer, model: Mapping[str, Any]
 ) -> frozenset[int]:
-    """The id that the model gives to what it does not know, if it has one."""
+    """Id of the model's unknown token, if it has one."""
     if model.get("unk_id") is not None:
         return frozenset([int(model["unk_id"])])
     name = model.get("unk_token")

@@ -1,4 +1,4 @@
-"""A saved tokenizer that somebody else may have written, read within bounds."""
+"""Bounded reading of a saved tokenizer from an untrusted source."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from xlmgen.errors import UserError
 
 LARGEST_FILE = 500_000_000  # bytes
 MOST_IDS = 1 << 22
-"""Ids are below it: the library writes out every id that no token has."""
+"""Exclusive bound of ids: the library allocates every unused id below the largest."""
 
 
 def read_backend(path: Path, fix: str) -> tokenizers.Tokenizer:
-    """The library's tokenizer in a `tokenizer.json`.
+    """Read the library's tokenizer from a `tokenizer.json`.
 
     Args:
-        fix: what to do about one that is missing or damaged.
+        fix: advice for a missing or damaged file.
 
     Raises:
-        UserError: there is no such file, it is not a tokenizer, or it has an id that no
-            vocabulary needs.
+        UserError: there is no such file, it is not a tokenizer, or it has an id of
+            `MOST_IDS` or more.
     """
     try:
         with path.open("rb") as file:
@@ -41,7 +41,7 @@ def read_backend(path: Path, fix: str) -> tokenizers.Tokenizer:
 
 
 def check_ids(backend: tokenizers.Tokenizer, path: Path, fix: str) -> None:
-    """Refuse an id that would make a table of all ids larger than any network's.
+    """Refuse an id that would need a larger embedding than any network has.
 
     Raises:
         UserError: names the token.
@@ -58,7 +58,10 @@ def check_ids(backend: tokenizers.Tokenizer, path: Path, fix: str) -> None:
 
 @contextmanager
 def library_errors(place: str, fix: str) -> Iterator[None]:
-    """Turn what the library raises into a `UserError`; a panic is no `Exception`."""
+    """Translate errors of the library to `UserError`.
+
+    A panic of the library is a `BaseException`, not an `Exception`.
+    """
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

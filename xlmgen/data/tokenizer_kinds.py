@@ -1,4 +1,4 @@
-"""The tokenizers that a task's `tokenizer:` can ask for, one function per kind."""
+"""Tokenizers of a task's `tokenizer:`, one function per kind."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,21 +14,21 @@ from xlmgen.io.json_input import read_object
 from xlmgen.runtime.special_tokens import SPECIAL_TOKENS
 
 NUM_BYTES = 256
-# Kinds that look at the train split; those with a size, and those without.
+# Kinds that are trained on the train split: those with a size, and all.
 SIZED = ("bpe", "wordpiece", "unigram")
-LEARNED = ("character", "whitespace", *SIZED)
-WITHIN = "##"  # how WordPiece writes a piece that does not begin a word
-LONGEST_WORD = 1_000_000  # characters that WordPiece looks for pieces in
+TRAINED = ("character", "whitespace", *SIZED)
+WITHIN = "##"  # prefix of a WordPiece token within a word
+LONGEST_WORD = 1_000_000  # most characters of a word that WordPiece splits
 
 
 def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tokenizer:
-    """The tokenizer that a task's `tokenizer:` describes.
+    """Build the tokenizer that a task's `tokenizer:` describes.
 
     Args:
         options: the mapping under `tokenizer:`, defaults filled in.
-        folder: what a relative `path` starts from.
-        texts: the train split, for the kinds that learn their vocabulary from it; it
-            may be read more than once.
+        folder: base of a relative `path`.
+        texts: of the train split, for kinds that are trained; may be read more than
+            once.
     """
     match options["kind"]:
         case "vocabulary":
@@ -61,16 +61,16 @@ def build(options: Mapping[str, Any], folder: Path, texts: Iterable[str]) -> Tok
 
 
 def words(tokens: Sequence[str]) -> Tokenizer:
-    """A token is what stands between white space; decoding joins with one blank.
+    """Word tokenizer that splits at white space; decoding joins with one space.
 
     Raises:
-        UserError: an entry that no text could encode to.
+        UserError: an entry has white space in it or is the name of a special token.
     """
     for number, token in enumerate(tokens):
         if token.split() != [token] or token in SPECIAL_TOKENS:
             raise UserError(
                 f"tokenizer.tokens[{number}]: {token!r} cannot be a token",
-                "a token has no white space in it and is not one of "
+                "a token has no white space and is not one of "
                 + ", ".join(SPECIAL_TOKENS),
             )
     backend = tokenizers.Tokenizer(models.WordLevel(_vocabulary(tokens)))
@@ -79,7 +79,7 @@ def words(tokens: Sequence[str]) -> Tokenizer:
 
 
 def characters(alphabet: Sequence[str]) -> Tokenizer:
-    """A token is one Unicode code point of the alphabet."""
+    """Character tokenizer: a token is one Unicode code point of the alphabet."""
     backend = tokenizers.Tokenizer(models.WordLevel(_vocabulary(alphabet)))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
@@ -87,7 +87,7 @@ def characters(alphabet: Sequence[str]) -> Tokenizer:
 
 
 def byte_level() -> Tokenizer:
-    """A token is one byte of UTF-8; byte b has the id 5 + b."""
+    """Byte tokenizer: a token is one byte of UTF-8; byte b has the id 5 + b."""
     vocabulary = _vocabulary([_byte_name(byte) for byte in range(NUM_BYTES)])
     backend = tokenizers.Tokenizer(models.BPE(vocabulary, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(
@@ -98,12 +98,12 @@ def byte_level() -> Tokenizer:
 
 
 def bpe(texts: Iterable[str], size: int) -> Tokenizer:
-    """Byte-level BPE: any text has ids. The same texts give the same tokenizer.
+    """Train byte-level BPE, which can encode any text; deterministic.
 
     Args:
-        texts: what the merges are learned from.
-        size: tokens in all, special tokens and the 256 bytes included; fewer where
-            the texts have no more to merge.
+        texts: training texts.
+        size: number of tokens, including special tokens and the 256 bytes; fewer where
+            the texts have no more merges.
     """
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -119,17 +119,17 @@ def bpe(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def wordpiece(texts: Iterable[str], size: int) -> Tokenizer:
-    """WordPiece: words cut into the longest pieces that are known.
+    """Train WordPiece, which splits words into the longest known tokens; deterministic.
 
-    Decoding joins words with one blank. A character that is in no text has no ids.
+    Decoding joins words with one space. Characters outside the training texts cannot
+    be encoded.
 
     Args:
-        texts: what the pieces are learned from; read twice. The same texts give the
-            same tokenizer.
-        size: tokens in all, special ones included.
+        texts: training texts; read twice.
+        size: number of tokens, including special tokens.
     """
-    # The library numbers characters within words as they come out of a hash table, and
-    # breaks ties by these numbers. Named beforehand, they are numbered in their order.
+    # The library numbers characters within words in the random order of a hash table,
+    # and breaks ties by these numbers. Listing them as special tokens fixes the order.
     within = {c for text in texts for word in text.split() for c in word[1:]}
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
@@ -151,12 +151,12 @@ def wordpiece(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def unigram(texts: Iterable[str], size: int) -> Tokenizer:
-    """Byte-level Unigram: the likeliest pieces of a text; any text has ids.
+    """Train byte-level Unigram, which can encode any text by its likeliest tokens.
 
     Args:
-        texts: what the pieces are learned from. The same texts may give other pieces
-            another time: the library adds numbers in the order of its threads.
-        size: tokens in all, special tokens and the 256 bytes included; fewer where
+        texts: training texts. Training is not deterministic: the library sums
+            floating-point numbers in the order of its threads.
+        size: number of tokens, including special tokens and the 256 bytes; fewer where
             the texts have no more.
     """
     backend = tokenizers.Tokenizer(models.Unigram())
@@ -173,9 +173,9 @@ def unigram(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def tokenizer_file(path: Path) -> tuple[Path, dict[str, str]]:
-    """The `tokenizer.json` that a path means, and the names of its special tokens.
+    """Path of a `tokenizer.json`, and the texts of its special tokens by role.
 
-    A folder that the transformers library saved names them in another file.
+    The transformers library saves these texts in another file of the folder.
 
     Raises:
         UserError: the folder has no `tokenizer.json`.
@@ -193,8 +193,8 @@ def tokenizer_file(path: Path) -> tuple[Path, dict[str, str]]:
     for name in ("special_tokens_map.json", "tokenizer_config.json"):  # the later wins
         if not (path / name).exists():
             continue
-        said = read_object(path / name, "restore it from its source")
-        written = {role: said.get(f"{role}_token") for role in USUAL_NAMES}
+        settings = read_object(path / name, "restore it from its source")
+        written = {role: settings.get(f"{role}_token") for role in USUAL_NAMES}
         for role, token in written.items():
             content = token.get("content") if isinstance(token, dict) else token
             if isinstance(content, str):
@@ -207,10 +207,10 @@ def _vocabulary(tokens: Sequence[str]) -> dict[str, int]:
 
 
 def _byte_name(byte: int) -> str:
-    """How the library's byte-level parts write a byte in a vocabulary.
+    """Character for a byte in the library's byte-level vocabularies.
 
-    Bytes that print as one Latin-1 character stand for themselves; the others, in
-    their order, are written as the characters from U+0100 on.
+    Printable Latin-1 bytes are written as themselves, and the others, in order, as the
+    characters from U+0100 on.
     """
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, NUM_BYTES)]
     if byte in plain:

@@ -1,4 +1,4 @@
-"""How well a tokenizer writes a task's validation split."""
+"""Report of a tokenizer on a task's validation split."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from itertools import islice
 from xlmgen.data.task import Task
 from xlmgen.data.tokenizer import AT_ONCE, Tokenizer
 
-MOST_TEXTS = 10_000  # so that the report is there at once
+MOST_TEXTS = 10_000  # keeps the report fast
 EXAMPLES = 3
 LONGEST_EXAMPLE = 40
 
 
 def report(task: Task, tokenizer: Tokenizer) -> list[str]:
-    """Its size, its tokens for each word and byte, and some texts in pieces."""
+    """Lines with its size, its tokens per word and byte, and some tokenised texts."""
     words = size = tokens = unknown = number = 0
     shown: list[str] = []
     texts = islice(_validation_texts(task), MOST_TEXTS)
@@ -30,14 +30,14 @@ def report(task: Task, tokenizer: Tokenizer) -> list[str]:
             if len(shown) < EXAMPLES and text.strip():
                 short = tokenizer.encode_known([text[:LONGEST_EXAMPLE]])[0] or ids
                 shown.append(" | ".join(tokenizer.token(i) for i in short))
-    for_word, for_byte = tokens / max(words, 1), tokens / max(size, 1)
+    per_word, per_byte = tokens / max(words, 1), tokens / max(size, 1)
     lines = [
         f"{tokenizer.vocab_size:,} ids, 5 of them special",
-        f"{for_word:.2f} tokens for a word and {for_byte:.3f} for a byte, over "
+        f"{per_word:.2f} tokens per word and {per_byte:.3f} per byte, over "
         f"{number - unknown:,} texts of validation",
     ]
     if unknown:
-        lines.append(f"{unknown:,} texts of validation cannot be written")
+        lines.append(f"{unknown:,} texts of validation cannot be encoded")
     return [*lines, *(f"  {text!r}" for text in shown)]
 
 

@@ -1,4 +1,4 @@
-"""Processes that make batches, and the signals that reach them."""
+"""Signal handling in the worker processes of a data loader."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import threading
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
-    """Go on making batches when the run is asked to stop.
+    """Ignore signals that ask the run to stop; a `worker_init_fn`.
 
-    A terminal and a scheduler send their signals to all processes of a run. The one
-    that trains answers them, and needs batches until its step ends. With SIGTERM it
-    also ends a worker that hangs: from anyone else it is ignored.
+    A terminal or a scheduler sends its signals to all processes of a run. The training
+    process handles them, and needs batches until its step ends. It also ends a hanging
+    worker with SIGTERM, so that signal is obeyed from the parent only.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    if sys.platform == "linux":  # elsewhere nothing says who sent a signal
+    if sys.platform == "linux":  # elsewhere the sender of a signal is unknown
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        thread = threading.Thread(target=_end_for, args=(os.getppid(),), daemon=True)
+        thread = threading.Thread(
+            target=_exit_on_sigterm_of, args=(os.getppid(),), daemon=True
+        )
         thread.start()
 
 
-def _end_for(parent: int) -> None:
-    """Wait for the parent's SIGTERM, and exit."""
+def _exit_on_sigterm_of(parent: int) -> None:
+    """Exit on SIGTERM from the parent; ignore it from others."""
     if sys.platform == "linux":
         while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
             pass

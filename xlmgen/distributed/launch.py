@@ -1,7 +1,7 @@
-"""What a launcher says about the processes that it started; no torch.
+"""Launchers and their environment variables; no torch.
 
-`torchrun` and `srun` start every process. Without either, Lightning starts the others
-from the first one, once that has prepared the run; then there is one machine.
+`torchrun` and `srun` start every process. Without a launcher the first process prepares
+the run, and Lightning then starts the others on the same machine.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from xlmgen.experiment.settings import Training
 TORCHRUN = "TORCHELASTIC_RUN_ID"
 SRUN = "SLURM_STEP_NUM_TASKS"
 PARENT = "XLMGEN_STARTED_BY"
-"""The process that lets Lightning start others; they inherit the variable."""
+"""Variable with the id of the first process, which Lightning's others inherit."""
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
 SIZES = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
-MEETING = ("MASTER_ADDR", "MASTER_PORT")
-PER_CORE = 2  # processes
-PATIENCE = 10.0  # seconds to wait for an answer at the meeting point
+RENDEZVOUS = ("MASTER_ADDR", "MASTER_PORT")
+PER_CORE = 2  # most processes per CPU core
+PATIENCE = 10.0  # seconds to wait for an answer at the rendezvous
 
 
 def by_torchrun() -> bool:
@@ -35,7 +35,7 @@ def by_srun() -> bool:
 
 
 def is_first() -> bool:
-    """Whether this process writes and reports for all of them."""
+    """Whether this is the first process, which writes and reports for all."""
     if by_torchrun():
         return _number("RANK") == 0
     if by_srun():
@@ -44,20 +44,20 @@ def is_first() -> bool:
 
 
 def started() -> int | None:
-    """How many processes the launcher started; None where there was none."""
+    """Number of processes that the launcher started; None without a launcher."""
     if by_torchrun():
         return _number("WORLD_SIZE")
     return _number(SRUN) if by_srun() else None
 
 
 def check_processes(training: Training) -> None:
-    """Refuse a launcher that started another number of processes than a run wants.
+    """Refuse a launcher that started a different number of processes than requested.
 
-    Without a launcher, variables that one left behind are refused where they say that
-    there are others, and removed where not: Lightning would wait for those others.
+    Without a launcher, leftover variables of one are refused if they mean that there
+    are other processes, for which Lightning would wait, and removed otherwise.
 
     Raises:
-        UserError: processes would all write the same files, or wait for each other.
+        UserError: the numbers differ, or there are leftover variables.
     """
     wanted, found = training.devices * training.num_nodes, started()
     if found is None:
@@ -70,14 +70,14 @@ def check_processes(training: Training) -> None:
             f"{max(1, found // training.num_nodes)}",
         )
     elif by_torchrun() and found > 1:
-        check_meeting()
+        check_rendezvous()
 
 
 def check_alone(option: str) -> None:
-    """Refuse what one process does, where a launcher started several.
+    """Refuse an option for one process, if a launcher started several.
 
     Raises:
-        UserError: it did.
+        UserError: there are several processes.
     """
     if (found := started()) is not None and found > 1:
         raise UserError(
@@ -87,40 +87,42 @@ def check_alone(option: str) -> None:
 
 
 def check_cores(training: Training) -> None:
-    """Refuse many more processes than this machine has cores to train on.
+    """Refuse many more processes than this machine has CPU cores.
 
     Raises:
-        UserError: they would take minutes to begin, and far longer than one to train.
+        UserError: there are more than `PER_CORE` per core, which would be far slower
+            than one process.
     """
     cores = os.cpu_count() or 1
     if training.devices > PER_CORE * cores:
         raise UserError(
-            f"training.devices is {training.devices}, and on the CPU that is as many "
-            f"processes, for {cores} cores",
+            f"training.devices is {training.devices}, which is too many CPU processes "
+            f"for {cores} cores",
             f"give at most {PER_CORE * cores}; one process uses all cores",
         )
 
 
-def check_meeting() -> None:
-    """Refuse variables of a torchrun that has ended: nobody would ever answer.
+def check_rendezvous() -> None:
+    """Refuse leftover variables of a torchrun that has ended.
 
     Raises:
-        UserError: nobody answers where its processes meet.
+        UserError: nothing answers at the rendezvous address.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-        return  # the first process is yet to answer
-    address, port = (os.environ.get(name, "") for name in MEETING)
+        return  # the first process opens the address later
+    address, port = (os.environ.get(name, "") for name in RENDEZVOUS)
     with suppress(OSError, ValueError):
         socket.create_connection((address, int(port)), timeout=PATIENCE).close()
         return
     raise UserError(
-        f"MASTER_ADDR and MASTER_PORT name {address}:{port}, where nobody answers",
+        f"MASTER_ADDR and MASTER_PORT name {address}:{port}, where nothing answers",
         f"unset {TORCHRUN} and RANK, which a torchrun left in the environment, or "
         "start this with torchrun",
     )
 
 
 def _without_launcher(training: Training) -> None:
+    """Check a process that no launcher started, and clear leftover variables."""
     if _is_started():
         return
     if training.num_nodes > 1:
@@ -129,22 +131,22 @@ def _without_launcher(training: Training) -> None:
             "process",
             "start it with torchrun or srun on every machine",
         )
-    if os.environ.get(PARENT) != str(os.getpid()):  # else they are of this process
+    if os.environ.get(PARENT) != str(os.getpid()):  # otherwise this process set them
         left = list(_left_behind())
         if left:
             raise UserError(
-                f"{' and '.join(left)} in the environment: others would be waited for, "
-                "and neither torchrun nor srun started this process",
+                f"{' and '.join(left)} in the environment: this process would wait for "
+                "others, but neither torchrun nor srun started it",
                 f"run it with `env -u {' -u '.join(n.split('=')[0] for n in left)} …`, "
                 "or start it with torchrun or srun",
             )
-    for name in (*RANKS, *SIZES, *MEETING):
+    for name in (*RANKS, *SIZES, *RENDEZVOUS):
         os.environ.pop(name, None)
     os.environ[PARENT] = str(os.getpid())
 
 
 def _left_behind() -> Iterator[str]:
-    """Variables that say that this is one of several processes."""
+    """Variables that mean that this is one of several processes."""
     for names, alone in ((RANKS, 0), (SIZES, 1)):
         for name in names:
             if (number := _number(name)) is not None and number > alone:

@@ -1,6 +1,6 @@
-"""The processes that share one piece of work, and what they tell each other.
+"""Communication between the processes of a run.
 
-All of it is plain where there is only one process.
+Every function also works in a single process.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 def rank() -> int:
-    """Which of the processes this is."""
+    """Rank of this process."""
     return distributed.get_rank() if _several() else 0
 
 
 def count() -> int:
-    """How many processes there are."""
+    """Number of processes."""
     return distributed.get_world_size() if _several() else 1
 
 
 def total(value: Tensor) -> Tensor:
-    """The sum over all processes; it stays on the device, and nobody waits for it."""
+    """Sum over all processes, on the device and without synchronising with it."""
     if count() == 1:
         return value
     value = value.clone()
@@ -38,9 +38,9 @@ def total(value: Tensor) -> Tensor:
 
 
 def gather(value: T) -> list[T]:
-    """What every process has, in the order of their ranks; all of them get it.
+    """Gather the values of all processes, in the order of ranks, on all of them.
 
-    Tensors must be on the CPU. The processes must call it together.
+    A collective call: all processes must make it. Tensors must be on the CPU.
     """
     if count() == 1:
         return [value]
@@ -50,15 +50,15 @@ def gather(value: T) -> list[T]:
 
 
 def share(loss: Tensor, weight: Tensor) -> Tensor:
-    """A loss whose mean over the processes is the mean over what all of them have.
+    """Weight a loss so that its mean over processes is the mean over all tokens.
 
-    A loss is a mean over tokens (or rows), and processes have different numbers of
-    them. The gradients of processes are averaged, each counting the same: so the loss
-    of each is weighed here by its share.
+    A loss is a mean over tokens (or rows), and their number differs between processes.
+    Gradients are averaged over processes with equal weights, so the loss of each must
+    be scaled by its share of the tokens.
 
     Args:
-        loss: (), the mean over what this process has.
-        weight: (), how much that is.
+        loss: (), mean over the tokens of this process.
+        weight: (), number of these tokens.
     """
     if count() == 1:
         return loss
@@ -67,20 +67,20 @@ def share(loss: Tensor, weight: Tensor) -> Tensor:
 
 
 def join(device: torch.device) -> None:
-    """Meet the other processes that a launcher started, if it did, until this one ends.
+    """Join the process group of the launcher, if there is one, until this process ends.
 
-    In training this is Lightning's part.
+    Training does not call it: Lightning joins the group then.
 
     Args:
-        device: its kind; each process takes the GPU of its number on its machine.
+        device: CPU or GPU; each process uses the GPU of its local rank.
 
     Raises:
-        UserError: a launcher that has ended left its variables in the environment.
+        UserError: leftover variables of a launcher that has ended.
     """
     if (launch.started() or 1) == 1 or _several():
         return
-    if launch.by_torchrun():  # it says everything
-        launch.check_meeting()
+    if launch.by_torchrun():  # it sets all variables
+        launch.check_rendezvous()
         place: dict[str, int] = {}
         local = int(os.environ["LOCAL_RANK"])
     else:

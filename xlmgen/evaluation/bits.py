@@ -1,4 +1,4 @@
-"""Bits per character: the likelihood of a text in a unit that no tokenizer decides."""
+"""Bits per character or byte: likelihood in a unit independent of the tokenizer."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from xlmgen.evaluation.entropy import entropy
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 UNITS = ("character", "byte")
-"""The kinds of tokenizer whose tokens are such a unit, by their own names."""
+"""Kinds of tokenizer whose tokens are such a unit, each named after it."""
 
 
 def in_bits(
     per_data_token: Mapping[str, float], task: Task, split: str, rows: int
 ) -> dict[str, float]:
-    """Bits per character or byte, and beside them the unigram entropy of the same rows.
+    """Bits per character or byte, and the unigram entropy of the same rows.
 
-    The end of a document counts as one character. Empty for a tokenizer of longer
-    pieces and for a family whose loss is not a likelihood. All processes call it
-    together.
+    The end of a document counts as one character. Empty for a tokenizer with
+    longer tokens and for a family whose loss is not a likelihood. A collective call:
+    all processes must make it.
 
     Args:
         per_data_token: nats, as `data_tokens.per_data_token` returns them.
         task: the task measured.
         split: of the task.
-        rows: how many of its first examples were measured.
+        rows: number of rows measured, from the first on.
     """
     unit = task.tokenizer_options["kind"]
     nats = {
@@ -60,7 +60,7 @@ def predicted_ids(
 
 
 def _counts(task: Task, split: str, rows: int) -> list[int]:
-    """How often each id is predicted in the first rows of a split."""
+    """Number of predictions of each id in the first rows of a split, (vocab_size,)."""
     examples, special = task.examples(split), task.tokenizer.special
     counts = np.zeros(special.vocab_size, np.int64)
     for row in range(processes.rank(), rows, processes.count()):

@@ -1,14 +1,13 @@
-"""Shut this process in for good: what a program may do that nobody has read.
+"""Sandbox the current process irreversibly, before it runs untrusted code.
 
-Three layers of Linux, none of which needs privileges, and none of which the process can
-take off again:
+Three Linux mechanisms, which need no privileges and which the process cannot undo:
 
-* limits of memory, processor time and open files, and of what is written to files: 0
-* Landlock: no file but Python's own library can be opened, and none to be written
-* seccomp: system calls that are not in `CALLS` fail. There is none among them that
-  starts a process or a thread, connects, signals, or changes a file or its attributes
+* resource limits: memory, CPU time, open files, and files written of 0 bytes
+* Landlock: only Python's own library can be opened, and only for reading
+* seccomp: system calls that are not in `CALLS` fail. None of those in `CALLS` starts a
+  process or a thread, connects, sends a signal, or changes a file or its attributes
 
-It imports nothing beyond the standard library: it runs in a bare interpreter.
+Only the standard library is imported, since this runs in a bare interpreter.
 """
 
 import ctypes
@@ -21,7 +20,7 @@ import sys
 READABLE = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 OPEN_FILES = 32
 
-# Numbers on x86_64 and on aarch64, which lacks some of the older calls.
+# Call numbers on x86_64 and aarch64; aarch64 lacks some older calls.
 CALLS: dict[str, tuple[int, int | None]] = {
     "read": (0, 63),
     "write": (1, 64),
@@ -95,7 +94,8 @@ CALLS: dict[str, tuple[int, int | None]] = {
     "faccessat2": (439, 439),
 }
 FCNTL = (72, 25)
-# Flags of descriptors and copies of them; others can have signals sent.
+# Only duplicate a descriptor or get and set its flags: F_SETOWN and F_SETSIG, which
+# are not listed, would let a program send signals.
 FCNTL_COMMANDS = (0, 1, 2, 3, 1030)
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
@@ -105,14 +105,14 @@ EXECUTE, READ_FILE, READ_DIR = 1 << 0, 1 << 2, 1 << 3
 
 
 class CannotConfineError(Exception):
-    """This system has not got what it takes."""
+    """The system lacks a mechanism of the sandbox."""
 
 
 def limit(*, seconds: int, memory: int) -> None:
-    """Limit what this process uses.
+    """Limit the resources of this process.
 
     Args:
-        seconds: of processor time.
+        seconds: of CPU time.
         memory: bytes of address space.
     """
     for what, soft, hard in (
@@ -121,24 +121,24 @@ def limit(*, seconds: int, memory: int) -> None:
         (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
         (resource.RLIMIT_NPROC, 0, 0),
         (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_CPU, seconds, seconds + 1),  # told first, then killed
+        (resource.RLIMIT_CPU, seconds, seconds + 1),  # SIGXCPU first, then SIGKILL
     ):
-        known = resource.getrlimit(what)[1]
-        most = hard if known == resource.RLIM_INFINITY else min(hard, known)
+        present = resource.getrlimit(what)[1]  # a hard limit can only be lowered
+        most = hard if present == resource.RLIM_INFINITY else min(hard, present)
         resource.setrlimit(what, (min(soft, most), most))
 
 
 def confine() -> None:
-    """Take away files, processes and the network from this process.
+    """Deny this process files, other processes and the network.
 
     Raises:
-        CannotConfineError: and then nothing must be run.
+        CannotConfineError: a mechanism failed; run nothing then.
     """
     machine = platform.machine()
     if sys.platform != "linux" or machine not in ARCHITECTURES:
         raise CannotConfineError(f"programs are confined on Linux only, on {_known()}")
     libc = ctypes.CDLL(None, use_errno=True)
-    # Not dumpable: no core file, also where the system pipes them to a program.
+    # Not dumpable: no core dump, even where the system pipes those to a program.
     for option, value in ((PR_SET_DUMPABLE, 0), (PR_SET_NO_NEW_PRIVS, 1)):
         if libc.prctl(option, value, 0, 0, 0):
             raise CannotConfineError(f"prctl failed ({_reason()})")
@@ -155,11 +155,11 @@ def _reason() -> str:
 
 
 def _landlock(libc: ctypes.CDLL) -> None:
-    """Allow reading Python's library, and opening nothing else."""
+    """Allow reading Python's library and deny opening any other file."""
     version = libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
     if version < 1:
         raise CannotConfineError(f"the kernel has no Landlock ({_reason()})")
-    rights = (1 << 13) - 1  # of the first version; then one at a time
+    rights = (1 << 13) - 1  # those of version 1; later versions add one each
     rights |= sum(
         1 << bit for bit, since in ((13, 2), (14, 3), (15, 5)) if version >= since
     )
@@ -183,10 +183,15 @@ def _landlock(libc: ctypes.CDLL) -> None:
 
 
 def _seccomp(libc: ctypes.CDLL, column: int, architecture: int) -> None:
-    """Let every system call fail that is not listed."""
-    load, equal, stop = 0x20, 0x15, 0x06  # instructions of the filter
+    """Make every system call fail that is not listed in `CALLS`.
+
+    Args:
+        column: of the machine, in `CALLS` and `FCNTL`.
+        architecture: AUDIT_ARCH constant of the machine.
+    """
+    load, equal, stop = 0x20, 0x15, 0x06  # BPF instructions
     allow, refuse, kill = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # 1 is EPERM
-    number, arch, second_argument = 0, 4, 24  # offsets in what it looks at
+    number, arch, second_argument = 0, 4, 24  # offsets in struct seccomp_data
     program = [
         (load, 0, 0, arch),
         (equal, 1, 0, architecture),

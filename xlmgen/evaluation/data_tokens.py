@@ -1,4 +1,4 @@
-"""What a split costs per token of its data."""
+"""Loss of a split per token of its data."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def per_data_token(
 ) -> dict[str, float]:
     """Nats and perplexity per token of the data, the same tokens for every family.
 
-    What a family's own mean is over differs: pads that a network predicts are among it,
-    or decisions. Here a row has its tokens and its EOS (`count_tokens`). Empty for a
-    family whose loss is no likelihood.
+    Families take their own mean over different counts, such as predicted pads or
+    insertion decisions. Here a row counts its tokens and its EOS (`count_tokens`).
+    Empty for a family whose loss is not a likelihood. A collective call.
     """
     own = range(processes.rank(), rows, processes.count())
     counts = processes.gather(sum(count_tokens(examples[row], layout) for row in own))
@@ -36,7 +36,7 @@ def per_data_token(
 
 
 def count_tokens(example: Mapping[str, Any], layout: str) -> int:
-    """Tokens to be predicted: with the EOS behind them, without a BOS; or the holes."""
+    """Tokens to predict: target and EOS without BOS; or the holes for `infill`."""
     if layout == "infill":
         return len(example["given"]) - int(sum(example["given"]))
     ids = example["target" if layout == "seq2seq" else "tokens"]

@@ -1,14 +1,14 @@
-"""The entropy of tokens that are drawn independently of each other."""
+"""Entropy of independently drawn tokens."""
 
 import math
 from collections.abc import Iterable
 
 
 def entropy(counts: Iterable[int]) -> float:
-    """Entropy in nats of the distribution with these counts; 0 without any.
+    """Entropy in nats of the distribution with these counts; 0 for no counts.
 
-    Of the counts of a text's tokens it is the unigram entropy: nats per token of the
-    best model of that text that sees no context.
+    For the token counts of a text this is the unigram entropy: the nats per token of
+    the best context-free model of that text.
     """
     positive = [count for count in counts if count]
     total = sum(positive)

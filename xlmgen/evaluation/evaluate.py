@@ -1,14 +1,15 @@
-"""`xlmgen eval` as a function: losses and answers of a whole split."""
+"""Evaluate a run on a split: its loss, its answers and their scores."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import stdev
-from typing import Any, cast
+from typing import Any, Self
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -20,13 +21,13 @@ from xlmgen.evaluation.bits import in_bits
 from xlmgen.evaluation.data_tokens import per_data_token
 from xlmgen.evaluation.evaluator import Evaluator, check_evaluator, check_mauve, mauve
 from xlmgen.evaluation.generate import Answers, generate_answers
-from xlmgen.evaluation.likelihood import Likelihood, measure_split
+from xlmgen.evaluation.likelihood import Likelihood, SplitRows, measure_split
 from xlmgen.evaluation.predictions import prediction_rows, write_jsonl
-from xlmgen.evaluation.predictor_options import predictor_options
 from xlmgen.evaluation.pseudo_likelihood import (
     measure_pseudo_likelihood,
     require_masked_tokens,
 )
+from xlmgen.evaluation.request import EvaluationRequest
 from xlmgen.evaluation.samples import data_ids, describe, samples_of
 from xlmgen.evaluation.scores import (
     require_metrics,
@@ -36,167 +37,185 @@ from xlmgen.evaluation.scores import (
 )
 from xlmgen.evaluation.variant import with_predictor
 from xlmgen.registry import SPEC
-from xlmgen.runs.build import build
-from xlmgen.runs.checkpoint_folder import Weights
+from xlmgen.runs.build import Parts, build
 from xlmgen.runs.provenance import changed_code, changed_rows
-from xlmgen.runs.run import Run
-from xlmgen.runtime.nn import LanguageModel
+from xlmgen.runs.run import Run, Stored
 from xlmgen.spec.family import read_family
 
 
-def evaluate(
-    run: Run,
-    console: Console,
-    *,
-    split: str = "test",
-    checkpoint: str | None = None,
-    weights: Weights | None = None,
-    limit: int | None = None,
-    overrides: Sequence[str] = (),
-    seed: int = 0,
-    pseudo_likelihood: bool = False,
-    evaluator: Path | None = None,
-    with_mauve: bool = False,
-) -> dict[str, Any]:
-    """Measure the loss of a split, answer it, score the answers, and write it all down.
+def evaluate(run: Run, request: EvaluationRequest, console: Console) -> dict[str, Any]:
+    """Measure the loss of a split, answer it, score the answers, and write the results.
 
-    Several processes share the batches; the results are those of one. The first scores
-    all answers, and writes.
-
-    Args:
-        split: `validation` or `test` (or `train`).
-        checkpoint, weights: see `Run.weights`.
-        limit: the first so many rows only; all of them otherwise.
-        overrides: `predictor.key=value`.
-        seed: of the sampling.
-        pseudo_likelihood: whether to mask every token alone, too.
-        evaluator: folder of a language model to judge what is generated.
-        with_mauve: whether to compare its states for samples and data, too.
+    All processes of a distributed run share the batches, and the results equal those of
+    one process. The first process alone scores the answers and writes files.
 
     Returns:
-        What `results/NAME.json` holds; the scores on the first process only.
+        Contents of `results/NAME.json`; the scores on the first process only.
 
     Raises:
-        UserError: no such checkpoint, split or option, or a pseudo-likelihood of a
-            family that has none.
+        UserError: the run has no such checkpoint, split or option, or the family has no
+            pseudo-likelihood.
     """
-    if pseudo_likelihood:
-        require_masked_tokens(read_family(run.family_folder / SPEC))
-    task = run.load_task()
-    require_samples(task, evaluator, with_mauve)
-    require_metrics(task, task.metrics)
-    if note := changed_code(run):
-        console.print(note, style="yellow", soft_wrap=True)
-    stored = run.weights(checkpoint, weights)
-    options = predictor_options(overrides)
-    family, numbers = with_predictor(run, options)
-    parts = build(run, family=family, predictor=numbers, stored=stored)
-    device = parts.load(stored.folder, stored.weights)
-    scores_here = processes.rank() == 0
-    judge = Evaluator.load(evaluator, device) if evaluator and scores_here else None
-    examples = parts.task.examples(split)
-    if note := changed_rows(run, parts.task):
-        console.print(note, style="yellow", soft_wrap=True)
-    rows = len(examples) if limit is None else min(limit, len(examples))
-    own = -(-rows // processes.count())  # about so many are this process's
-    settings = run.experiment.evaluation
-    collator = parts.data.collator(TRAINING_USES[parts.task.layout], evaluation=True)
-
-    with progress(console) as bar:
-        work = bar.add_task("loss", total=None)
-        likelihood = measure_split(
-            parts.measure,
-            parts.metrics,
-            examples,
-            collator,
-            rows=rows,
-            split=split,
-            draws=settings.bound_samples,
-            batch_size=settings.batch_size,
-            device=device,
-            after_batch=lambda done: bar.advance(work, done),
-        )
-        per_token = per_data_token(likelihood, examples, rows, parts.task.layout)
-        results: dict[str, Any] = {
-            "run": run.experiment.name,
-            "split": split,
-            "rows": rows,
-            "step": stored.step,
-            "weights": str(stored.weights),
-            "predictor": {**run.experiment.predictor, **options},
-            "seed": seed,
-            "loss": loss_record(likelihood)
-            | per_token
-            | in_bits(per_token, parts.task, split, rows),
-        }
-        if pseudo_likelihood:
-            work = bar.add_task("masked", total=own)
-            pseudo = measure_pseudo_likelihood(
-                cast(LanguageModel, parts.model),
-                examples,
-                collator,
-                mask=parts.tokens.mask,
-                rows=rows,
-                batch_size=settings.batch_size,
-                device=device,
-                after_batch=lambda done: bar.advance(work, done),
-            )
-            results["pseudo_likelihood"] = {
-                **pseudo.metrics,
-                "standard_error": pseudo.standard_error,
-            }
-        if evaluator:
-            results["evaluator"] = str(evaluator.resolve())
-        name = result_name(
-            split,
-            checkpoint,
-            weights,
-            limit,
-            options,
-            seed,
-            pseudo_likelihood,
-            evaluator,
-        )
-        if parts.task.metrics or evaluator:
-            work = bar.add_task("answers", total=own)
-            answers = generate_answers(
-                parts.model,
-                parts.predictor,
-                parts.data.predict_dataloader(split, limit),
-                eos=parts.tokens.eos,
-                device=device,
-                seed=seed,
-                after_batch=lambda done: bar.advance(work, done),
-            )
-            results["forward_passes"] = answers.forward_passes
-            if scores_here:
-                asked = [examples[row] for row in answers.rows]
-                by_row = score_rows(parts.task, asked, answers.ids)
-                results |= score_record(parts.task, asked, answers, by_row)
-                if sample_metrics(parts.task) or judge:
-                    results |= sample_record(
-                        parts.task, split, answers, judge, with_mauve
-                    )
-                predictions = run.path / "predictions" / f"{name}.jsonl"
-                lines = prediction_rows(parts.task, asked, answers.ids, by_row)
-                write_jsonl(predictions, lines)
-    if scores_here:
-        run.write_results(name, results)
+    _check(run, request)
+    evaluation = Evaluation.open(run, request, console)
+    results = evaluation.header()
+    with _progress(console) as bar:
+        results["loss"] = evaluation.loss(_stage(bar, "loss"))
+        own_rows = math.ceil(evaluation.rows.count / processes.count())
+        if request.pseudo_likelihood:
+            advance = _stage(bar, "masked", own_rows)
+            results["pseudo_likelihood"] = evaluation.pseudo_likelihood(advance)
+        if request.evaluator:
+            results["evaluator"] = str(request.evaluator.resolve())
+        if evaluation.parts.task.metrics or request.evaluator:
+            results |= evaluation.answers(_stage(bar, "answers", own_rows))
+    if processes.rank() == 0:
+        run.write_results(request.result_name, results)
     return results
 
 
+def _check(run: Run, request: EvaluationRequest) -> None:
+    """Raise a `UserError` for a request that task or family cannot fulfil."""
+    if request.pseudo_likelihood:
+        require_masked_tokens(read_family(run.family_folder / SPEC))
+    task = run.load_task()
+    require_samples(task, request.evaluator, request.mauve)
+    require_metrics(task, task.metrics)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run whose weights are loaded, and the rows to evaluate it on.
+
+    Args:
+        run: the run folder.
+        request: settings of the evaluation.
+        stored: the checkpoint whose weights the model has.
+        parts: of the run, with the requested predictor.
+        device: the device of the model.
+        rows: of the split, up to the limit.
+        evaluator: language model that scores generated texts; on the first process.
+    """
+
+    run: Run
+    request: EvaluationRequest
+    stored: Stored
+    parts: Parts
+    device: torch.device
+    rows: SplitRows
+    evaluator: Evaluator | None
+
+    @classmethod
+    def open(cls, run: Run, request: EvaluationRequest, console: Console) -> Self:
+        """Load weights and rows; print notes on code or data changed since training."""
+        if note := changed_code(run):
+            console.print(note, style="yellow", soft_wrap=True)
+        stored = run.weights(request.checkpoint, request.weights)
+        family, numbers = with_predictor(run, request.predictor)
+        parts = build(run, family=family, predictor=numbers, stored=stored)
+        device = parts.load(stored.folder, stored.weights)
+        evaluator = None
+        if request.evaluator and processes.rank() == 0:
+            evaluator = Evaluator.load(request.evaluator, device)
+        examples = parts.task.examples(request.split)
+        if note := changed_rows(run, parts.task):
+            console.print(note, style="yellow", soft_wrap=True)
+        limit = len(examples) if request.limit is None else request.limit
+        rows = SplitRows(
+            request.split,
+            examples,
+            parts.data.collator(TRAINING_USES[parts.task.layout], evaluation=True),
+            count=min(limit, len(examples)),
+            batch_size=run.experiment.evaluation.batch_size,
+        )
+        return cls(run, request, stored, parts, device, rows, evaluator)
+
+    def header(self) -> dict[str, Any]:
+        """The part of the results that identifies the evaluation."""
+        return {
+            "run": self.run.experiment.name,
+            "split": self.request.split,
+            "rows": self.rows.count,
+            "step": self.stored.step,
+            "weights": str(self.stored.weights),
+            "predictor": {**self.run.experiment.predictor, **self.request.predictor},
+            "seed": self.request.seed,
+        }
+
+    def loss(self, after_batch: Callable[[int], None]) -> dict[str, Any]:
+        """The loss, and the likelihood per token of the data and in bits."""
+        likelihood = measure_split(
+            self.parts.measure,
+            self.parts.metrics,
+            self.rows,
+            draws=self.run.experiment.evaluation.bound_samples,
+            device=self.device,
+            after_batch=after_batch,
+        )
+        task, count = self.parts.task, self.rows.count
+        per_token = per_data_token(likelihood, self.rows.examples, count, task.layout)
+        bits = in_bits(per_token, task, self.request.split, count)
+        return loss_record(likelihood) | per_token | bits
+
+    def pseudo_likelihood(self, after_batch: Callable[[int], None]) -> dict[str, Any]:
+        """The pseudo-likelihood, with its error."""
+        pseudo = measure_pseudo_likelihood(
+            cast(LanguageModel, self.parts.model),
+            self.rows,
+            mask=self.parts.tokens.mask,
+            device=self.device,
+            after_batch=after_batch,
+        )
+        return {**pseudo.metrics, "standard_error": pseudo.standard_error}
+
+    def answers(self, after_batch: Callable[[int], None]) -> dict[str, Any]:
+        """Generate an answer to every row; the first process scores and writes them."""
+        answers = generate_answers(
+            self.parts.model,
+            self.parts.predictor,
+            self.parts.data.predict_dataloader(self.request.split, self.request.limit),
+            eos=self.parts.tokens.eos,
+            device=self.device,
+            seed=self.request.seed,
+            after_batch=after_batch,
+        )
+        record: dict[str, Any] = {"forward_passes": answers.forward_passes}
+        if processes.rank() == 0:
+            record |= self._score(answers)
+        return record
+
+    def _score(self, answers: Answers) -> dict[str, Any]:
+        """Scores of all answers; writes `predictions/NAME.jsonl` on the way."""
+        task, request = self.parts.task, self.request
+        examples = [self.rows.examples[row] for row in answers.rows]
+        by_row = score_rows(task, examples, answers.ids)
+        record = score_record(task, examples, answers, by_row)
+        if sample_metrics(task) or self.evaluator:
+            evaluator, with_mauve = self.evaluator, request.mauve
+            record |= sample_record(task, request.split, answers, evaluator, with_mauve)
+        lines = prediction_rows(task, examples, answers.ids, by_row)
+        folder = self.run.path / "predictions"
+        write_jsonl(folder / f"{request.result_name}.jsonl", lines)
+        return record
+
+
 def require_samples(task: Task, evaluator: Path | None, with_mauve: bool) -> None:
-    """Refuse an evaluator that there is nothing for, or that cannot be."""
+    """Refuse an evaluator that is missing, not usable, or of no use for the task.
+
+    Raises:
+        UserError: `with_mauve` without an evaluator, a task of another layout than
+            `lm`, or a folder or package that is missing.
+    """
     if with_mauve and not evaluator:
         raise UserError(
-            "--mauve compares states of a language model",
+            "--mauve compares hidden states of a language model",
             "name the folder of one with --evaluator, such as a copy of gpt2-large",
         )
     if not evaluator:
         return
     if task.layout != "lm":
         raise UserError(
-            f"--evaluator judges whole texts, and task {task.name} has the layout "
+            f"--evaluator scores unprompted texts, and task {task.name} has the layout "
             f"{task.layout}",
             "leave it off",
         )
@@ -205,8 +224,8 @@ def require_samples(task: Task, evaluator: Path | None, with_mauve: bool) -> Non
         check_mauve()
 
 
-def progress(console: Console) -> Progress:
-    """A bar in a terminal, nothing in a pipe."""
+def _progress(console: Console) -> Progress:
+    """A progress bar in a terminal, nothing in a pipe."""
     return Progress(
         TextColumn("{task.description:<8}"),
         BarColumn(bar_width=24),
@@ -217,8 +236,14 @@ def progress(console: Console) -> Progress:
     )
 
 
+def _stage(bar: Progress, name: str, total: int | None = None) -> Callable[[int], None]:
+    """Add a stage to the bar, and return the function that advances it by some rows."""
+    stage = bar.add_task(name, total=total)
+    return lambda rows: bar.advance(stage, rows)
+
+
 def loss_record(likelihood: Likelihood) -> dict[str, Any]:
-    """The part of the results that says what the split costs, in nats per token."""
+    """The `loss` part of the results, in nats per token, with its errors."""
     return {
         **likelihood.metrics,
         "draws": likelihood.draws,
@@ -229,15 +254,15 @@ def loss_record(likelihood: Likelihood) -> dict[str, Any]:
 
 def score_record(
     task: Task,
-    asked: Sequence[Mapping[str, Any]],
+    examples: Sequence[Mapping[str, Any]],
     answers: Answers,
     by_row: Mapping[str, Sequence[float]],
 ) -> dict[str, Any]:
-    """The part of the results that says what the answers are worth, with its errors."""
-    scores = score_set(task, asked, answers.ids, by_row)
+    """The `scores` part of the results, with standard errors."""
+    scores = score_set(task, examples, answers.ids, by_row)
     if not scores:
         return {}
-    # what is one number of all rows has no error
+    # a metric of all rows together has no error over rows
     errors = {name: error(by_row.get(name, ())) for name in scores}
     return {"scores": scores, "scores_error": errors}
 
@@ -249,7 +274,7 @@ def sample_record(
     evaluator: Evaluator | None = None,
     with_mauve: bool = False,
 ) -> dict[str, Any]:
-    """The part of the results that describes all samples, and as many rows of data."""
+    """The `samples` part of the results, and the same numbers of as many data rows."""
     samples = samples_of(task, answers.ids)
     data = samples_of(task, data_ids(task, split, len(answers.ids)))
     metrics = sample_metrics(task)
@@ -263,29 +288,5 @@ def sample_record(
 
 
 def error(values: Sequence[float]) -> float:
-    """The standard error of the mean of some rows' scores."""
+    """Standard error of the mean of scores; NaN for fewer than two rows."""
     return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-
-
-def result_name(
-    split: str,
-    checkpoint: str | None,
-    weights: Weights | None,
-    limit: int | None,
-    options: Mapping[str, Any],
-    seed: int,
-    pseudo_likelihood: bool,
-    evaluator: Path | None,
-) -> str:
-    """Name of the files of an evaluation: what differs from the default is in it."""
-    changed = {
-        "checkpoint": checkpoint,
-        "weights": weights,
-        "limit": limit,
-        **dict(sorted(options.items())),
-        "seed": seed or None,
-        "evaluator": evaluator and evaluator.resolve().name,
-    }
-    parts = [f"{key}={value}" for key, value in changed.items() if value is not None]
-    parts += ["pseudo_likelihood"] if pseudo_likelihood else []
-    return "-".join([split, *(re.sub(r"[^\w.=+]+", "_", part) for part in parts)])

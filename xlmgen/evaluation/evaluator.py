@@ -1,4 +1,4 @@
-"""Texts as another language model sees them: generative perplexity, and MAUVE."""
+"""Generative perplexity and MAUVE of texts, by another language model."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from torch import Tensor
 
 from xlmgen.errors import UserError
 
-WINDOW = 4096  # tokens that the evaluator sees at once, at most
-BATCH = 4096  # tokens of a forward pass, padding counted
-MAUVE_TOKENS = 1024  # of a text, as published
+WINDOW = 4096  # longest context of the evaluator, in tokens
+BATCH = 4096  # most tokens of a forward pass, padding included
+MAUVE_TOKENS = 1024  # tokens used of a text, as published
 
 AfterBatch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a text's ids, the first `seen` of which are context alone."""
+    """Consecutive ids of a text; the first `seen` are context and not scored."""
 
     ids: Sequence[int]
     seen: int
@@ -37,7 +37,7 @@ class Evaluator:
     Args:
         model: in evaluation mode.
         tokenizer: its own.
-        window: tokens that it sees at once.
+        window: longest context of the model, in tokens.
     """
 
     model: Any
@@ -46,7 +46,7 @@ class Evaluator:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> Self:
-        """Read model and tokenizer; no code of the folder is run, no pickle read.
+        """Load model and tokenizer; runs no code of the folder and reads no pickle.
 
         Raises:
             UserError: the folder does not hold such a model.
@@ -75,7 +75,7 @@ class Evaluator:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return next(self.model.parameters()).device
 
     def encode(self, text: str) -> list[int]:
@@ -86,25 +86,25 @@ class Evaluator:
         return ids
 
     def windows(self, ids: Sequence[int]) -> Iterator[Window]:
-        """Windows in which every token is scored once, behind its BOS if there is one.
+        """Split a text into windows that score every token once, after BOS if any.
 
-        Without a BOS the first token has nothing in front of it and is not scored. A
-        token of a long text is scored with half a window or more in front of it.
+        Without a BOS the first token has no context and is not scored. In a long text
+        every token after the first window has at least half a window of context.
         """
         bos = self.tokenizer.bos_token_id
-        whole = [*([] if bos is None else [bos]), *ids]
+        text = [*([] if bos is None else [bos]), *ids]
         seen, start = 1, 0
-        while start + seen < len(whole):
-            yield Window(whole[start : start + self.window], seen)
+        while start + seen < len(text):
+            yield Window(text[start : start + self.window], seen)
             step = self.window // 2
             start, seen = start + step, self.window - step
 
     def perplexity(
         self, texts: Sequence[str], after_batch: AfterBatch = lambda windows: None
     ) -> dict[str, float]:
-        """Perplexity per token of the evaluator, over the tokens of all texts together.
+        """Perplexity per evaluator token, over the tokens of all texts together.
 
-        Texts without a scored token add nothing; what follows a text is not scored.
+        Texts without a scored token do not count; the end of a text is not scored.
         """
         windows = [w for text in texts for w in self.windows(self.encode(text))]
         total, count = 0.0, 0
@@ -121,7 +121,7 @@ class Evaluator:
         }
 
     def _nll(self, batch: Sequence[Window]) -> Tensor:
-        """Nats of every scored token of some windows, in float64."""
+        """Nats of every scored token of the windows, in float64."""
         ids, mask = self._pad([window.ids for window in batch])
         with torch.inference_mode():
             logits = self.model(input_ids=ids, attention_mask=mask).logits[:, :-1]
@@ -133,9 +133,12 @@ class Evaluator:
         return nll.double()
 
     def features(self, texts: Sequence[str]) -> Tensor:
-        """The last layer's state at the last token of every text, for MAUVE.
+        """Last hidden state at the last token of every text, for MAUVE.
 
-        (N, D). An empty text is one BOS (or EOS) here: it counts, too.
+        An empty text is represented by one BOS (or EOS).
+
+        Returns:
+            (N, D) float32, on the CPU.
         """
         special = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
         empty = next((token for token in special if token is not None), 0)
@@ -154,7 +157,7 @@ class Evaluator:
         return torch.cat(found)[torch.tensor(order).argsort()]
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Ids padded on the right, and the mask of those that are no padding."""
+        """Right-padded ids and their attention mask, each (rows, longest)."""
         length = max(len(row) for row in rows)
         ids = torch.zeros((len(rows), length), dtype=torch.long)
         mask = torch.zeros_like(ids)
@@ -165,10 +168,14 @@ class Evaluator:
 
 
 def check_evaluator(folder: Path) -> None:
-    """Raise the error for a folder that cannot be an evaluator; imports little."""
+    """Refuse a folder that cannot be an evaluator, without importing transformers.
+
+    Raises:
+        UserError: no `config.json`, or transformers is not installed.
+    """
     if not (folder / "config.json").is_file():
         raise UserError(
-            f"--evaluator {folder}: there is no config.json in it",
+            f"--evaluator {folder}: it has no config.json",
             "give the folder of a causal language model, such as a copy of gpt2-large",
         )
     if importlib.util.find_spec("transformers") is None:
@@ -179,7 +186,7 @@ def check_evaluator(folder: Path) -> None:
 
 
 def check_mauve() -> None:
-    """Raise the error for a MAUVE that is not installed."""
+    """Raise a `UserError` where mauve-text is not installed."""
     if importlib.util.find_spec("mauve") is None:
         raise UserError(
             "--mauve needs the package mauve-text", "pip install 'xlmgen[mauve]'"
@@ -187,7 +194,7 @@ def check_mauve() -> None:
 
 
 def mauve(evaluator: Evaluator, texts: Sequence[str], data: Sequence[str]) -> float:
-    """MAUVE of texts against as many of the data, with the package's own settings."""
+    """MAUVE of texts against as many data texts, with the package's defaults."""
     from mauve import compute_mauve
 
     features = [evaluator.features(some).numpy() for some in (texts, data)]
@@ -195,7 +202,7 @@ def mauve(evaluator: Evaluator, texts: Sequence[str], data: Sequence[str]) -> fl
 
 
 def _batches(windows: Sequence[Window]) -> Iterator[list[Window]]:
-    """Windows of like lengths together, the longest first."""
+    """Batch windows of similar lengths, the longest first."""
     batch: list[Window] = []
     for window in sorted(windows, key=lambda w: -len(w.ids)):
         if batch and (len(batch) + 1) * len(batch[0].ids) > BATCH:

@@ -1,4 +1,4 @@
-"""Answers that are numbers, said in words."""
+"""Final numbers of answers in natural language."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from fractions import Fraction
 
 from xlmgen.errors import UserError
 
-MARK = "####"  # in front of GSM8K's answers
+MARK = "####"  # precedes the answer in GSM8K
 BOX = r"\boxed{"
-LONGEST = 400  # characters of a number
+LONGEST = 400  # most characters of a number
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?|\.\d+"
-# A minus is a sign where no number or word stands before it: 3-5 has none.
+# A minus is a sign unless a number or word precedes it: 3-5 has no sign.
 NUMBER = re.compile(
     rf"(?P<sign>(?<![\w).])[-−])?(?:\\?\$)?(?<![A-Za-z_])(?P<top>{DIGITS})"
     rf"(?:/(?P<bottom>{DIGITS}))?"
@@ -21,18 +21,18 @@ FRACTION = re.compile(r"\\[dt]?frac\{(-?[\d.,]+)\}\{([\d.,]+)\}")
 
 
 def numeric_match(answers: Sequence[str], targets: Sequence[str]) -> list[float]:
-    """1 where the number that an answer comes to equals the target's."""
+    """1 where the final number of an answer equals that of the target, else 0."""
     truths = [known(final_number(text), row) for row, text in enumerate(targets)]
     pairs = zip(map(final_number, answers), truths, strict=True)
     return [float(found == truth) for found, truth in pairs]
 
 
 def final_number(text: str) -> Fraction | None:
-    """The number that a text comes to, or None.
+    r"""Final number of a text, or None.
 
-    That is the first one behind the last `####`; else the last one in the last
-    `\boxed{…}`; else the last one of the text. Thousands may be set off by commas;
-    currency and percent signs are left out; `3/4` is a fraction.
+    The first number after the last `####`; else the last number in the last
+    `\boxed{…}`; else the last number of the text. Commas may separate thousands;
+    currency and percent signs are ignored; `3/4` is a fraction.
     """
     if MARK in text:
         return next(iter(_numbers(text.rpartition(MARK)[2])), None)
@@ -42,13 +42,13 @@ def final_number(text: str) -> Fraction | None:
 
 
 def last_boxed(text: str) -> str:
-    """What stands in the last `\boxed{…}` of a text, up to its own closing brace."""
+    r"""Contents of the last `\boxed{…}` of a text, up to the matching brace."""
     inner = text.rpartition(BOX)[2]
     depth = 1
-    for place, character in enumerate(inner):
+    for index, character in enumerate(inner):
         depth += {"{": 1, "}": -1}.get(character, 0)
         if not depth:
-            return inner[:place]
+            return inner[:index]
     return inner
 
 
@@ -59,7 +59,7 @@ def _numbers(text: str) -> list[Fraction]:
 
 
 def value(match: re.Match[str]) -> Fraction | None:
-    """The number that `NUMBER` matched; None where it is too long or no number."""
+    """Number of a match of `NUMBER`; None where it is too long or divides by zero."""
     if len(match[0]) > LONGEST:
         return None
     top = Fraction(match["top"].replace(",", ""))
@@ -70,10 +70,14 @@ def value(match: re.Match[str]) -> Fraction | None:
 
 
 def known(truth: Fraction | None, row: int) -> Fraction:
-    """The number of a true answer; an error where it has none."""
+    """The number of a reference answer.
+
+    Raises:
+        UserError: the reference answer has no number.
+    """
     if truth is None:
         raise UserError(
-            f"row {row} of the split: the true answer comes to no number",
-            "mend the data, or take the metrics of numbers off the task",
+            f"row {row} of the split: the reference answer is not numeric",
+            "fix the data, or remove the numeric metrics from the task",
         )
     return truth

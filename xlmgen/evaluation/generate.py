@@ -1,4 +1,4 @@
-"""Answers to a whole split, or to some prompts: no row dropped, none twice."""
+"""Answers to the rows of a split: each row once, none dropped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xlmgen.distributed import processes
 from xlmgen.runtime.sampling import Generation
 
 AfterBatch = Callable[[int], None]
-"""Called with the number of rows that a batch answered."""
+"""Called with the number of rows answered by a batch."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Answers:
     """The answers of some rows.
 
     Args:
-        rows: numbers of the examples, ascending.
-        ids: an answer for each, cut at its EOS.
-        forward_passes: of all batches.
+        rows: indices of the examples, ascending.
+        ids: the answer to each, cut at its EOS.
+        forward_passes: total over all batches.
     """
 
     rows: tuple[int, ...]
@@ -43,12 +43,12 @@ def generate_answers(
     seed: int,
     after_batch: AfterBatch = lambda rows: None,
 ) -> Answers:
-    """Answer every batch, on every process its own, and gather them.
+    """Answer the batches of every process, and gather the answers.
 
     Args:
-        batches: what `DataModule.predict_dataloader` gives.
+        batches: pairs of batch and row indices, from `DataModule.predict_dataloader`.
         eos: the id that ends an answer.
-        seed: of the sampling. A batch is sampled alike on whatever process.
+        seed: of the sampling. A batch gets the same samples on any process.
     """
     generator = torch.Generator(device)
     answers: dict[int, list[int]] = {}
@@ -77,7 +77,7 @@ def generate(
     *,
     trace: bool = False,
 ) -> Generation:
-    """One batch, with the model in evaluation mode for the while."""
+    """Answer one batch with the model in evaluation mode; restores its mode."""
     training = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""Tokens on the screen with something below each, in lines that fit the width."""
+"""Columns of cells on the console, wrapped to its width."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ def print_grid(
     *,
     repeat: bool = False,
 ) -> None:
-    """Columns of cells side by side, broken between columns.
+    """Print columns of cells side by side, wrapped between columns.
 
     Args:
-        columns: each with a cell for every line, an empty one where it has nothing.
+        columns: each with one cell per line, which may be empty.
         labels: in front of each line, all of one width.
-        repeat: write the labels again where the columns are broken, and leave lines out
-            that have nothing.
+        repeat: repeat the labels after each wrap, and omit empty lines.
     """
-    for number, part in enumerate(_parts(columns, console.width - len(labels[0]))):
-        widths = [_width(column) for column in part]
+    for number, chunk in enumerate(_wrap(columns, console.width - len(labels[0]))):
+        widths = [_width(column) for column in chunk]
         for line, label in enumerate(labels):
-            cells = [column[line] for column in part]
+            cells = [column[line] for column in chunk]
             if repeat and not any(text for text, _ in cells):
                 continue
             shown = label if repeat or not number else " " * len(label)
@@ -46,17 +45,18 @@ def _width(column: Sequence[Cell]) -> int:
     return max(cell_len(text) for text, _ in column) + 1
 
 
-def _parts(
+def _wrap(
     columns: Sequence[Sequence[Cell]], width: int
 ) -> Iterator[list[Sequence[Cell]]]:
-    part: list[Sequence[Cell]] = []
+    """Split columns into chunks that each fit the width."""
+    chunk: list[Sequence[Cell]] = []
     used = 0
     for column in columns:
-        needs = _width(column)
-        if part and used + needs > width:
-            yield part
-            part, used = [], 0
-        part.append(column)
-        used += needs
-    if part:
-        yield part
+        needed = _width(column)
+        if chunk and used + needed > width:
+            yield chunk
+            chunk, used = [], 0
+        chunk.append(column)
+        used += needed
+    if chunk:
+        yield chunk

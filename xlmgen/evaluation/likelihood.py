@@ -1,10 +1,10 @@
-"""The loss of a whole split: exact, or a bound estimated by stratified Monte Carlo."""
+"""Loss of a split: exact, or a bound estimated by stratified Monte Carlo."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,22 +19,46 @@ from xlmgen.distributed import processes
 NOTHING_MEASURED = (
     r"The ``compute`` method of metric \w+ was called before the ``update`` method"
 )
-"""What torchmetrics warns of on a process that had no batch."""
-
+"""Warning of torchmetrics on a process that had no batch."""
 
 Measure = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
+"""The loss's output on a batch; the model is in evaluation mode."""
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """The first rows of a split, and how a measurement batches them.
+
+    Args:
+        split: name of the split.
+        examples: all examples of the split.
+        collator: the family's training collator, made for evaluation.
+        count: number of rows to measure, from the first on.
+        batch_size: the most rows of a batch, repetitions counted.
+    """
+
+    split: str
+    examples: Any
+    collator: Collator
+    count: int
+    batch_size: int
+
+    @property
+    def batches(self) -> Batches:
+        return Batches(self.examples, self.collator)
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What a split costs the model, in nats per token.
+    """The loss of a split, in nats per token.
 
     Args:
         metrics: the family's own, `loss` first.
-        draws: Monte Carlo draws per row; 1 where the loss is not random.
-        standard_error: of the mean over rows, as a sample of all possible rows.
-        monte_carlo_error: the part of it that more draws would take away; 0 where the
-            loss is not random. An upper bound, since the draws of a row are stratified.
+        draws: Monte Carlo draws per row; 1 where the loss is deterministic.
+        standard_error: of the mean, over rows as a sample of all possible rows.
+        monte_carlo_error: the part of `standard_error` that more draws would remove; 0
+            where the loss is deterministic. An upper bound, since the draws of a row
+            are stratified.
     """
 
     metrics: Mapping[str, float]
@@ -46,71 +70,86 @@ class Likelihood:
 def measure_split(
     measure: Measure,
     metrics: Any,
-    examples: Any,
-    collator: Collator,
+    rows: SplitRows,
     *,
-    rows: int,
-    split: str,
     draws: int,
-    batch_size: int,
     device: torch.device,
     after_batch: Callable[[int], None] = lambda rows: None,
 ) -> Likelihood:
-    """Measure the loss of the first `rows` examples, every one of them.
+    """Measure the loss of every one of the rows.
 
     Args:
-        measure: the loss's output on a batch; the model is in evaluation mode.
+        measure: the loss's output on a batch.
         metrics: the family's torchmetrics of that output, on the device.
-        examples: of the split.
-        collator: the family's training collator, made for evaluation.
-        draws: per row, where the loss is random.
-        batch_size: the most rows of a batch, repetitions counted.
+        rows: of the split.
+        draws: Monte Carlo draws per row, where the loss is random.
         after_batch: called with the rows of a batch, repetitions counted.
     """
-    batches = Batches(examples, collator)
-    if not _is_random(measure, batches, min(rows, batch_size), split, device):
+    if not _is_random(measure, rows, device):
         draws = 1
-    nll = torch.zeros(rows, dtype=torch.float64)
-    squares = torch.zeros(rows, dtype=torch.float64)
-    tokens = torch.zeros(rows, dtype=torch.float64)
-    plan = list(requests(rows, draws, batch_size, split))
+    plan = list(requests(rows.count, draws, rows.batch_size, rows.split))
     plan = plan[processes.rank() :: processes.count()]
-    loader = DataLoader(batches, sampler=plan, batch_size=None, collate_fn=_same)
+    loader = DataLoader(rows.batches, sampler=plan, batch_size=None, collate_fn=_same)
+    sums = _RowSums(rows.count)
     metrics.reset()
     with torch.inference_mode():
         for request, batch in zip(plan, loader, strict=True):
             torch.manual_seed(request.seed)  # a batch draws the same on any process
             output = measure(move_data_to_device(batch, device))
             metrics.update(output)
-            index = torch.tensor(request.rows)
-            values = output["nll"].double().cpu()
-            nll.index_add_(0, index, values)
-            squares.index_add_(0, index, values.square())
-            tokens.index_add_(0, index, output["num_tokens"].double().cpu())
+            sums.add(request.rows, output)
             after_batch(len(request.rows))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", NOTHING_MEASURED)
-        computed = metrics.compute()  # over all processes
-    means = {name: float(value) for name, value in computed.items()}
-    metrics.reset()
-    nll, squares, tokens = (
-        torch.stack(processes.gather(part)).sum(0) / draws
-        for part in (nll, squares, tokens)
-    )
-    mean = float(nll.sum() / tokens.sum())
+    means = _computed(metrics)
+    nll, squares, tokens = sums.means(draws)
     return Likelihood(
-        {"loss": mean, **means},
+        {"loss": float(nll.sum() / tokens.sum()), **means},
         draws,
         ratio_error(nll, tokens),
         _monte_carlo_error(nll, squares, tokens, draws),
     )
 
 
-def requests(rows: int, draws: int, batch_size: int, split: str) -> Iterator[Request]:
-    """Batches in which every row comes `draws` times.
+class _RowSums:
+    """Sums over the draws of each row; each (rows,), float64, on the CPU.
 
-    A batch holds its rows once, then again, and so on. Where a collator spreads the
-    times of a batch evenly, those of each row are then evenly spread, too.
+    Args:
+        rows: number of rows.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.nll, self.squares, self.tokens = torch.zeros(3, rows, dtype=torch.float64)
+
+    def add(self, rows: Sequence[int], output: Mapping[str, Tensor]) -> None:
+        """Add a batch: the loss's output on these rows, which may repeat."""
+        index = torch.tensor(rows)
+        nll = output["nll"].double().cpu()
+        self.nll.index_add_(0, index, nll)
+        self.squares.index_add_(0, index, nll.square())
+        self.tokens.index_add_(0, index, output["num_tokens"].double().cpu())
+
+    def means(self, draws: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Means over draws of `nll`, its square and the tokens, over all processes."""
+        nll, squares, tokens = (
+            torch.stack(processes.gather(part)).sum(0) / draws
+            for part in (self.nll, self.squares, self.tokens)
+        )
+        return nll, squares, tokens
+
+
+def _computed(metrics: Any) -> dict[str, float]:
+    """Values of the metrics over all processes; resets them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", NOTHING_MEASURED)
+        values = metrics.compute()
+    metrics.reset()
+    return {name: float(value) for name, value in values.items()}
+
+
+def requests(rows: int, draws: int, batch_size: int, split: str) -> Iterator[Request]:
+    """Plan batches in which every row occurs `draws` times.
+
+    A batch lists its rows once, then again, and so on. A collator that spreads noise
+    times evenly over a batch then also spreads those of each row.
     """
     index = 0
     for first_draw in range(0, draws, batch_size):
@@ -122,17 +161,15 @@ def requests(rows: int, draws: int, batch_size: int, split: str) -> Iterator[Req
             index += 1
 
 
-def _is_random(
-    measure: Measure, batches: Batches, rows: int, split: str, device: torch.device
-) -> bool:
-    """Whether two draws of the first rows' loss differ."""
+def _is_random(measure: Measure, rows: SplitRows, device: torch.device) -> bool:
+    """Whether two draws of the first batch's loss differ."""
+    batches, first = rows.batches, tuple(range(min(rows.count, rows.batch_size)))
     found: list[Tensor] = []
     with torch.inference_mode():
         for seed in (1, 2):
             torch.manual_seed(seed)
-            request = Request(tuple(range(rows)), batch_seed(seed, split, 0, 0))
-            batch = move_data_to_device(batches[request], device)
-            found.append(measure(batch)["nll"])
+            request = Request(first, batch_seed(seed, rows.split, 0, 0))
+            found.append(measure(move_data_to_device(batches[request], device))["nll"])
     return not torch.equal(*found)
 
 
@@ -149,7 +186,7 @@ def ratio_error(nll: Tensor, tokens: Tensor) -> float:
 def _monte_carlo_error(
     nll: Tensor, squares: Tensor, tokens: Tensor, draws: int
 ) -> float:
-    """Standard error of the same mean over draws, for these rows."""
+    """Standard error of `Σ nll / Σ tokens` over the draws of these rows."""
     if draws < 2:
         return 0.0
     variance = (squares - nll.square()).clamp(min=0) * draws / (draws - 1)

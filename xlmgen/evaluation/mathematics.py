@@ -1,4 +1,4 @@
-"""Answers that are expressions: equal by mathematics, however they are written."""
+"""Mathematical equality of answers that are expressions."""
 
 from __future__ import annotations
 
@@ -18,40 +18,44 @@ from xlmgen.evaluation.sandbox import UNCONFINED, refuse, run_program
 
 PROGRAM = Path(__file__).with_name("run_math.py")
 WORD = re.compile("[A-Za-z]{2}")
-SECONDS, WALL = 5, 20  # for one answer: of processor time, in all
-MEMORY = 2**31
+SECONDS, WALL = 5, 20  # limits of one answer: CPU time, wall-clock time
+MEMORY = 2**31  # bytes
 
 
 def require() -> None:
-    """Raise the error for a package that is not there, or for the system."""
+    """Check that math-verify is installed and that the sandbox works here.
+
+    Raises:
+        UserError: one of the two is missing.
+    """
     if importlib.util.find_spec("math_verify") is None:
         raise UserError(
             "the metric math_match needs the package math-verify",
             "pip install 'xlmgen[math]'",
         )
-    run_program("")  # an answer is looked at in such a process
+    run_program("")  # answers are compared in a sandboxed process too
 
 
 def math_match(answers: Sequence[str], targets: Sequence[str]) -> list[float]:
-    r"""1 where an answer is the target's mathematical object, by math-verify.
+    r"""1 where answer and target are mathematically equal by math-verify, else 0.
 
-    Of both, what stands in the last `\boxed{…}` counts, where there is one. What is
-    written in the same way is equal; what cannot be read, or takes too long, is not.
+    Of both, the contents of the last `\boxed{…}` count, where there is one. Equal
+    texts are equal; an answer that cannot be parsed or takes too long is wrong.
     """
     require()
     pairs = [
         (expression(answer), expression(target))
         for answer, target in zip(answers, targets, strict=True)
     ]
-    open_ = [pair for pair in pairs if pair[0] != pair[1] and pair[0]]
-    verdicts = dict(zip(open_, _compare(open_), strict=True))
+    unequal_texts = [pair for pair in pairs if pair[0] != pair[1] and pair[0]]
+    verdicts = dict(zip(unequal_texts, _compare(unequal_texts), strict=True))
     return [float(verdicts.get(pair, pair[0] == pair[1])) for pair in pairs]
 
 
 def expression(text: str) -> str:
-    r"""The part of a text that is its answer, between dollars where it is a formula.
+    r"""The answer of a text, between dollar signs where it is a formula.
 
-    It is one with a command of LaTeX in it or without a word, where nothing says so.
+    A text without math delimiters is a formula if it has a LaTeX command or no word.
     """
     text = text.strip()
     if BOX in text:
@@ -62,6 +66,7 @@ def expression(text: str) -> str:
 
 
 def _compare(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    """Compare pairs of answer and target in a process of its own (`run_math.py`)."""
     if not pairs:
         return []
     request = {
@@ -71,12 +76,12 @@ def _compare(pairs: Sequence[tuple[str, str]]) -> list[bool]:
         "memory": MEMORY,
         "confined": os.environ.get(UNCONFINED) != "1",
     }
-    with tempfile.TemporaryFile() as asked:
-        asked.write(json.dumps(request).encode())
-        asked.seek(0)
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(json.dumps(request).encode())
+        stdin.seek(0)
         done = subprocess.run(
             [sys.executable, "-I", "-X", "utf8", str(PROGRAM)],
-            stdin=asked,
+            stdin=stdin,
             capture_output=True,
             check=False,
         )
@@ -86,5 +91,8 @@ def _compare(pairs: Sequence[tuple[str, str]]) -> list[bool]:
             raise refuse(line.removeprefix("refused "))
     if len(lines) != len(pairs):
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise UserError(f"math-verify failed: {last}", "install it anew")
+        raise UserError(
+            f"math-verify failed: {last}",
+            "reinstall it: pip install --force-reinstall math-verify",
+        )
     return [line == "1" for line in lines]

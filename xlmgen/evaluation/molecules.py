@@ -1,4 +1,4 @@
-"""Molecules: which samples are any, which are new, and what they are like."""
+"""Metrics of molecules: validity, uniqueness, novelty, QED and SA."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Canonical = Callable[[str], str | None]
 
 
 def require() -> None:
-    """Raise the error for a package that is not there."""
+    """Raise a `UserError` where rdkit is not installed."""
     _Chemistry()
 
 
 def molecules(samples: Samples) -> dict[str, float]:
     """Validity, uniqueness, novelty, and means of QED and SA over the valid samples.
 
-    A sample is SMILES, or SAFE, which is SMILES of fragments.
+    A sample is SMILES, or SAFE, which is SMILES split into fragments.
 
     Raises:
         UserError: rdkit is not installed.
@@ -38,11 +38,11 @@ def molecules(samples: Samples) -> dict[str, float]:
 
 
 def shares(names: Sequence[str | None], known: set[str | None]) -> dict[str, float]:
-    """The shares that follow from the canonical names of all samples.
+    """Validity, uniqueness and novelty from the canonical names of all samples.
 
     Args:
-        names: None for a sample that is no molecule.
-        known: names of the train split.
+        names: canonical SMILES; None for an invalid sample.
+        known: canonical SMILES of the train split.
     """
     valid = [name for name in names if name is not None]
     different = set(valid)
@@ -56,7 +56,7 @@ def shares(names: Sequence[str | None], known: set[str | None]) -> dict[str, flo
 
 
 class _Chemistry:
-    """What rdkit says of SMILES, each looked at once."""
+    """Cached rdkit functions of SMILES."""
 
     def __init__(self) -> None:
         try:
@@ -69,7 +69,7 @@ class _Chemistry:
                 "pip install 'xlmgen[molecules]'",
             ) from error
 
-        rdBase.DisableLog("rdApp.*")  # a line for every sample that is no molecule
+        rdBase.DisableLog("rdApp.*")  # it logs a line for every invalid sample
         plain = _plain(Chem)
 
         def canonical(text: str) -> str | None:
@@ -92,7 +92,7 @@ class _Chemistry:
 
 
 def _plain(chem: Any) -> Any:
-    """Read no name behind a space and no extension: the text is the molecule."""
+    """Parser parameters under which the entire text must be SMILES: no name, no CX."""
     options = chem.SmilesParserParams()
     options.parseName = False
     options.allowCXSMILES = False

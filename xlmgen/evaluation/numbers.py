@@ -1,4 +1,4 @@
-"""The numbers of an evaluation one by one, as its table and a model card show them."""
+"""Numbers of an evaluation, one by one, for its table and for model cards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xlmgen.io.json_input import Schema
 
 NOT_METRICS = ("draws", "standard_error", "monte_carlo_error")
 LOSSES = {"loss": "loss", "pseudo_likelihood": "pseudo_nll"}
-"""The parts of results that are losses, and which of their metrics has the error."""
+"""Parts of the results that are losses, and the metric that has a standard error."""
 _NUMBERS: Schema = {
     "type": "object",
     "additionalProperties": {"type": ["number", "null"]},
@@ -29,7 +29,7 @@ SCHEMA: Schema = {
         ),
     },
 }
-"""A file of results, and its types."""
+"""Schema of a results file."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ class Number:
     """One metric of an evaluation.
 
     Args:
-        value: NaN where it has none.
-        error: one standard error, NaN where it has none.
-        is_share: whether a person reads it as a percentage.
-        of_data: what the same metric says of the data, NaN where it says nothing.
+        metric: its name.
+        value: NaN where it is undefined.
+        error: one standard error, or NaN.
+        is_share: whether to show it in percent.
+        of_data: the same metric of the data, or NaN.
     """
 
     metric: str
@@ -59,12 +60,12 @@ class Number:
 
     @property
     def error_shown(self) -> str:
-        """Empty where it has none."""
+        """Empty where there is no error."""
         return "" if math.isnan(self.error) else self._text(self.error)
 
     @property
     def of_data_shown(self) -> str:
-        """Empty where there is none."""
+        """Empty where the metric of the data is unknown."""
         return "" if math.isnan(self.of_data) else self._text(self.of_data)
 
     def _text(self, number: float) -> str:
@@ -72,7 +73,7 @@ class Number:
 
 
 def numbers(results: Mapping[str, Any]) -> Iterator[Number]:
-    """Every number of some results, from memory or read from their file."""
+    """Every number of some results, in memory or read from a file."""
     for part, with_error in LOSSES.items():
         metrics = results.get(part, {})
         errors = {with_error: metrics.get("standard_error")}
@@ -81,9 +82,9 @@ def numbers(results: Mapping[str, Any]) -> Iterator[Number]:
                 yield Number(metric, _number(value), _number(errors.get(metric)), False)
     errors = results.get("scores_error", {})
     for metric, value in results.get("scores", {}).items():
-        is_share = metric in SHARES  # one of the user's own is any number
+        is_share = metric in SHARES  # a user's own metric may be any number
         yield Number(metric, _number(value), _number(errors.get(metric)), is_share)
-    # lengths, entropies, perplexities: few of them are shares
+    # mostly lengths, entropies and perplexities: never shown in percent
     data = results.get("data", {})
     for metric, value in results.get("samples", {}).items():
         of_data = _number(data.get(metric))

@@ -1,4 +1,4 @@
-"""Predictions as JSONL: what was asked, answered and true, one row per line."""
+"""Predictions as JSONL: prompt, prediction and target, one row per line."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ def prediction_rows(
     answers: Sequence[Sequence[int]],
     scores: Mapping[str, Sequence[float]],
 ) -> Iterator[dict[str, Any]]:
-    """For every example its prompt, prediction, target, correctness and scores.
+    """Prompt, prediction, target, correctness and scores of every example.
 
-    Target and correctness are left out for whole sequences, which have none.
+    Examples of layout `lm` have no target and no correctness.
 
     Args:
-        scores: what `score_rows` made of the same answers.
+        scores: of the same answers, by `score_rows`.
     """
     for row, (example, answer) in enumerate(zip(examples, answers, strict=True)):
-        truth: dict[str, Any] = {}
+        reference: dict[str, Any] = {}
         if has_target(example):
-            truth["target"] = task.decode(target(example))
-            truth["correct"] = is_correct(task, example, answer)
+            reference["target"] = task.decode(target(example))
+            reference["correct"] = is_correct(task, example, answer)
         yield {
             "row": row,
             "prompt": prompt_text(task, example),
             "prediction": task.decode(answer),
-            **truth,
+            **reference,
             **{name: values[row] for name, values in scores.items()},
         }
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object per line, a whole new file or none."""
+    """Write one JSON object per line, atomically."""
     lines = (json.dumps(row, ensure_ascii=False) for row in rows)
     write_text(path, "".join(f"{line}\n" for line in lines))

@@ -1,6 +1,6 @@
-"""`predictor.key=value` on a run that exists, held against its family's schema.
+"""`predictor.key=value` overrides of a run, validated against its family's schema.
 
-Nothing here imports torch, so that a mistake is reported before it is imported.
+Nothing here imports torch, so a mistake is reported before torch is imported.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def predictor_options(overrides: Sequence[str]) -> dict[str, Any]:
     """Read `predictor.key=value` overrides.
 
     Raises:
-        UserError: one is not of that form.
+        UserError: an override has another form.
     """
     options: dict[str, Any] = {}
     for text in overrides:
         override = parse_override(text)
         if len(override.path) != 2 or override.path[0] != "predictor":
             raise UserError(
-                f"{show(text)} cannot be changed in a run that exists",
+                f"{show(text)} cannot be changed in an existing run",
                 "only predictor.KEY=VALUE can, for example predictor.temperature=0.5",
             )
         options[override.path[1]] = override.value
@@ -52,7 +52,7 @@ def predictor_options(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def changed_predictor(document: Document, options: Mapping[str, Any]) -> Document:
-    """The family's document with other options of the predictor, checked.
+    """The family's document with changed predictor options, validated.
 
     Raises:
         SpecError: the family's own YAML has problems.
@@ -64,7 +64,7 @@ def changed_predictor(document: Document, options: Mapping[str, Any]) -> Documen
     own, other = data["predictor"]["kind"], options.get("kind")
     if other not in (None, own):
         raise UserError(
-            f"predictor.kind: {show(other)} is another kind than this run's, '{own}'",
+            f"predictor.kind: {show(other)} differs from this run's kind, '{own}'",
             f"only its options can change; `xlmgen explain predictor.{own}` lists them",
         )
     data["predictor"] |= options

@@ -1,4 +1,4 @@
-"""Proteins: which samples are sequences of amino acids, and how they are composed."""
+"""Metrics of proteins: valid sequences of amino acids, and their composition."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from xlmgen.evaluation.samples import Samples
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 LETTERS = STANDARD + "BJOUXZ"  # rare, ambiguous and unknown ones
-TRAIN_ROWS = 100_000  # of the train split, which may have many millions
+TRAIN_ROWS = 100_000  # most rows used of the train split, which may have millions
 
 
 def proteins(samples: Samples) -> dict[str, float]:
-    """Shares of valid and of standard samples, and how far the composition is off.
+    """Shares of valid and standard samples, and the divergence of their composition.
 
-    A sample is valid with one letter or more and none but the 26 of amino acids, and
-    standard if they are all of the 20. `composition_kl` is KL(samples ‖ train) in nats
-    of the 20 amino acids; one is added to every count of the train split, so that it is
-    finite.
+    A sample is valid if it is not empty and has only the 26 letters of amino acids, and
+    standard if it has only the 20 standard ones. `composition_kl` is KL(samples ‖
+    train) in nats over the 20 amino acids; every train count is increased by one, which
+    keeps it finite.
     """
     count = len(samples.texts)
     train = map(samples.decode, samples.train(TRAIN_ROWS))
@@ -32,7 +32,10 @@ def proteins(samples: Samples) -> dict[str, float]:
 
 
 def divergence(found: Mapping[str, int], known: Mapping[str, int]) -> float:
-    """KL of counts of amino acids; NaN where there are none."""
+    """KL divergence in nats of two amino-acid counts; NaN where `found` is empty.
+
+    Every count of `known` is increased by one.
+    """
     total = sum(found.values())
     expected = sum(known.values()) + len(STANDARD)
     if not total:

@@ -1,8 +1,8 @@
-"""Pseudo-log-likelihood: what a masked model says of every token given all others.
+"""Pseudo-log-likelihood of a masked model: every token given all others.
 
-A masked language model defines no likelihood where its loss bounds none. What is
-reported of it instead is −Σᵢ log p(xᵢ | x₋ᵢ) (Wang and Cho 2019, arXiv:1902.04094;
-Salazar et al. 2020, arXiv:1910.14659): every token is masked alone, in turn.
+A masked language model whose loss is not a likelihood bound is reported instead by
+−Σᵢ log p(xᵢ | x₋ᵢ) (Wang and Cho 2019, arXiv:1902.04094; Salazar et al. 2020,
+arXiv:1910.14659): every token is masked alone, in turn.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import torch
 from lightning.pytorch.utilities import move_data_to_device
 from torch import Tensor
 
-from xlmgen.data.batches import Batches, Collator, Request, batch_seed
+from xlmgen.data.batches import Request, batch_seed
 from xlmgen.distributed import processes
 from xlmgen.errors import UserError
-from xlmgen.evaluation.likelihood import ratio_error
+from xlmgen.evaluation.likelihood import SplitRows, ratio_error
 from xlmgen.runtime.nn import LanguageModel, linear_cross_entropy
 from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.family import FamilySpec
 
 AfterBatch = Callable[[int], None]
-"""Called with the number of rows that were finished since the last call."""
+"""Called with the number of rows finished since the last call."""
 
 
 @dataclass(frozen=True)
 class PseudoLikelihood:
-    """What a split costs when every token is masked alone.
+    """Pseudo-log-likelihood of a split.
 
     Args:
         metrics: nats per token, their exponential, and nats per row.
@@ -41,57 +41,55 @@ class PseudoLikelihood:
 
 
 def require_masked_tokens(spec: FamilySpec) -> None:
-    """Refuse a family whose network cannot be asked for one masked token.
+    """Refuse a family whose network cannot predict one masked token of a clean row.
 
     Raises:
-        UserError: its objective is another, or its network is told a time.
+        UserError: the objective is not masked prediction, or the network is
+            time-conditioned.
     """
     provided = capabilities(spec.blocks, spec.project.schemas)
     if "objective:masked" not in provided:
         raise UserError(
             f"--pseudo-likelihood: the family {spec.name} is not trained as a masked "
-            f"language model, so that it has none",
-            "leave the option out; the loss says what the family has",
+            f"language model, so it has no pseudo-likelihood",
+            "leave the option out; this family reports its loss",
         )
     if "time_input" in provided:
         raise UserError(
-            f"--pseudo-likelihood: the network of the family {spec.name} is told a "
-            f"noise time, which a row with one mask has not got",
+            f"--pseudo-likelihood: the network of the family {spec.name} is "
+            f"time-conditioned, and a row with one mask has no noise time",
             "leave the option out, or give the family a model without a time input",
         )
 
 
 def measure_pseudo_likelihood(
     model: LanguageModel,
-    examples: Any,
-    collator: Collator,
+    rows: SplitRows,
     *,
     mask: int,
-    rows: int,
-    batch_size: int,
     device: torch.device,
     after_batch: AfterBatch = lambda rows: None,
 ) -> PseudoLikelihood:
-    """Measure the first `rows` examples.
+    """Measure the pseudo-log-likelihood of every one of the rows.
 
     Args:
         model: on the device, in evaluation mode.
-        collator: the family's training collator; what it masks is not used.
+        rows: of the split; the positions that their collator masks are not used. A
+            forward pass takes at most `batch_size` masked copies of rows.
         mask: id of MASK.
-        batch_size: the most masked copies of rows in one forward pass.
+        after_batch: called with the number of rows finished since the last call.
     """
-    batches = Batches(examples, collator)
-    nll = torch.zeros(rows, dtype=torch.float64)
-    tokens = torch.zeros(rows, dtype=torch.float64)
-    starts = range(0, rows, batch_size)[processes.rank() :: processes.count()]
+    batches, size = rows.batches, rows.batch_size
+    nll = torch.zeros(rows.count, dtype=torch.float64)
+    tokens = torch.zeros(rows.count, dtype=torch.float64)
+    starts = range(0, rows.count, size)[processes.rank() :: processes.count()]
     with torch.inference_mode():
         for first in starts:
-            chosen = tuple(range(first, min(first + batch_size, rows)))
-            batch = batches[Request(chosen, batch_seed(0, "test", first, 0))]
+            indices = list(range(first, min(first + size, rows.count)))
+            batch = batches[Request(tuple(indices), batch_seed(0, "test", first, 0))]
             batch = move_data_to_device(batch, device)
-            row_nll = pseudo_nll(model, batch, mask, batch_size, after_batch)
-            nll[list(chosen)] = row_nll.cpu()
-            tokens[list(chosen)] = batch["maskable"].sum(1).double().cpu()
+            nll[indices] = pseudo_nll(model, batch, mask, size, after_batch).cpu()
+            tokens[indices] = batch["maskable"].sum(1).double().cpu()
     nll, tokens = (torch.stack(processes.gather(part)).sum(0) for part in (nll, tokens))
     mean = nll.sum() / tokens.sum()
     return PseudoLikelihood(
@@ -115,7 +113,10 @@ def pseudo_nll(
 
     Args:
         batch: `target_ids` (B, L), `maskable` (B, L) and `attention_mask` (B, L) or
-            None; nothing else of it is used.
+            None; no other key is used.
+        mask: id of MASK.
+        batch_size: the most masked copies of rows in one forward pass.
+        after_batch: called with the number of rows finished since the last call.
 
     Returns:
         (B,) float64.
@@ -123,7 +124,7 @@ def pseudo_nll(
     clean, attended = batch["target_ids"], batch["attention_mask"]
     nll = torch.zeros(len(clean), dtype=torch.float64, device=clean.device)
     finished = 0
-    for row, column in _places(batch["maskable"], batch_size):
+    for row, column in _positions(batch["maskable"], batch_size):
         copies = torch.arange(len(row), device=row.device)
         ids = clean[row]
         ids[copies, column] = mask
@@ -134,15 +135,15 @@ def pseudo_nll(
             hidden, model.head, clean[row, column], suppress_tokens=(mask,)
         )
         nll.index_add_(0, row, token_nll.double())
-        after_batch(int(row[-1]) - finished)  # the last row may go on
+        after_batch(int(row[-1]) - finished)  # the last row may continue
         finished = int(row[-1])
     after_batch(len(clean) - finished)
     return nll
 
 
-def _places(maskable: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows and columns of the true places, row by row, `size` of them at a time."""
-    places = maskable.nonzero()
-    for first in range(0, len(places), size):
-        some = places[first : first + size]
-        yield some[:, 0], some[:, 1]
+def _positions(maskable: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows and columns of the maskable positions, row by row, `size` at a time."""
+    positions = maskable.nonzero()
+    for first in range(0, len(positions), size):
+        chunk = positions[first : first + size]
+        yield chunk[:, 0], chunk[:, 1]

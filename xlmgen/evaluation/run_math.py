@@ -1,8 +1,8 @@
 """Compare mathematical answers: a process started by `xlmgen.evaluation.mathematics`.
 
-It reads JSON from its standard input: `pairs` of an answer and the true one, and the
-limits. For every pair it writes a line, `1` or `0`. An answer is looked at in a process
-of its own, which is shut in and killed when its time is over.
+It reads JSON from its standard input: `pairs` of answer and target, and the limits. For
+every pair it writes a line, `1` or `0`. Each pair is compared in a sandboxed process of
+its own, which is killed when its time is up.
 """
 
 import json
@@ -20,7 +20,9 @@ def main() -> None:
 
     sys.path.pop()
     request = json.load(sys.stdin)
-    equal("$x^2$", "$x \\cdot x$")  # imports what is imported late
+    equal(
+        "$x^2$", "$x \\cdot x$"
+    )  # triggers the lazy imports of math-verify before the sandbox
     for answer, target in request["pairs"]:
         reading, writing = os.pipe()
         child = os.fork()
@@ -44,7 +46,7 @@ def main() -> None:
 
 
 def equal(answer: str, target: str) -> bool:
-    """Whether two texts are one mathematical object, by math-verify."""
+    """Whether two texts are mathematically equal, by math-verify."""
     from math_verify import parse, verify
 
     found: list[Any] = [parse(text, parsing_timeout=None) for text in (answer, target)]

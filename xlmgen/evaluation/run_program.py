@@ -1,10 +1,10 @@
-"""Run one program in a process that is shut in: started by `xlmgen.evaluation.sandbox`.
+"""Run one program in a sandboxed process, started by `xlmgen.evaluation.sandbox`.
 
 It reads a request from its standard input, as JSON: `code`; `call`, a function to call
-without arguments, or null; and the limits. It writes to the descriptor that its first
-argument names: `ready`, once it is shut in and before it looks at the code, then one
-JSON object with the `value` and its `type`, or the `error`. What comes after `ready`
-may be of the program's making and proves nothing.
+without arguments, or null; and the limits. It writes to the file descriptor in its
+first argument: `ready`, when the sandbox is in force and before it reads the code, then
+one JSON object with the `value` and its `type`, or the `error`. The program itself may
+have written anything after `ready`, so do not trust it.
 """
 
 import json
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-LONGEST_VALUE = 1000  # characters
+LONGEST_VALUE = 1000  # most characters of a value or error
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     try:
-        shut_in(request)
+        enter_sandbox(request)
     except Exception as error:
         os.write(answer, f"refused {error}".encode())
         return
@@ -32,7 +32,7 @@ def main() -> None:
     sys.stdout.flush()
 
 
-def shut_in(request: dict[str, Any]) -> None:
+def enter_sandbox(request: dict[str, Any]) -> None:
     """Limit and confine this process."""
     sys.path.append(str(Path(__file__).parents[2]))
     from xlmgen.evaluation.confine import confine, limit
@@ -44,7 +44,7 @@ def shut_in(request: dict[str, Any]) -> None:
 
 
 def outcome(code: str, call: str | None) -> dict[str, str]:
-    """What the code comes to."""
+    """Execute the code: value and type of the call, or the error."""
     space: dict[str, Any] = {"__name__": "program"}
     try:
         exec(compile(code, "<program>", "exec"), space)

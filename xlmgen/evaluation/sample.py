@@ -1,9 +1,9 @@
-"""`xlmgen generate` as a function: answers to prompts, on the screen and in a file."""
+"""Generate answers to prompts with a run, for the console and a file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,40 +16,37 @@ from xlmgen.data.task import Task
 from xlmgen.distributed import processes
 from xlmgen.evaluation.generate import generate
 from xlmgen.evaluation.predictions import write_jsonl
-from xlmgen.evaluation.predictor_options import predictor_options
+from xlmgen.evaluation.request import GenerationRequest
 from xlmgen.evaluation.scores import is_correct, prompt_text, target
 from xlmgen.evaluation.show_trace import legend, one_line, show_order, written_tokens
 from xlmgen.evaluation.variant import with_predictor
-from xlmgen.runs.build import build
-from xlmgen.runs.checkpoint_folder import Weights
-from xlmgen.runs.run import Run
+from xlmgen.runs.build import Parts, build
+from xlmgen.runs.run import Run, Stored
 from xlmgen.runtime.sampling import Generation
 
 Example = Mapping[str, Any]
-LABEL = 8  # columns in front of a text
+LABEL = 8  # width of the label in front of a text
+
+
+@dataclass(frozen=True)
+class AnsweredBatch:
+    """The answers to one batch of examples.
+
+    Args:
+        first: index of its first example.
+        rows: prompt, prediction, and target where it is known.
+        shown: the same for the console.
+    """
+
+    first: int
+    rows: list[dict[str, Any]]
+    shown: str
 
 
 def sample(
-    run: Run,
-    console: Console,
-    *,
-    prompts: Sequence[str] = (),
-    num: int = 4,
-    trace: bool = False,
-    checkpoint: str | None = None,
-    weights: Weights | None = None,
-    overrides: Sequence[str] = (),
-    seed: int = 0,
-    out: Path | None = None,
+    run: Run, request: GenerationRequest, console: Console
 ) -> list[dict[str, Any]]:
-    """Answer prompts, or the first test prompts, or generate from nothing.
-
-    Args:
-        prompts: texts; without any, `num` rows of the test split are answered (or, for
-            a task of whole texts, as many texts generated).
-        trace: show at which step every token appeared.
-        checkpoint, weights: see `Run.weights`.
-        out: a JSONL file for the answers.
+    """Answer prompts or the first test rows, or generate texts; print the answers.
 
     Returns:
         A row per answer: prompt, prediction, and the target where there is one.
@@ -57,60 +54,84 @@ def sample(
     Raises:
         UserError: a prompt cannot be encoded, or there is no such checkpoint or option.
     """
-    stored = run.weights(checkpoint, weights)
+    stored = run.weights(request.checkpoint, request.weights)
     task = run.load_task()
-    given = [task.encode_prompt(text) for text in prompts]
-    family, numbers = with_predictor(run, predictor_options(overrides))
+    given = [task.encode_prompt(text) for text in request.prompts]
+    family, numbers = with_predictor(run, request.predictor)
     parts = build(run, family=family, predictor=numbers, stored=stored)
     device = parts.load(stored.folder, stored.weights)
-    examples = given or _test_examples(task, num)
-    if not given and len(examples) < num and processes.rank() == 0:
+    examples = given or _test_examples(task, request.num)
+    is_first = processes.rank() == 0
+    if is_first:
+        _print_notes(console, request, stored, len(examples))
+    alone = processes.count() == 1
+    answered: list[AnsweredBatch] = []
+    for batch in _answer(parts, examples, request, device, console):
+        if alone:
+            console.file.write(batch.shown)  # as soon as it is generated
+        answered.append(batch)
+    gathered = [batch for own in processes.gather(answered) for batch in own]
+    gathered.sort(key=lambda batch: batch.first)
+    rows = [row for batch in gathered for row in batch.rows]
+    if is_first:
+        if not alone:
+            console.file.write("".join(batch.shown for batch in gathered))
+        if request.out is not None:
+            write_jsonl(request.out, rows)
+    return rows
+
+
+def _print_notes(
+    console: Console, request: GenerationRequest, stored: Stored, found: int
+) -> None:
+    """Print notes ahead of the answers: missing rows, averaged weights, the legend."""
+    if not request.prompts and found < request.num:
         console.print(
-            f"note: the test split has {len(examples)} rows, and not the {num} asked "
-            "for; all of them are answered",
+            f"note: the test split has {found} rows, fewer than the {request.num} "
+            "requested; all of them are answered",
             style="yellow",
             soft_wrap=True,
         )
+    if stored.averaged:
+        console.print(str(stored), style="dim")
+    if request.trace:
+        console.print(legend())
+
+
+def _answer(
+    parts: Parts,
+    examples: Sequence[Example],
+    request: GenerationRequest,
+    device: torch.device,
+    console: Console,
+) -> Iterator[AnsweredBatch]:
+    """Answer the batches of this process, one at a time."""
+    task, size = parts.task, parts.data.eval_batch_size
     collator = parts.data.collator(GENERATION_USES[task.layout])
     generator = torch.Generator(device)
-    if stored.averaged and processes.rank() == 0:
-        console.print(str(stored), style="dim")
-    if trace and processes.rank() == 0:
-        console.print(legend())
-    done: list[tuple[int, list[dict[str, Any]], str]] = []
-    starts = range(0, len(examples), parts.data.eval_batch_size)
+    has_targets = not request.prompts and task.layout != "lm"
+    starts = range(0, len(examples), size)
     for first in starts[processes.rank() :: processes.count()]:
-        some = examples[first : first + parts.data.eval_batch_size]
-        generator.manual_seed(batch_seed(seed, "sampling", first, 0))
-        batch = collator(some, torch.Generator().manual_seed(seed))
+        some = list(examples[first : first + size])
+        generator.manual_seed(batch_seed(request.seed, "sampling", first, 0))
+        batch = collator(some, torch.Generator().manual_seed(request.seed))
         generation = generate(
             parts.model,
             parts.predictor,
             batch,
             device,
             generator,
-            trace=trace,
+            trace=request.trace,
         )
-        known = not given and task.layout != "lm"
-        new = _rows(task, some, generation, known=known)
+        rows = _rows(task, some, generation, with_targets=has_targets)
         with console.capture() as shown:
-            for number, row in enumerate(new):
+            for number, row in enumerate(rows):
                 _show(console, task, row, generation, number)
-        if processes.count() == 1:
-            console.file.write(shown.get())
-        done.append((first, new, shown.get()))
-    everything = sorted(one for own in processes.gather(done) for one in own)
-    rows = [row for _, new, _ in everything for row in new]
-    if processes.rank() == 0:
-        if processes.count() > 1:
-            console.file.write("".join(text for _, _, text in everything))
-        if out is not None:
-            write_jsonl(out, rows)
-    return rows
+        yield AnsweredBatch(first, rows, shown.get())
 
 
 def _test_examples(task: Task, num: int) -> list[Example]:
-    """The first test rows, or as many openings for a task of whole texts."""
+    """The first test rows, or `num` empty contexts for a task of layout `lm`."""
     if task.layout == "lm":
         return [task.opening for _ in range(num)]
     examples = task.examples("test")
@@ -118,9 +139,13 @@ def _test_examples(task: Task, num: int) -> list[Example]:
 
 
 def _rows(
-    task: Task, examples: Sequence[Example], generation: Generation, *, known: bool
+    task: Task,
+    examples: Sequence[Example],
+    generation: Generation,
+    *,
+    with_targets: bool,
 ) -> list[dict[str, Any]]:
-    """Prompt and prediction of every example, and the truth where it is known."""
+    """Prompt and prediction of every example, and its target if asked."""
     rows: list[dict[str, Any]] = []
     answers = generation.answers(task.tokenizer.special.eos)
     for example, answer in zip(examples, answers, strict=True):
@@ -128,7 +153,7 @@ def _rows(
             "prompt": prompt_text(task, example),
             "prediction": task.decode(answer),
         }
-        if known:
+        if with_targets:
             row["target"] = task.decode(target(example))
             row["correct"] = is_correct(task, example, answer)
         rows.append(row)
@@ -142,7 +167,7 @@ def _show(
     generation: Generation,
     number: int,
 ) -> None:
-    """One answer under its prompt and above the truth, with its order if traced."""
+    """Print one answer below its prompt and above its target, with any trace."""
     if row["prompt"]:
         _line(console, "prompt", row["prompt"])
     if generation.trace is None:

@@ -1,4 +1,4 @@
-"""Generated sequences as a set, and the statistics of any such set."""
+"""Sets of generated sequences, and statistics of such a set."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from xlmgen.evaluation.entropy import entropy
 from xlmgen.evaluation.scores import METRICS
 
 Ids = Sequence[int]
-DISTINCT = (1, 2, 3, 4)  # lengths of the n-grams of `distinct_n`
-REPEATED = 4  # length of the n-grams of `repetition`
+DISTINCT = (1, 2, 3, 4)  # n-gram lengths of `distinct_n`
+REPEATED = 4  # n-gram length of `repetition`
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Some sequences, each without BOS and cut at its first EOS.
+    """A set of sequences, each without BOS and cut at its first EOS.
 
     Args:
-        ids: of every sequence; empty ones stay in, and count in every denominator
-            that does not say otherwise.
-        decode: the text of some ids.
-        train: gives the first so many sequences of the train split, in the same form;
-            of None all of them.
+        ids: of every sequence. Empty sequences are kept, and count in every denominator
+            unless a metric says otherwise.
+        decode: ids to text.
+        train: the first n sequences of the train split in the same form; all for None.
     """
 
     ids: Sequence[Ids]
@@ -37,35 +36,35 @@ class Samples:
 
     @cached_property
     def texts(self) -> list[str]:
-        """The sequences as texts."""
+        """Texts of the sequences."""
         return [self.decode(ids) for ids in self.ids]
 
     @cached_property
     def train_texts(self) -> list[str]:
-        """The train split as texts."""
+        """Texts of the train split."""
         return [self.decode(ids) for ids in self.train(None)]
 
 
 def samples_of(task: Task, ids: Sequence[Ids]) -> Samples:
-    """Generated sequences of a task."""
+    """The set of a task's generated sequences."""
     return Samples(ids, task.decode, lambda rows: data_ids(task, "train", rows))
 
 
 def data_ids(task: Task, split: str, rows: int | None = None) -> list[Ids]:
-    """The first rows of a split in the form of samples, to compare these with."""
+    """The first rows of a split in the same form as samples; all rows for None."""
     special = task.tokenizer.special
     found: list[Ids] = []
     examples = task.examples(split)
     for row in range(len(examples) if rows is None else min(rows, len(examples))):
         ids = examples[row]["tokens"].tolist()
-        if examples[row].get("packed"):  # its special tokens are in it already
+        if examples[row].get("packed"):  # a packed row already has special tokens
             ids = [id_ for id_ in ids if id_ != special.bos]
         found.append(ids[: ids.index(special.eos)] if special.eos in ids else ids)
     return found
 
 
 def describe(samples: Samples, metrics: Sequence[str]) -> dict[str, float]:
-    """The numbers of some metrics of samples, by their own names."""
+    """Values of the named metrics of samples."""
     found: dict[str, float] = {}
     for name in metrics:
         numbers: Mapping[str, float] = METRICS[name].load()(samples)
@@ -74,9 +73,9 @@ def describe(samples: Samples, metrics: Sequence[str]) -> dict[str, float]:
 
 
 def distinct_n(samples: Samples) -> dict[str, float]:
-    """Of all n-grams of tokens, over all samples, the share that are different ones.
+    """Share of distinct n-grams among all n-grams of tokens over all samples.
 
-    The share falls as there are more samples: compare sets of one size.
+    The share falls with the number of samples: compare sets of equal size.
     """
     found = {}
     for n in DISTINCT:
@@ -86,9 +85,9 @@ def distinct_n(samples: Samples) -> dict[str, float]:
 
 
 def unigram_entropy(samples: Samples) -> dict[str, float]:
-    """Mean entropy, in nats, of the tokens within a sample; of an empty one it is 0.
+    """Mean entropy, in nats, of the tokens within a sample; 0 for an empty sample.
 
-    Low where samples repeat themselves, which generative perplexity rewards.
+    Low for repetitive samples, which generative perplexity favours.
     """
     return {
         "unigram_entropy": fmean(entropy(Counter(ids).values()) for ids in samples.ids)
@@ -96,7 +95,7 @@ def unigram_entropy(samples: Samples) -> dict[str, float]:
 
 
 def length(samples: Samples) -> dict[str, float]:
-    """Tokens of a sample, without BOS and EOS, and the share of empty samples."""
+    """Statistics of sample lengths without BOS and EOS, and the share of empty ones."""
     lengths = [len(ids) for ids in samples.ids]
     return {
         "length_mean": fmean(lengths),
@@ -109,7 +108,7 @@ def length(samples: Samples) -> dict[str, float]:
 
 
 def repetition(samples: Samples) -> dict[str, float]:
-    """Mean share of a sample's 4-grams that it had before; of samples that have any."""
+    """Mean share of repeated 4-grams within a sample, over samples with any 4-gram."""
     shares = [
         1 - len(set(grams)) / len(grams)
         for ids in samples.ids
@@ -119,7 +118,7 @@ def repetition(samples: Samples) -> dict[str, float]:
 
 
 def novelty(samples: Samples) -> dict[str, float]:
-    """Shares of all samples: different texts, and those that are not in train."""
+    """Number of distinct texts, and of distinct texts not in train, per sample."""
     different = set(samples.texts)
     new = different.difference(samples.train_texts)
     count = len(samples.texts)

@@ -1,4 +1,4 @@
-"""What generated answers are worth: one function for every family."""
+"""Scores of generated answers, the same for every family."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,39 +18,39 @@ Ids = Sequence[int]
 
 
 class Metric(NamedTuple):
-    """Where a metric's function is, and what it looks at.
+    """Location of a metric's function, and the form of its input.
 
-    Its module is imported when the metric is asked for. All but those on `samples` are
-    shares: numbers from 0 to 1.
+    The module is imported when the metric is used. All metrics but those on `samples`
+    are shares: numbers from 0 to 1.
 
     Args:
         function: `package.module:function`.
-        on: `ids`: `function(example, answer)` is a number for one answer.
-            `texts`: `function(answers, targets)` is a list of numbers, for all answers
-            and true answers as texts.
-            `words`: `function(answered)` is a number for one answer by the rules of a
-            generator (see `xlmgen.tasks.answered`).
-            `all words`: `function(rows)` is one such number for all answers together.
-            `samples`: `function(samples)` is a mapping of numbers about a whole set
-            (see `xlmgen.evaluation.samples`), for the layout lm, which has no true
-            answers.
+        on: `ids`: `function(example, answer)` returns a number for one answer.
+            `texts`: `function(answers, targets)` returns a number for each answer;
+            answers and targets are texts.
+            `words`: `function(answered)` returns a number for one answer, by the rules
+            of a generator (see `xlmgen.tasks.answered`).
+            `all words`: `function(rows)` returns one such number for all answers.
+            `samples`: `function(samples)` returns a mapping of numbers for a set of
+            samples (see `xlmgen.evaluation.samples`), for the layout `lm`, which has no
+            targets.
     """
 
     function: str
     on: Literal["ids", "texts", "words", "all words", "samples"] = "ids"
 
     def load(self) -> Any:
-        """The function."""
+        """Import and return the function."""
         return getattr(self.module, self.function.partition(":")[2])
 
     @property
     def module(self) -> ModuleType:
-        """Where the function is. It may have a `require` for `require_metrics`."""
+        """Module of the function. It may have a `require` for `require_metrics`."""
         return import_module(self.function.partition(":")[0])
 
 
 def _by_rules(metric: generators.GeneratorMetric) -> Metric:
-    """The metric of a generator: the function of its name beside what makes rows."""
+    """The metric of a generator: the function of its name in the generator's module."""
     on: Literal["words", "all words"] = "all words" if metric.whole else "words"
     return Metric(f"{PACKAGE}.{metric.generator}:{metric.name}", on)
 
@@ -70,14 +70,14 @@ METRICS: Mapping[str, Metric] = {
     "proteins": Metric("xlmgen.evaluation.proteins:proteins", "samples"),
     **{name: _by_rules(metric) for name, metric in generators.metrics().items()},
 }
-"""Every metric: those that know no rules, then those that generators' schemas list."""
+"""Every metric: general ones, then those that the schemas of generators list."""
 
 SHARES = tuple(name for name, metric in METRICS.items() if metric.on != "samples")
-"""The metrics that are a number from 0 to 1."""
+"""The metrics that are numbers from 0 to 1."""
 
 
 def answer_metrics(task: Task) -> list[str]:
-    """The metrics of a task that score answers: shares, and any numbers of its own."""
+    """The metrics of a task that score answers: shares, and the user's own metrics."""
     samples = sample_metrics(task)
     return [name for name in task.metrics if name not in samples]
 
@@ -88,9 +88,12 @@ def sample_metrics(task: Task) -> list[str]:
 
 
 def require_metrics(task: Task, metrics: Iterable[str]) -> None:
-    """Raise what metrics would raise for want of a package, a system or a function.
+    """Raise the errors of metrics whose package, system or function is missing.
 
-    To be called before hours of work that they are to be the end of.
+    Call it before hours of work that would end in such an error.
+
+    Raises:
+        UserError: a metric cannot run here.
     """
     for name in metrics:
         if name in task.own_metrics:
@@ -100,34 +103,32 @@ def require_metrics(task: Task, metrics: Iterable[str]) -> None:
 
 
 def try_own(task: Task) -> None:
-    """Run the user's own functions of a task, its metrics on one true answer.
+    """Run the user's own functions of a task, its metrics on one reference answer.
 
-    To be called before a run has a copy of the task: a mistake is then said with its
-    place in the user's own YAML.
+    Call it before a run copies the task: errors then name the user's own YAML.
 
     Raises:
-        UserError: one is not there, fails, or gives something else than it should.
+        UserError: a function is missing, fails, or returns an unexpected value.
     """
     require_metrics(task, task.own_metrics)
     if task.own_metrics or task.own_source:
         example = task.examples("validation")[0]
-        whole = not has_target(example)
-        answer = example["tokens"].tolist() if whole else target(example)
+        answer = target(example) if has_target(example) else example["tokens"].tolist()
         score_rows(replace(task, metrics=tuple(task.own_metrics)), [example], [answer])
 
 
 def score(
     task: Task, examples: Sequence[Example], answers: Sequence[Ids]
 ) -> dict[str, float]:
-    """Every metric of answers over all rows; empty where the task has none.
+    """Mean of every answer metric over all rows; empty where the task has none.
 
     Args:
         task: names the metrics.
-        examples: with their whole targets.
+        examples: with their uncut targets.
         answers: one for each example, cut at EOS (`Generation.answers`).
 
     Raises:
-        UserError: there is nothing to score.
+        UserError: there are no examples.
     """
     return score_set(task, examples, answers, score_rows(task, examples, answers))
 
@@ -135,7 +136,7 @@ def score(
 def score_rows(
     task: Task, examples: Sequence[Example], answers: Sequence[Ids]
 ) -> dict[str, list[float]]:
-    """The metrics of a task that every row has one of. Arguments as for `score`."""
+    """The per-row metrics of a task, one number per row; arguments as for `score`."""
     pairs = list(zip(examples, answers, strict=True))
     rows: dict[str, list[float]] = {}
     for name in task.metrics:
@@ -162,32 +163,30 @@ def score_set(
     answers: Sequence[Ids],
     rows: Mapping[str, Sequence[float]],
 ) -> dict[str, float]:
-    """What `score` gives, where `score_rows` made `rows` of the same answers."""
+    """As `score`, given the `rows` of `score_rows` for the same answers."""
     if not len(examples):
-        raise UserError(
-            f"task {task.name}: no examples to score", "ask for one or more"
-        )
+        raise UserError(f"task {task.name}: no examples to score", "give at least one")
     found = {name: sum(values) / len(values) for name, values in rows.items()}
-    whole = [name for name in task.metrics if _on(task, name) == "all words"]
-    if whole:
+    joint = [name for name in task.metrics if _on(task, name) == "all words"]
+    if joint:
         pairs = zip(examples, answers, strict=True)
-        together = [in_words(task, example, answer) for example, answer in pairs]
-        found |= {name: float(METRICS[name].load()(together)) for name in whole}
+        answered = [in_words(task, example, answer) for example, answer in pairs]
+        found |= {name: float(METRICS[name].load()(answered)) for name in joint}
     return {name: found[name] for name in answer_metrics(task)}
 
 
 def _on(task: Task, name: str) -> str:
-    """What a metric of a task looks at: see `Metric`; `own` is one of the user's."""
+    """Input form of a task's metric: `Metric.on`, or `own` for a user's own metric."""
     return "own" if name in task.own_metrics else METRICS[name].on
 
 
 def has_target(example: Example) -> bool:
-    """Whether there is a true answer; a whole sequence has none."""
+    """Whether an example has a target; one of layout `lm` has none."""
     return "target" in example or "given" in example
 
 
 def target(example: Example) -> list[int]:
-    """The true answer: the target, or what belongs in the holes of a sequence."""
+    """Reference answer: the target, or the tokens of the holes of a sequence."""
     if "target" in example:
         return [int(token) for token in example["target"]]
     pairs = zip(example["tokens"], example["given"], strict=True)
@@ -195,24 +194,27 @@ def target(example: Example) -> list[int]:
 
 
 def exact_match(example: Example, answer: Ids) -> float:
-    """1 where the answer is the target, neither shorter nor longer."""
+    """1 where the answer equals the target, length included; else 0."""
     return float(list(answer) == target(example))
 
 
 def token_accuracy(example: Example, answer: Ids) -> float:
-    """Share of positions that agree, over the longer of answer and target.
+    """Share of equal positions, out of the longer of answer and target.
 
-    An answer that stops early or goes on too long loses by it. Two empty ones agree.
+    So an answer that is too short or too long scores less. 1 where both are empty.
     """
-    truth = target(example)
-    longer = max(len(truth), len(answer))
-    agree = sum(a == b for a, b in zip(answer, truth, strict=False))
+    reference = target(example)
+    longer = max(len(reference), len(answer))
+    agree = sum(a == b for a, b in zip(answer, reference, strict=False))
     return agree / longer if longer else 1.0
 
 
 def is_correct(task: Task, example: Example, answer: Ids) -> bool:
-    """Whether an answer is right: by the first metric of the task that knows its rules,
-    so that another answer than the target may be; else whether it is the target."""
+    """Whether an answer is correct.
+
+    By the first metric of the task that applies a generator's rules, which may accept
+    other answers than the target; without such a metric, by equality with the target.
+    """
     for name in task.metrics:
         if _on(task, name) == "words":
             by_rules: Callable[[Answered], float] = METRICS[name].load()
@@ -221,31 +223,31 @@ def is_correct(task: Task, example: Example, answer: Ids) -> bool:
 
 
 def in_texts(task: Task, example: Example, answer: Ids) -> tuple[str, str, str]:
-    """Prompt, answer and target; empty where there is none."""
-    truth = task.decode(target(example)) if has_target(example) else ""
-    return prompt_text(task, example), task.decode(answer), truth
+    """Texts of prompt, answer and target; empty where the example has none."""
+    reference = task.decode(target(example)) if has_target(example) else ""
+    return prompt_text(task, example), task.decode(answer), reference
 
 
 def prompt_text(task: Task, example: Example) -> str:
-    """What an example gives, in the form that `--prompt` takes; holes as [MASK]."""
+    """Prompt of an example as text, as `--prompt` takes it; holes are `[MASK]`."""
     if "prompt" in example:
         return task.decode(example["prompt"])
     if "given" not in example:
         return ""
     parts: list[str] = []
-    run: list[int] = []
+    visible: list[int] = []
     for token, given in zip(example["tokens"], example["given"], strict=True):
         if given:
-            run.append(int(token))
+            visible.append(int(token))
             continue
-        parts += [task.decode(run)] * bool(run) + ["[MASK]"]
-        run = []
-    parts += [task.decode(run)] * bool(run)
+        parts += [task.decode(visible)] * bool(visible) + ["[MASK]"]
+        visible = []
+    parts += [task.decode(visible)] * bool(visible)
     return "".join(parts)
 
 
 def in_words(task: Task, example: Example, answer: Ids) -> Answered:
-    """An example and the answer to it, with a word for each id."""
+    """An example and its answer, one word per id."""
 
     def words(ids: Iterable[int]) -> Words:
         return tuple(task.tokenizer.token(int(id_)) for id_ in ids)

@@ -1,4 +1,4 @@
-"""Generated answers on the screen, and in what order their tokens appeared."""
+"""Generated answers on the console, with the order in which tokens were written."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PALETTE = (
     "#ec6a3b",
     "#d9446b",
 )
-"""From the first step to the last."""
+"""Colours from the first step to the last."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """One token of an answer, and the step at which it was written last, from 1."""
+    """A token of an answer, and the step that wrote it last, counted from 1."""
 
     text: str
     step: int
@@ -36,11 +36,13 @@ class Written:
 def written_tokens(
     generation: Generation, row: int, name: Callable[[int], str], eos: int
 ) -> list[Written]:
-    """The tokens of one row's answer up to and with its EOS, in the order of reading.
+    """Tokens of a row's answer, up to and including its EOS, in reading order.
 
     Args:
-        generation: with its trace.
-        name: the text of an id for display.
+        generation: with a trace.
+        row: index of the row.
+        name: the displayed text of an id.
+        eos: the id that ends an answer.
     """
     trace = generation.trace
     assert trace is not None
@@ -64,17 +66,17 @@ def written_tokens(
 
 
 def visible(text: str) -> str:
-    """A token's text on one line, its spaces and control characters to be seen."""
+    """A token's text on one line, with visible spaces and control characters."""
     return one_line(text.replace(" ", "␣"))
 
 
 def one_line(text: str) -> str:
-    """A text on one line, its control characters to be seen."""
+    """A text on one line, with visible control characters."""
     return terminal(text.replace("\n", "⏎").replace("\t", "\\t"))
 
 
 def show_order(console: Console, tokens: Sequence[Written], label: str) -> None:
-    """Tokens coloured by step, with the step of each below it."""
+    """Print tokens coloured by step, with the step number below each."""
     ranks = {step: i for i, step in enumerate(sorted({t.step for t in tokens}))}
     columns = []
     for token in tokens:
@@ -86,7 +88,7 @@ def show_order(console: Console, tokens: Sequence[Written], label: str) -> None:
 
 
 def legend() -> Text:
-    """What the colours mean."""
+    """Legend of the colours."""
     text = Text("order: first ")
     for colour in PALETTE:
         text.append("■", colour)

@@ -1,4 +1,4 @@
-"""The results of an evaluation, for a person."""
+"""Results of an evaluation as a table on the console."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xlmgen.terminal.escape import terminal
 
 
 def show_results(results: Mapping[str, Any], console: Console) -> None:
-    """A table of losses, scores and samples, and exact match as the last line."""
+    """Print a table of losses, scores and samples; the last line is exact match."""
     table = Table("metric", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("value", "±", *(["data"] if "data" in results else [])):
         table.add_column(column, justify="right")

@@ -1,9 +1,9 @@
-"""A run's predictor with another algorithm, rendered beside the run.
+"""Variants of a run's predictor: another algorithm, rendered into the run folder.
 
-The numbers of a predictor are arguments of its constructor. What chooses an algorithm
-(`order`, `block`, `remask`, …) is rendered code, so that another choice is another
-render: it is written to `variants/<hash>/families/<name>/` in the run folder, and what
-runs is what can be read there.
+The numeric options of a predictor are arguments of its constructor. Options that choose
+an algorithm (`order`, `block`, `remask`, …) select rendered code, so another choice
+needs another render. It is written to `variants/<hash>/families/<name>/` in the run
+folder and executed from there, where it can be read.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from xlmgen.spec.project import project_of
 def with_predictor(
     run: Run, options: Mapping[str, Any]
 ) -> tuple[Family, dict[str, Any]]:
-    """The run's family with some options of its predictor changed.
+    """The run's family with changed options of its predictor.
 
     Returns:
         The family, or a variant of it where an option chooses another algorithm; and
-        the numbers to build its predictor with.
+        the numeric options to build its predictor with.
 
     Raises:
-        UserError: the family's schema has no such option or value, or the run's own
-            predictor is not what xlmgen renders.
+        UserError: the family's schema has no such option or value, or the run's
+            predictor differs from its render.
     """
     document = load_yaml(run.family_folder / SPEC)
     wanted = {**run.experiment.predictor, **options}
@@ -57,7 +57,7 @@ def with_predictor(
 
 
 def _write_variant(run: Run, document: Document, changed: Document) -> Path:
-    """Render the changed predictor beside a copy of the run's other code."""
+    """Render the changed predictor next to a copy of the run's other code."""
     source = run.family_folder
     text = yaml.safe_dump(changed.data, sort_keys=False, allow_unicode=True)
     old = render_files(family_spec(document))
@@ -66,8 +66,8 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
     own = source / file
     if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:
         raise UserError(
-            f"{own} is not what its {SPEC} renders to",
-            "it was edited or rendered by another xlmgen: only its numbers can change",
+            f"{own} differs from the render of its {SPEC}",
+            "it was edited or rendered by another xlmgen; only numbers can change",
         )
     if others := [
         name
@@ -90,6 +90,6 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
         (folder / "family.lock").unlink(missing_ok=True)
         try:
             draft.rename(target)
-        except OSError:  # another process was first: it wrote the same
+        except OSError:  # another process was first, with the same contents
             shutil.rmtree(draft)
     return target / "families" / source.name

@@ -1,4 +1,4 @@
-"""`config.json` of a released checkpoint, and what it says in xlmgen's words."""
+"""`config.json` of a released checkpoint, translated to xlmgen's settings."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NUMBERS = {
     "kv_heads": "num_key_value_heads",
     "ffn": "intermediate_size",
 }
-"""A size's numbers and their names in `config.json`."""
+"""Numbers of a size, and their names in `config.json`."""
 ROLES = ("pad", "bos", "eos", "mask")
 EXPECTED = {"hidden_act": "silu", "use_sliding_window": False}
-"""What the networks that can be read have in common."""
+"""Values that all supported networks share."""
 PLAIN_THETA = 10_000.0
-"""The base of the rotary wavelengths where a config names none."""
+"""Default base of the rotary wavelengths."""
 COUNT: Schema = {"type": "integer", "minimum": 1}
 ROPE: Schema = {
     "type": ["object", "null"],
@@ -49,7 +49,7 @@ SHAPE: Schema = {
         "rope_scaling": ROPE,
     },
 }
-"""What is read of a config, and its types."""
+"""Schema of the keys that are read."""
 DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
@@ -59,7 +59,7 @@ class Config:
 
     Args:
         path: the file.
-        data: its content.
+        data: its contents.
     """
 
     path: Path
@@ -67,15 +67,15 @@ class Config:
 
     @classmethod
     def read(cls, folder: Path) -> Config:
-        """The `config.json` of a folder.
+        """Read the `config.json` of a folder.
 
         Raises:
-            UserError: there is none, or it is none of a language model.
+            UserError: there is none, or it is not of a language model.
         """
-        for place, what in ((folder, "folder "), (folder / CONFIG, "")):
+        for place, kind in ((folder, "folder "), (folder / CONFIG, "")):
             if not place.exists():
                 raise UserError(
-                    f"there is no {what}{place}",
+                    f"there is no {kind}{place}",
                     "name a folder with config.json and safetensors files",
                 )
         data = read_object(folder / CONFIG, RESTORE)
@@ -100,13 +100,13 @@ class Config:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """The network's size in the words of a family's `sizes`."""
+        """Size of the network with the names of a family's `sizes`."""
         found = {key: self.data.get(name) for key, name in NUMBERS.items()}
         return found | {"kv_heads": found["kv_heads"] or found["heads"]}
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a family's model must have been rendered with."""
+        """Options that a family's model must be rendered with."""
         rope = self.data.get("rope_parameters") or self.data.get("rope_scaling") or {}
         theta = self.data.get("rope_theta") or rope.get("rope_theta", PLAIN_THETA)
         return {
@@ -117,26 +117,23 @@ class Config:
 
     @property
     def special_ids(self) -> dict[str, int]:
-        """The ids of special tokens that it names; the first where it names several.
-
-        An id that the vocabulary does not have names no token.
-        """
+        """Valid ids of special tokens by role; of a list of ids, the first."""
         found = {}
         for role in ROLES:
             value = self.data.get(f"{role}_token_id")
             value = value[0] if isinstance(value, list) and value else value
-            # Some configs write -1 where there is no such token.
+            # Some configs write -1 for a missing token.
             if type(value) is int and 0 <= value < self.vocab_size:
                 found[role] = value
         return found
 
     def check(self) -> None:
-        """Refuse a network with parts that cannot be read.
+        """Refuse a network with unsupported parts.
 
         Raises:
-            UserError: names every such part.
+            UserError: names every unsupported part.
         """
-        odd = [
+        unsupported = [
             f"{key} is {json.dumps(self.data[key])}, not {json.dumps(value)}"
             for key, value in EXPECTED.items()
             if self.data.get(key, value) != value
@@ -144,20 +141,22 @@ class Config:
         rope = self.data.get("rope_parameters") or self.data.get("rope_scaling") or {}
         kind = rope.get("rope_type") or rope.get("type") or "default"
         if kind != "default":
-            odd.append(f"its rotary positions are scaled ({kind})")
+            unsupported.append(f"its rotary positions are scaled ({kind})")
         numbers = self.numbers
         size = self.data.get("head_dim") or numbers["d_model"] // numbers["heads"]
         if size * numbers["heads"] != numbers["d_model"]:
-            odd.append(f"head_dim is {size}, not hidden_size / num_attention_heads")
-        if odd:
+            unsupported.append(
+                f"head_dim is {size}, not hidden_size / num_attention_heads"
+            )
+        if unsupported:
             raise UserError(
-                f"{self.path}: {'; '.join(odd)}",
+                f"{self.path}: {'; '.join(unsupported)}",
                 "such a checkpoint cannot be imported",
             )
 
 
 def reads(spec: FamilySpec) -> tuple[str, ...]:
-    """The `model_type`s whose checkpoints a family's network reads; none of most."""
+    """Values of `model_type` whose checkpoints a family can import; usually none."""
     kind = spec.project.schemas.kind("model", spec.model.kind).get("x-checkpoint", {})
     if not satisfies(kind.get("when", {}), dict(spec.model.options)):
         return ()
@@ -165,7 +164,7 @@ def reads(spec: FamilySpec) -> tuple[str, ...]:
 
 
 def check_options(config: Config, spec: FamilySpec) -> None:
-    """Refuse a checkpoint that a family's network is not rendered for.
+    """Refuse a checkpoint that does not fit the options of a family's model.
 
     Raises:
         UserError: names every difference and how to remove it.
@@ -199,7 +198,7 @@ def check_options(config: Config, spec: FamilySpec) -> None:
 
 
 def readers(model_type: str) -> list[str]:
-    """The kinds of model that read checkpoints of a type."""
+    """Kinds of model that can import checkpoints of a type."""
     schemas = built_in()
     return [
         kind
@@ -215,7 +214,7 @@ def make_config(
     tokens: SpecialTokens,
     dtype: str,
 ) -> dict[str, Any]:
-    """The content of `config.json` for a network that was never imported.
+    """Contents of `config.json` for a network that was not imported.
 
     Args:
         numbers: all of `NUMBERS`.

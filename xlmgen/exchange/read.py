@@ -1,4 +1,4 @@
-"""`xlmgen import` as a function: from a released checkpoint to a run folder."""
+"""Import of a released checkpoint into a run folder."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from xlmgen.runs.run import Run, run_id
 from xlmgen.spec.family import read_family
 
 SOURCE = "source"
-"""In an imported run: the checkpoint's own configuration and tokenizer."""
+"""Folder of an imported run with the checkpoint's own configuration and tokenizer."""
 USUAL = Path("experiments/text.yaml")
 
 
 def default_experiment(checkpoint: Path) -> Path:
-    """The experiment on local text of the one family that reads a checkpoint.
+    """The text experiment of the only family that can import a checkpoint.
 
     Raises:
         UserError: there is no such family, or more than one.
@@ -44,10 +44,10 @@ def default_experiment(checkpoint: Path) -> Path:
     if len(found) == 1:
         return found[0].folder / USUAL
     if not found:
-        kinds = " or ".join(readers(config.model_type)) or "none there is"
+        kinds = " or ".join(readers(config.model_type)) or "none"
         raise UserError(
             f"no family reads a checkpoint of model_type {config.model_type!r}",
-            f"the kinds of model that do: {kinds}",
+            f"kinds of model that do: {kinds}",
         )
     raise UserError(
         f"several families read a checkpoint of model_type {config.model_type!r}: "
@@ -63,16 +63,16 @@ def import_checkpoint(
     path: Path | None,
     command: Sequence[str] = (),
 ) -> Run:
-    """Make a run folder that begins with the weights and tokenizer of a checkpoint.
+    """Create a run folder with the weights and tokenizer of a checkpoint.
 
-    Headers alone decide whether it fits; files are copied as they are.
+    Compatibility is checked by the headers of the files, which are copied unchanged.
 
     Args:
         checkpoint: a folder with `config.json`, safetensors and a tokenizer.
-        experiment: its family and task; the network's size is the checkpoint's.
+        experiment: gives family and task; the size is that of the checkpoint.
         overrides: `key.path=value` for the experiment.
         path: the run folder; `runs/NAME` by default.
-        command: the command line, for the record.
+        command: the command line, to be recorded.
 
     Raises:
         UserError: the checkpoint is damaged or does not fit, or the folder exists.
@@ -84,7 +84,7 @@ def import_checkpoint(
     path = path or Path("runs") / settled.name
     if not is_new(path):
         raise UserError(
-            f"{path} holds a run already", "choose another folder with --run-dir"
+            f"{path} already has a run", "choose another folder with --run-dir"
         )
     family = family_folder(settled)
     check_family(settled, family)
@@ -114,7 +114,7 @@ def import_checkpoint(
 
 
 def _with_numbers(file: Path, overrides: Sequence[str], config: Config) -> Experiment:
-    """The experiment at the checkpoint's size: a size of the family, or numbers."""
+    """The experiment with the checkpoint's size: a named size or overrides."""
     first = resolve(file, overrides)
     sizes = read_family(family_folder(first) / SPEC).sizes
     for size, numbers in sizes.items():
@@ -132,7 +132,7 @@ def _with_numbers(file: Path, overrides: Sequence[str], config: Config) -> Exper
 def _check_tensors(
     shards: Shards, family: Path, experiment: Experiment, config: Config
 ) -> None:
-    """Compare names and shapes with the network, which is built without memory."""
+    """Compare names and shapes with the network, built on the meta device."""
     from xlmgen.registry import load_family, pin
     from xlmgen.runs.weight_shapes import misfits
     from xlmgen.runtime.special_tokens import SpecialTokens
@@ -149,7 +149,7 @@ def _check_tensors(
 
 
 def _with_tokenizer(task: Task, config: Config, path: Path, scratch: Path) -> Task:
-    """The task with the checkpoint's tokenizer in place of its own."""
+    """The task with the tokenizer of the checkpoint."""
     tokenizer, names = read_tokenizer(config)
     tokenizer.save(scratch / "tokenizer.json")
     options = {

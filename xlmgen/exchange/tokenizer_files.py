@@ -1,4 +1,4 @@
-"""The tokenizer beside a released checkpoint."""
+"""Tokenizer of a released checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xlmgen.io.json_input import Schema, read_object
 SAVED, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 FILES = (SAVED, SETTINGS, VOCABULARY, MERGES, "special_tokens_map.json")
-"""What belongs to a tokenizer, and goes with a checkpoint."""
+"""Files of a tokenizer, which are copied with a checkpoint."""
 SETTINGS_SCHEMA: Schema = {
     "properties": {
         "added_tokens_decoder": {
@@ -31,26 +31,26 @@ SETTINGS_SCHEMA: Schema = {
         }
     }
 }
-"""What is read of the settings of a tokenizer, beside the names of special tokens."""
+"""Schema of the tokenizer settings that are read, without special tokens."""
 QWEN2_PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""How Qwen2 cuts text before its merges."""
+"""Pre-tokenisation pattern of Qwen2."""
 
 
 def read_tokenizer(config: Config) -> tuple[Tokenizer, dict[str, str]]:
-    """The tokenizer of a checkpoint, with as many ids as its network.
+    """Read the tokenizer of a checkpoint, with as many ids as its network.
 
     PAD, BOS and EOS may share an id. Special tokens are those of `config.json`, then
-    those of `tokenizer_config.json`; what neither names is looked up by its usual name
-    or added behind the last token, where the network has spare rows.
+    those of `tokenizer_config.json`; others are looked up by their usual names, or
+    added after the last token if the network has spare embedding rows.
 
     Returns:
-        the tokenizer, and the names of its special tokens by their roles.
+        The tokenizer, and the texts of its special tokens by role.
 
     Raises:
-        UserError: there are no files, or the network has no row for a special token.
+        UserError: there are no files, or a special token has no embedding row.
     """
     folder = config.path.parent
     settings = {}
@@ -74,7 +74,7 @@ def _backend(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
     if not ((folder / VOCABULARY).is_file() and (folder / MERGES).is_file()):
         raise UserError(
             f"{folder} has no {SAVED}, and no {VOCABULARY} with {MERGES}",
-            "copy the tokenizer's files beside the weights",
+            "copy the files of the tokenizer next to the weights",
         )
     with library_errors(f"{folder / VOCABULARY} and {MERGES} are not a BPE", RESTORE):
         model = models.BPE.from_file(str(folder / VOCABULARY), str(folder / MERGES))
@@ -100,7 +100,7 @@ def _backend(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:
 def _special_names(
     backend: tokenizers.Tokenizer, config: Config, settings: dict[str, Any]
 ) -> dict[str, str]:
-    """Role to token; PAD is EOS where nothing names it."""
+    """Texts of special tokens by role; PAD defaults to EOS."""
     names = {}
     for role in ROLES:
         written = settings.get(f"{role}_token")

@@ -1,4 +1,4 @@
-"""`xlmgen export` as a function: from a run to a checkpoint that others read."""
+"""Export of a run as a checkpoint that other libraries can read."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def parse_size(text: str) -> int:
-    """`5GB`, `200MB` or `100KB` in bytes.
+    """Parse `5GB`, `200MB` or `100KB` to bytes.
 
     Raises:
-        UserError: it is none of these.
+        UserError: the text has another form.
     """
     match = re.fullmatch(r"(\d+)(KB|MB|GB)", text.strip().upper())
     if not match or not int(match[1]):
@@ -44,20 +44,20 @@ def export_run(
     checkpoint: str | None = None,
     weights: Weights | None = None,
 ) -> Stored:
-    """Write a folder with `config.json`, safetensors and a tokenizer; all or nothing.
+    """Write a folder with `config.json`, safetensors and a tokenizer, atomically.
 
-    Tensors are copied byte by byte, in the precision that they are stored in.
+    Tensors are copied byte by byte, in their stored precision.
 
     Args:
         out: must not exist.
         shard_size: the most bytes of one file.
-        checkpoint, weights: which of the run; see `Run.weights`.
+        checkpoint, weights: of the run; see `Run.weights`.
 
     Returns:
-        What was written.
+        The exported checkpoint.
 
     Raises:
-        UserError: the family's network is none of a released kind, `out` exists, or the
+        UserError: the family's network has no released form, `out` exists, or the
             checkpoint is damaged.
     """
     if out.exists():
@@ -66,8 +66,8 @@ def export_run(
     if not reads(spec):
         raise UserError(
             f"the model {spec.model.kind} of the family {spec.name} has no form that "
-            "other libraries read",
-            "only families whose model is named as a released one can be exported",
+            "other libraries can read",
+            "only families with the model of a released checkpoint can be exported",
         )
     stored = run.weights(checkpoint, weights)
     files = [file.name for file in stored.folder.iterdir()]
@@ -88,10 +88,10 @@ def export_run(
 
 
 def _config(run: Run, spec: FamilySpec, task: Task, shards: Shards) -> dict[str, Any]:
-    """The configuration that the run was imported with, or one from its numbers."""
+    """The configuration that the run was imported with, or a new one."""
     source = run.path / SOURCE / CONFIG
     if source.is_file():
-        return read_object(source, "restore it from the checkpoint that it came with")
+        return read_object(source, "restore it from the imported checkpoint")
     numbers = _numbers(run.experiment, spec, shards)
     (dtype, *_) = {entry.dtype for entry in shards.entries.values()}
     return make_config(spec, numbers, task.tokenizer.special, dtype)
@@ -100,7 +100,7 @@ def _config(run: Run, spec: FamilySpec, task: Task, shards: Shards) -> dict[str,
 def _numbers(
     experiment: Experiment, spec: FamilySpec, shards: Shards
 ) -> dict[str, int]:
-    """The network's numbers; the width of its feed-forward is read off the weights."""
+    """Sizes of the network; the feed-forward width is that of the weights."""
     given = {**spec.sizes[experiment.size], **experiment.model}
     hidden = shards.entries["model.layers.0.mlp.gate_proj.weight"].shape[0]
     known = {"kv_heads": given["heads"], **given, "ffn": hidden}

@@ -1,1 +1,1 @@
-"""What a model will see: a task's lengths, its examples and a batch."""
+"""Preview of the model's input: lengths of a task, examples and a batch."""

@@ -1,4 +1,4 @@
-"""A histogram of lengths in text, with the block's limit marked."""
+"""Text histogram of lengths, with a mark at the block's limit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from rich.text import Text
 
 from xlmgen.data.examples import Ints
 
-MOST = 12  # bins
+MOST = 12  # most bins
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 BAR, BEYOND, LIMIT = "#2fa8dd", "#ec6a3b", "#c5b71f"
 
 
 @dataclass(frozen=True)
 class Bin:
-    """How many lengths there are from `low` to `high`, both included.
+    """Number of lengths from `low` to `high`, both included.
 
     Args:
-        high: None is without end.
+        low: shortest length.
+        high: longest length; None for unbounded.
+        count: number of lengths.
     """
 
     low: int
@@ -31,7 +33,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Histogram:
-    """The lengths of one part of a split's examples."""
+    """Histogram of the lengths of one part of a split's examples."""
 
     limit: int
     min: int
@@ -41,15 +43,15 @@ class Histogram:
     bins: tuple[Bin, ...]
 
     def data(self) -> dict[str, Any]:
-        """As JSON."""
+        """As JSON values."""
         return asdict(self)
 
 
 def histogram(lengths: Ints, limit: int) -> Histogram:
-    """Bins of equal width, one of which ends at the limit.
+    """Histogram with bins of equal width, one of which ends at the limit.
 
-    What is more than twice as long as the limit goes into the last, so that a few long
-    documents do not make one bin of all others.
+    The last bin has all lengths above twice the limit; otherwise a few long documents
+    would put all others into one bin.
     """
     if not len(lengths):
         return Histogram(limit, 0, 0.0, 0, 0, ())
@@ -78,10 +80,13 @@ def histogram(lengths: Ints, limit: int) -> Histogram:
 
 
 def show_histogram(console: Console, name: str, shown: Histogram, end: str) -> None:
-    """Bars as wide as the console allows.
+    """Print bars that fit the width of the console.
 
     Args:
-        end: what is said of the limit.
+        console: to print on.
+        name: of the part of the examples.
+        shown: the histogram.
+        end: text at the mark of the limit.
     """
     console.print(
         Text.assemble(
@@ -93,11 +98,11 @@ def show_histogram(console: Console, name: str, shown: Histogram, end: str) -> N
     labels = [_label(bin_) for bin_ in shown.bins]
     indent = max((len(label) for label in labels), default=0) + 2
     most = max((bin_.count for bin_ in shown.bins), default=0)
-    whole = sum(bin_.count for bin_ in shown.bins)
+    total = sum(bin_.count for bin_ in shown.bins)
     tails = [
-        f" {bin_.count:,}  {100 * bin_.count / whole:.1f} %" for bin_ in shown.bins
+        f" {bin_.count:,}  {100 * bin_.count / total:.1f} %" for bin_ in shown.bins
     ]
-    room = console.width - indent - 1 - max(map(len, tails), default=0)
+    width = console.width - indent - 1 - max(map(len, tails), default=0)
     marked = False
     for bin_, label, tail in zip(shown.bins, labels, tails, strict=True):
         beyond = bin_.low > shown.limit
@@ -106,7 +111,7 @@ def show_histogram(console: Console, name: str, shown: Histogram, end: str) -> N
         console.print(
             Text.assemble(
                 (f"{label:>{indent}} ", "dim"),
-                (_bar(bin_.count / most, max(8, room)), BEYOND if beyond else BAR),
+                (_bar(bin_.count / most, max(8, width)), BEYOND if beyond else BAR),
                 tail,
             ),
             soft_wrap=True,
@@ -132,7 +137,7 @@ def _label(bin_: Bin) -> str:
 
 
 def _bar(share: float, width: int) -> str:
-    """Full blocks and one that is cut to an eighth; never nothing for something."""
+    """A bar in eighths of a character; at least one eighth for a positive share."""
     eighths = round(share * width * 8)
     if share and not eighths:
         eighths = 1

@@ -1,8 +1,8 @@
-"""A training batch read by its keys: what is at every place, and what is asked there.
+"""Interpretation of a training batch by its keys: input, target and kind of each place.
 
-Shapes: B rows, L positions, A positions of `input_ids` where the batch has a clean copy
-of the rows beside it. The keys are those of docs/architecture.md; a batch need not have
-more than `input_ids`, and which keys it has is all that is known of its family.
+Shapes: B rows, L positions, A positions of `input_ids` where the batch also has a clean
+copy of the rows. The keys are those of docs/architecture.md. Only `input_ids` is
+required, and nothing but the keys is known of the family.
 """
 
 from __future__ import annotations
@@ -19,41 +19,42 @@ from torch import Tensor
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 PER_ROW = ("t", "num_tokens", "num_dropped", "answer_length")
-"""Keys that may have a number for every row."""
+"""Keys that may have one number per row."""
 
 
 class Kind(StrEnum):
-    """What a place is, as the model sees it."""
+    """Kind of a place, from the model's view."""
 
     given = "given"
-    """A token that is never asked for: a prompt, or what is around a hole."""
+    """A given token that is not predicted: of a prompt, or around a hole."""
     seen = "seen"
-    """A token of the answer, shown as it is."""
+    """A visible token of the answer."""
     hidden = "hidden"
-    """MASK in the place of a token that is to be predicted."""
+    """MASK in place of a token to predict."""
     changed = "changed"
-    """Chosen to be predicted, and not hidden: another token, or the token itself."""
+    """Selected for prediction but not masked: a random token, or the token itself."""
     special = "special"
     padding = "padding"
-    """Neither attended nor scored."""
+    """A pad, neither attended nor scored."""
     missing = "missing"
-    """No place of the input: tokens were taken out here."""
+    """Not a position of the input: tokens were removed here."""
     gap = "gap"
-    """No place of the input: tokens could be missing here, and none is."""
+    """Not a position of the input: tokens could be missing here, but none is."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """One place of a row.
+    """One place of a row: a position, or missing tokens.
 
     Args:
-        column: where it is in `input_ids`; None where it is not there: in the context
-            of a clean copy, and where tokens are missing.
-        input: the id that the model sees.
+        kind: of the place.
+        column: in `input_ids`; None for missing tokens and for the context in a clean
+            copy.
+        input: the id that the model gets.
         clean: the id in the clean copy.
-        target: the id to be predicted here; of a missing token, the token itself.
-        missing: how many tokens are missing here, where the batch says no more.
-        t: the time of this place, where times differ within a row.
+        target: the id to predict here; for a missing token, that token.
+        missing: number of missing tokens, where their ids are unknown.
+        t: noise time of this place, where times differ within a row.
     """
 
     kind: Kind
@@ -67,21 +68,21 @@ class Place:
 
 @dataclass
 class Reading:
-    """What the keys of a batch say of its places; every tensor is (B, A).
+    """Interpreted keys of a batch; every tensor is (B, A) unless noted.
 
     Args:
-        input_ids: what the model sees.
-        clean_ids: (B, L) the clean copy, whose last columns are those of `input_ids`.
-        padding: (B, L) or (B, A), as wide as `clean_ids` where there are any.
-        predicted: where something is to be predicted.
-        masked: whether those places were chosen to be corrupted.
-        target_ids: what is to be predicted there.
-        answer: what is not given, as far as the batch tells.
-        free: behind which tokens others may be missing.
-        missing: how many are missing behind each.
-        missing_ids: which, by flat position; empty where the batch does not tell.
+        input_ids: input of the model.
+        clean_ids: (B, L) clean copy, whose last columns correspond to `input_ids`.
+        padding: (B, L) if there is a clean copy, else (B, A).
+        predicted: positions with a prediction.
+        masked: whether those positions were selected for corruption.
+        target_ids: ids to predict.
+        answer: positions that are not given, as far as is known.
+        free: tokens after which others may be missing.
+        missing: number of tokens missing after each.
+        missing_ids: their ids, by flat position; empty where unknown.
         times: (B,) or (B, A).
-        used: the keys that this was read from.
+        used: the keys that were interpreted.
     """
 
     input_ids: Tensor
@@ -99,7 +100,7 @@ class Reading:
 
     @property
     def context(self) -> int:
-        """Columns of the clean copy before those of `input_ids`."""
+        """Number of columns of the clean copy before those of `input_ids`."""
         if self.clean_ids is None:
             return 0
         return int(self.clean_ids.shape[1] - self.input_ids.shape[1])
@@ -118,9 +119,9 @@ def read(batch: Any, tokens: SpecialTokens) -> Reading | None:
     if targets is None and clean_ids is not None:
         targets = clean_ids[:, clean_ids.shape[1] - shape[1] :]
     predicted = torch.zeros(shape, dtype=torch.bool)
-    for there in (masked, scored):
-        if there is not None:
-            predicted = predicted | there
+    for marks in (masked, scored):
+        if marks is not None:
+            predicted = predicted | marks
     if masked is None and scored is None and targets is not None:
         predicted = targets >= 0
 
@@ -130,12 +131,12 @@ def read(batch: Any, tokens: SpecialTokens) -> Reading | None:
         answer = free | (F.pad(predicted[:, :-1], (1, 0)) if masked is None else masked)
 
     if "attention_mask" in keys.batch:
-        wide = input_ids if clean_ids is None else clean_ids
-        attended = keys.mask("attention_mask", wide.shape)
-        padding = torch.zeros_like(wide, dtype=torch.bool)
+        all_ids = input_ids if clean_ids is None else clean_ids
+        attended = keys.mask("attention_mask", all_ids.shape)
+        padding = torch.zeros_like(all_ids, dtype=torch.bool)
         if attended is not None:
             padding = ~attended.bool()
-    else:  # a causal model does not look at what is on the right
+    else:  # a causal model has no mask: its pads are on the right
         keys.mask("documents", shape)
         idle = (input_ids == tokens.pad) & ~predicted & ~answer
         padding = idle.flip(1).long().cumprod(1).flip(1).bool()
@@ -159,7 +160,7 @@ def read(batch: Any, tokens: SpecialTokens) -> Reading | None:
 
 
 def places(reading: Reading, row: int, tokens: SpecialTokens) -> Iterator[Place]:
-    """Every place of a row from left to right, missing tokens among them."""
+    """Places of a row from left to right, missing tokens included."""
     context, width = reading.context, reading.input_ids.shape[1]
     padding = reading.padding[row].tolist()
     before = [] if reading.clean_ids is None else reading.clean_ids[row].tolist()
@@ -199,47 +200,49 @@ def places(reading: Reading, row: int, tokens: SpecialTokens) -> Iterator[Place]
 def numbers(
     reading: Reading, batch: Mapping[str, Any], tokens: SpecialTokens
 ) -> dict[str, float]:
-    """What matters of a whole batch: shares from 0 to 1, counts and times."""
-    said: dict[str, float] = {
+    """Summary of a batch: shares from 0 to 1, counts and times."""
+    found: dict[str, float] = {
         "rows": len(reading.input_ids),
         "positions": reading.input_ids[0].numel(),
         "padding": _share(reading.padding),
     }
     if reading.context:
-        said["context"] = reading.context
+        found["context"] = reading.context
     if reading.target_ids is not None:
-        said["masked" if reading.masked else "scored"] = _share(reading.predicted)
+        found["masked" if reading.masked else "scored"] = _share(reading.predicted)
     if "maskable" in reading.used:
         asked = reading.answer.sum().clamp(min=1)
-        said["masked_of_answer"] = float(
+        found["masked_of_answer"] = float(
             (reading.predicted & reading.answer).sum() / asked
         )
         if reading.target_ids is not None:
             pads = reading.answer & (reading.target_ids == tokens.pad)
-            said["pads_of_answer"] = float(pads.sum() / asked)
+            found["pads_of_answer"] = float(pads.sum() / asked)
     if reading.free.any() or reading.missing.any():
-        said["missing"] = int(reading.missing.sum())
+        found["missing"] = int(reading.missing.sum())
         for key in ("answer_length", "num_tokens"):
-            if isinstance(whole := batch.get(key), Tensor):
-                said["missing_of_answer"] = said["missing"] / max(1, int(whole.sum()))
+            if isinstance(lengths := batch.get(key), Tensor):
+                found["missing_of_answer"] = found["missing"] / max(
+                    1, int(lengths.sum())
+                )
     if reading.times is not None:
         times = reading.times
         if times.shape == reading.answer.shape and reading.answer.any():
             times = times[reading.answer]
-        said["t_mean"] = times.float().mean().item()
-        said["t_min"], said["t_max"] = times.min().item(), times.max().item()
-    return said
+        found["t_mean"] = times.float().mean().item()
+        found["t_min"], found["t_max"] = times.min().item(), times.max().item()
+    return found
 
 
 class _Keys:
-    """The keys of a batch, and which of them were as they are read here."""
+    """Keys of a batch, with a record of those in an expected form."""
 
     def __init__(self, batch: Mapping[str, Any]) -> None:
         self.batch = batch
         self.used: set[str] = set()
 
     def tensor(self, key: str, dimensions: int) -> Tensor | None:
-        """A tensor of so many dimensions."""
+        """The tensor of a key, if it has this number of dimensions."""
         value = self.batch.get(key)
         if not isinstance(value, Tensor) or value.ndim != dimensions:
             return None
@@ -247,18 +250,18 @@ class _Keys:
         return value
 
     def grid(self, key: str, shape: torch.Size) -> Tensor | None:
-        """A tensor of just this shape."""
+        """The tensor of a key, if it has exactly this shape."""
         value = self.batch.get(key)
         return self.tensor(key, 2) if getattr(value, "shape", None) == shape else None
 
     def mask(self, key: str, shape: torch.Size) -> Tensor | None:
-        """A tensor of just this shape, or None, which says something too."""
+        """As `grid`; None is a valid value of the key and recorded too."""
         if key in self.batch and self.batch[key] is None:
             self.used.add(key)
         return self.grid(key, shape)
 
     def clean(self, shape: torch.Size) -> Tensor | None:
-        """The clean copy of rows that end where those of `input_ids` do."""
+        """Clean copy of the rows, whose last columns correspond to `input_ids`."""
         value = self.batch.get("clean_ids")
         if not isinstance(value, Tensor) or value.ndim != 2:
             return None
@@ -266,7 +269,7 @@ class _Keys:
         return self.tensor("clean_ids", 2) if fits else None
 
     def indices(self, key: str, stop: int) -> Tensor | None:
-        """Numbers from 0 to one less than `stop`."""
+        """One-dimensional indices below `stop`."""
         value = self.batch.get(key)
         if not isinstance(value, Tensor) or value.dtype != torch.long:
             return None
@@ -275,41 +278,42 @@ class _Keys:
         return self.tensor(key, 1)
 
     def places(self, key: str, shape: torch.Size) -> Tensor | None:
-        """(B, A) bool, True at the flat positions that the key has."""
+        """(B, A) bool, True at the flat positions of the key."""
         flat = self.indices(key, shape.numel())
         if flat is None:
             return None
-        there = torch.zeros(shape.numel(), dtype=torch.bool)
-        there[flat] = True
-        return there.view(shape)
+        marks = torch.zeros(shape.numel(), dtype=torch.bool)
+        marks[flat] = True
+        return marks.view(shape)
 
 
 def _gaps(
     keys: _Keys, shape: torch.Size
 ) -> tuple[Tensor, Tensor, Mapping[int, list[int]]]:
-    """Where tokens may be missing, how many are, and which."""
+    """Positions after which tokens may be missing, their number, and their ids."""
     free = keys.places("slot_at", shape)
     if free is not None:
         slot_at = keys.batch["slot_at"]
         slots = keys.indices("target_slot", len(slot_at))
-        at = slot_at[:0] if slots is None else slot_at[slots]
+        positions = slot_at[:0] if slots is None else slot_at[slots]
         dropped = keys.tensor("target_ids", 1)
         ids: dict[int, list[int]] = {}
-        if dropped is not None and len(dropped) == len(at):
-            for flat, id_ in zip(at.tolist(), dropped.tolist(), strict=True):
+        if dropped is not None and len(dropped) == len(positions):
+            for flat, id_ in zip(positions.tolist(), dropped.tolist(), strict=True):
                 ids.setdefault(flat, []).append(id_)
-        return free, torch.bincount(at, minlength=shape.numel()).view(shape), ids
+        counts = torch.bincount(positions, minlength=shape.numel()).view(shape)
+        return free, counts, ids
     free, missing = keys.grid("free", shape), keys.grid("missing", shape)
-    nowhere = torch.zeros(shape, dtype=torch.long)
+    zeros = torch.zeros(shape, dtype=torch.long)
     return (
-        (nowhere if free is None else free).bool(),
-        nowhere if missing is None else missing,
+        (zeros if free is None else free).bool(),
+        zeros if missing is None else missing,
         {},
     )
 
 
-def _share(there: Tensor) -> float:
-    return there.float().mean().item()
+def _share(marks: Tensor) -> float:
+    return marks.float().mean().item()
 
 
 def _time(reading: Reading, row: int, column: int) -> float | None:

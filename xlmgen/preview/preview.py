@@ -1,4 +1,4 @@
-"""`xlmgen data` as a function: what the model of an experiment will see."""
+"""Preview of the data of an experiment, for `xlmgen data`."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from xlmgen.tasks.spec import SPLITS
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch of a split, as training or evaluation gets it.
+    """One batch of a split, as used by training or evaluation.
 
     Args:
-        index: which batch of the split, from 0.
-        step: the training step that reads it, from 1; None for evaluation.
-        rank, ranks: which process gets it, and how many there are.
-        rows: the examples that it is made of.
-        data: what the collator made.
-        reading: its places; None where it has none that are known.
+        index: of the batch in the split, from 0.
+        step: the training step that uses it, from 1; None for evaluation.
+        rank, ranks: rank of the process that gets it, and number of processes.
+        rows: indices of its examples.
+        data: output of the collator.
+        reading: its interpretation; None where it is unknown.
     """
 
     index: int
@@ -48,11 +48,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Preview:
-    """A task, its lengths, some examples and a batch.
+    """A task with its lengths, some examples and a batch.
 
     Args:
-        split: which one the lengths, the examples and the batch are of.
-        first, num: which examples to show, and how many rows of the batch.
+        experiment: resolved.
+        task: of the experiment.
+        split: of the histograms, the examples and the batch.
+        lengths: of every split.
+        first: index of the first example to show.
+        num: number of examples and of rows of the batch to show.
+        batch: the batch.
     """
 
     experiment: Experiment
@@ -65,7 +70,7 @@ class Preview:
 
     @property
     def histograms(self) -> dict[str, Histogram]:
-        """Of every part of the split's examples."""
+        """Histogram of the lengths of every part of the examples."""
         found = self.lengths[self.split]
         return {
             name: histogram(lengths, found.limits[name])
@@ -74,17 +79,17 @@ class Preview:
 
     @property
     def examples(self) -> list[dict[str, Any]]:
-        """The chosen examples in words; `tokens` says how many ids they have."""
+        """The selected examples as text, with their lengths in tokens."""
         examples = self.task.examples(self.split)
         stop = min(self.first + self.num, len(examples))
         return [
-            {"row": row, **_in_words(self.task, examples[row])}
+            {"row": row, **_as_text(self.task, examples[row])}
             for row in range(self.first, stop)
         ]
 
     @property
     def numbers(self) -> dict[str, float]:
-        """See `places.numbers`; empty where the batch cannot be read."""
+        """See `places.numbers`; empty where the batch is not interpreted."""
         batch = self.batch
         if batch.reading is None:
             return {}
@@ -92,7 +97,7 @@ class Preview:
 
     @property
     def keys(self) -> list[dict[str, Any]]:
-        """Every key of the batch: shape and dtype or value, and whether it is drawn."""
+        """Keys of the batch with shape and dtype, or value; whether each is shown."""
         data, reading = self.batch.data, self.batch.reading
         if not isinstance(data, Mapping):
             return [{"key": "batch", "type": type(data).__name__, "drawn": False}]
@@ -102,20 +107,20 @@ class Preview:
         ]
 
     def token(self, id_: int) -> str:
-        """The text of an id for display, also of one that no token has."""
+        """Displayed text of an id, even of one without a token."""
         tokenizer = self.task.tokenizer
         known = 0 <= id_ < tokenizer.vocab_size
         return (tokenizer.token(id_) if known else "") or f"<{id_}>"
 
     def places(self, row: int) -> list[Place]:
-        """The places of a row of the batch."""
+        """Places of a row of the batch."""
         reading = self.batch.reading
         if reading is None:
             return []
         return list(places(reading, row, self.task.tokenizer.special))
 
     def per_row(self, row: int) -> dict[str, float]:
-        """The numbers that the batch has for this row."""
+        """Per-row numbers of the batch for this row."""
         data, count = self.batch.data, len(self.batch.rows)
         if not isinstance(data, Mapping):
             return {}
@@ -135,16 +140,16 @@ def preview(
     batch: int = 0,
     rank: int = 0,
 ) -> Preview:
-    """Read the task and make one batch; nothing is written but the cache.
+    """Read the task and collate one batch; writes only the cache.
 
     Args:
         experiment: resolved, and checked against its family and task.
-        split: for `train` the batch is one of the training, for the others one that the
-            loss is measured on.
-        num: examples to show, and rows of the batch.
-        row: the first example to show.
-        batch: which batch of the split.
-        rank: whose batch, where several devices train.
+        split: for `train` a training batch is shown, for other splits a batch of the
+            loss.
+        num: number of examples and of rows of the batch to show.
+        row: index of the first example to show.
+        batch: index of the batch in the split.
+        rank: of the process that gets the batch.
 
     Raises:
         UserError: the parts do not fit together, or there is no such row, batch or
@@ -162,7 +167,7 @@ def preview(
 
 
 def to_data(preview: Preview) -> dict[str, Any]:
-    """All of it as JSON values; ids as they are, and tokens as they are shown."""
+    """The preview as JSON values, with ids and displayed tokens."""
     task, batch = preview.task, preview.batch
     special = task.tokenizer.special
     return {
@@ -207,12 +212,12 @@ def to_data(preview: Preview) -> dict[str, Any]:
 
 
 def shown_rows(preview: Preview) -> range:
-    """The rows of the batch that are shown."""
+    """Indices of the rows of the batch to show."""
     return range(min(preview.num, len(preview.batch.rows)))
 
 
 def special_tokens(task: Task) -> dict[str, dict[str, Any]]:
-    """Id and name of every special token, by its role."""
+    """Id and text of every special token, by role."""
     found = {}
     for name in SPECIAL_TOKENS:
         role = name.strip("[]").lower()
@@ -232,8 +237,8 @@ def _training_batch(
             _up_to(ranks),
         )
     count = settings.max_steps * settings.accumulate
-    what = "training batches (training.max_steps × training.accumulate)"
-    _refuse_beyond("--batch", index, count, what)
+    noun = "training batches (training.max_steps × training.accumulate)"
+    _refuse_beyond("--batch", index, count, noun)
     data.start_batch = index
     batches, sampler = data.training_batches({"rank": rank, "world_size": ranks})
     request = next(iter(sampler))
@@ -249,7 +254,7 @@ def _evaluation_batch(
     if rank:
         raise UserError(
             f"--rank {rank}: the batches of {split} are the same for every rank",
-            "leave --rank out",
+            "leave out --rank",
         )
     batches, sampler = data.evaluation_batches(split)
     _refuse_beyond("--batch", index, len(sampler), f"batches in {split}")
@@ -259,10 +264,10 @@ def _evaluation_batch(
     return Batch(index, None, 0, 1, request.rows, made, reading)
 
 
-def _refuse_beyond(option: str, number: int, count: int, what: str) -> None:
+def _refuse_beyond(option: str, number: int, count: int, noun: str) -> None:
     if number >= count:
         raise UserError(
-            f"{option} {number}: there are {count:,} {what}",
+            f"{option} {number}: there are {count:,} {noun}",
             _up_to(count),
         )
 
@@ -271,8 +276,8 @@ def _up_to(count: int) -> str:
     return f"give a number from 0 to {count - 1}" if count > 1 else "leave it out"
 
 
-def _in_words(task: Task, example: Mapping[str, Any]) -> dict[str, Any]:
-    """An example's parts as text; one with holes also with its holes open."""
+def _as_text(task: Task, example: Mapping[str, Any]) -> dict[str, Any]:
+    """Parts of an example as text; with holes, also the prompt with `[MASK]`."""
     words = {
         key: task.decode(example[key])
         for key in ("prompt", "target", "tokens")
@@ -289,7 +294,7 @@ def _in_words(task: Task, example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_special(task: Task, ids: Iterable[int]) -> str:
-    """The text of some ids, special tokens by their names."""
+    """Text of ids, with special tokens by name."""
     special = {found["id"] for found in special_tokens(task).values()}
     parts: list[str] = []
     for named, group in groupby((int(id_) for id_ in ids), special.__contains__):
@@ -310,11 +315,11 @@ def _described(value: Any) -> dict[str, Any]:
 def _row(preview: Preview, row: int) -> dict[str, Any]:
     shown = []
     for place in preview.places(row):
-        said = {k: v for k, v in asdict(place).items() if v is not None}
+        values = {k: v for k, v in asdict(place).items() if v is not None}
         for key in ("input", "clean", "target"):
-            if key in said:
-                said[f"{key}_token"] = preview.token(said[key])
-        shown.append(said)
+            if key in values:
+                values[f"{key}_token"] = preview.token(values[key])
+        shown.append(values)
     return {
         "row": row,
         "example": preview.batch.rows[row],

@@ -1,4 +1,4 @@
-"""A preview in a terminal: colours, and marks that say the same without them."""
+"""Preview on the console, with colours and with marks of the same meaning."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ STYLES = {
     Kind.missing: "bold bright_blue",
     Kind.gap: "blue",
 }
-"""Of the 16 colours that every terminal has, so that no two look alike in any."""
+"""Different colours of the 16 that every terminal has."""
 TARGET = "bold green"
 ABOUT = {
-    Kind.given: ("⟨given⟩", "never asked for"),
-    Kind.seen: ("seen", "of the answer, as it is"),
+    Kind.given: ("⟨given⟩", "not predicted"),
+    Kind.seen: ("seen", "of the answer, visible"),
     Kind.hidden: ("[hidden]", "masked"),
-    Kind.changed: ("[changed]", "chosen, but not hidden"),
+    Kind.changed: ("[changed]", "selected, but not masked"),
     Kind.special: ("special", ""),
     Kind.padding: ("(padding)", ""),
     Kind.missing: ("_", "missing"),
     Kind.gap: ("·", "could be missing, none is"),
 }
-WIDE = 120  # columns of a table that is cut nowhere
-LONGEST = 240  # characters of an example's text that are shown
+WIDE = 120  # characters; wide enough for the table of splits
+LONGEST = 240  # most characters shown of an example
 
 
 def show(preview: Preview, console: Console) -> None:
-    """All of a preview, from the task to the keys of the batch."""
+    """Print a preview, from the task to the keys of the batch."""
     _task(preview, console)
     _splits(preview, console)
-    _heading(console, f"lengths in {preview.split}, special tokens not counted")
-    end = "the block has room for so many"
+    _heading(console, f"lengths in {preview.split}, without special tokens")
+    end = "limit of the block"
     if preview.task.packed:
-        end = "a block takes so many of the stream"
+        end = "tokens of the stream in a block"
     for name, found in preview.histograms.items():
         show_histogram(console, name, found, end)
     _examples(preview, console)
@@ -72,7 +72,7 @@ def _task(preview: Preview, console: Console) -> None:
         ("experiment", f"{preview.experiment.name}, {preview.experiment.file}"),
         ("task", task.name + (f": {task.title}" if task.title else "")),
         ("layout", layout),
-        ("block", f"{block} tokens, special ones included"),
+        ("block", f"{block} tokens, including special tokens"),
         ("tokenizer", f"{kind}, {task.tokenizer.vocab_size:,} ids: {special}"),
     ):
         console.print(Text.assemble((f"{name:<12}", "dim"), value), soft_wrap=True)
@@ -129,7 +129,7 @@ def _batch(preview: Preview, console: Console) -> None:
         where += f": step {batch.step}, seed {seed}, rank {batch.rank} of {batch.ranks}"
     _heading(console, where)
     if batch.reading is None:
-        console.print("it has no input_ids of two dimensions, and cannot be drawn")
+        console.print("it has no two-dimensional input_ids and cannot be shown")
         return
     _numbers(preview.numbers, console)
     rows = {row: preview.places(row) for row in shown_rows(preview)}
@@ -137,46 +137,48 @@ def _batch(preview: Preview, console: Console) -> None:
     console.print()
     show_legend(console, every, preview.task.layout)
     for row, places in rows.items():
-        said = "".join(
+        values = "".join(
             f"  {key} {value:.2f}" if isinstance(value, float) else f"  {key} {value}"
             for key, value in preview.per_row(row).items()
         )
         title = Text.assemble((f"row {row}", "bold"), f"  example {batch.rows[row]}")
         console.print()
-        console.print(title.append(said, "dim"), soft_wrap=True)
+        console.print(title.append(values, "dim"), soft_wrap=True)
         show_places(console, places, preview.token)
 
 
 def _numbers(found: Mapping[str, float], console: Console) -> None:
     rows = f"{found['rows']} of {found['positions']} positions"
     if "context" in found:
-        rows += f" behind a context of {found['context']}"
-    said = {"rows": rows, "padding": f"{_percent(found['padding'])} of the positions"}
+        rows += f" after a context of {found['context']}"
+    lines = {"rows": rows, "padding": f"{_percent(found['padding'])} of the positions"}
     for key in ("masked", "scored"):
         if key in found:
-            said[key] = f"{_percent(found[key])} of the positions"
+            lines[key] = f"{_percent(found[key])} of the positions"
     if "masked_of_answer" in found:
-        said["masked"] += f", {_percent(found['masked_of_answer'])} of the answer"
+        lines["masked"] += f", {_percent(found['masked_of_answer'])} of the answer"
     if "pads_of_answer" in found:
-        said["PAD"] = f"{_percent(found['pads_of_answer'])} of the answer"
+        lines["PAD"] = f"{_percent(found['pads_of_answer'])} of the answer"
     if "missing" in found:
-        said["missing"] = f"{found['missing']:,} tokens"
+        lines["missing"] = f"{found['missing']:,} tokens"
     if "missing_of_answer" in found:
-        said["missing"] += f", {_percent(found['missing_of_answer'])} of the answer"
+        lines["missing"] += f", {_percent(found['missing_of_answer'])} of the answer"
     if "t_mean" in found:
         times = (found["t_mean"], found["t_min"], found["t_max"])
-        said["t"] = "{:.2f} on average, from {:.2f} to {:.2f}".format(*times)
-    for key, value in said.items():
+        lines["t"] = "{:.2f} on average, from {:.2f} to {:.2f}".format(*times)
+    for key, value in lines.items():
         console.print(Text.assemble((f"{key:<9}", "dim"), value), soft_wrap=True)
 
 
 def show_places(
     console: Console, places: Sequence[Place], name: Callable[[int], str]
 ) -> None:
-    """A row's places side by side: what is seen, and below it what is asked.
+    """Print the places of a row side by side: inputs, with targets below.
 
     Args:
-        name: the text of an id for display.
+        console: to print on.
+        places: of the row.
+        name: displayed text of an id.
     """
     lines = {
         "clean": any(place.clean is not None for place in places),
@@ -188,7 +190,7 @@ def show_places(
     time: float | None = None
     for kind, group in groupby(places, lambda place: place.kind):
         run = list(group)
-        if kind is Kind.padding:  # nothing is asked there
+        if kind is Kind.padding:  # one cell for all
             run, count = run[:1], len(run)
         for number, place in enumerate(run):
             cells = _cells(place, lambda id_: visible(name(id_)))
@@ -214,12 +216,12 @@ def show_places(
                     if lines[key]
                 ]
             )
-    labels = [f"  {key:<8}" for key, there in lines.items() if there]
+    labels = [f"  {key:<8}" for key, has_cells in lines.items() if has_cells]
     print_grid(console, columns, labels, repeat=True)
 
 
 def _cells(place: Place, name: Callable[[int], str]) -> dict[str, str]:
-    """The text of a place in each line."""
+    """Text of a place in each line."""
     cells = {}
     if place.clean is not None:
         cells["clean"] = name(place.clean)
@@ -238,20 +240,20 @@ def _cells(place: Place, name: Callable[[int], str]) -> dict[str, str]:
 
 
 def show_legend(console: Console, places: Sequence[Place], layout: str) -> None:
-    """What the colours and marks mean that there are."""
+    """Print the legend of the colours and marks in use."""
     kinds = {place.kind for place in places}
     about = dict(ABOUT)
     if kinds & {Kind.missing, Kind.gap} and layout == "infill":
-        about[Kind.seen] = ("seen", "of the answer, or given in front of a hole")
+        about[Kind.seen] = ("seen", "of the answer, or given before a hole")
     if any(place.missing for place in places):
         about[Kind.missing] = ("+n", "n are missing")
     items = [
-        Text.assemble((mark, STYLES[kind]), f" {said}".rstrip())
-        for kind, (mark, said) in about.items()
+        Text.assemble((mark, STYLES[kind]), f" {meaning}".rstrip())
+        for kind, (mark, meaning) in about.items()
         if kind in kinds
     ]
     if any(place.target is not None for place in places):
-        items.append(Text.assemble(("target", TARGET), " to be predicted"))
+        items.append(Text.assemble(("target", TARGET), " to predict"))
     line = Text()
     for item in items:
         if line and len(line) + 2 + len(item) > console.width:
@@ -262,17 +264,19 @@ def show_legend(console: Console, places: Sequence[Place], layout: str) -> None:
 
 
 def _keys(preview: Preview, console: Console) -> None:
-    _heading(console, "what the batch holds")
+    _heading(console, "keys of the batch")
     keys = preview.keys
     width = max(len(found["key"]) for found in keys)
     for found in keys:
-        line = Text.assemble((f"{found['key']:<{width}}", "bold"), f"  {_what(found)}")
+        line = Text.assemble(
+            (f"{found['key']:<{width}}", "bold"), f"  {_describe(found)}"
+        )
         if not found["drawn"] and "shape" in found:
-            line.append("  not drawn above", "dim")
+            line.append("  not shown above", "dim")
         console.print(line, soft_wrap=True)
 
 
-def _what(found: dict[str, Any]) -> str:
+def _describe(found: dict[str, Any]) -> str:
     if "shape" in found:
         shape = ", ".join(map(str, found["shape"]))
         return f"({shape}{',' * (len(found['shape']) == 1)}) {found['dtype']}"

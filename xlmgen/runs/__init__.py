@@ -1,1 +1,1 @@
-"""Run folders: what a run was made from and what it made."""
+"""Run folders: the inputs and outputs of a run."""

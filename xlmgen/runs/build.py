@@ -48,7 +48,7 @@ class Parts:
         return output
 
     def load(self, checkpoint: Path, weights: Weights = Weights.raw) -> torch.device:
-        """Load a checkpoint's weights and move all to the device, to evaluate.
+        """Load a checkpoint's weights and move all parts to the device, for evaluation.
 
         Args:
             weights: raw or averaged.
@@ -62,7 +62,7 @@ class Parts:
         load_into(self.model, checkpoint, weights)
         device = device_for(self.settings)
         for part in (self.model, self.loss, self.metrics):
-            if isinstance(part, nn.Module):  # a loss may be none
+            if isinstance(part, nn.Module):  # a loss may be a plain callable
                 part.to(device).eval()
         return device
 
@@ -72,13 +72,13 @@ class Parts:
 
 
 def device_for(settings: Training) -> torch.device:
-    """A GPU where there is one and the experiment does not ask for the CPU."""
+    """The GPU if there is one, unless the experiment requires the CPU."""
     gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
     return torch.device("cuda" if gpu else "cpu")
 
 
 def data_module(experiment: Experiment, task: Task, family: Family) -> DataModule:
-    """The batches of a task as an experiment asks for them."""
+    """Data module of a task with the settings of an experiment."""
     settings = experiment.training
     return DataModule(
         task,
@@ -103,9 +103,9 @@ def build(
 
     Args:
         run: the run folder.
-        family: instead of the run's own, a variant of it.
-        predictor: numbers of the predictor instead of the experiment's.
-        stored: the weights that the model is to be given.
+        family: a variant of the run's family to use instead.
+        predictor: options of the predictor to use instead of the experiment's.
+        stored: weights that will be loaded; refused early if they do not fit.
 
     Raises:
         UserError: the parts do not fit together, or the weights do not fit the model.
@@ -117,7 +117,7 @@ def build(
         _refuse_misfits(stored, family, tokens, experiment)
     data = data_module(experiment, task, family)
     numbers = experiment.predictor if predictor is None else predictor
-    rng.seed(settings.seed)  # of the weights
+    rng.seed(settings.seed)  # for the initial weights
     return Parts(
         family,
         task,
@@ -133,7 +133,7 @@ def build(
 def _refuse_misfits(
     stored: Stored, family: Family, tokens: SpecialTokens, experiment: Experiment
 ) -> None:
-    """Refuse weights of another network before there is memory for this one."""
+    """Refuse weights of another network before allocating this one."""
     names = [file.name for file in stored.folder.iterdir()]
     shards = Shards.open(stored.folder, weight_files(names, stored.weights))
     if problems := misfits(shards, family, tokens, experiment):

@@ -1,8 +1,8 @@
 """Checkpoints as folders: `step=000500/{model.safetensors, state.pt, manifest.json}`.
 
-A checkpoint is written to a temporary folder beside its place, forced to disk and
-renamed: one that exists was whole, and its manifest says whether it still is. Where the
-weights are averaged, `ema.safetensors` has the average. Loading one runs no code.
+A checkpoint is written to a temporary folder, synced to disk and renamed, so one that
+exists was complete, and its manifest shows whether it still is intact. If the weights
+are averaged, `ema.safetensors` has the average. Loading a checkpoint runs no code.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from xlmgen.runs.checkpoint_folder import (
 )
 
 DAMAGE = (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError)
-"""Raised where a file or its aliases are not as they were written."""
+"""Exceptions from a damaged file."""
 MOST_NAMED = 20
-"""Parameters that an error names."""
+"""Most parameters that an error names."""
 OTHER = "choose another checkpoint of the run with --checkpoint"
 PREFIX = "model."
-"""What the harness's names of the model's parameters start with."""
+"""Prefix of the model's parameters in the harness."""
 AVERAGE = "average"
-"""Under this key a checkpoint has the averaged weights, by the model's names."""
+"""Key of the averaged weights in a checkpoint, with the model's names."""
 DTYPES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -56,21 +56,21 @@ DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-"""What safetensors calls the types of tensors."""
+"""Names of data types in safetensors."""
 
 
 class Shaped(Protocol):
-    """A tensor, or the place of one in a file."""
+    """A tensor, or the entry of one in a file."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
 
 class FolderCheckpoint(CheckpointIO):
-    """Lightning's checkpoints as folders of safetensors and plain data.
+    """Lightning plugin that stores checkpoints as folders of safetensors and data.
 
     Args:
-        run: the id of the run that they belong to.
+        run: id of the run that they belong to.
     """
 
     def __init__(self, run: str | None = None) -> None:
@@ -115,15 +115,16 @@ class FolderCheckpoint(CheckpointIO):
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         folder = Path(path)
         removed = folder.with_name(f".{folder.name}.old")
-        folder.rename(removed)  # at once: a kill leaves no half of a checkpoint
+        folder.rename(removed)  # atomic: a kill leaves no partial checkpoint
         shutil.rmtree(removed)
 
 
 def load_weights(folder: Path, name: str = WEIGHTS) -> dict[str, Tensor]:
-    """The parameters of a checkpoint by the model's own names, on the CPU.
+    """Load the parameters of a checkpoint by the model's names, on the CPU.
 
     Args:
-        name: the file that they are in.
+        folder: of the checkpoint.
+        name: of the file.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -138,12 +139,14 @@ def load_weights(folder: Path, name: str = WEIGHTS) -> dict[str, Tensor]:
 
 
 def load_into(model: nn.Module, folder: Path, weights: Weights = Weights.raw) -> None:
-    """Give a model a checkpoint's parameters, one tensor in memory at a time.
+    """Load a checkpoint into a model, one tensor in memory at a time.
 
-    Parameters in another precision are converted to the model's.
+    Parameters are converted to the precision of the model.
 
     Args:
-        weights: which of them.
+        model: to load into.
+        folder: of the checkpoint.
+        weights: raw or averaged.
 
     Raises:
         UserError: a file is missing or damaged, or the parameters do not fit.
@@ -171,14 +174,14 @@ def load_into(model: nn.Module, folder: Path, weights: Weights = Weights.raw) ->
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """Everything of a checkpoint but the model's parameters.
+    """Load everything of a checkpoint but the model's parameters.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     try:
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever the bytes lead it to
+    except Exception as error:  # damaged bytes make torch.load raise any exception
         raise _damaged(folder / STATE, error) from error
     assert isinstance(state, dict)
     return state
@@ -190,9 +193,9 @@ def check_names(
     """Refuse parameters that do not fit a model.
 
     Args:
-        expected: what has a shape, by its name.
-        found: the same of a checkpoint.
-        place: where that is, for the error.
+        expected: tensors or entries of the model, by name.
+        found: those of the checkpoint.
+        place: location of the checkpoint, for the error.
 
     Raises:
         UserError: lists every missing, unexpected and mis-shaped name.
@@ -209,7 +212,7 @@ def check_names(
 
 
 def misfit(place: str, problems: Sequence[str]) -> UserError:
-    """The error for weights that do not fit a model; names the first problems."""
+    """The error for weights that do not fit a model, with the first problems."""
     more = len(problems) - MOST_NAMED
     listed = ", ".join(problems[:MOST_NAMED]) + f" and {more} more" * (more > 0)
     return UserError(
@@ -219,7 +222,7 @@ def misfit(place: str, problems: Sequence[str]) -> UserError:
 
 
 def _write(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, FileDigest]:
-    """Write the files of a checkpoint and hash them meanwhile."""
+    """Write the files of a checkpoint; returns their digests."""
     raw = {k.removeprefix(PREFIX): v for k, v in checkpoint["state_dict"].items()}
     digests = {WEIGHTS: _save_weights(raw, folder / WEIGHTS)}
     if AVERAGE in checkpoint:
@@ -230,7 +233,7 @@ def _write(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, FileDigest]
         try:
             torch.save(state, cast("IO[bytes]", file))
         except RuntimeError as error:
-            # PyTorch ends its archive on the way out, and fails once more.
+            # On an error PyTorch closes its archive, which raises again.
             raise file.error or error from error
         return digests | {STATE: file.digest}
 
@@ -247,7 +250,7 @@ def _save_weights(tensors: Mapping[str, Tensor], path: Path) -> FileDigest:
             kept[name] = tensor.detach()
         else:
             aliases[name] = owner
-    # Wide numbers first, so that all are aligned.
+    # Largest element size first, so that all tensors are aligned.
     ordered = dict(sorted(kept.items(), key=lambda pair: -pair[1].element_size()))
     layout = {n: (DTYPES[t.dtype], t.shape, t.nbytes) for n, t in ordered.items()}
     with HashedFile(path) as file:
@@ -259,9 +262,9 @@ def _save_weights(tensors: Mapping[str, Tensor], path: Path) -> FileDigest:
 
 
 def _replace(target: Path, temporary: Path, *, ours: bool) -> None:
-    """Rename a finished folder into place; an older one goes only after that.
+    """Rename a finished folder into place, and then remove an older one.
 
-    What is there and was not written by this run is set aside and stays.
+    A folder that another run wrote is renamed and kept.
     """
     old = target.with_name(f".{target.name}.old")
     if target.exists():
@@ -273,14 +276,14 @@ def _replace(target: Path, temporary: Path, *, ours: bool) -> None:
 
 
 def _free(path: Path) -> Path:
-    """A name that nothing has."""
+    """An unused path: this one, or with a number appended."""
     names = (path.with_name(f"{path.name}{n or ''}") for n in itertools.count())
     return next(name for name in names if not name.exists())
 
 
 def _damaged(file: Path, error: Exception) -> UserError:
-    what = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-    return UserError(f"{file} {what}", OTHER)
+    problem = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+    return UserError(f"{file} {problem}", OTHER)
 
 
 def _sync(path: Path) -> None:

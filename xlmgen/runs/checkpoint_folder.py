@@ -1,4 +1,4 @@
-"""A run's `checkpoints/` folder: which there are, whole or not, and which is the best.
+"""A run's `checkpoints/` folder: its checkpoints, their damage, and the best one.
 
 No torch.
 """
@@ -18,12 +18,12 @@ from xlmgen.io.shards import INDEX
 
 WEIGHTS, EMA, STATE = "model.safetensors", "ema.safetensors", "state.pt"
 IMPORTED = "imported.json"
-"""In place of `state.pt` where the weights come from elsewhere: what they were.
+"""Origin of imported weights, in place of `state.pt`.
 
-The run folder has a copy, which shows that there was a checkpoint where it is gone.
+The run folder has a copy, which shows that there was a checkpoint if it is gone.
 """
 BEST = "best.json"
-"""Beside the checkpoints: the step of the best one and its validation loss."""
+"""File next to the checkpoints with the best step and its validation loss."""
 MONITOR = "val/loss"
 BEST_SCHEMA: Schema = {
     "required": ["step"],
@@ -33,7 +33,7 @@ _NAME = re.compile(r"step=(\d+)")
 
 
 class Weights(StrEnum):
-    """Which of a checkpoint's weights."""
+    """Raw or averaged weights of a checkpoint."""
 
     raw = "raw"
     ema = "ema"
@@ -44,7 +44,7 @@ def folder_name(step: int) -> str:
 
 
 def checkpoints(folder: Path) -> dict[int, Path]:
-    """The checkpoints of a `checkpoints/` folder by step, in order, whole or not."""
+    """Checkpoints of a `checkpoints/` folder by ascending step, intact or not."""
     found = {
         int(match[1]): path
         for path in (folder.iterdir() if folder.is_dir() else ())
@@ -54,43 +54,46 @@ def checkpoints(folder: Path) -> dict[int, Path]:
 
 
 def about(run: str | None, step: int) -> dict[str, Any]:
-    """What the manifest of a checkpoint says beside its files.
+    """Entries of a checkpoint's manifest besides its files.
 
     Args:
-        run: the id of the run that it belongs to.
+        run: id of the run that it belongs to.
+        step: of the checkpoint.
     """
     return {"run": run, "step": step}
 
 
 def is_ours(folder: Path, run: str | None, step: int) -> bool:
-    """Whether a run wrote a folder as its checkpoint of a step."""
+    """Whether a folder is this run's checkpoint of a step."""
     manifest = read_manifest(folder)
-    return manifest is not None and _whose(manifest, run, step) is None
+    return manifest is not None and _mismatch(manifest, run, step) is None
 
 
 def damage(
     folder: Path, run: str | None, step: int, weights: Weights | None = None
 ) -> str | None:
-    """What is wrong with a checkpoint; None where it is whole.
+    """Description of the damage of a checkpoint; None if it is intact.
 
     Args:
-        run: the id of the run that it should belong to.
-        weights: look at the files of these only, which is what an evaluation reads.
+        folder: of the checkpoint.
+        run: id of the run that it should belong to.
+        step: that it should be of.
+        weights: check only the files of these weights, as for an evaluation.
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        there = (folder / MANIFEST).exists()
-        return f"{MANIFEST} {'cannot be read' if there else 'is missing'}"
+        exists = (folder / MANIFEST).exists()
+        return f"{MANIFEST} {'cannot be read' if exists else 'is missing'}"
     files = manifest.files
     if weights is not None:
         files = {name: files[name] for name in weight_files(files, weights)}
         if not files:
             return f"it has no {weights} weights"
-    return _whose(manifest, run, step) or problem(folder, files)
+    return _mismatch(manifest, run, step) or problem(folder, files)
 
 
 def weight_files(names: Iterable[str], weights: Weights) -> list[str]:
-    """Those of the names of a checkpoint's files that hold the raw or averaged ones."""
+    """Names of a checkpoint's files with the raw or averaged weights."""
     tensors = [
         name
         for name in sorted(names)
@@ -99,8 +102,8 @@ def weight_files(names: Iterable[str], weights: Weights) -> list[str]:
     return [name for name in tensors if (name == EMA) == (weights is Weights.ema)]
 
 
-def _whose(manifest: Manifest, run: str | None, step: int) -> str | None:
-    """Why a checkpoint is not the run's one of a step; None where it is."""
+def _mismatch(manifest: Manifest, run: str | None, step: int) -> str | None:
+    """Reason why a checkpoint is not this run's of a step; None if it is."""
     if manifest.about.get("run") != run:
         return "it belongs to another run"
     if manifest.about.get("step") != step:
@@ -109,9 +112,9 @@ def _whose(manifest: Manifest, run: str | None, step: int) -> str | None:
 
 
 def evaluated_weights(checkpoint: Path) -> dict[str, Path]:
-    """The files of the weights that `eval` reads, by their names as a checkpoint alone.
+    """Files of the weights that `eval` reads, by their names in a published checkpoint.
 
-    They are those of the moving average, where the checkpoint has one.
+    These are the averaged weights if there are any.
     """
     if (checkpoint / EMA).is_file():
         return {WEIGHTS: checkpoint / EMA}
@@ -120,7 +123,7 @@ def evaluated_weights(checkpoint: Path) -> dict[str, Path]:
 
 
 def best_step(folder: Path) -> int | None:
-    """The step of the best checkpoint, or None before the first validation.
+    """Step of the best checkpoint; None before the first validation.
 
     Raises:
         UserError: the file that names it is damaged.
@@ -139,5 +142,5 @@ def mark_best(folder: Path, step: int, loss: float) -> None:
 
 
 def unmark_best(folder: Path) -> None:
-    """Forget which checkpoint is the best: it is not there."""
+    """Remove the record of the best checkpoint, which does not exist."""
     (folder / BEST).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Making a run folder, and opening one again to go on."""
+"""Creation of run folders, and reopening of one to continue it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MAY_CHANGE = {"name", "loggers"} | {
         *ROWS,
     )
 }
-"""What a run may be continued with another value of, if a step keeps its rows."""
+"""Settings that may change when a run is continued, if a step keeps its rows."""
 
 
 def create(
@@ -56,13 +56,15 @@ def create(
     command: Sequence[str],
     fill: Callable[[Path], None] = lambda folder: None,
 ) -> Run:
-    """Make a run folder, whole or not at all.
+    """Create a run folder atomically.
 
     Args:
-        path: where; must not exist, or be an empty folder.
-        family: the folder of the family; its spec and code are copied.
+        path: must not exist, or be an empty folder.
+        experiment: resolved.
+        family: folder of the family, whose spec and code are copied.
+        task: of the experiment; saved into the folder.
         command: the command line that started the run.
-        fill: adds files to the folder before it is there.
+        fill: adds files to the folder before it is renamed into place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -87,10 +89,10 @@ def create(
 
 
 def is_new(path: Path) -> bool:
-    """Whether a run can be created in a folder; False where there is one already.
+    """Whether a run can be created in a folder; False if it already has one.
 
     Raises:
-        UserError: there is something else.
+        UserError: there is something else at the path.
     """
     if not path.exists():
         return True
@@ -105,14 +107,14 @@ def is_new(path: Path) -> bool:
 
 
 def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
-    """The run in a folder, to be continued with the same experiment.
+    """Open the run in a folder, to continue it with the same experiment.
 
     Raises:
-        UserError: the experiment differs in more than how long, how often and where.
+        UserError: the experiment differs in a setting outside `MAY_CHANGE`.
     """
     run = Run.open(path)
-    there = run.experiment
-    old, new = dict(leaves(there.data)), dict(leaves(experiment.data))
+    known = run.experiment
+    old, new = dict(leaves(known.data)), dict(leaves(experiment.data))
     differing = [
         f"{dotted(keys)} is {show(new.get(keys))} here and {show(old.get(keys))} there"
         for keys in {**old, **new}
@@ -123,7 +125,7 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
             f"{path} holds a run of another experiment: {'; '.join(differing)}",
             "choose another folder with --run-dir, or give it the same settings",
         )
-    rows, before = experiment.training.rows_of_a_step, there.training.rows_of_a_step
+    rows, before = experiment.training.rows_of_a_step, known.training.rows_of_a_step
     if rows != before:
         product = " × ".join(f"training.{key}" for key in ROWS)
         raise UserError(
@@ -139,17 +141,18 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
 
 
 def may_change(keys: KeyPath) -> bool:
-    """Whether a run may be continued with another value of this key."""
+    """Whether a continued run may have another value of this key."""
     return any(".".join(keys[:n]) in MAY_CHANGE for n in range(1, len(keys) + 1))
 
 
 def record_rows(run: Run, digests: Mapping[str, str]) -> None:
-    """Write down which rows a training reads.
+    """Record the digests of the rows that a training reads.
 
-    The first are those of the run; others, of a later start, belong to that start.
+    The first digests are recorded for the run; different ones of a continued run, for
+    that continuation.
 
     Args:
-        run: the run, before its training.
+        run: the run, before training.
         digests: of the rows of every split.
     """
     record = run.record
@@ -159,7 +162,11 @@ def record_rows(run: Run, digests: Mapping[str, str]) -> None:
 
 
 def copy_family(source: Path, target: Path) -> None:
-    """Copy a family's spec and code: what a run needs and a reader wants."""
+    """Copy a family's spec, code, lock and README.
+
+    Raises:
+        UserError: the family is not rendered.
+    """
     if not (source / "__init__.py").is_file():
         raise UserError(
             f"the family in {source} is not rendered",
@@ -172,9 +179,9 @@ def copy_family(source: Path, target: Path) -> None:
 
 
 def copy_own_kinds(spec: Path, target: Path) -> None:
-    """Copy the kinds of a family's project, where the family has any of them.
+    """Copy the project's own kinds, if the family uses any.
 
-    The run is then a project itself, and can be moved anywhere.
+    The run folder is then a project of its own and can be moved.
     """
     project = project_of(spec)
     blocks = load_yaml(spec).data or {}
@@ -183,14 +190,14 @@ def copy_own_kinds(spec: Path, target: Path) -> None:
         return
     for file in own_files(project.root):
         if (resources.root() / file.relative_to(project.root)).is_file():
-            continue  # a copy of ours
+            continue  # a built-in file
         copy = target / file.relative_to(project.root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
 
 
 def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
-    """What a run was made with, for whoever wants to repeat it."""
+    """Versions, seed and command of a run, for reproducing it."""
     import platform
 
     packages = ("torch", "lightning", "torchmetrics", "numpy", "tokenizers")
@@ -206,7 +213,7 @@ def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The git commit of the current folder, or None outside a repository."""
+    """Git commit of the current folder; None outside a repository."""
     try:
         result = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5

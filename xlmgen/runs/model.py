@@ -15,10 +15,10 @@ from xlmgen.runtime.special_tokens import SpecialTokens
 def build_model(
     family: Family, tokens: SpecialTokens, experiment: Experiment
 ) -> nn.Module:
-    """The family's model at the experiment's size.
+    """Build the family's model at the experiment's size.
 
     Raises:
-        UserError: the family has no such size, or its model takes no such number.
+        UserError: the family has no such size, or its model has no such option.
     """
     if experiment.size not in family.sizes:
         sizes = ", ".join(family.sizes)
@@ -30,7 +30,7 @@ def build_model(
     for name in experiment.model:
         if name not in known:
             raise UserError(
-                f"model.{name}: the model of {family.name} takes no such number",
+                f"model.{name}: the model of {family.name} has no such option",
                 f"remove the key; its size has {', '.join(list(known)[1:])}",
             )
     numbers = {**family.sizes[experiment.size], **experiment.model}

@@ -1,4 +1,4 @@
-"""A family's predictor with the numbers of one run."""
+"""Build the predictor of a family with the options of a run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from xlmgen.spec.messages import did_you_mean
 def build_predictor(
     family: Family, tokens: SpecialTokens, numbers: Mapping[str, Any]
 ) -> Any:
-    """The predictor with some of its numbers changed.
+    """Build the predictor with changed numeric options.
 
     Raises:
-        UserError: it has no such number, or the value cannot be.
+        UserError: it has no such option, or the value is invalid.
     """
     known = predictor_numbers(family)
     for name in numbers:
         if name not in known:
             guess = did_you_mean(name, known)
             raise UserError(
-                f"predictor.{name}: the predictor of {family.name} has no such number",
+                f"predictor.{name}: the predictor of {family.name} has no such option",
                 f"{guess} it has {', '.join(known)}".strip(),
             )
     try:
@@ -35,5 +35,5 @@ def build_predictor(
 
 
 def predictor_numbers(family: Family) -> list[str]:
-    """The options of the predictor that are settings and not rendered code."""
+    """Options that are arguments of the predictor, not rendered code."""
     return list(inspect.signature(family.predictor).parameters)[1:]

@@ -1,4 +1,4 @@
-"""What a run was made from, and whether it is still the same."""
+"""Provenance of a run: the code and data it was made from, and their changes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from xlmgen.runs.run import Run
 
 
 def same_family(one: Path, other: Path) -> bool:
-    """Whether two family folders hold the same code."""
+    """Whether two family folders have the same code."""
     return family_code(one) == family_code(other)
 
 
 def family_code(folder: Path) -> dict[str, bytes]:
-    """The modules of a family's folder by their names."""
+    """Contents of the modules of a family folder, by file name."""
     return {file.name: file.read_bytes() for file in visible(folder, "*.py")}
 
 
 def same_task(source: str, copy: Path) -> bool:
-    """Whether a task says what a run's copy of it does; true of one that is gone."""
+    """Whether a task equals a run's copy of it; True if the task is gone."""
     try:
         task = load_task(source)
     except UserError:
@@ -33,7 +33,7 @@ def same_task(source: str, copy: Path) -> bool:
 
 
 def changed_code(run: Run) -> str:
-    """A note where functions of the user's own are not as when the run began."""
+    """A note if the user's own functions changed since the run began; else empty."""
     known = run.record.get("code", {})
     code = run.load_task().code
     changed = [target for target in code if code[target] != known.get(target)]
@@ -41,12 +41,12 @@ def changed_code(run: Run) -> str:
         return ""
     return (
         f"note: the code of {', '.join(changed)} has changed since the run "
-        f"{run.path} began: examples and scores are by the code as it is now"
+        f"{run.path} began: examples and scores use the current code"
     )
 
 
 def changed_rows(run: Run, task: Task) -> str:
-    """A note where the rows of a run's task are not those that it was trained on."""
+    """A note if the rows of the task changed since the run was trained; else empty."""
     known, found = run.record.get("rows", {}), task.prepared.digests
     changed = [
         split for split in found if known.get(split, found[split]) != found[split]
@@ -55,11 +55,11 @@ def changed_rows(run: Run, task: Task) -> str:
         return ""
     return (
         f"note: the rows of {', '.join(changed)} have changed since the run {run.path} "
-        "began: training and scores are by the rows as they are now"
+        "began: training and scores use the current rows"
     )
 
 
 def is_behind_its_spec(family: Path) -> bool:
-    """Whether a family's YAML was changed since its code was rendered from it."""
+    """Whether a family's YAML has changed since its code was rendered."""
     lock = read_lock(family)
     return isinstance(lock, Lock) and lock.pristine.get(SPEC) != read(family / SPEC)

@@ -1,4 +1,4 @@
-"""The state of the random numbers that training draws from, as plain tensors."""
+"""Random state of training, as plain tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ State = dict[str, Tensor]
 
 
 def capture() -> State:
-    """The state of the CPU's generator and of the current GPU's, where there is one."""
+    """State of the CPU's generator, and of the current GPU's if there is one."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
@@ -23,7 +23,7 @@ def restore(state: State) -> None:
 
 
 def seed(*parts: int) -> None:
-    """Seed every generator with a number that all the parts went into."""
+    """Seed every generator with a combination of all parts."""
     value = 0
     for part in parts:
         # A linear congruential step keeps (0, 1) and (1, 0) apart.

@@ -1,4 +1,4 @@
-"""Run folders: everything that a run was made from and everything it made."""
+"""Run folders, with the inputs and outputs of a run."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ RECORD: Schema = {
         "continued": {"type": "array"},
     }
 }
-"""What is read of `versions.json`, and its types."""
+"""Schema of the keys of `versions.json` that are read."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that exists.
+    """An existing run folder.
 
     Args:
         path: the folder.
-        experiment: what was run, as `experiment.yaml` says.
+        experiment: from `experiment.yaml`.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """The run in a folder.
+        """Open the run in a folder.
 
         Raises:
             UserError: there is none.
@@ -80,12 +80,12 @@ class Run:
 
     @property
     def id(self) -> str | None:
-        """What its checkpoints are known by."""
+        """Id of the run, which its checkpoints bear."""
         return run_id(self.path)
 
     @property
     def record(self) -> dict[str, Any]:
-        """What it was made with; see `versions`.
+        """Contents of `versions.json`; see `folder.versions`.
 
         Raises:
             UserError: the file cannot be read.
@@ -98,7 +98,7 @@ class Run:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is anything to continue or to look at."""
+        """Whether the run has a checkpoint or metrics."""
         return bool(checkpoints(self.checkpoints)) or (self.path / METRICS).exists()
 
     @property
@@ -107,13 +107,13 @@ class Run:
         found = sorted((self.path / "families").glob(f"*/{SPEC}"))
         if len(found) != 1:
             raise UserError(
-                f"{self.path / 'families'} holds {len(found)} families, not one",
-                "a run folder holds the family as it was run; restore it",
+                f"{self.path / 'families'} has {len(found)} families, not one",
+                "a run folder has a copy of its family; restore it",
             )
         return found[0].parent
 
     def load_family(self) -> Family:
-        """Import the family's code as it was run, here and in processes to come."""
+        """Import the run's copy of its family, here and in later child processes."""
         pin(self.path / "families")
         return load_family(self.family_folder.name)
 
@@ -158,7 +158,7 @@ class Run:
     def weights(
         self, which: str | None = None, weights: Weights | None = None
     ) -> Stored:
-        """The weights of a checkpoint, which are as they were written.
+        """The intact weights of a checkpoint.
 
         Args:
             which: see `checkpoint`.
@@ -172,26 +172,26 @@ class Run:
         if weights is Weights.ema and not averaged:
             raise UserError(
                 f"step {step} of the run {self.path} has no averaged weights",
-                "only a run with training.ema_decay has; take --weights raw",
+                "only runs with training.ema_decay have them; use --weights raw",
             )
         weights = weights or (Weights.ema if averaged else Weights.raw)
         if wrong := damage(folder, self.id, step, weights):
             others = reversed(checkpoints(self.checkpoints).items())
-            whole = (s for s, f in others if not damage(f, self.id, s, weights))
-            other = next(whole, None)
+            intact = (s for s, f in others if not damage(f, self.id, s, weights))
+            other = next(intact, None)
             raise UserError(
                 f"the checkpoint {folder} is damaged: {wrong}",
-                "no other one of the run is whole"
+                "no other checkpoint of the run is intact"
                 if other is None
-                else f"step {other} is whole: --checkpoint {other}",
+                else f"step {other} is intact: --checkpoint {other}",
             )
         return Stored(step, folder, weights, averaged)
 
     def resume_point(self) -> ResumePoint:
-        """Where the run goes on: its last intact checkpoint, or the beginning.
+        """Where to continue the run: its last intact checkpoint, or the beginning.
 
         Raises:
-            UserError: it has checkpoints, or had, and none is intact.
+            UserError: it has or had checkpoints, and none is intact.
         """
         passed: dict[int, str] = {}
         for step, folder in reversed(checkpoints(self.checkpoints).items()):
@@ -201,9 +201,9 @@ class Run:
             passed[step] = wrong
         fix = "restore one from a copy, or begin again with another --run-dir"
         if passed:
-            said = [f"step {step}: {wrong}" for step, wrong in passed.items()]
+            damages = [f"step {step}: {wrong}" for step, wrong in passed.items()]
             raise UserError(
-                f"no checkpoint of the run {self.path} is intact: {'; '.join(said)}",
+                f"no checkpoint of the run {self.path} is intact: {'; '.join(damages)}",
                 fix,
             )
         for known in (self.checkpoints / BEST, self.path / IMPORTED):
@@ -216,7 +216,7 @@ class Run:
         return ResumePoint(0, None, passed)
 
     def write_results(self, name: str, results: Mapping[str, Any]) -> Path:
-        """Write `results/NAME.json`, whole or not at all."""
+        """Write `results/NAME.json` atomically."""
         path = self.path / "results" / f"{name}.json"
         write_json(path, results)
         return path
@@ -243,12 +243,12 @@ class Stored:
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where a run goes on.
+    """Where to continue a run.
 
     Args:
         step: 0 for the beginning.
         folder: of the checkpoint, if there is one.
-        passed: what is wrong with later checkpoints, by step.
+        passed: damage of later checkpoints, by step.
     """
 
     step: int
@@ -267,5 +267,5 @@ def is_run(folder: Path) -> bool:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    fix = "it is a run's own record; restore it from a copy"
+    fix = "it is the record of the run; restore it from a copy"
     return read_object(folder / VERSIONS, fix, RECORD)

@@ -1,4 +1,4 @@
-"""Whether weights fit a network, found out before there is memory for it."""
+"""Check whether weights fit a network, before the network is allocated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xlmgen.runtime.special_tokens import SpecialTokens
 def misfits(
     shards: Shards, family: Family, tokens: SpecialTokens, experiment: Experiment
 ) -> list[str]:
-    """Names and shapes in which weights differ from the network of an experiment.
+    """Differences of names and shapes between weights and an experiment's network.
 
     Raises:
         UserError: no network can be built with the experiment's sizes.
@@ -31,6 +31,6 @@ def misfits(
             "see `sizes` in its family.yaml and `model` in the experiment",
         ) from error
     names = model.state_dict()
-    own = {name for name, _ in model.named_parameters()}  # a tied one counts once
+    own = {name for name, _ in model.named_parameters()}  # tied parameters count once
     expected = {name: tuple(tensor.shape) for name, tensor in names.items()}
     return compare(shards.entries, expected, frozenset(names.keys() - own))

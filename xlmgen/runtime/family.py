@@ -1,4 +1,4 @@
-"""The one object that a rendered family package exposes: `FAMILY`."""
+"""The `Family` object, which a rendered package exposes as `FAMILY`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Family"]
 
 @dataclass(frozen=True)
 class Family:
-    """The parts of a family: all that the harness and the data module know of it.
+    """The parts of a family; the harness and the data module use nothing else of it.
 
-    How each part is built and called:
+    Construction and calls of each part:
 
     * `model(vocab_size, **sizes[size])` is an `nn.Module`.
     * `loss(tokens)` is called as `loss(model, batch)` and returns the tensors that
@@ -24,9 +24,9 @@ class Family:
       trace=False)` and returns a `xlmgen.runtime.sampling.Generation`.
     * `collators[use](tokens, block)` is called as `collator(examples, generator)`.
       Uses for training: `lm`, `seq2seq`, `infill`; for generation: `predict`,
-      `predict_infill`, `unconditional`. A use that the family cannot serve is absent.
-    * `metrics()` is a `torchmetrics.Metric`: `update(output)` with what the loss
-      returned, `compute()` a dict of numbers.
+      `predict_infill`, `unconditional`. Uses that the family lacks are absent.
+    * `metrics()` is a `torchmetrics.Metric`: `update(output)` takes the output of the
+      loss, and `compute()` returns a dict of numbers.
     """
 
     name: str

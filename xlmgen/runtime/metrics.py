@@ -1,4 +1,4 @@
-"""What the renders' metrics are built on: sums that stay on the device."""
+"""Base classes of rendered metrics, with sums that stay on the device."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ __all__ = ["MeanLoss", "NllMetric"]
 
 
 class NllMetric(Metric):
-    """Adds up `nll` and `num_tokens` of what a loss returned, over rows and ranks.
+    """Sums of `nll` and `num_tokens` of a loss's outputs, over rows and ranks.
 
-    A subclass may name two others, where the loss that is minimised is no likelihood
-    but comes with one.
+    A subclass may name other keys, if the minimised loss is not a likelihood but its
+    output has one.
     """
 
     nll, num_tokens = "nll", "num_tokens"
@@ -35,7 +35,7 @@ class NllMetric(Metric):
         self.total_rows += len(output[self.nll])
 
     def per_token(self) -> Tensor:
-        """Mean nats per token: every token counts the same, whatever its batch."""
+        """Mean nats per token; every token has equal weight in all batches."""
         return self.total_nll / self.total_tokens.clamp(min=1)
 
     def per_sequence(self) -> Tensor:
@@ -44,9 +44,9 @@ class NllMetric(Metric):
 
 
 class MeanLoss(Metric):
-    """The mean of batches' losses, each counting as its tokens.
+    """Mean loss of batches, weighted by their tokens; a NaN makes it NaN.
 
-    That of torchmetrics would leave NaN out, as if those batches had not been.
+    `torchmetrics.MeanMetric` would ignore NaN batches.
     """
 
     full_state_update = False
@@ -60,7 +60,7 @@ class MeanLoss(Metric):
             self.add_state(name, default=zero, dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, num_tokens: Tensor) -> None:
-        """Args: a batch's mean loss () and the number of its tokens ()."""
+        """Args: mean loss of a batch () and its number of tokens ()."""
         self.total += loss * num_tokens
         self.total_tokens += num_tokens
 

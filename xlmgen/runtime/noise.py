@@ -1,8 +1,9 @@
-"""Noise schedules: how likely a token is still clean at time t, and drawing times.
+"""Noise schedules, and sampling of times.
 
-α(t) falls from 1 (clean) at t = 0 to 0 (all noise) at t = 1. Every schedule gives α,
-1 − α, its derivative α′, the weight w(t) = −α′/(1−α) of the masked-diffusion bound
-(Sahoo et al. 2024, arXiv:2406.07524, eq. 10) and the inverse α⁻¹.
+α(t), the probability that a token is clean at time t, falls from 1 at t = 0 to 0 at
+t = 1. Every schedule has α, 1 − α, its derivative α′, the weight w(t) = −α′/(1−α) of
+the masked-diffusion bound (Sahoo et al. 2024, arXiv:2406.07524, eq. 10) and the inverse
+α⁻¹.
 """
 
 import math
@@ -29,22 +30,22 @@ __all__ = [
 
 
 class Schedule(Protocol):
-    """What the renders ask of a noise schedule; all methods work elementwise."""
+    """Interface of a noise schedule; all methods are elementwise."""
 
     def alpha(self, t: Tensor) -> Tensor:
-        """Probability of still being clean at time t."""
+        """Probability that a token is clean at time t."""
 
     def noise(self, t: Tensor) -> Tensor:
-        """1 − α(t), in closed form: it keeps its precision where it is small."""
+        """1 − α(t), in closed form, which stays precise where it is small."""
 
     def alpha_prime(self, t: Tensor) -> Tensor:
-        """dα/dt, never positive."""
+        """dα/dt ≤ 0."""
 
     def weight(self, t: Tensor) -> Tensor:
         """w(t) = −α′(t) / (1 − α(t)), in closed form, for 0 < t ≤ 1."""
 
     def inverse(self, alpha: Tensor) -> Tensor:
-        """The time at which α(t) has the given value."""
+        """Time at which α(t) has the given value."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class CosineSchedule:
         return -math.pi / 2 * torch.sin(math.pi / 2 * (1 - t))
 
     def weight(self, t: Tensor) -> Tensor:
-        # −α′ keeps its precision near t = 1, where it is 0, and 1 − α near t = 0.
+        # Numerator and denominator are precise near their zeros, t = 1 and t = 0.
         return -self.alpha_prime(t) / self.noise(t)
 
     def inverse(self, alpha: Tensor) -> Tensor:
@@ -114,8 +115,8 @@ class PolynomialSchedule:
 class GeometricSchedule:
     """α = exp(−σ_min^(1−t) σ_max^t).
 
-    The one schedule whose ends are not exactly 1 and 0: the bound of a sequence adds a
-    reconstruction term at t = 0 and a prior term at t = 1.
+    The only schedule whose ends are not exactly 1 and 0: the bound has additional terms
+    for reconstruction at t = 0 and for the prior at t = 1.
     """
 
     sigma_min: float = 1e-4
@@ -128,7 +129,7 @@ class GeometricSchedule:
 
     def _sigma(self, t: Tensor) -> Tensor:
         log_sigma = (1 - t) * math.log(self.sigma_min) + t * math.log(self.sigma_max)
-        # Never 0, however small σ_min is: the weight divides by it.
+        # Positive for any σ_min, since the weight divides by it.
         return log_sigma.exp().clamp(min=torch.finfo(t.dtype).tiny)
 
     def alpha(self, t: Tensor) -> Tensor:
@@ -152,10 +153,10 @@ class GeometricSchedule:
 
 @dataclass(frozen=True)
 class Rising:
-    """A schedule read from its other end: time runs from 0 (nothing) to 1 (data).
+    """A schedule with time reversed: from 0 (noise) to 1 (data).
 
-    `level(t)` is α(1 − t), the share of events that have happened by time t. It rises
-    from 0 to 1, so that it needs a schedule whose ends are exact.
+    `level(t)` is α(1 − t), the probability that an event has happened by time t. It
+    must rise from exactly 0 to exactly 1, so the schedule must have exact ends.
     """
 
     schedule: Schedule
@@ -165,22 +166,22 @@ class Rising:
         return self.schedule.alpha(1 - t)
 
     def weight(self, t: Tensor) -> Tensor:
-        """The rate level′(t) / (1 − level(t)) of what is still to come, for t < 1."""
+        """Hazard rate level′(t) / (1 − level(t)) of an event, for t < 1."""
         return self.schedule.weight(1 - t)
 
     def inverse(self, level: Tensor) -> Tensor:
-        """The time at which the level has the given value."""
+        """Time at which the level has the given value."""
         return 1 - self.schedule.inverse(level)
 
     def remains(self, t: Tensor, s: Tensor) -> Tensor:
-        """Probability that what has not happened by time t < 1 has not by s either.
+        """Probability that an event that has not happened by t < 1 has not by s > t.
 
-        Of what is left, and not of the level, which may round to 1 near the end.
+        A ratio of 1 − level, since the level itself may round to 1 near the end.
         """
         return self.schedule.noise(1 - s) / self.schedule.noise(1 - t)
 
     def chances(self, times: Tensor) -> list[float]:
-        """1 − `remains` from each time of (T,) to the next; to the last it is 1."""
+        """1 − `remains` from each time (T,) to the next; exactly 1 to the last."""
         left = [*self.schedule.noise(1 - times[:-1]).tolist(), 0.0]
         return [1 - then / now for now, then in pairwise(left)]
 
@@ -194,11 +195,11 @@ def draw_times(
 ) -> Tensor:
     """Draw one time per row, uniform on (sampling_eps, 1].
 
-    Antithetic times share one uniform draw, u_i = (u + i/B) mod 1, so that every batch
-    covers the whole interval (the low-discrepancy sampler of arXiv:2107.00630).
+    Antithetic times share one uniform draw, u_i = (u + i/B) mod 1, so every batch
+    covers the interval evenly (the low-discrepancy sampler of arXiv:2107.00630).
 
     Returns:
-        (B,) float32, never 0, where the weights are infinite.
+        (B,) float32, above 0, where the weights are infinite.
     """
     if antithetic:
         offsets = np.arange(batch_size, dtype=np.float32) / batch_size
@@ -217,8 +218,8 @@ def draw_block_times(
 ) -> Tensor:
     """Draw one time for every block of every row, uniform on (0, 1].
 
-    Antithetic times are those of `draw_times`, dealt out so that the times of a row, of
-    a block over all rows, and of the batch are each spread evenly.
+    Antithetic times are those of `draw_times`, assigned so that the times of each row,
+    of each block over all rows, and of the batch are each spread evenly.
 
     Returns:
         (B, K) float32
@@ -229,13 +230,19 @@ def draw_block_times(
 
 
 def loop_times(clock: Tensor, t_on: float, t_off: float, plateau: float) -> Tensor:
-    """Diffusion times of a sampler that stays at one noise level for a while.
+    """Diffusion times of a sampler with a plateau (ReMDM-loop, arXiv:2503.00307).
 
-    From 1 to `t_on` the clock runs the time from 1 to `plateau`, stays there until
-    `t_off`, and runs on from there to 0 (ReMDM-loop, arXiv:2503.00307).
+    As the clock falls from 1 to `t_on`, the time falls linearly from 1 to `plateau`. It
+    is constant until the clock reaches `t_off`, and then falls linearly to 0.
 
     Args:
         clock: any shape, falling from 1 to 0.
+        t_on: clock at the start of the plateau.
+        t_off: clock at the end of the plateau.
+        plateau: time of the plateau.
+
+    Returns:
+        Times in the shape of `clock`.
     """
     before = plateau + (1 - plateau) * (clock - t_on) / (1 - t_on)
     after = plateau * clock / t_off
@@ -244,14 +251,15 @@ def loop_times(clock: Tensor, t_on: float, t_off: float, plateau: float) -> Tens
 
 
 def with_reconstruction(t: Tensor, share: float = 1 / 8) -> tuple[Tensor, Tensor]:
-    """Turn a share of uniform times into exactly 0, where reconstruction is measured.
+    """Set a share of uniform times to 0, to estimate the reconstruction term.
 
     Args:
         t: (B,), uniform on (0, 1].
-        share: of the rows that measure the term at t = 0 instead of the integral.
+        share: expected share of rows that estimate the term at t = 0 instead of the
+            integral.
 
     Returns:
-        times (B,) and one over the density that each was drawn with (B,).
+        Times (B,), and one over the density that each was drawn with (B,).
     """
     at_start = t <= share
     times = torch.where(at_start, 0, (t - share) / (1 - share))

@@ -1,4 +1,4 @@
-"""Drawing tokens, choosing positions, and what a generation returns."""
+"""Sampling of tokens, selection of positions, and the result of a generation."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ __all__ = [
 ]
 
 RATED = 2**21
-"""Log-probabilities that are rated together."""
+"""Most log-probabilities rated at once."""
 
 DIVERGED = (
     "the network has diverged or its precision is too narrow; take an earlier "
     "checkpoint, or train with training.precision=32-true"
 )
-"""What to do about a network whose outputs are no numbers."""
+"""Advice for a network whose outputs are not finite."""
 
 
 def uniform(
@@ -58,12 +58,12 @@ def uniform(
 
 
 def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """One draw per row, by inverting its distribution function.
+    """Draw one index per row, by inversion of the cumulative distribution.
 
-    The sums over the vocabulary and the draws are in float64: in float32 the tokens
-    that are rarer than one in 10⁷ would be lost, which lowers the entropy of the
-    samples, as Gumbel noise in float32 does (Zheng et al. 2024, arXiv:2409.02908).
-    The probabilities themselves are as exact as the logits are.
+    Cumulative sums and draws are in float64: in float32 tokens rarer than one in 10⁷
+    would never be drawn, which lowers the entropy of the samples, as Gumbel noise in
+    float32 does (Zheng et al. 2024, arXiv:2409.02908). The probabilities themselves are
+    as precise as the logits.
 
     Args:
         log_probs: (…, V), normalised or not.
@@ -72,53 +72,55 @@ def categorical(log_probs: Tensor, generator: torch.Generator | None = None) -> 
         (…,) int64
 
     Raises:
-        UserError: a row has nothing that could be drawn.
+        UserError: a row is NaN or excludes every index.
     """
     log_probs = wide(log_probs)
     largest = check_rows(log_probs.amax(-1, keepdim=True))
     weights = (log_probs - largest).exp_()
     sums = weights.cumsum(-1, dtype=torch.float64)
     total = sums[..., -1:]
-    draws = total * uniform(total.shape, total.device, generator)  # below the total
+    draws = total * uniform(total.shape, total.device, generator)  # less than the total
     return torch.searchsorted(sums, draws, right=True).squeeze(-1)
 
 
 def check_rows(largest: Tensor) -> Tensor:
-    """The largest logit of every row, which must be a number.
+    """Check the largest logit of every row, and return it.
 
     Raises:
-        UserError: one is NaN, +∞, or −∞: the row excludes every id.
+        UserError: one is NaN, +∞, or −∞, which means that its row excludes every id.
     """
     if not largest.isfinite().all():
         number = int((~largest.isfinite()).sum())
         raise UserError(
-            f"nothing can be drawn: of {largest.numel()} rows of logits {number} hold "
-            "NaN or infinity, or exclude every token",
+            f"cannot sample: of {largest.numel()} rows of logits {number} have NaN or "
+            "infinity, or exclude every token",
             DIVERGED,
         )
     return largest
 
 
 def wide(x: Tensor) -> Tensor:
-    """Numbers of 16 bits in float32, others as they are."""
+    """Convert 16-bit floats to float32; others are unchanged."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def exclude(logits: Tensor, ids: Iterable[int]) -> Tensor:
     """Set the logits of these ids to −∞. (…, V) → (…, V)"""
     logits = logits.clone()
-    for token in ids:  # one by one: a list of them would wait for the device
+    for (
+        token
+    ) in ids:  # one by one: indexing with a list would synchronise with the device
         logits[..., token] = -torch.inf
     return logits
 
 
 def temper(logits: Tensor, temperature: float) -> Tensor:
-    """Divide logits, less the largest of their row, by a temperature > 0.
+    """Subtract the largest logit of each row and divide by a temperature > 0.
 
-    No difference is above 0, so that a small temperature cannot overflow: the largest
+    All differences are ≤ 0, so a small temperature cannot overflow to +∞: the largest
     stays 0 and −∞ stays −∞. (…, V) → (…, V)
     """
-    limits = torch.finfo(logits.dtype)  # a number within them has an inverse
+    limits = torch.finfo(logits.dtype)  # the inverse of a number within them is finite
     difference = logits - logits.amax(-1, keepdim=True)
     return difference.div_(min(max(temperature, limits.tiny), limits.max))
 
@@ -144,10 +146,10 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
 
 @dataclass(frozen=True)
 class TokenSampler:
-    """Draws one token for every row of logits.
+    """Sampler of one token for every row of logits.
 
     Args:
-        never: ids that cannot be generated; never EOS.
+        never: ids that are not generated; EOS must not be among them.
         temperature: divides the logits; 0 takes the most likely token.
         top_k: draw from the k most likely tokens only.
         top_p: draw from the smallest set of tokens whose mass reaches p.
@@ -159,19 +161,19 @@ class TokenSampler:
     top_p: float | None = None
 
     def allowed(self, logits: Tensor) -> Tensor:
-        """Float64 log-probabilities of the ids that can be generated. (N, V)
+        """Float64 log-probabilities over the ids that may be generated. (N, V)
 
         Raises:
-            UserError: a row is NaN or has no such id.
+            UserError: a row is NaN or excludes every id.
         """
         logits = exclude(logits.double(), self.never)
         check_rows(logits.amax(-1))
         return logits.log_softmax(-1)
 
     def shape(self, logits: Tensor) -> Tensor:
-        """Logits that tokens are drawn from: tempered, cut by top_k and top_p. (N, V)
+        """Logits to sample from, after temperature, top-k and top-p. (N, V)
 
-        A temperature of 0, which would leave one token, divides by nothing here.
+        A temperature of 0 is ignored here.
         """
         logits = exclude(wide(logits), self.never)
         if self.temperature not in (0, 1):
@@ -189,27 +191,28 @@ class TokenSampler:
         *,
         shaped: bool = False,
     ) -> Tensor:
-        """What a rating says of the ids that can be generated, some rows at a time.
+        """Rate every row of logits, a chunk of rows at a time.
 
-        Float64 log-probabilities of all rows would take several times the memory of
-        the logits, and those of a model with a large vocabulary fill a device.
+        Chunks bound the memory: float64 log-probabilities of all rows would take
+        several times that of the logits.
 
         Args:
             logits: (N, V).
-            rating: of normalised log-probabilities (n, V), such as `log_top_prob`.
-            shaped: rate the probabilities that tokens are drawn from (`shape`) and not
-                the model's own.
+            rating: function of normalised log-probabilities (n, V), such as
+                `log_top_prob`.
+            shaped: rate the distribution that tokens are drawn from (`shape`) instead
+                of the model's own.
 
         Returns:
             (N,) float64
         """
 
-        def rated(some: Tensor) -> Tensor:
-            return rating(self.allowed(self.shape(some) if shaped else some))
+        def rate_chunk(chunk: Tensor) -> Tensor:
+            return rating(self.allowed(self.shape(chunk) if shaped else chunk))
 
         size = max(1, RATED // logits.shape[-1])
-        begins = range(0, max(1, len(logits)), size)
-        return torch.cat([rated(logits[begin : begin + size]) for begin in begins])
+        starts = range(0, max(1, len(logits)), size)
+        return torch.cat([rate_chunk(logits[start : start + size]) for start in starts])
 
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None
@@ -217,7 +220,7 @@ class TokenSampler:
         """Args: logits (N, V). Returns: (N,) int64
 
         Raises:
-            UserError: a row is NaN or has no id that can be generated.
+            UserError: a row is NaN or excludes every id.
         """
         if self.temperature == 0:
             largest, token = exclude(wide(logits), self.never).max(-1)
@@ -232,20 +235,20 @@ def entropy(log_probs: Tensor) -> Tensor:
 
 
 def log_top_prob(log_probs: Tensor) -> Tensor:
-    """Log of the probability of the most likely token. (N, V) → (N,)"""
+    """Log-probability of the most likely token. (N, V) → (N,)"""
     return log_probs.amax(-1)
 
 
 def log_margin(log_probs: Tensor) -> Tensor:
-    """Log of the lead of the most likely token over the second. (N, V) → (N,)"""
+    """Log of the margin between the two largest probabilities. (N, V) → (N,)"""
     best = log_probs.exp().topk(2).values
-    lead = best[..., 0] - best[..., 1]
-    # A tie stays finite: −∞ is for positions that are no candidates at all.
-    return lead.clamp(min=torch.finfo(lead.dtype).tiny).log()
+    margin = best[..., 0] - best[..., 1]
+    # Finite for a tie: −∞ marks positions that are not candidates.
+    return margin.clamp(min=torch.finfo(margin.dtype).tiny).log()
 
 
 def negative_entropy(log_probs: Tensor) -> Tensor:
-    """Largest where the model is most certain. (N, V) → (N,)"""
+    """Negative entropy, largest where the model is most certain. (N, V) → (N,)"""
     return -entropy(log_probs)
 
 
@@ -258,7 +261,7 @@ def add_gumbel(
 
 
 def spread(values: Tensor, where: Tensor) -> Tensor:
-    """Put values (N,) at the N true places of `where` (B, L), −∞ elsewhere."""
+    """Put values (N,) at the N true positions of `where` (B, L), and −∞ elsewhere."""
     full = torch.full(where.shape, -torch.inf, dtype=values.dtype, device=values.device)
     full[where] = values
     return full
@@ -267,29 +270,29 @@ def spread(values: Tensor, where: Tensor) -> Tensor:
 def ranks(scores: Tensor) -> Tensor:
     """Rank of every score in its row, 0 for the largest. (B, L) → (B, L)"""
     order = scores.argsort(dim=-1, descending=True, stable=True)
-    places = torch.arange(scores.shape[-1], device=scores.device).expand_as(order)
-    return torch.empty_like(order).scatter_(-1, order, places)
+    rank = torch.arange(scores.shape[-1], device=scores.device).expand_as(order)
+    return torch.empty_like(order).scatter_(-1, order, rank)
 
 
 def even_split(total: Tensor, steps_left: int) -> Tensor:
-    """How many of `total` (B,) to take now so that `steps_left` steps take them all."""
+    """Number of `total` (B,) to take now, if `steps_left` steps share them evenly."""
     return -(-total // steps_left)
 
 
 def round_at_random(
     expected: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Round each expectation (B,) up or down to int64 so that it stays the mean."""
+    """Round each expectation (B,) up or down at random, without bias. Returns int64."""
     draws = uniform(expected.shape, expected.device, generator)
     return (expected + draws).floor().long()
 
 
 def within_entropy_bound(scores: Tensor, entropies: Tensor, bound: float) -> Tensor:
-    """The largest set, best scores first, that can be revealed at once.
+    """The largest set of positions, by descending score, that can be revealed at once.
 
-    Revealing a set together instead of one by one costs at most the sum of its
-    entropies less the largest: that must stay within `bound` nats (Ben-Hamu et al.
-    2025, arXiv:2505.24857). The best position is always in.
+    The error of revealing a set together instead of one by one is at most the sum of
+    its entropies less the largest, which must not exceed `bound` nats (Ben-Hamu et al.
+    2025, arXiv:2505.24857). The best position is always included.
 
     Args:
         scores: (B, L), −∞ where there is no candidate.
@@ -309,10 +312,10 @@ def within_entropy_bound(scores: Tensor, entropies: Tensor, bound: float) -> Ten
 
 @dataclass(frozen=True)
 class Trace:
-    """Which position got which token at which step: one entry per written token.
+    """Record of written tokens: step, row, position and token of each.
 
-    All four are (E,) int64 and in the order of writing. A token that was masked again
-    is written as the mask token.
+    All four are (E,) int64 in the order of writing. Remasking a position writes the
+    mask token.
     """
 
     step: Tensor
@@ -323,13 +326,13 @@ class Trace:
 
 @dataclass(frozen=True)
 class Generation:
-    """What every predictor returns.
+    """Result of a predictor.
 
     Args:
         ids: (B, L), prompts and answers.
-        generated: (B, L) bool, the positions that the predictor filled.
-        forward_passes: how often the model ran, whatever the number of rows.
-        trace: on request.
+        generated: (B, L) bool, positions that the predictor filled.
+        forward_passes: number of forward passes, each over any number of rows.
+        trace: record of written tokens, if requested.
     """
 
     ids: Tensor
@@ -338,9 +341,9 @@ class Generation:
     trace: Trace | None = None
 
     def answers(self, eos: int) -> list[list[int]]:
-        """The generated ids of every row, up to and without its first EOS.
+        """The generated ids of every row before its first EOS.
 
-        The one definition of an answer, for metrics and for display.
+        This is the only definition of an answer, for metrics and for display.
         """
         rows = zip(self.ids.tolist(), self.generated.tolist(), strict=True)
         return [
@@ -352,7 +355,7 @@ class Generation:
         ]
 
     def lengths(self, eos: int) -> Tensor:
-        """(B,) int64: tokens in every answer, EOS not counted."""
+        """(B,) int64, number of tokens of every answer, without EOS."""
         return torch.tensor([len(answer) for answer in self.answers(eos)])
 
 
@@ -367,13 +370,13 @@ def until(tokens: Iterable[int], stop: int) -> list[int]:
 
 
 class Tracer:
-    """Collects a `Trace` while a predictor runs."""
+    """Collector of a `Trace` while a predictor runs."""
 
     def __init__(self) -> None:
         self._events: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def write(self, step: int, where: Tensor, tokens: Tensor) -> None:
-        """Record that the true places of `where` (B, L) got `tokens` (N,)."""
+        """Record `tokens` (N,) written at the true positions of `where` (B, L)."""
         row, position = where.nonzero(as_tuple=True)
         self.write_at(step, row, position, tokens)
 

@@ -1,4 +1,4 @@
-"""The special tokens, and the lengths that a task lays its examples out in."""
+"""Special tokens, and the maximum lengths of a task's examples."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ SPECIAL_TOKENS = ("[PAD]", "[BOS]", "[EOS]", "[MASK]", "[CLS]")
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Ids of the special tokens, and how many ids there are in all.
+    """Ids of the special tokens, and the total number of ids.
 
-    xlmgen's own tokenizers give every family the same five ids, in the order of
-    `SPECIAL_TOKENS`, so that two families see the same ids for the same text.
+    xlmgen's own tokenizers have the same five ids for every family, in the order of
+    `SPECIAL_TOKENS`, so that families get the same ids for the same text.
     """
 
     pad: int = 0
@@ -23,9 +23,12 @@ class SpecialTokens:
     vocab_size: int = len(SPECIAL_TOKENS)
 
     def never(self, *roles: str) -> tuple[int, ...]:
-        """Ids of the tokens named, which a predictor cannot generate.
+        """Ids of special tokens that a predictor must not generate.
 
-        EOS can always be generated, also where it shares its id with one of them.
+        EOS is never among them, even if it shares its id with one of them.
+
+        Args:
+            roles: names of the fields, such as `mask`.
         """
         ids = dict.fromkeys(getattr(self, role) for role in roles)
         return tuple(id_ for id_ in ids if id_ != self.eos)
@@ -33,12 +36,12 @@ class SpecialTokens:
 
 @dataclass(frozen=True)
 class Block:
-    """Lengths in tokens that a task's examples must fit in, special tokens included.
+    """Maximum lengths of a task's examples in tokens, including special tokens.
 
     Args:
-        answer: the longest answer with its EOS (`seq2seq`), or the longest whole
-            sequence (`lm`, `infill`).
-        prompt: the longest prompt with its BOS; 0 where there is no prompt.
+        answer: longest answer with its EOS (`seq2seq`), or longest sequence (`lm`,
+            `infill`).
+        prompt: longest prompt with its BOS; 0 where there are no prompts.
     """
 
     answer: int

@@ -1,4 +1,4 @@
-"""An example and the answer to it, in words: what a generator's metrics look at."""
+"""An example with its answer in words: the input of a generator's metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,16 @@ Words = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Answered:
-    """A word is the text of one token; special tokens go by their names.
+    """An example and its answer.
+
+    A word is the text of one token; a special token is represented by its name.
 
     Args:
-        source: the task's `source:`; a metric that goes with `files` does not look.
-        answer: what was generated, up to its EOS; of the layout lm, a whole sequence.
-        prompt: of the layout seq2seq.
-        target: the true answer; of the layout infill the words of the holes.
-        board: of the layout infill: the given words, and None for each hole.
+        source: the task's `source:`; metrics that also work with `files` ignore it.
+        answer: generated words up to EOS; for the layout `lm` the entire sequence.
+        prompt: for the layout `seq2seq`.
+        target: the reference answer; for the layout `infill` the words of the holes.
+        board: for the layout `infill`: the given words, and None for each hole.
     """
 
     source: Mapping[str, Any]
@@ -27,7 +29,7 @@ class Answered:
 
     @property
     def filled(self) -> Words | None:
-        """The board with the answer in its holes; None unless it has one for each."""
+        """The board with the answer in its holes; None where the numbers differ."""
         if self.board.count(None) != len(self.answer):
             return None
         answer = iter(self.answer)

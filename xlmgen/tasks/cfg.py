@@ -1,7 +1,7 @@
 """Sentences of a context-free grammar.
 
-A sentence's length is uniform among those that there are, and it then comes about in
-any of its ways with the same probability. Texts are scored by parsing them.
+The length of a sentence is uniform over the possible lengths, and its derivation is
+uniform over all derivations of that length. Texts are scored by parsing them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,33 +14,34 @@ from xlmgen.spec.generators.cfg import Grammar, Symbols
 from xlmgen.tasks import draws
 from xlmgen.tasks.answered import Answered
 
-CHUNK = 1024  # sentences drawn at once: part of what a seed means
+CHUNK = 1024  # sentences drawn at once; the rows of a seed depend on it
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A symbol with what it became; a word has nothing below it."""
+    """Parse tree of a symbol; a word has no children."""
 
     symbol: str
     below: tuple["Tree", ...] = ()
 
     def __iter__(self) -> Iterator["Tree"]:
-        """This node and all below it, from left to right."""
+        """This node and its descendants, depth first from left to right."""
         yield self
         for tree in self.below:
             yield from tree
 
     @property
     def rule(self) -> tuple[str, Symbols]:
-        """The rule that was used here."""
+        """The rule that was applied at this node."""
         return self.symbol, tuple(tree.symbol for tree in self.below)
 
 
 @dataclass(frozen=True)
 class Parser:
-    """Finds how a sentence comes about: of several ways, one.
+    """Parser that finds one parse tree of a sentence.
 
     Args:
+        grammar: the grammar.
         words: the sentence.
     """
 
@@ -51,33 +52,35 @@ class Parser:
     )
 
     def tree(self) -> Tree | None:
-        """The tree of the whole sentence; None where it is none."""
+        """Parse tree of the sentence; None where it has none."""
         trees = self._trees((self.grammar.start,), 0, len(self.words))
         return trees[0] if trees else None
 
     def _trees(self, symbols: Symbols, start: int, end: int) -> tuple[Tree, ...] | None:
-        """A tree for each of the symbols, over the words from start to end together."""
+        """Trees of the symbols that together derive the words from start to end."""
         if len(symbols) > end - start:
             return None
         key = (symbols, start, end)
         if key not in self._found:
             several = len(symbols) > 1
-            find = self._one_after_another if several else self._one
+            find = self._sequence if several else self._single
             self._found[key] = find(symbols, start, end)
         return self._found[key]
 
-    def _one(self, symbols: Symbols, start: int, end: int) -> tuple[Tree, ...] | None:
+    def _single(
+        self, symbols: Symbols, start: int, end: int
+    ) -> tuple[Tree, ...] | None:
         (symbol,) = symbols
         if symbol not in self.grammar.rules:
-            alone = end - start == 1 and self.words[start] == symbol
-            return (Tree(symbol),) if alone else None
+            matches = end - start == 1 and self.words[start] == symbol
+            return (Tree(symbol),) if matches else None
         for rule in self.grammar.rules[symbol]:
             below = self._trees(rule, start, end)
             if below:
                 return (Tree(symbol, below),)
         return None
 
-    def _one_after_another(
+    def _sequence(
         self, symbols: Symbols, start: int, end: int
     ) -> tuple[Tree, ...] | None:
         rest = symbols[1:]
@@ -90,7 +93,7 @@ class Parser:
 
 
 def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Every split of a task's `source:` as texts: split → column → one text per row."""
+    """Generate every split of `source:` as texts: split → column → one text per row."""
     grammar = Grammar.of(source)
     lengths = list(grammar.sentences(source["length"]["min"], source["length"]["max"]))
     stream = draws.Draws(source["seed"])
@@ -110,27 +113,25 @@ def parses(row: Answered) -> float:
 
 
 def rule_coverage(rows: Sequence[Answered]) -> float:
-    """Share of the grammar's rules that some text uses; those that do not parse use
-    none."""
+    """Share of the grammar's rules that occur in the parse tree of some text."""
     grammar = Grammar.of(rows[0].source)
     used = {node.rule for tree in _trees(rows) for node in tree if node.below}
     return len(used) / sum(len(set(rules)) for rules in grammar.rules.values())
 
 
 def distinct_templates(rows: Sequence[Answered]) -> float:
-    """The number of different templates over that of texts; one that does not parse has
-    none."""
+    """Number of distinct templates of texts that parse, per text."""
     grammar = Grammar.of(rows[0].source)
     return len({template(grammar, tree) for tree in _trees(rows)}) / len(rows)
 
 
 def parse(row: Answered) -> Tree | None:
-    """The tree of an answer."""
+    """Parse tree of an answer, or None."""
     return Parser(Grammar.of(row.source), row.answer).tree()
 
 
 def template(grammar: Grammar, tree: Tree) -> Symbols:
-    """A sentence in which symbols that are a choice of words stand for the words."""
+    """A sentence with every word replaced by its symbol, where that has only words."""
     if not tree.below:
         return (tree.symbol,)
     rules = grammar.rules[tree.symbol]
@@ -146,7 +147,7 @@ def _trees(rows: Sequence[Answered]) -> Iterator[Tree]:
 def _words(
     grammar: Grammar, symbols: Symbols, length: int, stream: draws.Draws
 ) -> list[str]:
-    """So many words that the symbols become, any way as likely as any other."""
+    """Draw `length` words from the symbols, uniformly over derivations."""
     first, rest = symbols[0], symbols[1:]
     number = stream.one_below(grammar.count(symbols, length))
     if rest:

@@ -1,4 +1,4 @@
-"""Texts that ship with xlmgen, by the names that a task's `source.corpus` gives."""
+"""Bundled texts, by the name in a task's `source.corpus`."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ def as_files(name: str) -> dict[str, Any]:
     """The source `{corpus: name}` as a source of local files: one document per split.
 
     Args:
-        name: of a folder of `TEXTS`, checked by the schema.
+        name: of a folder in `TEXTS`; the schema has checked it.
     """
     return {
         "files": {split: str(TEXTS / name / f"{split}.txt") for split in SPLITS},

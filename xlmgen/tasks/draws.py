@@ -1,7 +1,7 @@
-"""Random draws that are the same on every machine, and rows that are all different.
+"""Random draws that are the same on every machine, and splits of distinct rows.
 
-Everything comes from the raw 64-bit output of PCG64 by integer operations and stable
-sorts, which no version of numpy changes.
+All draws are integer operations and stable sorts of the raw 64-bit output of PCG64,
+which is the same in every version of numpy.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -16,11 +16,15 @@ Ints = npt.NDArray[np.int64]
 Row = Mapping[str, str]
 """A text for each column of an example."""
 
-PATIENCE = 20  # draws that may bring nothing new before the space counts as used up
+PATIENCE = 20  # draws without a new group after which there are assumed to be none
 
 
 class Draws:
-    """A stream of random integers."""
+    """Stream of random integers.
+
+    Args:
+        seed: of the stream.
+    """
 
     def __init__(self, seed: int) -> None:
         self._bits = np.random.PCG64(seed)
@@ -33,7 +37,7 @@ class Draws:
     def below(self, limit: Ints) -> Ints:
         """Uniform integers from 0 to `limit - 1`, of the shape of `limit`.
 
-        The top 32 bits times the limit: uniform up to limit / 2³².
+        The top 32 bits times the limit, with a relative bias below limit / 2³².
         """
         raw = np.asarray(self._bits.random_raw(limit.size)).reshape(limit.shape)
         top = raw >> np.uint64(32)
@@ -44,10 +48,12 @@ class Draws:
         return low + self.below(np.full(shape, high - low + 1))
 
     def one_below(self, limit: int) -> int:
-        """A uniform integer below a limit of any size; of one, nothing is drawn."""
+        """A uniform integer below a limit of any size; limit 1 draws nothing."""
         if limit == 1:
             return 0
-        words = (limit.bit_length() + 63) // 64 + 1  # 64 bits to spare
+        words = (
+            limit.bit_length() + 63
+        ) // 64 + 1  # 64 extra bits make the bias negligible
         number = 0
         for _ in range(words):
             number = number << 64 | int(self._bits.random_raw())
@@ -55,7 +61,7 @@ class Draws:
 
 
 def growing(first: int, most: int) -> Iterator[int]:
-    """Numbers of rows to draw at once: few to begin with, as few may be wanted."""
+    """Numbers of rows to draw at once, doubling from `first` up to `most`."""
     while True:
         yield first
         first = min(2 * first, most)
@@ -64,42 +70,42 @@ def growing(first: int, most: int) -> Iterator[int]:
 def splits(
     draw: Callable[[], Iterable[tuple[Hashable, Sequence[Row]]]],
     sizes: Mapping[str, int],
-    what: str,
+    noun: str,
     fix: str,
 ) -> dict[str, dict[str, list[str]]]:
     """Draw until every split is full: split → column → one text per row.
 
-    Test is filled first, then validation, then train: a larger train split leaves the
-    other two as they are.
+    Test is filled first, then validation, then train, so the size of train does not
+    change the other two.
 
     Args:
-        draw: some groups of rows. All that belongs together, so that it must not be in
-            two splits, is one group; of groups with the same key the first is taken.
-        sizes: rows wanted in each split; the last group of a split is cut to fit.
-        what: what the rows are, for the error.
-        fix: what to do where there are not so many.
+        draw: draws groups of rows with their keys. Rows that must not be in different
+            splits form one group; of groups with equal keys the first is used.
+        sizes: number of rows of each split; the last group of a split is cut to fit.
+        noun: the plural noun of the rows, for messages.
+        fix: advice where there are too few groups.
 
     Raises:
-        UserError: draws bring nothing new any more.
+        UserError: `PATIENCE` draws in turn have no new group.
     """
     fresh = _fresh(draw)
     found: dict[str, list[Row]] = {}
     number, total = 0, sum(sizes.values())
-    with ProgressReporter(f"generating {what}", total) as waiting:
+    with ProgressReporter(f"generating {noun}", total) as progress:
         for split in ("test", "validation", "train"):
             rows = found.setdefault(split, [])
             while len(rows) < sizes[split]:
                 group = next(fresh, None)
                 if group is None:
                     raise UserError(
-                        f"source.sizes: asks for {total:,} different {what}, "
-                        f"and only {number:,} turned up",
+                        f"source.sizes: asks for {total:,} different {noun}, and "
+                        f"only {number:,} were found",
                         fix,
                     )
                 group = group[: sizes[split] - len(rows)]
                 rows.extend(group)
                 number += len(group)
-                waiting.update(number, f"{number:,} of {total:,}")
+                progress.update(number, f"{number:,} of {total:,}")
     return {
         split: {column: [row[column] for row in rows] for column in rows[0]}
         for split, rows in found.items()
@@ -109,13 +115,13 @@ def splits(
 def _fresh(
     draw: Callable[[], Iterable[tuple[Hashable, Sequence[Row]]]],
 ) -> Iterator[Sequence[Row]]:
-    """Groups whose keys are new, until `PATIENCE` draws have brought none."""
+    """Groups with new keys, until `PATIENCE` draws in turn have none."""
     seen: set[Hashable] = set()
-    barren = 0
-    while barren < PATIENCE:
+    draws_without_new = 0
+    while draws_without_new < PATIENCE:
         before = len(seen)
         for key, group in draw():
             if key not in seen:
                 seen.add(key)
                 yield group
-        barren = barren + 1 if len(seen) == before else 0
+        draws_without_new = draws_without_new + 1 if len(seen) == before else 0

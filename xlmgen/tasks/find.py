@@ -1,4 +1,4 @@
-"""Where tasks are found: the current folder, `$XLMGEN_PATH`, and xlmgen itself."""
+"""Search of tasks in the current folder, `$XLMGEN_PATH` and xlmgen itself."""
 
 import os
 from pathlib import Path
@@ -11,16 +11,16 @@ BUILT_IN = Path(__file__).resolve().parent
 
 
 class FoundTask(NamedTuple):
-    """A task's name, which is its file's without the ending, and that file."""
+    """Name of a task, which is the stem of its file, and the file."""
 
     name: str
     path: Path
 
 
 def folders() -> list[Path]:
-    """Where tasks are looked for, the nearest first.
+    """Search path of tasks, nearest first.
 
-    `./tasks`, then `tasks` in every folder of `$XLMGEN_PATH`, then those that ship.
+    `./tasks`, then `tasks` in every folder of `$XLMGEN_PATH`, then the built-in tasks.
     """
     entries = os.environ.get("XLMGEN_PATH", "").split(os.pathsep)
     return [
@@ -31,7 +31,7 @@ def folders() -> list[Path]:
 
 
 def find_tasks() -> list[FoundTask]:
-    """Every task, sorted by name; of two with one name, the nearer."""
+    """Every task, sorted by name; of two with the same name, the nearer."""
     found: dict[str, Path] = {}
     for folder in folders():
         for path in visible(folder, "*.yaml"):
@@ -42,7 +42,8 @@ def find_tasks() -> list[FoundTask]:
 def task_path(name_or_path: str | os.PathLike[str]) -> Path:
     """The YAML file of a task.
 
-    What ends in .yaml or .yml, or has a folder in it, is a path; all else is a name.
+    A text that ends in .yaml or .yml, or contains a folder, is a path; any other is a
+    name.
 
     Raises:
         UserError: there is no such file or no task of that name.

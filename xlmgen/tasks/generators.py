@@ -1,9 +1,9 @@
-"""The modules that generate examples: `xlmgen/tasks/<name>.py`, by their names.
+"""Modules of generators: `xlmgen/tasks/<name>.py`.
 
-Such a module has `records(source)`, which gives every split as texts (split → column →
-one text per row), and a function for each metric that its schema lists, of the metric's
-name: of one `Answered`, or of all of them where it is `whole`, of which there is one at
-least. It gives a number from 0 to 1.
+Such a module has `records(source)`, which returns every split as texts (split → column
+→ one text per row), and a function for each metric that its schema lists. The function
+has the metric's name, takes one `Answered`, or a non-empty list of all of them where
+the metric is `whole`, and returns a number from 0 to 1.
 """
 
 import importlib
@@ -16,15 +16,15 @@ PACKAGE = "xlmgen.tasks"
 
 
 def module(name: str) -> ModuleType:
-    """The module of a generator that has a schema."""
+    """Import the module of a generator."""
     return importlib.import_module(f"{PACKAGE}.{name}")
 
 
 def modules(name: str) -> list[ModuleType]:
-    """All modules that decide what a generator makes: its own, and what it is built on.
+    """All modules that the rows of a generator depend on.
 
-    These are that of its settings, and those of this package that it, or one of them,
-    imports as modules.
+    These are its own module, that of its settings, and the modules of this package that
+    they import, directly or indirectly, as modules.
     """
     settings: Any = shape(name)
     found: list[ModuleType] = [module(name), settings]

@@ -1,8 +1,8 @@
 """Graph coloring: color the vertices so that the ends of every edge differ.
 
-A coloring is drawn first, and the edges among the pairs whose colors differ, so that
-every graph can be colored. Graphs that differ by the names of their colors alone count
-as one.
+A coloring is drawn first, then edges between vertices of different colors, so every
+graph can be colored. Graphs that differ only by the names of their colors count as
+equal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +14,11 @@ import numpy as np
 from xlmgen.tasks import draws
 from xlmgen.tasks.answered import Answered
 
-CHUNK = 4096  # graphs drawn at once: part of what a seed means
+CHUNK = 4096  # graphs drawn at once; the rows of a seed depend on it
 
 
 def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Every split of a task's `source:` as texts: split → column → one text per row."""
+    """Generate every split of `source:` as texts: split → column → one text per row."""
     stream = draws.Draws(source["seed"])
     return draws.splits(
         lambda: _draw(source, stream),
@@ -31,13 +31,13 @@ def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
 def is_valid(
     prompt: Sequence[str], answer: Sequence[str], vertices: int, colors: int
 ) -> bool:
-    """Whether an answer colors a prompt's graph.
+    """Whether an answer is a valid coloring of the prompt's graph.
 
     Args:
-        prompt: the edges as pairs of vertices, then the given vertices, each before its
+        prompt: the edges as pairs of vertices, then pairs of a given vertex and its
             color.
         answer: a color for every vertex, in the order of their names.
-        vertices, colors: how many there are.
+        vertices, colors: their numbers.
     """
     if len(answer) != vertices or not set(answer) <= {f"c{n}" for n in range(colors)}:
         return False
@@ -56,7 +56,7 @@ def valid_coloring(row: Answered) -> float:
 def _draw(
     source: Mapping[str, Any], stream: draws.Draws
 ) -> Iterator[tuple[object, list[draws.Row]]]:
-    """Some graphs, each with what it shares with those that count as the same."""
+    """Draw graphs, each with a key that equal graphs share."""
     vertices, colors = source["vertices"], source["colors"]
     pairs = np.array(list(combinations(range(vertices), 2)))
     coloring = stream.below(np.full((CHUNK, vertices), colors))

@@ -1,7 +1,7 @@
-"""A user's own function that a task's YAML names: found, imported, called.
+"""A user's own function that a task's YAML names: search, import and call.
 
-Whatever goes wrong in it is said in one line: where the YAML names it, where in the
-user's own code it happened, and what.
+An error in it is reported in one line: the place in the YAML, the line in the user's
+code, and the exception.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from xlmgen.spec.messages import did_you_mean
 from xlmgen.spec.own_kinds import shown
 
 _imported: dict[str, tuple[Path, str]] = {}
-"""The packages that were imported here: whose project's, and the digest of the code."""
+"""Project folder and code digest of every package imported here."""
 
 _roots: list[str] = []
-"""The projects that are on Python's path because of that, the latest first."""
+"""Project folders that this module added to `sys.path`, the latest first."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Hook:
 
     Args:
         target: `package.module:function`.
-        place: where the YAML names it, such as `sorting.yaml:7: source.python`.
-        folder: of the YAML, from which the module is looked for.
+        place: location in the YAML, such as `sorting.yaml:7: source.python`.
+        folder: of the YAML, where the search for the module starts.
     """
 
     target: str
@@ -45,21 +45,21 @@ class Hook:
 
     @property
     def name(self) -> str:
-        """The function's name."""
+        """Name of the function."""
         return function_name(self.target)
 
     @cached_property
     def files(self) -> list[Path]:
-        """The modules that may decide what the function does: all of its package.
+        """All modules of the function's package, or its module if it has no package.
 
-        Of a module that is in no package, itself.
+        The function's results may depend on any of them.
         """
-        place = self._top
-        return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+        top = self._top
+        return sorted(top.rglob("*.py")) if top.is_dir() else [top]
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the text of `files`, by their names.
+        """SHA-256 of the names and contents of `files`.
 
         Raises:
             UserError: there is no such module.
@@ -73,10 +73,10 @@ class Hook:
 
     @cached_property
     def function(self) -> Callable[..., Any]:
-        """The function, imported now; an edit of it does not reach into a training.
+        """Import the function, once: later edits do not change a running training.
 
         Raises:
-            UserError: there is none, or importing it fails.
+            UserError: it does not exist, or its import fails.
         """
         module = self._import()
         function = getattr(module, self.name, None)
@@ -88,10 +88,10 @@ class Hook:
         return found
 
     def call(self, *args: Any, **settings: Any) -> Any:
-        """What the function gives.
+        """Call the function and return its result.
 
         Raises:
-            UserError: it is not there, or it raised something.
+            UserError: it does not exist, or it raised an exception.
         """
         function = self.function
         try:
@@ -100,7 +100,7 @@ class Hook:
             raise self._raised(error, function) from error
 
     def error(self, message: str, fix: str = "") -> UserError:
-        """An error with the place in the YAML."""
+        """An error with the location in the YAML."""
         return UserError(f"{self.place}: {message}", fix)
 
     @property
@@ -109,7 +109,7 @@ class Hook:
 
     @property
     def _top(self) -> Path:
-        """The folder of the package, or the file of a module that is in none."""
+        """Folder of the package, or the file of a module without one."""
         root, file = self._found
         return file if file.parent == root else root / self._package
 
@@ -118,9 +118,9 @@ class Hook:
         found = find_module(self.target, self.folder)
         if found is None:
             raise self.error(
-                f"there is no module {module_file(self.target)} beside this file, in "
+                f"there is no module {module_file(self.target)} next to this file, in "
                 "a folder above it or in the current folder",
-                "a task or run has only the names of functions: the code must be here",
+                "tasks and runs have only the names of functions: put the code there",
             )
         return found
 
@@ -128,22 +128,22 @@ class Hook:
         root = self._found[0]
         state = (root, self.digest)
         earlier = _imported.get(self._package, state)
-        if earlier != state:  # edited since, or of another project
+        if earlier != state:  # edited since then, or from another project
             for name in [*sys.modules]:
                 if name.partition(".")[0] == self._package:
                     del sys.modules[name]
-        _look_in(str(root))
+        _add_to_path(str(root))
         importlib.invalidate_caches()
-        if os.path.realpath(other := _place(self._package)) != os.path.realpath(
+        if os.path.realpath(other := _origin(self._package)) != os.path.realpath(
             self._top
         ):
             raise self.error(
-                f"{self._package} is the name of another module, too: {other}",
+                f"{self._package} is also the name of another module: {other}",
                 f"rename {shown(self._top)}",
             )
         _imported[self._package] = state
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        try:  # bytecode is taken for current after an edit within the same second
+        try:  # after an edit within the same second, old bytecode would pass as current
             return importlib.import_module(self.target.partition(":")[0])
         except (Exception, SystemExit) as error:
             raise self._raised(error) from error
@@ -154,12 +154,13 @@ class Hook:
         self, error: BaseException, function: Callable[..., Any] | None = None
     ) -> UserError:
         where = self._where(error, function)
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        said = " ".join(said.split())
-        return self.error(f"{where}: {type(error).__name__}{f': {said}' * bool(said)}")
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        reason = " ".join(reason.split())
+        kind = type(error).__name__
+        return self.error(f"{where}: {kind}{f': {reason}' * bool(reason)}")
 
     def _where(self, error: BaseException, function: Callable[..., Any] | None) -> str:
-        """The last line of the user's own code that was at work."""
+        """Innermost line of the user's own code in a traceback."""
         if isinstance(error, SyntaxError) and error.filename:
             return f"{shown(Path(error.filename))}:{error.lineno}"
         files = {os.path.realpath(file) for file in self.files}
@@ -167,15 +168,15 @@ class Hook:
             path = os.path.realpath(frame.f_code.co_filename)
             if path in files:
                 return f"{shown(Path(path))}:{line}"
-        code = getattr(function, "__code__", None)  # it could not even be called
+        code = getattr(function, "__code__", None)  # the call itself failed
         first = f":{code.co_firstlineno}" if code else ""
         return f"{shown(self._found[1])}{first}"
 
 
-def _look_in(root: str) -> None:
-    """Let modules be found in a project, and there before those of other projects.
+def _add_to_path(root: str) -> None:
+    """Append a project to `sys.path`, ahead of other projects.
 
-    Behind all else: a file of the project takes no other package's place.
+    At the end of the path, a project's file cannot shadow an installed package.
     """
     if root in sys.path and root not in _roots:
         return
@@ -184,12 +185,12 @@ def _look_in(root: str) -> None:
     sys.path += _roots
 
 
-def _place(package: str) -> str:
-    """Where Python would import a package from, or has: a folder, or a file."""
+def _origin(package: str) -> str:
+    """Folder or file from which Python imports a package."""
     try:
         spec = importlib.util.find_spec(package)
     except ValueError:  # such as __main__
         spec = None
     if spec is None:
-        return "one of Python itself"
+        return "a built-in module"
     return next(iter(spec.submodule_search_locations or ()), spec.origin or "")

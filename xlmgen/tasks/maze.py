@@ -1,8 +1,8 @@
 """Mazes: a path through the open passages of a grid, from a source to a goal.
 
 The passages are a random spanning tree, by Kruskal's algorithm with random weights, and
-where `loops` says so some more. Mazes that become each other by rotation or reflection
-count as one.
+`loops` further passages. Mazes that are equal up to rotation and reflection count as
+equal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +17,14 @@ import numpy.typing as npt
 from xlmgen.tasks import draws
 from xlmgen.tasks.answered import Answered
 
-CHUNK_CELLS = 2**16  # cells of the mazes drawn at once: part of what a seed means
+CHUNK_CELLS = 2**16  # cells drawn at once; the rows of a seed depend on it
 
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells numbered row by row, and the walls between neighbours."""
+    """Grid of cells, numbered row by row, with walls between neighbours."""
 
     width: int
     height: int
@@ -35,7 +35,7 @@ class Grid:
 
     @cached_property
     def walls(self) -> draws.Ints:
-        """(walls, 2) the cells on both sides of every wall, the lower one first."""
+        """(walls, 2) the cells on both sides of every wall, the lower number first."""
         cells = np.arange(self.cells).reshape(self.height, self.width)
         across = np.stack([cells[:, :-1], cells[:, 1:]], axis=-1).reshape(-1, 2)
         down = np.stack([cells[:-1], cells[1:]], axis=-1).reshape(-1, 2)
@@ -43,8 +43,8 @@ class Grid:
 
     @cached_property
     def symmetries(self) -> list[tuple[draws.Ints, draws.Ints]]:
-        """Rotations and reflections: where each cell goes, and which wall each wall
-        comes from."""
+        """Rotations and reflections: the image of each cell, and for each wall the wall
+        that it is the image of."""
         cells = np.arange(self.cells).reshape(self.height, self.width)
         square = self.width == self.height
         ways = [cells, cells[::-1], cells[:, ::-1], cells[::-1, ::-1]]
@@ -62,14 +62,14 @@ class Grid:
 
 
 def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Every split of a task's `source:` as texts: split → column → one text per row."""
+    """Generate every split of `source:` as texts: split → column → one text per row."""
     grid = Grid(source["width"], source["height"])
     stream = draws.Draws(source["seed"])
     return draws.splits(
         lambda: _draw(grid, source["loops"], stream),
         source["sizes"],
         "mazes",
-        "ask for fewer, or for a larger grid",
+        "ask for fewer, or a larger grid",
     )
 
 
@@ -78,7 +78,7 @@ def is_route(prompt: Sequence[str], answer: Sequence[str]) -> bool:
 
     Args:
         prompt: passages as pairs of cells, then source, then goal.
-        answer: cells, none of them twice.
+        answer: cells; a valid answer has none of them twice.
     """
     *flat, source, goal = prompt
     passages = {frozenset(pair) for pair in zip(flat[::2], flat[1::2], strict=True)}
@@ -104,7 +104,7 @@ def shortest_route(row: Answered) -> float:
 def _draw(
     grid: Grid, loops: int, stream: draws.Draws
 ) -> Iterator[tuple[bytes, list[draws.Row]]]:
-    """Some mazes, each with what it shares with its rotations and reflections."""
+    """Draw mazes, each with a key that its rotations and reflections share."""
     count = CHUNK_CELLS // grid.cells
     order = stream.shuffled(count, len(grid.walls))
     open_ = _passages(grid, order, loops)
@@ -129,8 +129,11 @@ def _draw(
 
 
 def _passages(grid: Grid, order: draws.Ints, loops: int) -> Flags:
-    """(R, walls) which walls are open: in this order those that join two parts, and
-    the first so many others."""
+    """(R, walls) whether each wall is open.
+
+    In the given order, a wall is opened if it joins two components, and the first
+    `loops` of the others too.
+    """
     rows = np.arange(len(order))
     part = np.tile(np.arange(grid.cells), (len(order), 1))  # (R, cells)
     open_ = np.zeros(order.shape, dtype=np.bool_)
@@ -148,16 +151,18 @@ def _passages(grid: Grid, order: draws.Ints, loops: int) -> Flags:
 def _routes(
     grid: Grid, open_: Flags, source: draws.Ints, goal: draws.Ints
 ) -> Iterator[list[int]]:
-    """A shortest path of each maze: of several the one whose cells come first."""
+    """A shortest path of each maze: of several the lexicographically smallest."""
     rows = np.arange(len(open_))
     far = grid.cells
-    # (R, cells, neighbours): cells one lower or higher, where the passage is open
+    # (R, cells, 4): neighbours in ascending order; -1 behind a closed wall
     reach = np.full((len(open_), grid.cells, 4), -1)
     for wall, (first, second) in enumerate(grid.walls.tolist()):
         across = second == first + 1
         reach[:, first, 2 if across else 3] = np.where(open_[:, wall], second, -1)
         reach[:, second, 1 if across else 0] = np.where(open_[:, wall], first, -1)
-    distance = np.full((len(open_), grid.cells + 1), far)  # the last is behind a wall
+    distance = np.full(
+        (len(open_), grid.cells + 1), far
+    )  # index -1 stands for a closed wall
     distance[rows, goal] = 0
     while True:
         nearest = distance[rows[:, None, None], reach].min(axis=2) + 1
@@ -168,7 +173,7 @@ def _routes(
     steps = [source]
     while (steps[-1] != goal).any():
         here = steps[-1]
-        near = reach[rows, here]  # (R, neighbours), ascending
+        near = reach[rows, here]  # (R, 4), ascending
         ahead = distance[rows[:, None], near] == distance[rows, here][:, None] - 1
         onward = near[rows, ahead.argmax(axis=1)]
         steps.append(np.where(here == goal, here, onward))
@@ -180,7 +185,7 @@ def _routes(
 def _keys(
     grid: Grid, open_: Flags, source: draws.Ints, goal: draws.Ints
 ) -> Iterator[bytes]:
-    """The least of the descriptions of each maze's rotations and reflections."""
+    """The smallest byte encoding among each maze's rotations and reflections."""
     tables = []
     for goes, comes in grid.symmetries:
         passages = np.packbits(open_[:, comes], axis=1)

@@ -1,7 +1,7 @@
-"""Queens: place as many as the board has rows so that none attacks another.
+"""N queens: place one queen per row so that no two attack each other.
 
-An example is a solution some queens of which are given. Boards that become each other
-by rotation or reflection belong together: they are never in two splits.
+An example is a solution with some queens given. Boards that are equal up to rotation
+and reflection form one group and are never in different splits.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +14,14 @@ from xlmgen.tasks import draws
 from xlmgen.tasks.answered import Answered
 
 QUEEN, EMPTY = "Q", "."
-CHUNK = 512  # boards drawn at once: part of what a seed means
+CHUNK = 512  # boards drawn at once; the rows of a seed depend on it
 
 Cells = tuple[int, ...]
 """Cells with a queen, ascending; numbered row by row."""
 
 
 def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Every split of a task's `source:` as texts: split → column → one text per row."""
+    """Generate every split of `source:` as texts: split → column → one text per row."""
     size, given = source["board"], source["given"]
     every = solutions(size)
     images = symmetries(size)
@@ -37,17 +37,20 @@ def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
             boards: dict[Cells, draws.Row] = {}
             for image in images:
                 queens = tuple(sorted(image[cell] for cell in some))
-                whole = {image[cell] for cell in solution}
-                boards.setdefault(queens, _row(size, queens, whole))
+                solved = {image[cell] for cell in solution}
+                boards.setdefault(queens, _row(size, queens, solved))
             yield min(boards), list(boards.values())
 
     return draws.splits(
-        draw, source["sizes"], "boards", "ask for fewer, or let more numbers be given"
+        draw,
+        source["sizes"],
+        "boards",
+        "ask for fewer, or widen the range of given queens",
     )
 
 
 def solutions(size: int) -> list[Cells]:
-    """Every solution, in the order of its cells."""
+    """Every solution, in lexicographic order."""
     found: list[Cells] = []
 
     def place(cells: Cells, columns: int, down: int, up: int) -> None:
@@ -74,14 +77,14 @@ def solutions(size: int) -> list[Cells]:
 
 
 def symmetries(size: int) -> list[list[int]]:
-    """The eight rotations and reflections of a board: where each cell goes."""
+    """The eight rotations and reflections of a board: the image of each cell."""
     board = np.arange(size**2).reshape(size, size)
     turned = [np.rot90(board, quarter) for quarter in range(4)]
     return [way.ravel().tolist() for each in turned for way in (each, each.T)]
 
 
 def is_valid(board: Sequence[str]) -> bool:
-    """Whether a queen is in every row, and no two attack each other."""
+    """Whether every row has a queen, and no two attack each other."""
     size = isqrt(len(board))
     if not board or size**2 != len(board) or not set(board) <= {QUEEN, EMPTY}:
         return False
@@ -99,9 +102,9 @@ def valid_queens(row: Answered) -> float:
     return float(row.filled is not None and is_valid(row.filled))
 
 
-def _row(size: int, given: Cells, whole: set[int]) -> draws.Row:
+def _row(size: int, given: Cells, solution: set[int]) -> draws.Row:
     cells = range(size**2)
     return {
-        "tokens": " ".join(QUEEN if cell in whole else EMPTY for cell in cells),
+        "tokens": " ".join(QUEEN if cell in solution else EMPTY for cell in cells),
         "given": "".join("1" if cell in given else "0" for cell in cells),
     }

@@ -1,4 +1,4 @@
-"""Examples and scores by functions of the user's own."""
+"""Examples and scores from the user's own functions."""
 
 import math
 import random
@@ -12,34 +12,34 @@ import numpy as np
 from xlmgen.tasks import draws
 from xlmgen.tasks.hook import Hook
 
-CHUNK = 1024  # examples of which one must be new, 20 times, or there are no more
+CHUNK = 1024  # examples per draw of `draws.splits`, which stops without new ones
 
 
 def records(
     hook: Hook, source: Mapping[str, Any], columns: Sequence[str]
 ) -> dict[str, dict[str, list[str]]]:
-    """Every split of a task's `source:` as texts: split → column → one text per row.
+    """Generate every split of `source:` as texts: split → column → one text per row.
 
-    No two examples have the same prompt, or without prompts the same sequence.
+    Prompts are distinct; without prompts the sequences are.
 
     Args:
-        hook: draws an example: `function(random, **settings)` gives a mapping with a
+        hook: draws an example: `function(random, **settings)` returns a mapping with a
             text for each column.
         source: the mapping under `source:`, defaults filled in.
         columns: the keys of an example.
 
     Raises:
-        UserError: there is no such function, it fails, or it gives something else.
+        UserError: there is no such function, it fails, or it returns no example.
     """
     stream = random.Random(source["seed"])
-    settings = deepcopy(source["settings"])  # the function may shuffle a list of them
+    settings = deepcopy(source["settings"])  # the function may change a list in place
 
     def draw() -> Iterator[tuple[str, list[draws.Row]]]:
         for _ in range(CHUNK):
             row = hook.call(stream, **settings)
             if not _is_example(row, columns):
                 raise hook.error(
-                    f"{hook.target} returned {_short(row)}, which is no example",
+                    f"{hook.target} returned {_short(row)}, which is not an example",
                     "return {" + ", ".join(f'"{key}": a text' for key in columns) + "}",
                 )
             yield row[columns[0]], [dict(row)]
@@ -49,15 +49,15 @@ def records(
 
 
 def scores(hook: Hook, rows: Sequence[tuple[str, str, str]]) -> list[float]:
-    """A metric of every row.
+    """Score every row with the user's own metric.
 
     Args:
-        hook: scores an answer: `function(prompt, answer, target)` gives a number, or
-            whether it is right.
+        hook: scores an answer: `function(prompt, answer, target)` returns a number or a
+            bool.
         rows: prompt, answer and target as texts; empty where there is none.
 
     Raises:
-        UserError: there is no such function, it fails, or it gives something else.
+        UserError: there is no such function, it fails, or it returns no finite number.
     """
     found = []
     for row in rows:
@@ -65,7 +65,7 @@ def scores(hook: Hook, rows: Sequence[tuple[str, str, str]]) -> list[float]:
         number = _number(value)
         if not math.isfinite(number):
             raise hook.error(
-                f"{hook.target} returned {_short(value)}, which is no number",
+                f"{hook.target} returned {_short(value)}, which is not a finite number",
                 "return a finite number, or true or false",
             )
         found.append(number)
@@ -73,7 +73,7 @@ def scores(hook: Hook, rows: Sequence[tuple[str, str, str]]) -> list[float]:
 
 
 def _number(value: Any) -> float:
-    """What a metric gave; NaN where it is no number, infinite where it is too large."""
+    """Value of a metric as float; NaN for a non-number, infinite if too large."""
     if not isinstance(value, Real | np.bool_):
         return math.nan
     try:
@@ -93,6 +93,6 @@ def _is_example(row: Any, columns: Sequence[str]) -> bool:
 def _short(value: Any) -> str:
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # of an integer of too many digits, or the user's own
+    except Exception:  # too many digits of an integer, or the user's own `__repr__`
         text = f"an object of type {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,4 +1,4 @@
-"""The line of a task's YAML that an error about one of its keys is about."""
+"""Locations in a task's YAML for errors about its keys."""
 
 import re
 from collections.abc import Iterator
@@ -15,9 +15,10 @@ PART = re.compile(r"\w+")
 
 @contextmanager
 def placed(document: Document) -> Iterator[None]:
-    """Put file and line before an error that begins with a key of the task.
+    """Prefix an error that begins with a key of the task with file and line.
 
-    What reads and makes examples knows the keys, such as `source.sizes`, and no file.
+    Code that reads or generates examples knows keys, such as `source.sizes`, but not
+    their file.
     """
     try:
         yield

@@ -1,9 +1,9 @@
-"""Many small constraint problems at once: which have exactly one solution.
+"""Vectorised search for unique solutions of many small constraint problems.
 
-A state is a column of bit masks, one for each variable: the values that it may still
-have. All states are narrowed together, a few array operations for thousands of them;
-those that narrowing does not settle are split in two, and so on until every problem has
-two solutions or nothing left to try.
+A state is a column of bit masks, one per variable: the values that the variable may
+still have. Thousands of states are narrowed together by a few array operations. A state
+that narrowing does not decide is branched in two, and so on until every problem has two
+solutions or no states left.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ Masks = npt.NDArray[np.uint16]
 Flags = npt.NDArray[np.bool_]
 
 Narrow = Callable[[Masks, Ints], Masks]
-"""One round of the rules on states, given the number of the problem of each: masks
-lose values that cannot be, and are 0 where a state cannot be at all."""
+"""One round of constraint propagation on states, given the problem index of each: masks
+lose impossible values, and are 0 where the state has no solution."""
 
-STATES = 4096  # narrowed at once: what fits in the processor's cache
+STATES = 4096  # narrowed at once; they fit in the CPU cache
 
 
 def settle(states: Masks, problem: Ints, narrow: Narrow) -> Masks:
-    """Narrow every state until nothing changes any more."""
+    """Narrow every state to a fixed point."""
     settled = states.copy()
     active = np.arange(states.shape[1])
     while len(active):
@@ -42,23 +42,23 @@ def unique(states: Masks, narrow: Narrow) -> Flags:
 
     Args:
         states: (V, N), one for each problem.
-        narrow: the rules. They must refuse every wrong state that has one value left
-            for every variable.
+        narrow: the rules. They must refuse every wrong state in which each variable has
+            one value left.
     """
     solutions = np.zeros(states.shape[1], dtype=np.int64)
     problem = np.arange(states.shape[1])
     while states.shape[1]:
-        # The newest first, so that the list of states stays short.
+        # Depth first, so that the list of states stays short.
         newest = settle(states[:, -STATES:], problem[-STATES:], narrow)
-        of = problem[-STATES:]
+        owner = problem[-STATES:]
         states, problem = states[:, :-STATES], problem[:-STATES]
         possible = newest[0] != 0
-        newest, of = newest[:, possible], of[possible]
+        newest, owner = newest[:, possible], owner[possible]
         solved = ((newest & (newest - 1)) == 0).all(axis=0)
-        np.add.at(solutions, of[solved], 1)
+        np.add.at(solutions, owner[solved], 1)
         first, second = _branch(newest[:, ~solved])
         states = np.concatenate([states, second, first], axis=1)
-        problem = np.concatenate([problem, of[~solved], of[~solved]])
+        problem = np.concatenate([problem, owner[~solved], owner[~solved]])
         open_ = solutions[problem] < 2
         states, problem = states[:, open_], problem[open_]
     return solutions == 1
@@ -67,10 +67,10 @@ def unique(states: Masks, narrow: Narrow) -> Flags:
 def random_solutions(
     states: Masks, narrow: Narrow, stream: Draws
 ) -> tuple[Masks, Flags]:
-    """Settle states one random value after another; not all of them may come out.
+    """Assign random values until every state is solved or impossible.
 
     Returns:
-        The states, and which of them are solutions.
+        The states, and (N,) whether each is a solution.
     """
     problem = np.arange(states.shape[1])
     states = settle(states, problem, narrow)
@@ -97,44 +97,44 @@ def thin(
     target: Ints,
     is_unique: Callable[[Flags, Ints], Flags],
 ) -> Flags:
-    """Take items away from problems as long as each keeps its one solution.
+    """Remove items from problems while each keeps a unique solution.
 
-    Items go in groups, which are halved where one is too much: an item that is needed
-    once is needed for good, so that nothing is missed.
+    Items are removed in groups, which are halved on failure. Nothing is missed: an item
+    that is needed now is needed after further removals too.
 
     Args:
-        kept: (I, N) the items that each of N problems has.
-        order: (I, N) the items in the order in which they are to be tried.
-        target: (N,) how many to keep, where that can be.
-        is_unique: which problems of the given numbers have one solution with these
-            items.
+        kept: (I, N) the items of each of N problems.
+        order: (I, N) the items in the order of trial.
+        target: (N,) number of items to keep, where that is possible.
+        is_unique: whether each of the problems with the given indices has a unique
+            solution with the given items.
 
     Returns:
-        (I, N) what is left. Nothing more can go, or the target is met.
+        (I, N) the remaining items: no other can be removed, or the target is met.
     """
     kept = kept.copy()
     items, count = kept.shape
-    place = np.zeros(count, dtype=np.int64)  # in `order`, of the first not yet tried
+    position = np.zeros(count, dtype=np.int64)  # in `order`, of the first untried item
     group = np.full(count, items // 4)
-    where = np.argsort(order, axis=0, kind="stable")  # of each item in `order`
+    rank = np.argsort(order, axis=0, kind="stable")  # position of each item in `order`
     while True:
         group = np.minimum(group, kept.sum(axis=0) - target)
-        open_ = np.flatnonzero((group > 0) & (place < items))
+        open_ = np.flatnonzero((group > 0) & (position < items))
         if not len(open_):
             return kept
-        end = place[open_] + group[open_]
-        tried = (where[:, open_] >= place[open_]) & (where[:, open_] < end)
+        end = position[open_] + group[open_]
+        tried = (rank[:, open_] >= position[open_]) & (rank[:, open_] < end)
         left = kept[:, open_] & ~tried
         good = is_unique(left, open_)
         kept[:, open_[good]] = left[:, good]
-        place[open_[good]] = end[good]
+        position[open_[good]] = end[good]
         single = ~good & (group[open_] == 1)
-        place[open_[single]] += 1
+        position[open_[single]] += 1
         group[open_[~good]] = np.maximum(group[open_[~good]] // 2, 1)
 
 
 def count_values(masks: Masks) -> Ints:
-    """The number of bits of every mask."""
+    """Number of set bits of every mask."""
     pairs = masks - ((masks >> 1) & 0x5555)
     fours = (pairs & 0x3333) + ((pairs >> 2) & 0x3333)
     eights = (fours + (fours >> 4)) & 0x0F0F
@@ -142,13 +142,13 @@ def count_values(masks: Masks) -> Ints:
 
 
 def _fewest(states: Masks) -> Ints:
-    """In each state, the variable with the fewest values of those with several."""
+    """(N,) the undecided variable of each state with the fewest values."""
     counts = count_values(states)
     return np.where(counts > 1, counts, 17).argmin(axis=0)
 
 
 def _branch(states: Masks) -> tuple[Masks, Masks]:
-    """Each state in which a variable has its lowest value, and has it not."""
+    """Branch each state: a variable has its lowest value, or it has not."""
     columns = np.arange(states.shape[1])
     variable = _fewest(states)
     mask = states[variable, columns]

@@ -1,4 +1,4 @@
-"""The settings of a task, read from its YAML file and checked."""
+"""Settings of a task, read from its YAML file and validated."""
 
 import glob
 import os
@@ -21,30 +21,30 @@ from xlmgen.tasks.find import BUILT_IN, task_path
 from xlmgen.tasks.hook import Hook
 
 LOCAL = ("./", "../", "/", "~/")
-"""What the path of a local data set begins with."""
+"""Prefixes of the path of a local data set."""
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """The settings of a task, as its YAML file has them.
+    """Settings of a task from its YAML file.
 
     Args:
-        name: as runs and tables show it.
-        title: the task in one line; may be empty.
+        name: of the task, in runs and tables.
+        title: one line; may be empty.
         layout: `lm`, `seq2seq` or `infill`.
-        block: the longest that examples may be, special tokens included.
+        block: maximum lengths of examples, including special tokens.
         source: the mapping under `source:`, defaults filled in.
         tokenizer_options: the mapping under `tokenizer:`, defaults filled in.
         packing: `none`, `packed` or `documents`.
         overflow: `error`, `drop` or `truncate`.
         unknown: `error` or `drop`.
         metrics: keys of `xlmgen.evaluation.scores.METRICS`, or of `own_metrics`.
-        document: the whole YAML file as data, defaults filled in.
-        written: the YAML file as it was read, which knows the line of every key.
-        folder: what relative paths start from.
-        own_source: the user's own function that draws examples, where there is one.
-        own_metrics: those that score answers, by the names of their metrics.
+        document: the complete YAML file as data, defaults filled in.
+        written: the YAML file as read, with the line of every key.
+        folder: base of relative paths.
+        own_source: the user's own function that generates examples, if any.
+        own_metrics: the user's own metrics by name.
     """
 
     name: str
@@ -79,20 +79,20 @@ class TaskSpec:
 
     @property
     def code(self) -> dict[str, str]:
-        """The functions of the user's own that it names, with digests of their code.
+        """Digests of the code of the user's own functions, by their targets.
 
         Raises:
-            UserError: one is not there.
+            UserError: a function does not exist.
         """
         own = [self.own_source] if self.own_source else []
         return {h.target: h.digest for h in (*own, *self.own_metrics.values())}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the YAML says, the same wherever it lies; paths are written in full."""
+        """Contents of the YAML, with full paths, independent of its location."""
         settings = with_full_paths(self.document, self.folder.absolute())
         tokenizer = dict(settings["tokenizer"])
-        tokenizer.pop("special", None)  # which a copy names, and its source may not
+        tokenizer.pop("special", None)  # a run's copy has it, its source may not
         return {**settings, "tokenizer": tokenizer}
 
 
@@ -143,7 +143,7 @@ def load_task_spec(name_or_path: str | os.PathLike[str]) -> TaskSpec:
 
 
 def check_split(split: str) -> None:
-    """Raise the error for a split that there is not."""
+    """Raise a `UserError` for an unknown split."""
     if split not in SPLITS:
         raise UserError(
             f"there is no split '{split}'", f"it is one of {', '.join(SPLITS)}"
@@ -151,7 +151,7 @@ def check_split(split: str) -> None:
 
 
 def with_full_paths(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A copy of the document whose paths start from the root."""
+    """A copy of the document with absolute paths."""
 
     def full(path: str | list[str]) -> str | list[str]:
         if isinstance(path, list):

@@ -1,7 +1,7 @@
 """Star graphs: find the path from a source to a goal in a shuffled list of edges.
 
-The planning task of Bachmann and Nagarajan (2024, arXiv:2403.06963) in the directed
-form in which arms may also *enter* the centre.
+The planning task of Bachmann and Nagarajan (2024, arXiv:2403.06963), with directed
+edges and arms that may also *enter* the centre.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,25 +16,26 @@ from xlmgen.tasks.answered import Answered
 
 Ints = draws.Ints
 
-CHUNK = 8192  # graphs drawn at once, and
-CHUNK_NODES = 2**22  # node names shuffled at once: part of what a seed means
+# Graphs drawn and node names shuffled at once; the rows of a seed depend on both.
+CHUNK = 8192
+CHUNK_NODES = 2**22
 
 
 @dataclass(frozen=True)
 class Star:
-    """The shape of the graphs.
+    """Distribution of star graphs.
 
-    Every arm is a directed chain of distinct nodes that passes through the shared
-    centre. Its number of nodes is uniform, and so is the place of the centre in it,
-    among those that leave at least `plan` edges behind the centre. Arm 0 is the answer,
-    from its first node (the source) to its last (the goal).
+    Every arm is a directed chain of distinct nodes through the shared centre. Its
+    number of nodes is uniform, and so is the position of the centre in it, over those
+    with at least `plan` edges after the centre. Arm 0 is the answer, from its first
+    node (the source) to its last (the goal).
 
     Args:
         arms: number of arms.
         min_nodes: fewest nodes of an arm, centre included.
         max_nodes: most nodes of an arm, centre included.
-        plan: fewest edges of an arm behind the centre; `min_nodes - 1` at most. Where
-            it is also `max_nodes - 1`, every arm starts at the centre.
+        plan: fewest edges of an arm after the centre; at most `min_nodes - 1`. If it
+            is also `max_nodes - 1`, every arm starts at the centre.
         vocabulary: number of node names, 0 to `vocabulary - 1`.
     """
 
@@ -45,26 +46,26 @@ class Star:
     vocabulary: int
 
     def __post_init__(self) -> None:
-        # A task's YAML is held to these by `xlmgen.spec.generators.star`.
+        # `xlmgen.spec.generators.star` checks these in a task's YAML.
         assert 2 <= self.min_nodes <= self.max_nodes
         assert 1 <= self.plan <= self.min_nodes - 1
         assert self.max_edges + 1 <= self.vocabulary
 
     @property
     def max_edges(self) -> int:
-        """Edges of the largest graph: one less than it has nodes."""
+        """Number of edges of the largest graph, one less than its nodes."""
         return self.arms * (self.max_nodes - 1)
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """Shuffled edge lists with their answers. R graphs, E edges at most.
+    """Shuffled edge lists with their answers: R graphs with at most E edges.
 
     Args:
-        edges: (R, E, 2) node pairs; rows at and behind `num_edges` are -1.
-        num_edges: (R,)
-        path: (R, N) the answer's nodes, source first; -1 behind `num_path`.
-        num_path: (R,) nodes of the path.
+        edges: (R, E, 2) node pairs; -1 from index `num_edges` on.
+        num_edges: (R,) number of edges.
+        path: (R, N) nodes of the answer, source first; -1 from index `num_path` on.
+        num_path: (R,) number of nodes of the path.
     """
 
     edges: Ints
@@ -77,16 +78,16 @@ class Graphs:
 
     @property
     def source(self) -> Ints:
-        """(R,) where the path starts."""
+        """(R,) first node of the path."""
         return self.path[:, 0]
 
     @property
     def goal(self) -> Ints:
-        """(R,) where the path ends."""
+        """(R,) last node of the path."""
         return self.path[np.arange(len(self)), self.num_path - 1]
 
     def select(self, rows: Ints | slice) -> "Graphs":
-        """Some of the graphs."""
+        """A subset of the graphs."""
         return Graphs(
             self.edges[rows], self.num_edges[rows], self.path[rows], self.num_path[rows]
         )
@@ -110,17 +111,17 @@ class Graphs:
 
 
 def generate(star: Star, count: int, seed: int) -> Graphs:
-    """`count` graphs, no two of which are the same up to the order of their edges.
+    """Generate `count` graphs that are distinct up to the order of their edges.
 
-    A longer list starts with the shorter one.
+    A larger count only appends graphs.
 
     Raises:
-        UserError: the settings do not allow so many different graphs.
+        UserError: the settings do not allow that many distinct graphs.
     """
     stream = draws.Draws(seed)
     found: list[Graphs] = []
     seen: set[bytes] = set()
-    barren = 0
+    draws_without_new = 0
     at_once = min(CHUNK, CHUNK_NODES // star.vocabulary)
     while len(seen) < count:
         chunk = _draw(star, at_once, stream)
@@ -129,11 +130,11 @@ def generate(star: Star, count: int, seed: int) -> Graphs:
             if key not in seen and len(seen) < count:
                 seen.add(key)
                 fresh.append(row)
-        barren = 0 if fresh else barren + 1
-        if barren == draws.PATIENCE:
+        draws_without_new = 0 if fresh else draws_without_new + 1
+        if draws_without_new == draws.PATIENCE:
             raise UserError(
                 f"source.sizes: asks for {count} different graphs, and only "
-                f"{len(seen)} turned up",
+                f"{len(seen)} were found",
                 "ask for fewer, or raise the vocabulary, the arms or the nodes",
             )
         found.append(chunk.select(np.array(fresh, dtype=np.int64)))
@@ -146,10 +147,10 @@ def generate(star: Star, count: int, seed: int) -> Graphs:
 
 
 def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Every split of a task's `source:` as texts: split → column → one text per row.
+    """Generate every split of `source:` as texts: split → column → one text per row.
 
-    The test split is cut off first, then validation, then train: a larger train split
-    leaves the other two as they are.
+    The test split is cut off first, then validation, then train, so the size of train
+    does not change the other two.
     """
     nodes, sizes = source["nodes"], source["sizes"]
     star = Star(
@@ -176,7 +177,7 @@ def is_path(prompt: Sequence[object], answer: Sequence[object]) -> bool:
     """Whether an answer is a chain of the prompt's edges from its source to its goal.
 
     Args:
-        prompt: edges flattened to pairs, then source, then goal; anything for nodes.
+        prompt: edges flattened to pairs, then source, then goal; nodes of any type.
         answer: edges flattened to pairs.
     """
     *flat, source, goal = prompt
@@ -197,7 +198,7 @@ def valid_path(row: Answered) -> float:
 
 
 def _draw(star: Star, count: int, stream: draws.Draws) -> Graphs:
-    """`count` independent graphs. A arms, K own nodes of the longest arm."""
+    """Draw `count` independent graphs: A arms, K nodes besides the centre."""
     rows = np.arange(count)
     arms, own = star.arms, star.max_nodes - 1
 
@@ -207,13 +208,15 @@ def _draw(star: Star, count: int, stream: draws.Draws) -> Graphs:
 
     spread = np.full((count, arms), star.max_nodes - star.min_nodes + 1)
     length = star.min_nodes + stream.below(spread)  # (R, A)
-    place = stream.below(length - star.plan)  # (R, A) nodes before the centre
+    position = stream.below(length - star.plan)  # (R, A) nodes before the centre
 
-    # Put the centre at its place in every arm: the nodes behind it move up by one.
+    # Insert the centre at its position in every arm: later nodes move up by one.
     step = np.arange(star.max_nodes)
-    behind = step > place[..., None]
-    node = np.take_along_axis(others, np.minimum(step - behind, own - 1), axis=2)
-    node = np.where(step == place[..., None], centre[..., None], node)  # (R, A, K + 1)
+    after = step > position[..., None]
+    node = np.take_along_axis(others, np.minimum(step - after, own - 1), axis=2)
+    node = np.where(
+        step == position[..., None], centre[..., None], node
+    )  # (R, A, K + 1)
 
     edges = np.stack([node[..., :-1], node[..., 1:]], axis=-1).reshape(count, -1, 2)
     exists = (step[:-1] < length[..., None] - 1).reshape(count, -1)
@@ -231,7 +234,7 @@ def _draw(star: Star, count: int, stream: draws.Draws) -> Graphs:
 
 
 def _keys(star: Star, graphs: Graphs) -> Iterator[bytes]:
-    """What two rows share exactly when they are one graph with one question."""
+    """Keys that are equal exactly for equal graphs with equal source and goal."""
     edges = graphs.edges[..., 0] * star.vocabulary + graphs.edges[..., 1]  # (R, E)
     edges = np.sort(edges, axis=1)
     question = graphs.source * star.vocabulary + graphs.goal

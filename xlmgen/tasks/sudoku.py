@@ -1,7 +1,7 @@
 """Sudoku: fill a grid so that rows, columns and boxes have every digit once.
 
-Grids are drawn by settling one random cell after another; clues are then taken away in
-random order as long as the solution stays the only one.
+Grids are drawn by assigning random digits to cells, with constraint propagation; clues
+are then removed in random order while the solution stays unique.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ import numpy as np
 from xlmgen.tasks import draws, search
 from xlmgen.tasks.answered import Answered
 
-CHUNKS = (256, 4096)  # grids drawn at once, first and at most: part of a seed's meaning
+CHUNKS = (256, 4096)  # grids drawn at once, first and most; rows depend on it
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Rules:
 
     @property
     def size(self) -> int:
-        """Rows of the grid, and digits."""
+        """Number of rows of the grid, and of digits."""
         return self.box**2
 
     @property
     def full(self) -> np.uint16:
-        """The mask of a cell that may have any digit."""
+        """Mask of a cell that may have any digit."""
         return np.uint16(2**self.size - 1)
 
     @cached_property
@@ -46,13 +46,16 @@ class Rules:
 
     @cached_property
     def units_of(self) -> draws.Ints:
-        """(cells, 3) the row, the column and the box of every cell."""
+        """(cells, 3) row, column and box of every cell, as indices of `units`."""
         within = (self.units[:, :, None] == np.arange(self.size**2)).any(axis=1)
         return np.stack([np.flatnonzero(units) for units in within.T])
 
     def narrow(self, states: search.Masks, _: draws.Ints) -> search.Masks:
-        """Take away digits that another cell of a unit has, and settle a cell that is
-        the only one of a unit for a digit."""
+        """One round of propagation: naked singles and hidden singles.
+
+        A cell loses the digits of decided cells in its units, and gets a digit that no
+        other cell of a unit may have.
+        """
         single = (states & (states - 1)) == 0
         taken, twice_taken = self._seen(np.where(single, states, np.uint16(0)))
         anywhere, twice = self._seen(states)
@@ -67,7 +70,7 @@ class Rules:
         return narrowed
 
     def _seen(self, states: search.Masks) -> tuple[search.Masks, search.Masks]:
-        """The digits of each unit that are in one cell or more, and in two or more."""
+        """Digits that at least one cell of each unit may have, and at least two."""
         once = np.zeros((len(self.units), states.shape[1]), dtype=np.uint16)
         twice = once.copy()
         for cells in self.units.T:
@@ -78,7 +81,7 @@ class Rules:
 
 
 def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Every split of a task's `source:` as texts: split → column → one text per row."""
+    """Generate every split of `source:` as texts: split → column → one text per row."""
     rules = Rules(source["box"])
     clues = source["clues"]
     stream = draws.Draws(source["seed"])
@@ -103,14 +106,14 @@ def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
 def puzzles(
     rules: Rules, count: int, fewest: int, most: int, stream: draws.Draws
 ) -> tuple[draws.Ints, search.Flags]:
-    """At most so many puzzles that have one solution each.
+    """Generate at most `count` puzzles with unique solutions.
 
     Args:
-        fewest, most: clues; their number is uniform, but that grids which cannot do
-            with so few are left out.
+        fewest, most: bounds of the number of clues. It is drawn uniformly, and grids
+            that need more clues than drawn are dropped.
 
     Returns:
-        (cells, N) the digits of the solutions, and which of them are clues.
+        (cells, N) the digits of the solutions, and whether each is a clue.
     """
     cells = rules.size**2
     empty = np.full((cells, count), rules.full)
@@ -159,9 +162,9 @@ def solved(row: Answered) -> float:
 
 
 def _keys(rules: Rules, grids: draws.Ints, kept: search.Flags) -> Iterator[bytes]:
-    """What two puzzles share exactly when one is the other with digits renamed."""
+    """Keys that are equal exactly for puzzles that are equal up to renaming digits."""
     clues = np.where(kept, grids, 0)
-    # a digit's new name is its place in the order in which digits first appear
+    # the new name of a digit is its rank by first appearance
     is_digit = (
         clues == np.arange(1, rules.size + 1)[:, None, None]
     )  # (digits, cells, N)

@@ -1,8 +1,8 @@
-"""Zebra puzzles: clues about who lives where, which leave one way to fill the houses.
+"""Zebra puzzles: clues about who lives where, with a unique arrangement in the houses.
 
-Clues that are true of one arrangement are drawn at random and taken away again as long
-as no other arrangement meets the rest; the values then get other names. Puzzles that
-differ by the names of an attribute's values alone count as one.
+Clues that are true of one arrangement are drawn at random and then removed while the
+arrangement stays unique; the values are renamed at random. Puzzles that differ only by
+the names of an attribute's values count as equal.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +17,10 @@ from xlmgen.spec.generators.zebra import KINDS, value_names
 from xlmgen.tasks import draws, search
 from xlmgen.tasks.answered import Answered
 
-CHUNKS = (256, 2048)  # puzzles drawn at once, first and at most, and
-TRIES = 48  # random clues of each kind to begin with: part of what a seed means
+# Puzzles drawn at once, first and most, and random clues drawn of each kind; the rows
+# of a seed depend on both.
+CHUNKS = (256, 2048)
+TRIES = 48
 
 RULES: Mapping[str, Callable[..., bool]] = {
     "at": lambda a, b, c, last: a == b,
@@ -30,17 +32,21 @@ RULES: Mapping[str, Callable[..., bool]] = {
     "just_left": lambda a, b, c, last: b - a == 1,
     "between": lambda a, b, c, last: b < a < c or c < a < b,
 }
-"""Whether a clue holds, by the houses of what it names and the number of the last."""
+"""Whether a clue holds, by the houses of its operands and the index of the last."""
 
-SYMMETRIC = ("same", "differ", "next")  # in what they name
+SYMMETRIC = ("same", "differ", "next")  # kinds whose operands may be swapped
 
 
 @dataclass(frozen=True)
 class Street:
-    """The variables of a puzzle: for each value, a mask of the houses it may be in.
+    """Variables and rules of a puzzle: a mask of the possible houses of each value.
 
-    Variables of attribute k are `k * houses` and those behind it. Clues also name
-    houses, as further variables, and the last one of all where they name nothing.
+    The variables of attribute k are `k * houses` to `(k + 1) * houses - 1`. Further
+    variables stand for fixed houses in clues, and the last one for no operand.
+
+    Args:
+        houses: number of houses, and of values of each attribute.
+        attributes: number of attributes.
     """
 
     houses: int
@@ -52,7 +58,7 @@ class Street:
 
     @property
     def full(self) -> np.uint16:
-        """The mask of a value that may be in any house."""
+        """Mask of a value that may be in any house."""
         return np.uint16(2**self.houses - 1)
 
     @property
@@ -61,14 +67,14 @@ class Street:
 
     @cached_property
     def constants(self) -> search.Masks:
-        """(houses + 1, 1) the masks of the houses and of nothing."""
+        """(houses + 1, 1) masks of the fixed houses and of no operand."""
         masks = [1 << house for house in range(self.houses)]
         return np.array([*masks, self.full], dtype=np.uint16)[:, None]
 
     @cached_property
     def supports(self) -> draws.Ints:
-        """(3, (kinds + 1) * masks * masks) the houses that each of a clue's three may
-        be in, by the masks of the other two. The last kind is no clue."""
+        """(3, (kinds + 1) * masks * masks) possible houses of each of a clue's three
+        operands, by the masks of the other two. The last kind stands for no clue."""
         masks = np.arange(2**self.houses)
         has = (masks[:, None] >> np.arange(self.houses)) & 1 == 1  # (masks, houses)
         found = np.full((3, len(KINDS) + 1, len(masks), len(masks)), len(masks) - 1)
@@ -77,39 +83,39 @@ class Street:
         for kind, rule in enumerate(KINDS):
             for houses in product(range(self.houses), repeat=3):
                 if RULES[rule](*houses, last):
-                    for place in range(3):
-                        first, second = (houses[i] for i in range(3) if i != place)
+                    for operand in range(3):
+                        first, second = (houses[i] for i in range(3) if i != operand)
                         both = has[:, first, None] & has[None, :, second]
-                        found[place, kind][both] |= 1 << houses[place]
+                        found[operand, kind][both] |= 1 << houses[operand]
         return found.reshape(3, -1)
 
     def narrow(
         self, states: search.Masks, kinds: draws.Ints, named: draws.Ints
     ) -> search.Masks:
-        """Take away houses that a clue forbids, or that another value has.
+        """One round of propagation: houses that a clue forbids or another value has.
 
         Args:
-            states: (values, N)
-            kinds: (K, N) of clues; `len(KINDS)` is none.
-            named: (K, 3, N) their variables.
+            states: (values, N) masks.
+            kinds: (K, N) kinds of clues; `len(KINDS)` for no clue.
+            named: (K, 3, N) variables of their operands.
         """
         count, bits = states.shape[1], self.houses
         constants = np.broadcast_to(self.constants, (len(self.constants), count))
         houses = np.concatenate([states, constants])
-        flat = houses.reshape(-1)  # a view; flat indices are quicker
+        flat = houses.reshape(-1)  # a view; flat indices are faster
         first_of, second_of, third_of = self.supports
         for kind, names in zip(kinds << 2 * bits, named, strict=True):
-            # what a clue names are three different variables
-            at = names * count + np.arange(count)
-            a, b, c = np.take(flat, at).astype(np.int64)
+            # the operands of a clue are three different variables
+            index = names * count + np.arange(count)
+            a, b, c = np.take(flat, index).astype(np.int64)
             a &= np.take(first_of, kind | b << bits | c)
             b &= np.take(second_of, kind | a << bits | c)
             c &= np.take(third_of, kind | a << bits | b)
-            flat[at] = a, b, c
+            flat[index] = a, b, c
         return self._different(houses[: self.values])
 
     def _different(self, states: search.Masks) -> search.Masks:
-        """Values of one attribute are in different houses, and every house has one."""
+        """Propagate that each house has exactly one value of each attribute."""
         masks = states.reshape(self.attributes, self.houses, -1)
         single = (masks & (masks - 1)) == 0
         taken, twice_taken = _seen(np.where(single, masks, np.uint16(0)))
@@ -123,7 +129,7 @@ class Street:
 
 
 def records(source: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Every split of a task's `source:` as texts: split → column → one text per row."""
+    """Generate every split of `source:` as texts: split → column → one text per row."""
     street = Street(source["houses"], source["attributes"])
     stream = draws.Draws(source["seed"])
     counts = draws.growing(*CHUNKS)
@@ -141,7 +147,7 @@ def is_solution(
     """Whether an answer is an arrangement that meets all clues of a prompt.
 
     Args:
-        prompt: clues, each a kind and what it names.
+        prompt: clues, each a kind and its operands.
         answer: the values of every house, in the order of the attributes.
         houses, attributes: how many there are.
     """
@@ -166,7 +172,7 @@ def is_solution(
 
 
 def clues(prompt: Sequence[str]) -> Iterator[list[str]]:
-    """The clues of a prompt: each a kind and what it names."""
+    """Clues of a prompt: each a kind and its operands."""
     start = 0
     while start < len(prompt):
         stop = start + 1 + KINDS[prompt[start]]
@@ -184,7 +190,7 @@ def solved_zebra(row: Answered) -> float:
 def _draw(
     street: Street, source: Mapping[str, Any], count: int, stream: draws.Draws
 ) -> Iterator[tuple[object, list[draws.Row]]]:
-    """Some puzzles, each with what it shares with those that count as the same."""
+    """Draw puzzles, each with a key that equal puzzles share."""
     kinds, named = _true_clues(street, source["kinds"], count, stream)
     slots = len(kinds)
     order = stream.shuffled(count, slots).T
@@ -194,7 +200,7 @@ def _draw(
     exists = kinds < len(KINDS)
 
     def is_unique(kept: search.Flags, which: draws.Ints) -> search.Flags:
-        # the clues that are left come first, and no more slots than any puzzle has
+        # remaining clues first, in no more slots than the longest puzzle needs
         rank = np.argsort(~kept, axis=0, kind="stable")
         rank = rank[: int(kept.sum(axis=0).max(initial=0))]
         some = np.where(kept, kinds[:, which], len(KINDS))
@@ -206,8 +212,7 @@ def _draw(
 
         return search.unique(np.full((street.values, len(which)), street.full), narrow)
 
-    everything = np.arange(count)
-    good = np.flatnonzero(is_unique(exists, everything))
+    good = np.flatnonzero(is_unique(exists, np.arange(count)))
     kept = search.thin(
         exists[:, good],
         order[:, good],
@@ -232,7 +237,7 @@ def _draw(
 def _row(
     street: Street, facts: Sequence[tuple[int, ...]], renamed: Sequence[Sequence[int]]
 ) -> draws.Row:
-    """A puzzle in words, its values renamed: of each attribute by their houses."""
+    """A puzzle in words, with its values renamed at random."""
     names = value_names(street.houses, street.attributes)
     words = [
         names[attribute * street.houses + name]
@@ -257,12 +262,12 @@ def _row(
 def _true_clues(
     street: Street, allowed: Sequence[str], count: int, stream: draws.Draws
 ) -> tuple[draws.Ints, draws.Ints]:
-    """Random clues that are true where each value is in the house of its number.
+    """Draw clues that are true of the arrangement in which value i is in house i.
 
     Returns:
-        (K, N) kinds, `len(KINDS)` where there is no clue, and (K, 3, N) what they name.
+        (K, N) kinds, with `len(KINDS)` for no clue, and (K, 3, N) their operands.
     """
-    each = max(3, 2 * street.values // len(allowed))  # of a kind, at most
+    each = max(3, 2 * street.values // len(allowed))  # most clues of a kind
     names = list(KINDS)
     kinds, named = [], []
     for kind in allowed:
@@ -274,23 +279,23 @@ def _true_clues(
             variables[:2] = [np.minimum(*variables[:2]), np.maximum(*variables[:2])]
         if kind == "between":
             variables[1:] = [np.minimum(*variables[1:]), np.maximum(*variables[1:])]
-        for place in range(KINDS[kind], 3):
-            variables[place] = np.full(shape, street.nothing)
+        for operand in range(KINDS[kind], 3):
+            variables[operand] = np.full(shape, street.nothing)
         clue = np.stack(variables, axis=1)  # (TRIES, 3, N)
         true = _is_true(street, kind, clue)
         first = np.argsort(~true, axis=0, kind="stable")[:each]
         true = np.take_along_axis(true, first, axis=0)
         clue = np.take_along_axis(clue, first[:, None], axis=0)
         for number in range(1, len(clue)):
-            again = (clue[:number] == clue[number]).all(axis=1).any(axis=0)
-            true[number] &= ~again
+            repeated = (clue[:number] == clue[number]).all(axis=1).any(axis=0)
+            true[number] &= ~repeated
         kinds.append(np.where(true, names.index(kind), len(KINDS)))
         named.append(clue)
     return np.concatenate(kinds), np.concatenate(named)
 
 
 def _is_true(street: Street, kind: str, clue: draws.Ints) -> search.Flags:
-    """(TRIES, N) whether clues hold and are worth saying."""
+    """(TRIES, N) whether clues hold and are not trivial."""
     house = np.where(
         clue < street.values, clue % street.houses, np.maximum(clue - street.values, 0)
     )
@@ -299,14 +304,17 @@ def _is_true(street: Street, kind: str, clue: draws.Ints) -> search.Flags:
     for houses in product(range(street.houses), repeat=3):
         table[houses] = RULES[kind](*houses, street.houses - 1)
     true = table[house[:, 0], house[:, 1], house[:, 2]]
-    if kind in ("same", "differ"):  # values of one attribute differ anyway
+    if kind in (
+        "same",
+        "differ",
+    ):  # trivial within an attribute, whose values always differ
         attribute = clue // street.houses
         true &= attribute[:, 0] != attribute[:, 1]
     return true
 
 
 def _seen(masks: search.Masks) -> tuple[search.Masks, search.Masks]:
-    """The houses that a value of each attribute may be in, and that several may."""
+    """Houses possible for one or more values of each attribute, and for two or more."""
     once = np.zeros((len(masks), masks.shape[2]), dtype=np.uint16)
     twice = once.copy()
     for value in range(masks.shape[1]):

@@ -1,1 +1,1 @@
-"""Batches of examples: layouts, dropped tokens, gaps."""
+"""Layouts of batches, dropped tokens, and gaps."""

@@ -1,8 +1,7 @@
-"""Lay examples out for families that produce an answer block by block.
+"""Layouts for families that generate an answer block by block.
 
-A row is a context, which is given, and behind it the answer in blocks of equal size.
-All contexts of a batch end in the same column, so that every block is the same columns
-in every row.
+A row is a given context, followed by the answer in blocks of equal size. All contexts
+of a batch end in the same column, so every block has the same columns in all rows.
 """
 
 from collections.abc import Sequence
@@ -32,16 +31,16 @@ __all__ = [
 
 
 class BlockLayout(NamedTuple):
-    """A batch of rows whose answers begin in the same column.
+    """Batch of rows whose answers begin in the same column.
 
     Shapes: B rows, L positions.
     """
 
     ids: Tensor  # (B, L) int64
     attended: Tensor  # (B, L) bool, False on pads that are not part of the sequence
-    answer: Tensor  # (B, L) bool, what the model is to produce; never given
-    context: int  # columns before the first block
-    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
+    answer: Tensor  # (B, L) bool, positions that the model generates
+    context: int  # number of columns before the first block
+    documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
     @property
     def attention_mask(self) -> Tensor | None:
@@ -54,19 +53,18 @@ def lm_block_layout(
 ) -> BlockLayout:
     """`[BOS] tokens [EOS] [PAD]…`: BOS is the context.
 
-    The last block of a row is filled up with PAD, which is part of the answer: were it
-    shorter than the others, its size would tell where the sequence ends. Only at the
-    end of the room that the task gives is there a shorter block, and in every row.
+    The last block of a row is filled with PAD, which is part of the answer: a shorter
+    block would reveal where the sequence ends. Only the last block within the task's
+    maximum length may be shorter, and it is so in every row.
     """
-    whole = lm_layout(examples, tokens, block, bos=True, eos=True, pad_to_block=False)
-    before, answer = whole.columns(slice(1)), whole.columns(slice(1, None))
+    layout = lm_layout(examples, tokens, block, bos=True, eos=True, pad_to_block=False)
+    before, answer = layout.columns(slice(1)), layout.columns(slice(1, None))
     rows = _joined(before, answer, tokens, size, block.answer - 1)
-    if whole.documents is None:
+    if layout.documents is None:
         return rows
-    filled = rows.ids.shape[1] - whole.ids.shape[1]
-    documents = (
-        F.pad(whole.documents, (0, filled)).cummax(1).values
-    )  # PAD is the last's
+    filled = rows.ids.shape[1] - layout.ids.shape[1]
+    # The filled positions belong to the last document.
+    documents = F.pad(layout.documents, (0, filled)).cummax(1).values
     documents = documents.masked_fill(~rows.attended, 0)
     rows.answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
     return rows._replace(documents=documents)
@@ -77,7 +75,7 @@ def seq2seq_block_layout(
 ) -> BlockLayout:
     """`[PAD]… prompt [BOS] target [EOS] [PAD]…`: prompt and BOS are the context.
 
-    The context is padded on the left, and the last block filled up with PAD as in
+    The context is padded on the left, and the last block is filled with PAD as in
     `lm_block_layout`.
     """
     targets = [{"prompt": (), "target": example["target"]} for example in examples]
@@ -91,30 +89,30 @@ def seq2seq_block_layout(
 def block_prompt_layout(
     examples: Sequence[Example], tokens: SpecialTokens, block: Block
 ) -> BlockLayout:
-    """`[PAD]… prompt [BOS]`, then the answer to be found: `block.answer` times MASK.
+    """`[PAD]… prompt [BOS]`, then `block.answer` times MASK for the answer.
 
     Where the block has no prompt, the context is BOS, and a `prompt` is the beginning
-    of the sequence: it stands in the blocks that it would stand in in training.
+    of the sequence, in the same blocks as in training.
     """
     if not block.prompt:
-        whole = masked_prompt_layout(examples, tokens, block, bos=True)
-        return BlockLayout(whole.ids, whole.attended, whole.answer, context=1)
+        layout = masked_prompt_layout(examples, tokens, block, bos=True)
+        return BlockLayout(layout.ids, layout.attended, layout.answer, context=1)
     before = prompt_layout(examples, tokens, block, bos=True)
-    room = (0, block.answer)
+    padding = (0, block.answer)
     return BlockLayout(
-        F.pad(before.ids, room, value=tokens.mask),
-        F.pad(before.attended, room, value=True),
-        F.pad(before.answer, room, value=True),
+        F.pad(before.ids, padding, value=tokens.mask),
+        F.pad(before.attended, padding, value=True),
+        F.pad(before.answer, padding, value=True),
         context=before.ids.shape[1],
     )
 
 
 def _joined(
-    before: Layout, answer: Layout, tokens: SpecialTokens, size: int, room: int
+    before: Layout, answer: Layout, tokens: SpecialTokens, size: int, longest: int
 ) -> BlockLayout:
-    """Contexts and answers side by side, every answer's last block filled up."""
+    """Concatenate contexts and answers; fills the last block of every answer."""
     lengths = answer.attended.sum(1)  # (B,)
-    filled = (-(-lengths // size) * size).clamp(max=room)
+    filled = (-(-lengths // size) * size).clamp(max=longest)
     width = int(filled.max())
     ids = F.pad(answer.ids, (0, width - answer.ids.shape[1]), value=tokens.pad)
     inside = torch.arange(width) < filled[:, None]

@@ -1,4 +1,4 @@
-"""Rows from which tokens are taken out: the others move together, to the left."""
+"""Compaction: remove tokens from rows and move the others left."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ __all__ = ["Closing"]
 
 
 class Closing:
-    """Which tokens stay, and where each of them goes.
+    """Compaction of rows: the kept tokens, and their new positions.
 
-    Shapes: B rows, L positions of the whole row, W of the closed one, K tokens stay.
+    Shapes: B rows, L positions before compaction, W positions after it, K kept tokens.
 
     Args:
         kept: (B, L) bool.
-        front: columns that are left free in front of every row.
+        front: number of empty columns to leave at the start of every row.
 
     Attributes:
-        lengths: (B,) int64, tokens that stay.
-        stood_at: (K,) int64, their flat positions in the whole rows, in order.
-        attended: (B, W) bool, False on pads; a column in front is no pad.
+        lengths: (B,) int64, number of kept tokens.
+        stood_at: (K,) int64, their flat positions before compaction, ascending.
+        attended: (B, W) bool, False on pads; the empty columns at the start are True.
     """
 
     def __init__(self, kept: Tensor, front: int = 0) -> None:
@@ -32,8 +32,8 @@ class Closing:
         column = np.arange(int(self.lengths.max()) + front)
         attended = column < (self.lengths + front)[:, None]
         self.attended = torch.from_numpy(attended)
-        self._goes_to = attended.copy()
-        self._goes_to[:, :front] = False
+        self._target = attended.copy()
+        self._target[:, :front] = False
 
     @property
     def attention_mask(self) -> Tensor | None:
@@ -41,15 +41,16 @@ class Closing:
         return None if self.attended.numpy().all() else self.attended
 
     def move(self, values: Tensor, fill: int = 0) -> Tensor:
-        """From (B, L) to (B, W): what belongs to a token goes with it.
+        """Move the values of kept tokens: (B, L) → (B, W)
 
         Args:
-            fill: what is in front and on pads.
+            values: (B, L).
+            fill: value of the columns in front and of pads.
         """
         return self.place(values.numpy().take(self.stood_at), fill)
 
     def place(self, values: npt.NDArray[Any], fill: int = 0) -> Tensor:
-        """A value for each token that stays, (K,), where the token is now (B, W)."""
+        """Write a value for each kept token at its new position: (K,) → (B, W)"""
         placed = np.full(self.attended.shape, fill, values.dtype)
-        placed[self._goes_to] = values
+        placed[self._target] = values
         return torch.from_numpy(placed)

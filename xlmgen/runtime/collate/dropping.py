@@ -1,6 +1,6 @@
-"""Rows with tokens left out: what is kept, and behind which token the rest is missing.
+"""Rows with dropped tokens: the kept tokens, and the slots of the dropped ones.
 
-Shapes: B rows, L positions of the whole row, W of the kept one, D dropped tokens.
+Shapes: B rows, L positions of full rows, W positions of kept rows, D dropped tokens.
 """
 
 from collections.abc import Sequence
@@ -18,29 +18,29 @@ __all__ = ["Kept", "close_gaps", "refuse_packed", "with_given_end"]
 
 
 class Kept(NamedTuple):
-    """What is left of rows, closed up behind CLS and padded on the right."""
+    """Kept tokens of rows, compacted after CLS and padded on the right."""
 
     ids: Tensor  # (B, W) int64
     attention_mask: Tensor | None  # (B, W) bool; None when there are no pads
-    slots: Tensor  # (B, W) bool, tokens behind which the answer has a place
-    slot_of_dropped: Tensor  # (D,) int64, which of the slots, all rows counted through
+    slots: Tensor  # (B, W) bool, tokens after which an answer token can be
+    slot_of_dropped: Tensor  # (D,) int64, index of the slot among those of all rows
 
 
 def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
-    """Leave out the tokens at `dropped` (B, L) and put CLS in front.
+    """Drop the tokens at `dropped` (B, L) and put CLS first.
 
-    There is a slot behind every kept token of the answer, and behind a given token that
-    the answer, or a part of it, begins behind. A dropped token belongs to the slot of
+    There is a slot after every kept answer token, and after every given token that is
+    followed by an answer token in the full row. A dropped token belongs to the slot of
     the nearest kept token on its left.
 
     Raises:
-        UserError: a row has several documents; what is missing, and whether anything
-            is, is one question of the whole row.
+        UserError: a row has several documents, but the model predicts the number of
+            missing tokens once per row.
     """
     if whole.documents is not None:
         raise UserError(
-            "packed documents that are apart would each need an answer to what is "
-            "missing, and this family gives one for a row",
+            "packed separate documents each need a prediction of their missing tokens, "
+            "and this family makes one per row",
             "set packing: packed, or packing: none, in the task",
         )
     kept = whole.attended & ~dropped
@@ -50,16 +50,16 @@ def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
     ids = closing.move(whole.ids, fill=tokens.pad)
     ids[:, 0] = tokens.cls
     slots = closing.move(opens)
-    # Counting slots from left to right, a dropped token's is the last one so far.
+    # The slot of a dropped token is the last slot on its left.
     so_far = (kept & opens).flatten().cumsum(0) - 1
     return Kept(ids, closing.attention_mask, slots, so_far[flat_positions(dropped)])
 
 
 def with_given_end(layout: Layout, eos: int) -> Layout:
-    """The same rows, the last token of each being an EOS that is given.
+    """The same rows, each with a given EOS as its last token.
 
     Raises:
-        UserError: a prompt fills its row, and EOS would take its last token's place.
+        UserError: a prompt fills its row and leaves no position for EOS.
     """
     rows, last = torch.arange(len(layout.ids)), layout.attended.sum(1) - 1
     ids, answer = layout.ids.clone(), layout.answer.clone()
@@ -78,14 +78,14 @@ def with_given_end(layout: Layout, eos: int) -> Layout:
 
 
 def refuse_packed(examples: Sequence[Example]) -> None:
-    """For a family that gives every row one EOS.
+    """Refuse packed rows, for a family that gives every row exactly one EOS.
 
     Raises:
-        UserError: the rows are a packed stream's, with an EOS after every document.
+        UserError: the rows are packed, with an EOS after every document.
     """
     if any(example.get("packed", False) for example in examples):
         raise UserError(
-            "packed rows hold an EOS after every document, and this family's collator "
-            "has one EOS, which is given, at the end of a row",
+            "packed rows have an EOS after every document, and this family's collator "
+            "has one given EOS at the end of a row",
             "set packing: none in the task, or eos: false in the family's collator",
         )

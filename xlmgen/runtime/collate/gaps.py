@@ -1,7 +1,7 @@
-"""Rows from which tokens are missing: where the gaps are, and how many tokens each had.
+"""Rows with missing tokens: their gaps, and the number of tokens missing in each.
 
-A gap is named by the token before it. Rows begin with a token that is given, so that
-every gap has one.
+A gap is identified by the token before it. Rows begin with a given token, so every gap
+has one.
 """
 
 from collections.abc import Sequence
@@ -40,29 +40,29 @@ __all__ = [
 
 
 class GapLayout(NamedTuple):
-    """A batch of clean rows, and where tokens may be missing.
+    """Batch of clean rows, and the gaps where tokens may be missing.
 
     Shapes: B rows, L positions.
     """
 
     ids: Tensor  # (B, L) int64
     attended: Tensor  # (B, L) bool, False on pads
-    answer: Tensor  # (B, L) bool, what may be missing; never prompt, BOS or EOS
-    free: Tensor  # (B, L) bool, behind which tokens others may be missing
-    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
+    answer: Tensor  # (B, L) bool, tokens that may be missing; not prompt, BOS or EOS
+    free: Tensor  # (B, L) bool, tokens after which others may be missing
+    documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
 
 class ClosedRows(NamedTuple):
-    """What is left of a batch of rows, moved together.
+    """Batch of rows after compaction.
 
-    Shapes: B rows, L positions, of which each row fills the first.
+    Shapes: B rows, L positions; tokens are at the start of each row.
     """
 
     ids: Tensor  # (B, L) int64
-    free: Tensor  # (B, L) bool, behind which tokens others may be missing
-    gaps: Tensor  # (B, L) int64, how many tokens are missing behind each
-    closing: Closing  # moves what else belongs to the tokens
-    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
+    free: Tensor  # (B, L) bool, tokens after which others may be missing
+    gaps: Tensor  # (B, L) int64, number of tokens missing after each
+    closing: Closing  # moves other values of the tokens
+    documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
     @property
     def attended(self) -> Tensor:
@@ -78,15 +78,15 @@ class ClosedRows(NamedTuple):
 def lm_gaps(
     examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
 ) -> GapLayout:
-    """`[BOS] tokens [EOS]`: any of the tokens may be missing, BOS and EOS never.
+    """`[BOS] tokens [EOS]`: any token but BOS and EOS may be missing.
 
-    Rows of a packed stream have no EOS of their own; the stream's are tokens.
+    Packed rows have no EOS of their own; those of the stream are ordinary tokens.
     """
     clean = lm_layout(examples, tokens, block, bos=True, eos=eos, pad_to_block=False)
     ended = eos and not _packed(examples)
     if ended or clean.documents is not None:
         return _opened(clean, ended=ended)
-    # Behind each token another may be missing: what is attended needs no second look.
+    # Another token may be missing after each attended one.
     return GapLayout(clean.ids, clean.attended, clean.answer, free=clean.attended)
 
 
@@ -103,7 +103,7 @@ def seq2seq_gaps(
 def infill_gaps(
     examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
 ) -> GapLayout:
-    """`[BOS] tokens [EOS]` in which only tokens of the holes may be missing."""
+    """`[BOS] tokens [EOS]`: only tokens of the holes may be missing."""
     clean = infill_layout(
         examples, tokens, block, bos=True, eos=eos, pad_to_block=False
     )
@@ -114,10 +114,10 @@ def infill_gaps(
 def prompt_gaps(
     examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
 ) -> GapLayout:
-    """`prompt [BOS] [EOS]`: everything between BOS and EOS is missing.
+    """`prompt [BOS] [EOS]`: the answer between BOS and EOS is missing.
 
-    Where the block has no prompt, a row is a whole sequence that begins with `[BOS]
-    prompt`, and what is missing follows. Rows of a packed stream have no EOS.
+    Where the block has no prompt, a row is a sequence that begins with `[BOS] prompt`,
+    and the rest is missing. Packed rows have no EOS.
     """
     prompts = [example.get("prompt", ()) for example in examples]
     packed = _packed(examples)
@@ -127,24 +127,25 @@ def prompt_gaps(
     else:
         rows = [{"tokens": prompt} for prompt in prompts]
         known = lm_gaps(rows, tokens, block, eos=eos and not packed)
-    nothing = torch.zeros_like(known.answer)
+    no_answer = torch.zeros_like(known.answer)
     last = torch.from_numpy(_last(known.attended, ended=eos and not packed))
-    free = nothing.scatter(1, last[:, None], True)
-    return known._replace(answer=nothing, free=free)
+    free = no_answer.scatter(1, last[:, None], True)
+    return known._replace(answer=no_answer, free=free)
 
 
 def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
-    """Take the missing tokens (B, L) out and count them in the gaps that they leave."""
+    """Remove the missing tokens (B, L) and count them in their gaps."""
     closing = Closing(clean.attended & ~missing)
     rows, width = missing.shape
-    follows = np.empty_like(closing.stood_at)  # what stood behind what stays
+    # Flat position of the next kept token, or of the end of the row.
+    follows = np.empty_like(closing.stood_at)
     follows[:-1] = closing.stood_at[1:]
     ends = np.arange(0, rows * width, width) + clean.attended.numpy().sum(1)
     follows[closing.lengths.cumsum() - 1] = ends
-    documents, whole = clean.documents, clean.free is clean.attended
+    documents, all_free = clean.documents, clean.free is clean.attended
     return ClosedRows(
         ids=closing.move(clean.ids, fill=pad),
-        free=closing.attended.clone() if whole else closing.move(clean.free),
+        free=closing.attended.clone() if all_free else closing.move(clean.free),
         gaps=closing.place(follows - closing.stood_at - 1),
         closing=closing,
         documents=None if documents is None else closing.move(documents),
@@ -152,7 +153,7 @@ def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
 
 
 def room(rows: ClosedRows, block: Block, *, eos: bool) -> Tensor:
-    """(B,) int64: how many tokens may be inserted into each row."""
+    """(B,) int64, number of tokens that may be inserted into each row."""
     length = count(rows.attended)
     if block.prompt:
         return torch.full_like(length, block.answer - int(eos))
@@ -160,25 +161,29 @@ def room(rows: ClosedRows, block: Block, *, eos: bool) -> Tensor:
 
 
 def refuse_longer_gaps(clean: GapLayout, longest: int) -> None:
-    """Raise a UserError where a gap could miss more tokens than a model can tell."""
+    """Refuse gaps that may be longer than the model can predict.
+
+    Raises:
+        UserError: names the first row with the longest gap.
+    """
     gaps = _count(clean.attended & ~clean.answer, clean.answer).amax(1)
     if bool((gaps > longest).any()):
         row = int(gaps.argmax())
         raise UserError(
             f"answer of row {row} of the batch is {int(gaps[row])} tokens long, and "
-            f"the model tells gaps of up to {longest}",
+            f"the model predicts gaps of up to {longest}",
             "raise model.max_gap in the family's YAML or shorten the task's answers",
         )
 
 
 def _count(kept: Tensor, missing: Tensor) -> Tensor:
-    """(B, L) int64: how many are missing behind each kept token, in their order."""
-    before = kept.cumsum(1) - 1  # which kept token stands before each position
+    """(B, L) int64, number missing after each kept token, in order of kept tokens."""
+    before = kept.cumsum(1) - 1  # index of the kept token before each position
     return torch.zeros_like(before).scatter_add(1, before, missing.long())
 
 
 def _opened(clean: Layout, *, ended: bool) -> GapLayout:
-    """An answer between the token that opens it and an EOS that is given."""
+    """Gaps of an answer between the token before it and, if `ended`, a given EOS."""
     row, last = np.arange(len(clean.ids)), _last(clean.attended, ended=ended)
     answer = clean.answer.numpy()
     if ended:
@@ -196,13 +201,13 @@ def _opened(clean: Layout, *, ended: bool) -> GapLayout:
 
 
 def _last(attended: Tensor, *, ended: bool) -> Ints:
-    """(B,) the column of each row's last token before its EOS."""
+    """(B,) column of the last token of each row before its EOS, if it has one."""
     last: Ints = attended.numpy().sum(1) - 1 - int(ended)
     return last
 
 
 def _with_before(answer: Bools) -> Bools:
-    """(B, L) bool: the answer, and the positions right before it."""
+    """(B, L) bool, the answer and the positions directly before it."""
     free = answer.copy()
     free[:, :-1] |= answer[:, 1:]
     return free

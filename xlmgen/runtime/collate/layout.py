@@ -1,8 +1,8 @@
-"""Lay examples out as rows of one tensor: where the prompt, the answer and the pads go.
+"""Layouts of examples as rows of a tensor: prompt, answer, special tokens and pads.
 
-The collators of every family build on these functions, so that two families see the
-same tokens in the same places. All of them work on the whole batch at once: their cost
-grows with the number of tokens and with nothing else.
+The collators of all families use these functions, so that families get the same tokens
+at the same positions. All operations are vectorised over the batch: the cost is linear
+in the number of tokens.
 """
 
 from array import array
@@ -39,15 +39,15 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Layout(NamedTuple):
-    """A batch of clean rows.
+    """Batch of clean rows.
 
     Shapes: B rows, L positions.
     """
 
     ids: Tensor  # (B, L) int64
     attended: Tensor  # (B, L) bool, False on pads that are not part of the sequence
-    answer: Tensor  # (B, L) bool, what the model is to produce; never prompt or given
-    documents: Tensor | None = None  # (B, L) int64, which document; 0 on pads
+    answer: Tensor  # (B, L) bool, positions that the model generates
+    documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
     @property
     def attention_mask(self) -> Tensor | None:
@@ -56,7 +56,7 @@ class Layout(NamedTuple):
 
     @property
     def starts(self) -> Tensor:
-        """(B, L) bool, the tokens that begin a row or one of its documents."""
+        """(B, L) bool, the first token of each row and of each of its documents."""
         starts = torch.zeros_like(self.attended)
         starts[:, 0] = True
         if self.documents is not None:
@@ -71,7 +71,7 @@ class Layout(NamedTuple):
 
 
 def attention_mask(attended: Tensor, documents: Tensor | None) -> Tensor | None:
-    """The mask that a network takes; see `xlmgen.runtime.nn.attention.key_mask`."""
+    """Attention mask of a network; see `xlmgen.runtime.nn.attention.key_mask`."""
     if documents is not None:
         return documents
     return None if attended.numpy().all() else attended
@@ -88,13 +88,13 @@ def lm_layout(
 ) -> Layout:
     """`[BOS] tokens [EOS]`, right-padded.
 
-    With `pad_to_block` every row is as long as the block and its pads are ordinary
-    tokens of the answer: how a fixed-length family learns length. Without, rows are as
-    long as the longest and pads are neither attended nor part of the answer.
+    With `pad_to_block` every row has the length of the block and its pads are ordinary
+    tokens of the answer: so a fixed-length family learns the length. Otherwise rows are
+    padded to the longest, and pads are neither attended nor part of the answer.
 
-    Rows of a packed stream (`packed: True`) hold their BOS and EOS already. The BOS
-    that each begins with is given: every family is scored on the same tokens. Where
-    they say which `documents` they hold, so is the BOS of each.
+    Packed rows (`packed: True`) have their BOS and EOS already. The first BOS of a row
+    is given, so that every family is scored on the same tokens. If they have
+    `documents`, so is the BOS of each document.
     """
     packed = bool(examples) and bool(examples[0].get("packed", False))
     bos, eos = bos and not packed, eos and not packed
@@ -116,11 +116,11 @@ def lm_layout(
         return _layout(ids, attended, answer)
     documents = np.zeros_like(ids)
     _place(documents, _flatten(examples, "documents")[0], 0, lengths)
-    if pad_to_block:  # pads are tokens of the last document
+    if pad_to_block:  # pads belong to the last document
         documents = np.maximum.accumulate(documents, axis=1)
     answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
-    whole = _layout(ids, attended, answer)
-    return whole._replace(documents=torch.from_numpy(documents))
+    layout = _layout(ids, attended, answer)
+    return layout._replace(documents=torch.from_numpy(documents))
 
 
 def seq2seq_layout(
@@ -134,7 +134,7 @@ def seq2seq_layout(
 ) -> Layout:
     """`prompt [BOS] target [EOS]`, right-padded; the answer is `target [EOS]`.
 
-    With `pad_to_block` every answer is `block.answer` long and its pads belong to it.
+    With `pad_to_block` every answer has the length `block.answer`, including pads.
     """
     prompts, prompt_lengths = _flatten(examples, "prompt")
     targets, target_lengths = _flatten(examples, "target")
@@ -166,16 +166,16 @@ def infill_layout(
 ) -> Layout:
     """`[BOS] tokens [EOS]` in which only the holes (`given` is 0) are the answer.
 
-    BOS, EOS and, with `pad_to_block`, the pads up to the block are given: what a hole
-    may hold is then asked in the context that the model was trained in.
+    BOS, EOS and, with `pad_to_block`, the pads are given, so that holes are predicted
+    in the same context as in training.
     """
-    whole = lm_layout(
+    layout = lm_layout(
         examples, tokens, block, bos=bos, eos=eos, pad_to_block=pad_to_block
     )
     flat, lengths = _flatten(examples, "given")
-    given = np.ones(whole.ids.shape, dtype=np.int64)
+    given = np.ones(layout.ids.shape, dtype=np.int64)
     _place(given, flat, int(bos), lengths)
-    return whole._replace(answer=torch.from_numpy(given == 0))
+    return layout._replace(answer=torch.from_numpy(given == 0))
 
 
 def prompt_layout(
@@ -187,8 +187,8 @@ def prompt_layout(
 ) -> Layout:
     """`prompt [BOS]`, padded on the left so that all rows end in the same column.
 
-    Where the block has no prompt, a row is the beginning of a whole sequence, `[BOS]
-    prompt`; examples without a `prompt` give BOS alone. The answer is nowhere.
+    Where the block has no prompt, a row is the beginning of a sequence, `[BOS] prompt`;
+    for an example without a `prompt` it is BOS alone. `answer` is False everywhere.
     """
     prompts, lengths = _flatten(examples, "prompt", default=())
     end = lengths + int(bos)
@@ -210,10 +210,10 @@ def masked_prompt_layout(
     *,
     bos: bool,
 ) -> Layout:
-    """`prompt [BOS]`, then the answer to be found: `block.answer` times MASK.
+    """`prompt [BOS]`, then `block.answer` times MASK for the answer.
 
-    Where the block has no prompt, a row is a whole sequence that begins with `[BOS]
-    prompt`. Rows of a packed stream (`packed: True`) begin with BOS in any case.
+    Where the block has no prompt, a row is a sequence of the block's length that begins
+    with `[BOS] prompt`. Packed rows (`packed: True`) begin with BOS in any case.
     """
     bos = bos or (bool(examples) and bool(examples[0].get("packed", False)))
     prompts, lengths = _flatten(examples, "prompt", default=())
@@ -232,20 +232,20 @@ def masked_prompt_layout(
 
 
 def flat_positions(marks: Tensor) -> Tensor:
-    """Where `marks` (B, L) are true: (N,) int64, `row * L + column`, in their order."""
+    """Flat positions of the true `marks` (B, L): (N,) int64, `row * L + column`."""
     return torch.from_numpy(np.flatnonzero(marks.numpy()))
 
 
 def count(marks: Tensor) -> Tensor:
-    """How many of `marks` (B, L) are true in each row: (B,) int64."""
+    """Number of true `marks` (B, L) in each row: (B,) int64."""
     return torch.from_numpy(marks.numpy().sum(1))
 
 
 def with_token_at(ids: Tensor, at: Tensor, token: int) -> Tensor:
-    """A copy of `ids` (B, L) in which one token stands at the flat positions (N,).
+    """A copy of `ids` (B, L) with one token at the flat positions `at` (N,).
 
-    By positions and not by a mask: a processor cannot guess where a mask drawn at
-    random is true, and filling by one takes five times as long.
+    It takes positions instead of a mask: filling by a random mask is five times slower,
+    since the CPU mispredicts its branches.
     """
     filled = ids.numpy().copy()
     filled.reshape(-1)[at.numpy()] = token
@@ -261,14 +261,14 @@ def _layout(ids: Ints, attended: Bools, answer: Bools) -> Layout:
 def _flatten(
     examples: Sequence[Example], key: str, default: Sequence[int] | None = None
 ) -> tuple[Ints, Ints]:
-    """All rows of one key end to end, and their lengths."""
+    """All rows of one key concatenated, and their lengths (B,)."""
     if default is None:
         rows = [example[key] for example in examples]
     else:
         rows = [example.get(key, default) for example in examples]
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     if all(type(row) is list for row in rows):
-        ids = array("Q")  # numpy takes five times as long to read lists
+        ids = array("Q")  # numpy reads lists five times slower
         for row in rows:
             ids.fromlist(row)
         return np.frombuffer(ids, np.int64), lengths
@@ -281,7 +281,7 @@ def _place(target: Ints, flat: Ints, start: Ints | int, lengths: Ints) -> None:
 
 
 def _span(width: int, start: Ints | int, stop: Ints) -> Bools:
-    """(B, width) bool, True from `start[i]`, or the same of all, up to `stop[i]`."""
+    """(B, width) bool, True from `start[i]` (or `start`) to `stop[i] - 1`."""
     columns = np.arange(width)
     inside: Bools = columns < stop[:, None]
     if isinstance(start, int):
@@ -291,12 +291,13 @@ def _span(width: int, start: Ints | int, stop: Ints) -> Bools:
     return inside
 
 
-def _width(lengths: Ints, limit: int, what: str, *, fixed: bool) -> int:
+def _width(lengths: Ints, limit: int, name: str, *, fixed: bool) -> int:
+    """Number of columns for rows of these lengths; refuses rows above the limit."""
     longest = int(lengths.max(initial=0))
     if longest > limit:
         row = int(lengths.argmax())
         raise UserError(
-            f"{what} of row {row} of the batch is {longest} tokens long, special "
+            f"{name} of row {row} of the batch is {longest} tokens long, special "
             f"tokens included, and the task's block holds {limit}",
             "raise the block in the task's YAML or set its overflow policy",
         )

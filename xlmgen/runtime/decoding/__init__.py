@@ -1,1 +1,1 @@
-"""States of a generation."""
+"""Decoding states of predictors."""

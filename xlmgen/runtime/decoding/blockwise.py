@@ -1,4 +1,4 @@
-"""The rows that a predictor fills in block by block, behind a key–value cache."""
+"""Decoding state of block-by-block generation with a key–value cache."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,14 +17,14 @@ __all__ = ["BlockCanvas", "BlockRows"]
 
 
 class BlockCanvas(Canvas):
-    """One block of every row that goes on; the model reads what is before from a cache.
+    """The current block of every active row; the cache has all previous blocks.
 
-    Shapes: B rows, L positions of the block, N chosen positions, V vocabulary.
+    Shapes: B rows, L positions of the block, N selected positions, V vocabulary.
 
     Args:
-        rows: the rows that the block is of.
-        start: its first column.
-        stop: the column behind it.
+        rows: the rows of the block.
+        start: first column of the block.
+        stop: column after the block.
     """
 
     def __init__(self, rows: "BlockRows", start: int, stop: int) -> None:
@@ -43,9 +43,9 @@ class BlockCanvas(Canvas):
     def logits(
         self, where: Tensor, t: Tensor | None = None, *, without_prompt: bool = False
     ) -> Tensor:
-        """Logits (N, V) at the N true places of `where` (B, L), in one forward pass.
+        """Logits (N, V) at the N true positions of `where` (B, L), in one forward pass.
 
-        Every row takes part: the cache is of all of them.
+        All active rows take part, since they share the cache.
         """
         self.forward_passes += 1
         at = where.flatten().nonzero().squeeze(1)
@@ -62,24 +62,23 @@ class BlockCanvas(Canvas):
 
 
 class BlockRows:
-    """Rows that end with the block in which EOS is generated.
+    """Rows that end after the block in which EOS is generated.
 
-    A finished block is read once more, now that it is without MASK, and its keys and
-    values are kept. Rows that have ended leave the batch and the cache.
+    A finished block, without MASK, takes one more forward pass, which caches its keys
+    and values. Rows that have ended leave the batch and the cache.
 
     Args:
         model: called as `model(input_ids, attention_mask, at=…, cache=…)`, and with
             `t=…` where it has a time input.
-        batch: `input_ids` (B, L) with MASK where a token is to be found,
-            `attention_mask` (B, L) bool or None, `fillable` (B, L) bool, `context` and
-            `block_size`.
+        batch: `input_ids` (B, L) with MASK at positions to fill, `attention_mask`
+            (B, L) bool or None, `fillable` (B, L) bool, `context` and `block_size`.
         tokens: ids of the special tokens.
-        max_length: positions behind the context; None is as many as the batch has.
-        timed: whether the model has a time input; what is finished is read at time 0.
-        trace: whether to record which token was written when.
+        max_length: number of positions after the context; None for that of the batch.
+        timed: whether the model is time-conditioned; finished blocks have time 0.
+        trace: whether to record the step at which each token is written.
 
     Raises:
-        UserError: `max_length` would cut off tokens that are given.
+        UserError: `max_length` would cut off given tokens.
     """
 
     def __init__(
@@ -98,26 +97,26 @@ class BlockRows:
         more = 0 if max_length is None else self.context + max_length - length
         if not batch["fillable"][:, length + min(more, 0) :].all():
             raise UserError(
-                f"max_length {max_length} would cut off tokens that an answer begins "
-                "with",
+                f"max_length {max_length} would cut off given tokens of an answer",
                 "raise predictor.max_length, or give fewer tokens",
             )
-        room = (0, more)  # a negative number of positions is cut off
-        self.ids = F.pad(batch["input_ids"], room, value=tokens.mask)
-        self.fillable = F.pad(batch["fillable"], room, value=True)
+        padding = (0, more)  # a negative number cuts positions off
+        self.ids = F.pad(batch["input_ids"], padding, value=tokens.mask)
+        self.fillable = F.pad(batch["fillable"], padding, value=True)
         self.attention_mask = batch["attention_mask"]
         if self.attention_mask is not None:
-            self.attention_mask = F.pad(self.attention_mask, room, value=True)
+            self.attention_mask = F.pad(self.attention_mask, padding, value=True)
         self.generated = torch.zeros_like(self.fillable)
-        self.active = torch.arange(rows, device=self.ids.device)  # rows that go on
-        caching: Any = model
-        self.cache = caching.new_cache(rows, length + more)
+        # rows that have not ended
+        self.active = torch.arange(rows, device=self.ids.device)
+        cached: Any = model
+        self.cache = cached.new_cache(rows, length + more)
         self.tracer = Tracer() if trace else None
         self.next_step = 0
         self.forward_passes = 0
 
     def blocks(self) -> Iterator[BlockCanvas]:
-        """A canvas for each block, to be filled before the next is asked for."""
+        """Iterate over the blocks; fill each one before advancing to the next."""
         length = self.ids.shape[1]
         self._read(0, self.context)
         for start in range(self.context, length, self.block_size):
@@ -126,16 +125,16 @@ class BlockRows:
             yield canvas
             self._write(canvas, start, stop)
             ended = canvas.fillable & (canvas.ids == self.tokens.eos)
-            going = (~ended.any(1)).nonzero().squeeze(1)
-            if len(going) == 0 or stop == length:
+            remaining = (~ended.any(1)).nonzero().squeeze(1)
+            if len(remaining) == 0 or stop == length:
                 return
-            if len(going) < len(self.active):
-                self.cache.keep(going)
-                self.active = self.active[going]
+            if len(remaining) < len(self.active):
+                self.cache.keep(remaining)
+                self.active = self.active[remaining]
             self._read(start, stop)
 
     def attended(self, stop: int) -> Tensor | None:
-        """The attention mask (B, stop) of the rows that go on, or None."""
+        """Attention mask (B, stop) of the active rows, or None."""
         if self.attention_mask is None:
             return None
         return self.attention_mask[self.active, :stop]
@@ -147,16 +146,16 @@ class BlockRows:
         self.next_step = canvas.next_step
 
     def _read(self, start: int, stop: int) -> None:
-        """Take columns without noise into the cache; no hidden state is wanted."""
+        """Add clean columns to the cache; no hidden state is needed."""
         ids = self.ids[self.active, start:stop]
         time = {"t": ids.new_zeros(len(ids)).float()} if self.timed else {}
-        nowhere = ids.new_empty(0)
-        self.model(ids, self.attended(stop), at=nowhere, cache=self.cache, **time)
+        no_positions = ids.new_empty(0)
+        self.model(ids, self.attended(stop), at=no_positions, cache=self.cache, **time)
         self.cache.advance(stop - start)
         self.forward_passes += 1
 
     def generation(self) -> Generation:
-        """The rows; PAD where one had ended."""
+        """The generated rows, with PAD after the last block of each."""
         return Generation(
             ids=self.ids.masked_fill(self.fillable & ~self.generated, self.tokens.pad),
             generated=self.generated,

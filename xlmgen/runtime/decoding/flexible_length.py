@@ -1,4 +1,4 @@
-"""Rows that grow while a predictor fills them in, and the forward passes it takes."""
+"""Decoding state of flexible-length generation: masks are inserted and revealed."""
 
 from dataclasses import replace
 
@@ -14,21 +14,21 @@ __all__ = ["GrowingRows"]
 
 
 class GrowingRows:
-    """Rows of tokens into which a model inserts masks, and reveals them.
+    """Rows into which a model inserts masks, and whose masks it reveals.
 
-    Shapes: B rows, L positions (more as rows grow), N chosen positions, V vocabulary.
+    Shapes: B rows, L positions (more as rows grow), N selected positions, V vocabulary.
 
     Args:
-        model: called as `model(input_ids, attention_mask, t=…, at=…)`; returns
-            hidden states and what it says of the gap behind every position.
-        input_ids: (B, L) what is given; it never changes.
+        model: called as `model(input_ids, attention_mask, t=…, at=…)`; returns the
+            hidden states and the gap output of every position.
+        input_ids: (B, L) given tokens, which do not change.
         attention_mask: (B, L) bool or None; pads are on the right.
-        free: (B, L) bool, behind which tokens others may be inserted.
-        room: (B,) how many tokens may be inserted into each row.
+        free: (B, L) bool, tokens after which others may be inserted.
+        room: (B,) the most tokens that may be inserted into each row.
         mask: id of MASK.
         pad: id of PAD.
-        trace: whether to record which token was written when. A mask that is inserted
-            is written, too; positions are those at the end.
+        trace: whether to record the step at which each token is written, inserted masks
+            included; positions are the final ones.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class GrowingRows:
         self.pad = pad
         self.forward_passes = 0
         self.tracer = Tracer() if trace else None
-        # Every token keeps its number while its position moves: (B, L).
+        # (B, L) An identity of every token that survives moves, for the trace.
         self.number = torch.arange(free.shape[1], device=free.device).expand_as(free)
         self.next_number = free.shape[1]
 
     @property
     def masked(self) -> Tensor:
-        """(B, L) bool: the masks that were inserted and not revealed yet."""
+        """(B, L) bool, inserted masks that are not revealed yet."""
         return self.generated & (self.ids == self.mask)
 
     @property
     def unfinished(self) -> Tensor:
-        """(B,) bool: rows that can still change."""
+        """(B,) bool, rows that can still change."""
         grows = (self.room > 0) & self.free.any(1)
         return grows | self.masked.any(1)
 
@@ -75,46 +75,50 @@ class GrowingRows:
         return uniform(self.ids.shape, self.ids.device, generator)
 
     def forward(self, where: Tensor, t: float) -> tuple[Tensor, Tensor]:
-        """One forward pass at time t; finished rows take no part.
+        """One forward pass at time t over the unfinished rows.
 
         Args:
-            where: (B, L) bool, N true places in unfinished rows.
+            where: (B, L) bool, with N true positions in unfinished rows.
+            t: time of all rows.
 
         Returns:
-            the logits (N, V) at these places, and what the model says of the gap behind
-            every position, (B, L) or (B, L, …); 0 in finished rows.
+            The logits (N, V) at these positions, and the gap output of every position,
+            (B, L) or (B, L, …); 0 in finished rows.
 
         Raises:
-            UserError: a gap is NaN or infinite.
+            UserError: a gap output is NaN or infinite.
         """
         rows = self.unfinished.nonzero().squeeze(1)
         at = where[rows].flatten().nonzero().squeeze(1)
         attended = self.attended[rows]
         times = torch.full((len(rows),), t, device=rows.device)
         self.forward_passes += 1
-        hidden, said = self.model(
+        hidden, output = self.model(
             self.ids[rows],
             None if attended.all() else attended,
             t=times,
             at=at,
         )
-        if not said.isfinite().all():
-            raise UserError("a gap holds NaN or infinitely many tokens", DIVERGED)
-        gaps = said.new_zeros(self.ids.shape + said.shape[2:])
-        gaps[rows] = said
+        if not output.isfinite().all():
+            raise UserError(
+                "the predicted length of a gap is NaN or infinite", DIVERGED
+            )
+        gaps = output.new_zeros(self.ids.shape + output.shape[2:])
+        gaps[rows] = output
         return self.model.head(hidden), gaps
 
     def reveal(self, where: Tensor, tokens: Tensor, step: int) -> None:
-        """Write tokens (N,) at the N true places of `where` (B, L)."""
+        """Write tokens (N,) at the N true positions of `where` (B, L)."""
         self.ids = self.ids.masked_scatter(where, tokens)
         self._written(where, step)
 
     def insert(self, counts: Tensor, step: int) -> None:
-        """Insert masks behind the tokens that others may be missing behind.
+        """Insert masks after tokens.
 
         Args:
-            counts: (B, L) int64, how many behind each; ignored where nothing is free.
-                A row that would grow past its room receives the first that fit.
+            counts: (B, L) int64, number of masks after each token; ignored where `free`
+                is False. A row without room for all gets the first ones.
+            step: the current step, for the trace.
         """
         counts = counts * self.free
         before = counts.cumsum(1) - counts
@@ -125,7 +129,7 @@ class GrowingRows:
             return
         self.room = self.room - total
 
-        # 1. Every token moves right by what is inserted before it.
+        # 1. Every token moves right by the number of masks inserted before it.
         length = self.ids.shape[1]
         columns = torch.arange(length, device=counts.device)
         columns = columns + counts.cumsum(1) - counts  # (B, L)
@@ -133,11 +137,11 @@ class GrowingRows:
         width = int(lengths.max())
 
         def moved(values: Tensor, filling: int) -> Tensor:
-            """(B, L) → (B, width), `filling` where nothing came to."""
+            """Move values: (B, L) → (B, width), with `filling` at new positions."""
             wide = F.pad(torch.full_like(values, filling), (0, more), value=filling)
             return wide.scatter(1, columns, values)[:, :width]
 
-        # 2. What they leave free within a row are the new masks.
+        # 2. Positions of a row without an old token are the new masks.
         old = moved(torch.ones_like(self.attended), 0)
         self.attended = torch.arange(width, device=counts.device) < lengths
         new = self.attended & ~old
@@ -155,7 +159,7 @@ class GrowingRows:
             self.tracer.write_at(step, row, self.number[where], self.ids[where])
 
     def generation(self) -> Generation:
-        """What was generated; rows are as long as the longest, padded on the right."""
+        """The generated rows, padded on the right to the longest."""
         return Generation(
             ids=self.ids,
             generated=self.generated,
@@ -164,10 +168,10 @@ class GrowingRows:
         )
 
     def _trace(self) -> Trace:
-        """The trace with the positions that the tokens have come to."""
+        """The trace with final positions of the tokens."""
         assert self.tracer is not None
         trace = self.tracer.trace()
         row, column = self.attended.nonzero(as_tuple=True)
-        places = self.ids.new_zeros(len(self.ids), self.next_number)
-        places[row, self.number[row, column]] = column
-        return replace(trace, position=places.cpu()[trace.row, trace.position])
+        final = self.ids.new_zeros(len(self.ids), self.next_number)
+        final[row, self.number[row, column]] = column
+        return replace(trace, position=final.cpu()[trace.row, trace.position])

@@ -1,4 +1,4 @@
-"""The rows that an insertion predictor grows, and how it draws a slot and a token.
+"""Decoding state of insertion, and samplers of a slot and a token.
 
 Shapes: B rows, A active rows, L tokens in memory, K slots, V vocabulary.
 """
@@ -29,10 +29,10 @@ __all__ = ["InsertionRows", "PairSampler", "SlotFirstSampler"]
 
 @dataclass(frozen=True)
 class PairSampler:
-    """Draws a slot and a token for every row, as one pair.
+    """Sampler of a slot and a token as one pair for every row.
 
     Args:
-        never: ids that cannot be generated.
+        never: ids that are not generated.
         temperature: divides the logits; 0 takes the most likely pair.
         top_k: draw from the k most likely pairs only.
         top_p: draw from the smallest set of pairs whose mass reaches p.
@@ -61,7 +61,7 @@ class PairSampler:
             slot and token (A,)
 
         Raises:
-            UserError: a row is NaN or has no pair that can be generated.
+            UserError: a row is NaN or excludes every pair.
         """
         if (self.temperature, self.top_k, self.top_p) != (1, None, None):
             return self._draw_shaped(head(hidden), missing, generator)
@@ -94,11 +94,11 @@ class PairSampler:
 
 @dataclass(frozen=True)
 class SlotFirstSampler:
-    """Draws a slot for every row by its mass over all tokens, then the token in it.
+    """Sampler of a slot by its total mass, then of a token in that slot.
 
     Args:
-        slots: draws the slot.
-        tokens: draws the token; the ids that it never generates have no mass.
+        slots: sampler of the slot.
+        tokens: sampler of the token; ids that it excludes do not count in the mass.
     """
 
     slots: TokenSampler
@@ -131,21 +131,21 @@ def at_slot(hidden: Tensor, slot: Tensor) -> Tensor:
 
 
 class InsertionRows:
-    """Rows that a token is inserted into at every step, until they are finished.
+    """Rows into which one token is inserted at every step until they are complete.
 
-    Tokens stay in memory in the order in which they came, behind those given; their
-    positions say where they stand. So nothing is moved until the end.
+    Tokens are stored in the order of insertion, after the given ones, with their
+    positions in a separate tensor. So no token moves until the end.
 
     Args:
         model: called as `model(input_ids, attention_mask, positions=…, at=…)`; returns
             hidden states, and the logits of the decision to stop.
-        input_ids: (B, P), what is given, CLS first.
+        input_ids: (B, P) given tokens, CLS first.
         attention_mask: (B, P) bool or None.
-        slots: (B, P) bool, the tokens behind which one may be inserted.
-        room: (B,) the most tokens that each row takes.
-        limit: the most that any row takes; None is as many as there is room for.
+        slots: (B, P) bool, tokens after which one may be inserted.
+        room: (B,) the most tokens to insert into each row.
+        limit: the most tokens to insert into any row; None for `room` alone.
         pad: id of PAD.
-        trace: whether to tell which token was inserted when.
+        trace: whether to record the step at which each token is inserted.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class InsertionRows:
         if attention_mask is not None:
             seen = torch.ones_like(new, dtype=torch.bool)
             self.attended = torch.cat((attention_mask, seen), dim=1)
-        # Where the slots lie in memory: some of those given, then every new token.
+        # Memory positions of the slots: some given tokens, then every inserted one.
         self.first_slots = int(slots.sum(1).max())
         old = slots.long().argsort(dim=1, descending=True, stable=True)
         old = old[:, : self.first_slots]
@@ -192,8 +192,8 @@ class InsertionRows:
         """One forward pass over the active rows.
 
         Returns:
-            hidden states of the slots (A, K, D); and the logits of going on and
-            stopping (A, 2).
+            Hidden states of the slots (A, K, D); and logits of continuing and stopping
+            (A, 2).
         """
         rows = self.active
         length, slots = self.given + self.step, self.first_slots + self.step
@@ -209,21 +209,21 @@ class InsertionRows:
 
     @property
     def missing(self) -> Tensor:
-        """(A, K) bool: slots that an active row has not got."""
+        """(A, K) bool: slots that an active row does not have."""
         return self.missing_slot[self.active, : self.first_slots + self.step]
 
     def finish(self, complete: Tensor, hidden: Tensor) -> Tensor:
-        """Take the rows that are complete (A,) out of the batch.
+        """Remove the complete rows (A,) from the batch.
 
         Returns:
-            the hidden states of the others.
+            The hidden states of the other rows.
         """
         if complete.any():
             self.active, hidden = self.active[~complete], hidden[~complete]
         return hidden
 
     def insert(self, slot: Tensor, token: Tensor) -> None:
-        """Write a token (A,) behind a slot (A,); rows that are full leave the batch."""
+        """Insert a token (A,) at a slot (A,) of each row; full rows leave the batch."""
         rows, new = self.active, self.given + self.step
         left = self.positions[rows, self.slot_place[rows, slot]]  # (A,)
         self.positions[rows] += self.positions[rows] > left[:, None]
@@ -234,7 +234,7 @@ class InsertionRows:
         self.active = rows[self.room[rows] > self.step]
 
     def generation(self) -> Generation:
-        """The rows in the order of reading, padded on the right."""
+        """The rows in reading order, padded on the right."""
         column = torch.arange(self.ids.shape[1], device=self.ids.device)
         new = column >= self.given
         used = column < self.given + self.inserted[:, None]

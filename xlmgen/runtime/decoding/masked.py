@@ -1,4 +1,4 @@
-"""The rows that an unmasking predictor fills in, and the forward passes it takes."""
+"""Decoding state of masked generation: rows whose masks are revealed step by step."""
 
 from typing import overload
 
@@ -12,18 +12,18 @@ __all__ = ["Canvas", "blocks", "split_steps"]
 
 
 class Canvas:
-    """Rows of tokens, some of them masked, that a model fills in step by step.
+    """Rows of tokens, some of them masked, that a model fills step by step.
 
-    Shapes: B rows, L positions, N chosen positions, V vocabulary.
+    Shapes: B rows, L positions, N selected positions, V vocabulary.
 
     Args:
-        model: called as `model(input_ids, attention_mask, at=…)`, and with `t=…` where
-            it has a time input.
-        input_ids: (B, L), MASK where a token is to be found.
+        model: called as `model(input_ids, attention_mask, at=…)`, and with `t=…` if it
+            is time-conditioned.
+        input_ids: (B, L), with MASK at positions to fill.
         attention_mask: (B, L) bool or None.
-        fillable: (B, L) bool; everything else is given and never changes.
+        fillable: (B, L) bool; all other positions are given and do not change.
         mask: id of MASK.
-        trace: whether to record which token was written when.
+        trace: whether to record the step at which each token is written.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Canvas:
         self.mask = mask
         self.forward_passes = 0
         self.tracer = Tracer() if trace else None
-        self.first_step = 0  # of this block, counted over all blocks
+        self.first_step = 0  # first step of this block, counted over all blocks
         self.next_step = 0
 
     def begin_block(self) -> None:
-        """Count the steps of the next block, which start from 0, after those so far."""
+        """Start a block, whose steps count from 0; the trace numbers on."""
         self.first_step = self.next_step
 
     def uniform(self, generator: torch.Generator | None) -> Tensor:
@@ -56,25 +56,26 @@ class Canvas:
         return uniform(self.ids.shape, self.ids.device, generator)
 
     def time(self, t: Tensor) -> Tensor:
-        """One time for all rows: () → (B,)"""
+        """Repeat a time for all rows: () → (B,)"""
         return t.to(self.ids.device).expand(len(self.ids))
 
     def masked_share(self) -> Tensor:
-        """(B,) float64: the share of fillable positions that are still masked."""
+        """(B,) float64, share of fillable positions that are still masked."""
         fillable = self.fillable.sum(1).clamp(min=1)
         return self.masked.sum(1).double() / fillable
 
     def logits(
         self, where: Tensor, t: Tensor | None = None, *, without_prompt: bool = False
     ) -> Tensor:
-        """Logits (N, V) at the N true places of `where` (B, L), in one forward pass.
+        """Logits (N, V) at the N true positions of `where` (B, L), in one forward pass.
 
-        Only rows with a true place take part, and the head runs on those places only.
+        Only rows with a true position take part, and the head runs only on those
+        positions.
 
         Args:
             where: (B, L) bool.
-            t: (B,), for models with a time input.
-            without_prompt: mask everything that is given, for guidance.
+            t: (B,), for time-conditioned models.
+            without_prompt: mask all given tokens, for classifier-free guidance.
         """
         rows = where.any(1).nonzero().squeeze(1)
         at = where[rows].flatten().nonzero().squeeze(1)
@@ -90,13 +91,13 @@ class Canvas:
         return logits
 
     def reveal(self, where: Tensor, tokens: Tensor, step: int) -> None:
-        """Write tokens (N,) at the N true places of `where` (B, L)."""
+        """Write tokens (N,) at the N true positions of `where` (B, L)."""
         self.ids[where] = tokens
         self.masked = self.masked & ~where
         self._written(where, tokens, step)
 
     def remask(self, where: Tensor, step: int) -> None:
-        """Mask the true places of `where` (B, L) again."""
+        """Mask the true positions of `where` (B, L) again."""
         where = where & self.fillable
         self.ids = self.ids.masked_fill(where, self.mask)
         self.masked = self.masked | where
@@ -120,13 +121,13 @@ class Canvas:
 
 
 def blocks(fillable: Tensor, size: int) -> list[Tensor]:
-    """Cut the fillable positions of every row, left to right, into blocks of `size`.
+    """Split the fillable positions of every row, left to right, into blocks of `size`.
 
     Args:
         fillable: (B, L) bool.
 
     Returns:
-        one (B, L) bool for every block; the last ones are empty in rows with fewer.
+        A (B, L) bool for every block; rows with fewer blocks are False in the last.
     """
     index = torch.where(fillable, (fillable.cumsum(1) - 1) // size, -1)
     return [index == block for block in range(int(index.max()) + 1)]
@@ -137,7 +138,7 @@ def split_steps(steps: int, parts: int) -> list[int]: ...
 @overload
 def split_steps(steps: int | None, parts: int) -> list[int] | list[None]: ...
 def split_steps(steps: int | None, parts: int) -> list[int] | list[None]:
-    """Divide steps evenly over blocks, at least one each; None stays None."""
+    """Split steps evenly over parts, at least one each; None for each if `steps` is."""
     if steps is None:
         return [None] * parts
     return [max(1, steps // parts + (part < steps % parts)) for part in range(parts)]
