@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import stdev
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from rich.console import Console
@@ -40,6 +40,7 @@ from xlmgen.registry import SPEC
 from xlmgen.runs.build import Parts, build
 from xlmgen.runs.provenance import changed_code, changed_rows
 from xlmgen.runs.run import Run, Stored
+from xlmgen.runtime.nn import LanguageModel
 from xlmgen.spec.family import read_family
 
 
