@@ -68,7 +68,7 @@ class MdlmPredictor:
         )
         times = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
         noise = self.schedule.noise(times).tolist()  # 1 − α
-        noise[-1] = 0.0  # the last step reveals what is left
+        noise[-1] = 0.0  # the last step reveals all masks
         for step, (noise_t, noise_s) in enumerate(pairwise(noise)):
             # From t to s, reveal every masked token with the same probability.
             unmask_prob = 1 - noise_s / noise_t

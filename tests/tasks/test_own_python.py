@@ -450,7 +450,7 @@ def test_only_modules_of_the_project_are_imported(target, said, sorting, capsys)
         (
             "sorting:is_sorted",
             "sorting:correct",
-            "'correct' is the name of what stands beside the metrics in a file",
+            "'correct' is the name of another column of result files",
         ),
         (
             "exact_match",

@@ -66,7 +66,7 @@ def eval_(
         Path | None,
         typer.Option(
             help="Folder of a language model of the transformers library: also report "
-            "its perplexity of what is generated."
+            "the perplexity of generated texts under it."
         ),
     ] = None,
     mauve: Annotated[

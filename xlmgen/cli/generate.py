@@ -23,8 +23,8 @@ def generate(
         int | None,
         typer.Option(
             min=1,
-            help="Answer so many test prompts, beside the true answers; 4 by default. "
-            "For a task of whole texts: generate so many.",
+            help="Number of test prompts to answer beside their targets; 4 by default. "
+            "For a task of texts: number of texts to generate.",
         ),
     ] = None,
     trace: Annotated[

@@ -1,1 +1,1 @@
-"""Files: read within bounds, written whole or not at all."""
+"""Files: bounded reading and atomic writing."""

@@ -179,7 +179,7 @@ PAGES: dict[str, Page] = {
         "Keep the edit, or make the change in the YAML and restore the file.",
     ),
     "XG303": Page(
-        "A file of the render, or the whole render, is missing.",
+        "A file of the render, or the complete render, is missing.",
         "Render with `xlmgen new`.",
     ),
     "XG304": Page(

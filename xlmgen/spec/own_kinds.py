@@ -173,8 +173,8 @@ def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
     for block in BLOCKS:
         for path in sorted((root / TEMPLATES / block).glob(f"*{TEMPLATE_SUFFIX}")):
             name = path.name.removesuffix(TEMPLATE_SUFFIX)
-            ours = resources.root() / path.relative_to(root)
-            if (block, name) not in project.kinds and not ours.is_file():
+            built_in_path = resources.root() / path.relative_to(root)
+            if (block, name) not in project.kinds and not built_in_path.is_file():
                 schema = root / KINDS / block / f"{name}{SUFFIX}"
                 fix = f"write {shown(schema)}, or rename one of the two"
                 yield problem_at(path, "XG402", "the template has no schema", fix)
@@ -186,11 +186,15 @@ def _shadows(root: Path) -> Iterator[Diagnostic]:
     Files with the same text are copies, such as those of `xlmgen schemas`.
     """
     for path in own_files(root):
-        ours = resources.root() / path.relative_to(root)
+        built_in_path = resources.root() / path.relative_to(root)
         index = path.parent == root / KINDS  # written from a listing
-        if ours.is_file() and not index and _text(path) != _text(ours):
+        if (
+            built_in_path.is_file()
+            and not index
+            and _text(path) != _text(built_in_path)
+        ):
             what = "schema" if path.suffix == ".json" else "template"
-            message = f"xlmgen has a {what} of this name: {ours}"
+            message = f"xlmgen has a {what} of this name: {built_in_path}"
             fix = "rename yours: a spec must mean the same in every project"
             yield problem_at(path, "XG403", message, fix)
 

@@ -77,11 +77,11 @@ class Project:
             for block in BLOCKS
             for path in sorted((self.root / KINDS / block).glob(f"*{SUFFIX}"))
         )
-        ours = {block: built_in().kinds(block) for block in BLOCKS}
+        shipped = {block: built_in().kinds(block) for block in BLOCKS}
         return {
             (kind.block, kind.name): kind
             for kind in found
-            if kind.name not in ours[kind.block]
+            if kind.name not in shipped[kind.block]
         }
 
     def used(self, kinds: Iterable[tuple[str, object]]) -> list[OwnKind]:

@@ -166,10 +166,10 @@ def _metrics(document: Document, names: Any, generator: Any) -> Iterator[Diagnos
 
 
 def _own_metrics(document: Document, metrics: Any) -> Iterator[Diagnostic]:
-    """Functions of the user's own by whose names something else goes already."""
+    """Report own metrics with the name of another metric or column."""
     items = built_in().schema("task")["properties"]["metrics"]["items"]
     taken = dict.fromkeys(items["oneOf"][0]["enum"], "a metric of xlmgen")
-    taken |= dict.fromkeys(ALREADY, "what stands beside the metrics in a file")
+    taken |= dict.fromkeys(ALREADY, "another column of result files")
     for number, entry in enumerate(metrics if isinstance(metrics, list) else ()):
         target = entry.get(HOOK) if isinstance(entry, dict) else None
         if not isinstance(target, str):
@@ -179,7 +179,7 @@ def _own_metrics(document: Document, metrics: Any) -> Iterator[Diagnostic]:
             yield document.diagnostic(
                 "XG108",
                 ("metrics", number, HOOK),
-                f"a metric is called as its function is, and '{name}' is the name of "
+                f"a metric has the name of its function, and '{name}' is the name of "
                 f"{taken[name]}",
                 "rename the function",
             )
@@ -190,7 +190,7 @@ def _generator(
     document: Document, name: Any, source: dict[str, Any]
 ) -> Iterator[Diagnostic]:
     if name not in generators.generators():
-        return  # told by the schema
+        return  # the schema reports it
     data = document.data or {}
     schema, shape = generators.schema(name), generators.shape(name)
     layout, wanted = data.get("layout"), generators.layout(name)
@@ -204,7 +204,7 @@ def _generator(
         )
         return
     if not satisfies(schema, source):
-        return  # told by the schema
+        return  # the schema reports it
     settings = fill_defaults(source, schema)
     wrong = list(shape.problems(document, settings))
     if wrong:

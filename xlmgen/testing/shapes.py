@@ -41,7 +41,7 @@ def _check_field(name: str, value: Any, wanted: Any, sizes: dict[str, int]) -> N
     if letters is None:
         assert isinstance(value, wanted), f"{name} is a {type(value).__name__}"
         return
-    assert isinstance(value, Tensor), f"{name} is no tensor"
+    assert isinstance(value, Tensor), f"{name} is not a tensor"
     # jaxtyping's instance check covers dtype and rank; sizes are compared here,
     # across all fields.
     assert isinstance(value, wanted), f"{name} is {value.dtype} {tuple(value.shape)}"

@@ -73,14 +73,16 @@ class ConfidenceOrderTests(UnmaskingSubject):
             scores = torch.tensor(self.scores(probs), dtype=torch.float64)
             orders.append(scores.argsort(descending=True).tolist())
         assert orders[0] != orders[1]
-        trace = self.run_traced(probs=RANKED, **self.one_by_one | self.whole | numbers)
+        trace = self.run_traced(
+            probs=RANKED, **self.one_by_one | self.one_block | numbers
+        )
         shaped = self.options["rank_by"] == "sampling"
         assert trace.position.tolist() == orders[shaped]
 
     def test_equal_numbers_are_revealed_per_step(self) -> None:
         if not self.stepped:
             pytest.skip("the number per step follows the network's confidence")
-        trace = self.run_traced(steps=4, **self.whole)
+        trace = self.run_traced(steps=4, **self.one_block)
         assert trace.step.bincount().tolist() == [2, 2, 1, 1]
         best = sorted(range(LENGTH), key=lambda p: -self.scores()[p])
         assert sorted(trace.position[:2].tolist()) == sorted(best[:2])
@@ -106,7 +108,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
     def test_all_positions_above_threshold_are_revealed(self) -> None:
         if self.options["threshold"] is None:
             pytest.skip("no threshold")
-        trace = self.run_traced(threshold=0.55, **self.whole)
+        trace = self.run_traced(threshold=0.55, **self.one_block)
         first = set(trace.position[trace.step == 0].tolist())
         best = max(range(LENGTH), key=lambda p: self.scores()[p])
         assert first == {1, 3, 4} | {best}
@@ -120,7 +122,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         if self.options["threshold"] is None:
             pytest.skip("no threshold")
         probs = torch.tensor(UNSURE_FIRST[self.options["order"]], dtype=torch.float64)
-        trace = self.run_traced(probs=probs, threshold=0.55, **self.whole)
+        trace = self.run_traced(probs=probs, threshold=0.55, **self.one_block)
         assert trace.position.tolist() == [1, 0]
         assert trace.step.tolist() == [0, 1]
 
@@ -129,7 +131,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
             pytest.skip("no bound")
         entropies = [-float((row * row.log()).sum()) for row in PROBS]
         for bound in (0.0, 0.5, 1.1, 100.0):
-            trace = self.run_traced(entropy_bound=bound, **self.whole)
+            trace = self.run_traced(entropy_bound=bound, **self.one_block)
             taken: list[int] = []
             for place in sorted(range(LENGTH), key=lambda p: -self.scores()[p]):
                 costs = [entropies[p] for p in [*taken, place]]
@@ -143,14 +145,14 @@ class ConfidenceOrderTests(UnmaskingSubject):
         if not self.options["order_temperature"]:
             pytest.skip("an order without noise")
         tau = 0.8
-        numbers = self.one_by_one | self.whole | {"order_temperature": tau}
+        numbers = self.one_by_one | self.one_block | {"order_temperature": tau}
         trace = self.run_traced(rows=3000, **numbers)
         counts = trace.position[trace.step == 0].bincount(minlength=LENGTH)
         scores = torch.tensor(self.scores(), dtype=torch.float64)
         assert p_value(counts, (scores / tau).softmax(0)) > LEAST
 
     @property
-    def whole(self) -> dict[str, Any]:
+    def one_block(self) -> dict[str, Any]:
         """Options that make the answer one block."""
         return {"block": LENGTH} if self.options["block"] else {}
 

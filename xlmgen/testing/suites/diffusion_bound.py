@@ -37,10 +37,10 @@ class DiffusionBoundTests(FamilyTests):
     def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
         """Sums over rows and mask patterns, and integrates over time by quadrature."""
         toy = self.toy(prompted=prompted)
-        batch, chances = self.enumerated(toy, *self.whole)
+        batch, chances = self.enumerated(toy, *self.interval)
         nll = self.row_nll(toy, batch)
         measured = float((chances * nll).sum())
-        expected = self.bound(toy, *self.whole) + self.prior(toy)
+        expected = self.bound(toy, *self.interval) + self.prior(toy)
         assert measured == pytest.approx(expected, rel=1e-4)
         if exact_ends(self.spec):
             assert measured == pytest.approx(self.entropy(toy), rel=1e-4)
@@ -48,14 +48,14 @@ class DiffusionBoundTests(FamilyTests):
     def test_wrong_network_has_higher_loss(self) -> None:
         toy = self.toy()
         wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
-        batch, chances = self.enumerated(toy, *self.whole)
+        batch, chances = self.enumerated(toy, *self.interval)
         right = float((chances * self.row_nll(toy, batch)).sum())
         assert float((chances * self.row_nll(wrong, batch)).sum()) > right + 0.05
 
     def test_rows_are_weighted_by_their_time(self) -> None:
         """For every row: w(t) times the sum over its masked tokens."""
         toy = self.toy()
-        batch, _ = self.enumerated(toy, *self.whole)
+        batch, _ = self.enumerated(toy, *self.interval)
         plain, nll = self.masked_nll(toy, batch), self.row_nll(toy, batch)
         schedule = noise_schedule(self.spec)
         expected = loss_weight(
@@ -78,7 +78,7 @@ class DiffusionBoundTests(FamilyTests):
     def test_loss_is_divided_by_maskable_tokens(self) -> None:
         """Dividing by the number of masked tokens would be another objective."""
         toy = self.toy()
-        batch, _ = self.enumerated(toy, *self.whole)
+        batch, _ = self.enumerated(toy, *self.interval)
         oracle = self.oracle(toy)
         output = self.family.loss(self.tokens)(oracle, batch)
         assert output["num_tokens"].equal(batch["maskable"].sum(1))
@@ -114,7 +114,7 @@ class DiffusionBoundTests(FamilyTests):
         assert error < 0.1 * expected
 
     @property
-    def whole(self) -> tuple[float, float]:
+    def interval(self) -> tuple[float, float]:
         """Interval of the times in evaluation."""
         return 0.0, 1.0
 

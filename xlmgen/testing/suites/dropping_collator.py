@@ -36,7 +36,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
             lengths = set()
             for seed in range(40):
                 batch = self.batch(use, seed)
-                assert restored(batch) == self.whole(use)
+                assert restored(batch) == self.complete_rows(use)
                 lengths.add(batch["input_ids"].shape[1])
             assert len(lengths) > 1
 
@@ -196,7 +196,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
             rows.append(([*start, *target, *end], answer))
         return rows
 
-    def whole(self, use: str) -> list[list[int]]:
+    def complete_rows(self, use: str) -> list[list[int]]:
         return [ids for ids, _ in self.rows(use)]
 
     def marks(
