@@ -112,6 +112,13 @@ def test_a_finished_training_is_not_repeated(letters, monkeypatch):
     assert gpt2.train_gpt2(EXPERIMENT, SMALL, letters / "peer") == rows
 
 
-def test_a_setting_that_is_not_followed_is_refused(letters):
-    with pytest.raises(ValueError, match="accumulate is 2"):
-        gpt2.train_gpt2(EXPERIMENT, (*SMALL, "training.accumulate=2"), letters / "peer")
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.accumulate=2", "accumulate is 2"),
+        ("training.optimizer.kind=muon", "optimizer is .*muon"),
+    ],
+)
+def test_a_setting_that_is_not_followed_is_refused(letters, setting, message):
+    with pytest.raises(ValueError, match=message):
+        gpt2.train_gpt2(EXPERIMENT, (*SMALL, setting), letters / "peer")

@@ -26,7 +26,13 @@ from xlmgen.runtime.special_tokens import SPECIAL_TOKENS
 from xlmgen.training.schedule import learning_rate_factor
 
 SPLITS = ("train", "validation", "test")
-FOLLOWED = {"accumulate": 1, "devices": 1, "num_nodes": 1, "ema_decay": None}
+FOLLOWED = {
+    "optimizer": {"kind": "adamw"},
+    "accumulate": 1,
+    "devices": 1,
+    "num_nodes": 1,
+    "ema_decay": None,
+}
 """The only values of these settings that a peer's training follows."""
 DROPOUT = 0.1
 """Of the peer's own configurations."""
@@ -40,7 +46,7 @@ def export(experiment: Experiment, folder: Path) -> None:
     """
     settings = experiment.training
     for key, value in FOLLOWED.items():
-        if (asked := getattr(settings, key)) != value:
+        if (asked := experiment.data["training"][key]) != value:
             raise UserError(
                 f"training.{key} is {asked}; xlm-core is trained with {value}",
                 "change it, or leave --against xlm-core out",

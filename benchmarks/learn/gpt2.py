@@ -31,7 +31,13 @@ from xlmgen.training.metrics_file import MetricsFile, read_rows
 from xlmgen.training.schedule import learning_rate_factor
 
 Row = dict[str, str]
-SUPPORTED = {"precision": "32-true", "accumulate": 1, "devices": 1, "ema_decay": None}
+SUPPORTED = {
+    "optimizer": {"kind": "adamw"},
+    "precision": "32-true",
+    "accumulate": 1,
+    "devices": 1,
+    "ema_decay": None,
+}
 """Settings of `training` that would change the result and are not followed here."""
 
 
@@ -58,7 +64,7 @@ def train_gpt2(
     experiment = resolve(experiment_path, overrides)
     settings = experiment.training
     for key, value in SUPPORTED.items():
-        if (asked := getattr(settings, key)) != value:
+        if (asked := experiment.data["training"][key]) != value:
             raise ValueError(
                 f"training.{key} is {asked}; GPT-2 is trained with {value}"
             )

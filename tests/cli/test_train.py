@@ -178,6 +178,37 @@ def test_launcher_with_other_number_is_refused(
 
 
 @pytest.mark.parametrize("command", ["check", "resolve", "train"])
+def test_fsdp_with_muon_is_refused(project, capsys, command):
+    text = (project / "toy.yaml").read_text()
+    more = "training:\n  strategy: fsdp\n  optimizer: {kind: muon}\n"
+    (project / "toy.yaml").write_text(text.replace("training:\n", more))
+    assert main([command, "toy.yaml"]) in (1, 2)
+    captured = capsys.readouterr()
+    shown = captured.out + captured.err
+    assert "toy.yaml:8:21" in shown
+    assert "training.optimizer.kind: 'muon' conflicts with strategy fsdp" in shown
+    assert "use strategy ddp or kind adamw" in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("kind: moun", "'moun' is not one of 'adamw', 'muon'; did you mean 'muon'?"),
+        (
+            "kind: muon, momentun: 0.9",
+            "unknown key 'momentun'; did you mean 'momentum'?",
+        ),
+        ("kind: muon, momentum: 1", "1 is out of range; it must be ≥ 0 and < 1"),
+        ("momentum: 0.9", "0.9 goes only with kind muon; AdamW has training.betas"),
+        ("kind: muon, betas: [0.9, 0.99]", "unknown key 'betas'"),
+    ],
+)
+def test_an_optimizer_with_a_mistake_is_refused(project, capsys, given, message):
+    code, _, err = said(capsys, "toy.yaml", f"training.optimizer={{{given}}}")
+    assert (code, message in err) == (2, True), err
+
+
+@pytest.mark.parametrize("command", ["check", "resolve", "train"])
 def test_fsdp_with_16_mixed_is_refused(project, capsys, command):
     text = (
         (project / "toy.yaml")

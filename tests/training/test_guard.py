@@ -67,13 +67,15 @@ def weights(folder):
 
 
 @hows
-def test_a_step_that_is_skipped_changes_nothing(project, spoil, how):
-    """Neither weights nor AdamW's moments: the other steps are as without it."""
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_a_step_that_is_skipped_changes_nothing(project, spoil, how, kind):
+    """Neither weights nor an optimiser's state: the other steps are as without it."""
     spoil({5}, how)
     every = [
         "training.on_nan=skip",
         "training.checkpoint_every=1",
         "training.keep=null",
+        f"training.optimizer.kind={kind}",
     ]
     made = run("a", *every, "training.max_steps=6")
     before, after = (weights(checkpoints(made.checkpoints)[step]) for step in (4, 5))
@@ -157,8 +159,9 @@ def test_no_checkpoint_is_written_after_a_step_that_was_not_finite(project, spoi
     assert list(checkpoints(Path("a/checkpoints"))) == [2]
 
 
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
 @pytest.mark.parametrize("clip", ["1.0", "null"])
-def test_between_two_rows_nobody_waits_for_the_device(project, monkeypatch, clip):
+def test_between_two_rows_nobody_waits_for_the_device(project, monkeypatch, clip, kind):
     """Every look at a number that is on the device is such a wait."""
     waits = {}
     step = None  # of the run, while a batch is trained on
@@ -205,7 +208,7 @@ def test_between_two_rows_nobody_waits_for_the_device(project, monkeypatch, clip
         "a",
         *("training.log_every=5", "training.max_steps=9", "training.validate_every=20"),
         *("training.checkpoint_every=20", f"training.gradient_clip={clip}"),
-        "evaluation.generate=0",
+        *("evaluation.generate=0", f"training.optimizer.kind={kind}"),
     )
     assert sorted(waits) == [5, 9]  # the row; the end, with its validation and all
     assert waits[5] == 1

@@ -39,9 +39,12 @@ def assert_equal_runs(one, other):
     assert one.checkpoint("best")[0] == other.checkpoint("best")[0]
 
 
-@pytest.mark.parametrize("schedule", ["constant", "training.accumulate=3"])
-def test_a_continued_run_equals_an_uninterrupted_one(project, schedule):
-    extra = [schedule] if "=" in schedule else []
+@pytest.mark.parametrize(
+    "extra",
+    [[], ["training.accumulate=3"], ["training.optimizer.kind=muon"]],
+    ids=["plain", "accumulated", "muon"],
+)
+def test_a_continued_run_equals_an_uninterrupted_one(project, extra):
     _, whole = run("whole", *extra)
     run("parts", "training.max_steps=6", *extra)
     _, parts = run("parts", *extra)

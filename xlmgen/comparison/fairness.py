@@ -17,8 +17,9 @@ from xlmgen.spec.load import load_yaml
 NOT_EXAMPLES = ("name", "title", "summary", "metrics")
 """Keys of a task that do not affect its examples."""
 TRAINING = (
-    *("max_steps", "learning_rate", "warmup_steps", "schedule", "min_lr_ratio"),
-    *("cooldown", "weight_decay", "betas", "gradient_clip", "on_nan", "ema_decay"),
+    *("max_steps", "optimizer", "learning_rate", "warmup_steps", "schedule"),
+    *("min_lr_ratio", "cooldown", "weight_decay", "betas"),
+    *("gradient_clip", "on_nan", "ema_decay"),
     *("precision", "batching", "patience", "patience_metric"),
     "stop_when",
 )

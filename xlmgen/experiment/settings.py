@@ -14,12 +14,25 @@ ROWS = ("batch_size", "accumulate", "devices", "num_nodes")
 
 
 @dataclass(frozen=True)
+class OptimizerSettings:
+    """Which optimiser, and its own options.
+
+    Args:
+        momentum: of Muon; None for AdamW.
+    """
+
+    kind: Literal["adamw", "muon"]
+    momentum: float | None = None
+
+
+@dataclass(frozen=True)
 class Training:
     """Training settings; the schema describes each key."""
 
     max_steps: int
     batch_size: int
     accumulate: int
+    optimizer: OptimizerSettings
     learning_rate: float
     weight_decay: float
     betas: tuple[float, float]
@@ -104,6 +117,7 @@ def settle(
 ) -> Experiment:
     """Convert validated data with defaults filled in to dataclasses."""
     training = dict(data["training"])
+    training["optimizer"] = OptimizerSettings(**training["optimizer"])
     training["betas"] = tuple(training["betas"])
     return Experiment(
         name=data["name"],

@@ -20,7 +20,9 @@ class ToyModel(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(vocab_size, d_model)
         self.norm = nn.LayerNorm(d_model)
-        self.mix = nn.ModuleList(nn.Linear(d_model, d_model) for _ in range(layers))
+        self.mix = nn.ModuleList(
+            nn.Sequential(nn.Linear(d_model, d_model), nn.ReLU()) for _ in range(layers)
+        )
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(d_model, vocab_size, bias=False)
 
@@ -29,7 +31,7 @@ class ToyModel(nn.Module):
         count = torch.arange(1, hidden.shape[1] + 1, device=hidden.device)[:, None]
         hidden = hidden + hidden.cumsum(1) / count
         for layer in self.mix:
-            hidden = hidden + self.drop(layer(self.norm(hidden)).relu())
+            hidden = hidden + self.drop(layer(self.norm(hidden)))
         return self.head(hidden)
 
 
