@@ -169,7 +169,13 @@ def assert_equal(one, other, where=""):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_at_random_moments_equals_one_that_is_not(place):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_that_is_killed_at_random_moments_equals_one_that_is_not(
+    place, optimizer
+):
+    kind = f"training:\n  optimizer: {{kind: {optimizer}}}\n"
+    text = EXPERIMENT.replace("training:\n", kind)
+    Path("killed.yaml").write_text(text, encoding="utf-8")
     process = start("whole")
     output = process.communicate(timeout=300)[0]
     assert process.returncode == 0, output

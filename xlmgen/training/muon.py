@@ -43,15 +43,13 @@ class MuonWithAdamW(Optimizer):
         self._muon.state = self._adamw.state = self.state
 
     @torch.no_grad()
-    def step(  # type: ignore[override]
-        self, closure: Callable[[], Any] | None = None
-    ) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         if self.found_inf is None:
-            self._muon.step()
+            self._muon.step()  # type: ignore[no-untyped-call]
         else:
             self._step_muon_unless(self.found_inf != 0)
             self._adamw.found_inf = self.found_inf  # type: ignore[attr-defined]
@@ -77,6 +75,6 @@ class MuonWithAdamW(Optimizer):
             momentum = self.state[matrix].get("momentum_buffer")
             kept = torch.zeros_like(matrix) if momentum is None else momentum
             matrix.grad.copy_(torch.where(skip, kept, matrix.grad))
-        self._muon.step()
+        self._muon.step()  # type: ignore[no-untyped-call]
         for matrix, old in zip(matrices, before, strict=True):
             matrix.copy_(torch.where(skip, old, matrix))
