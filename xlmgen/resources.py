@@ -17,9 +17,9 @@ def root() -> Path:
 
 
 def cache_root() -> Path:
-    """`$XLMGEN_CACHE`, or `xlmgen` in `$XDG_CACHE_HOME` or in `~/.cache`."""
+    """`$XLMGEN_CACHE`, or `xlmgen` in the user's folder for caches."""
     if chosen := os.environ.get("XLMGEN_CACHE"):
         return Path(chosen)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "xlmgen"
-    return Path.home() / ".cache" / "xlmgen"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("xlmgen", appauthor=False)

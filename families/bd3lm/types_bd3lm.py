@@ -1,9 +1,9 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
 # ruff: noqa: F722  (shapes are written as strings)
-"""Types of the batches and outputs that the parts of the family exchange.
+"""What the parts of the family pass to each other.
 
-A answer positions, B rows, L positions, N selected positions.
+A answer positions, B rows, L positions, N chosen positions.
 """
 
 from typing import TypedDict
@@ -13,61 +13,62 @@ from torch import Tensor
 
 
 class Bd3lmBatch(TypedDict):
-    """A batch for training and for evaluating the loss."""
+    """What the collators make for training and for evaluating the loss."""
 
     input_ids: Int[Tensor, "B A"]
-    """Noisy blocks of the answer, some tokens replaced by MASK."""
+    """The answer's blocks, some tokens hidden behind MASK."""
 
     clean_ids: Int[Tensor, "B L"]
-    """The context, padded on the left, and the clean answer."""
+    """The context, padded on the left, and the answer without noise."""
 
     attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
-    """False on pads outside the blocks; document number of each token in packed rows
-    with separate documents; None if all tokens are attended to."""
+    """False on pads outside the blocks; or, of packed documents that are apart, the
+    number of each token's; None when all is attended."""
 
     maskable: Bool[Tensor, "B A"]
-    """Tokens that may be masked: the blocks of each row."""
+    """What may be masked: the blocks that a row has."""
 
     masked_at: Int[Tensor, " N"]
-    """Flat positions (row · A + column) of the masked tokens."""
+    """Flat positions (row · A + column) that were chosen."""
 
     t: Float[Tensor, "B A"]
-    """Time of each position's block."""
+    """The time of each position's block."""
 
     span: float
-    """Time weight: one over the density of the times, the length of their range."""
+    """One over the density that the times were drawn with: how much of [0, 1] they
+    cover."""
 
     block_size: int
     """Tokens per block."""
 
 
 class Bd3lmPrompt(TypedDict):
-    """A batch for generation."""
+    """What the collators make for generation."""
 
     input_ids: Int[Tensor, "B L"]
-    """The context, padded on the left, and MASK at positions to fill."""
+    """The context, padded on the left, and MASK where a token is to be found."""
 
     attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None without pads."""
+    """False on pads; None when there are none."""
 
     fillable: Bool[Tensor, "B L"]
-    """Positions to fill; all others are given."""
+    """Positions to fill; everything else is given."""
 
     context: int
-    """Number of columns before the first block."""
+    """Columns before the first block."""
 
     block_size: int
     """Tokens per block."""
 
 
 class Bd3lmLossOutput(TypedDict):
-    """Output of the loss."""
+    """What the loss returns."""
 
     loss: Float[Tensor, ""]
-    """Nats per maskable token; this is minimised."""
+    """Nats per maskable token: what is minimised."""
 
     nll: Float[Tensor, " B"]
-    """Unbiased estimate of each row's bound on −log p, in nats."""
+    """An unbiased estimate of each row's bound on −log p, in nats."""
 
     num_tokens: Int[Tensor, " B"]
-    """Number of maskable tokens of each row."""
+    """Maskable tokens of each row, masked or not."""

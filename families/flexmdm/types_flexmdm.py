@@ -1,9 +1,9 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
 # ruff: noqa: F722  (shapes are written as strings)
-"""Types of the batches and outputs that the parts of the family exchange.
+"""What the parts of the family pass to each other.
 
-B rows, L positions, N selected positions.
+B rows, L positions, N chosen positions.
 """
 
 from typing import TypedDict
@@ -13,61 +13,62 @@ from torch import Tensor
 
 
 class FlexmdmBatch(TypedDict):
-    """A batch for training and for evaluating the loss."""
+    """What the collators make for training and for evaluating the loss."""
 
     input_ids: Int[Tensor, "B L"]
-    """Tokens that are not missing, some replaced by MASK."""
+    """What is left of each row, some of it hidden behind MASK."""
 
     attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
-    """False on pads; document number of each token in packed rows with separate
-    documents; None if all tokens are attended to."""
+    """False on pads; or, of packed documents that are apart, the number of each
+    token's; None when all is attended."""
 
     target_ids: Int[Tensor, "B L"]
-    """The same tokens, clean."""
+    """The same tokens, none hidden."""
 
     masked_at: Int[Tensor, " N"]
-    """Flat positions (row · L + column) of the masked tokens."""
+    """Flat positions (row · L + column) of the masks."""
 
     free: Bool[Tensor, "B L"]
-    """Tokens after which others may be missing."""
+    """Behind which tokens others may be missing."""
 
     missing: Int[Tensor, "B L"]
-    """Number of tokens missing right after each token."""
+    """How many tokens are missing right behind each one."""
 
     num_tokens: Int[Tensor, " B"]
-    """Number of tokens of each row's answer, missing ones included."""
+    """Tokens of each row's answer, missing ones included."""
 
     t: Float[Tensor, " B"]
-    """Time of each row, from 0 (empty) to 1 (the data)."""
+    """The time of each row, from 0 (nothing) to 1 (the data)."""
 
     span: Float[Tensor, " B"]
-    """Time weight: one over the density of the time, 1 − sampling_eps in training."""
+    """One over the density that the time was drawn with: 1 − sampling_eps in
+    training."""
 
 
 class FlexmdmPrompt(TypedDict):
-    """A batch for generation."""
+    """What the collators make for generation."""
 
     input_ids: Int[Tensor, "B L"]
-    """Given tokens."""
+    """What is given."""
 
     attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None without pads."""
+    """False on pads; None when there are none."""
 
     free: Bool[Tensor, "B L"]
-    """Tokens after which others may be inserted."""
+    """Behind which tokens others may be inserted."""
 
     room: Int[Tensor, " B"]
-    """Maximum number of tokens inserted into each row."""
+    """How many tokens may be inserted into each row."""
 
 
 class FlexmdmLossOutput(TypedDict):
-    """Output of the loss."""
+    """What the loss returns."""
 
     loss: Float[Tensor, ""]
-    """Nats per token of the answers; this is minimised."""
+    """Nats per token of the answers: what is minimised."""
 
     nll: Float[Tensor, " B"]
-    """Weighted terms of each row at its time, in nats."""
+    """Each row's weighted terms at its time, in nats."""
 
     num_tokens: Int[Tensor, " B"]
-    """Number of tokens of each row's answer, missing ones included."""
+    """Tokens of each row's answer, missing ones included."""

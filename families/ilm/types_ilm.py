@@ -1,7 +1,7 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
 # ruff: noqa: F722  (shapes are written as strings)
-"""Types of the batches and outputs that the parts of the family exchange.
+"""What the parts of the family pass to each other.
 
 B rows, L positions, S slots, D dropped tokens.
 """
@@ -13,61 +13,62 @@ from torch import Tensor
 
 
 class IlmBatch(TypedDict):
-    """A batch for training and for evaluating the loss."""
+    """What the collators make for training and for evaluating the loss."""
 
     input_ids: Int[Tensor, "B L"]
-    """CLS and the kept tokens without gaps, padded on the right."""
+    """CLS, then the kept tokens without gaps, padded on the right."""
 
     attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None without pads."""
+    """False on pads; None when there are none."""
 
     slot_at: Int[Tensor, " S"]
-    """Flat positions (row · L + column) of the slots: tokens after which one may be
+    """Flat positions (row · L + column) of the tokens behind which one may be
     missing."""
 
     target_slot: Int[Tensor, " D"]
-    """Index of the slot of each dropped token, among the S slots."""
+    """Which of the S slots each dropped token belongs to."""
 
     target_ids: Int[Tensor, " D"]
-    """Dropped tokens, row by row and from left to right."""
+    """The dropped tokens, row by row and from left to right."""
 
     num_dropped: Int[Tensor, " B"]
-    """Number of dropped tokens of each row."""
+    """How many tokens of each row were dropped."""
 
     answer_length: Int[Tensor, " B"]
-    """Number of tokens of each row's answer."""
+    """How many tokens each row could have lost: the n that their number is drawn
+    from."""
 
 
 class IlmPrompt(TypedDict):
-    """A batch for generation."""
+    """What the collators make for generation."""
 
     input_ids: Int[Tensor, "B L"]
-    """CLS and the given tokens, padded on the right."""
+    """CLS, then what is given, padded on the right."""
 
     attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None without pads."""
+    """False on pads; None when there are none."""
 
     slots: Bool[Tensor, "B L"]
-    """Slots: tokens after which one may be inserted."""
+    """The tokens behind which one may be inserted."""
 
     room: Int[Tensor, " B"]
-    """Maximum number of tokens inserted into each row."""
+    """How many tokens at most fit into each row's block."""
 
 
 class IlmLossOutput(TypedDict):
-    """Output of the loss."""
+    """What the loss returns."""
 
     loss: Float[Tensor, ""]
-    """Mean over rows, in nats; this is minimised."""
+    """Mean over rows of what is minimised, in nats."""
 
     nll: Float[Tensor, " B"]
-    """Loss of each row."""
+    """What each row contributes to it."""
 
     num_tokens: Int[Tensor, " B"]
     """1 for every row: the mean is over rows, whatever their length."""
 
     bound: Float[Tensor, " B"]
-    """Unbiased estimate of each row's bound on −log p, in nats."""
+    """An unbiased estimate of each row's bound on −log p, in nats."""
 
     num_decisions: Int[Tensor, " B"]
-    """Number of decisions of each answer: its n insertions and the stop."""
+    """Decisions that make each answer: its n insertions, and to stop."""

@@ -1,9 +1,9 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
 # ruff: noqa: F722  (shapes are written as strings)
-"""Types of the batches and outputs that the parts of the family exchange.
+"""What the parts of the family pass to each other.
 
-B rows, L positions, N selected positions.
+B rows, L positions, N chosen positions.
 """
 
 from typing import TypedDict
@@ -13,46 +13,46 @@ from torch import Tensor
 
 
 class MlmBatch(TypedDict):
-    """A batch for training and for evaluating the loss."""
+    """What the collators make for training and for evaluating the loss."""
 
     input_ids: Int[Tensor, "B L"]
-    """Tokens, some replaced by MASK."""
+    """Tokens, some of them hidden behind MASK."""
 
     attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
-    """False on ignored pads; document number of each token in packed rows with separate
-    documents; None if all tokens are attended to."""
+    """False on pads that are no tokens; or, of packed documents that are apart, the
+    number of each token's; None when all is attended."""
 
     target_ids: Int[Tensor, "B L"]
-    """Clean tokens."""
+    """The clean tokens."""
 
     maskable: Bool[Tensor, "B L"]
-    """Tokens that may be masked: the answer, never prompt or given tokens."""
+    """The answer: what may be masked; never prompt or given."""
 
     masked_at: Int[Tensor, " N"]
-    """Flat positions (row · L + column) of the masked or selected tokens."""
+    """Flat positions (row · L + column) that were chosen."""
 
 
 class MlmPrompt(TypedDict):
-    """A batch for generation."""
+    """What the collators make for generation."""
 
     input_ids: Int[Tensor, "B L"]
-    """Tokens, and MASK at positions to fill."""
+    """Tokens, MASK where one is to be found."""
 
     attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None without pads."""
+    """False on pads; None when there are none."""
 
     fillable: Bool[Tensor, "B L"]
-    """Positions to fill; all others are given."""
+    """Positions to fill; everything else is given."""
 
 
 class MlmLossOutput(TypedDict):
-    """Output of the loss."""
+    """What the loss returns."""
 
     loss: Float[Tensor, ""]
-    """Nats per selected token; this is minimised."""
+    """Nats per selected token: what is minimised."""
 
     nll: Float[Tensor, " B"]
-    """Sum of the cross-entropy of each row's selected tokens, in nats."""
+    """Cross-entropy of each row's selected tokens, added up, in nats."""
 
     num_tokens: Int[Tensor, " B"]
-    """Number of selected tokens of each row."""
+    """Selected tokens of each row."""

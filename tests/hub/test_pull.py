@@ -13,7 +13,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from xlmgen.cli import main
-from xlmgen.render import transaction
+from xlmgen.io import locks
 
 from .conftest import EXPERIMENT, TASK
 from .standin import READER, WRITER
@@ -322,9 +322,9 @@ def test_without_a_network_or_the_extra(run, hub, capsys, monkeypatch):
 
 
 def test_two_pulls_into_one_folder(run, pushed, capsys, monkeypatch):
-    monkeypatch.setattr(transaction, "WAIT", 0.05)
+    monkeypatch.setattr(locks, "WAIT", 0.05)
     Path("runs/.star.pull").mkdir(parents=True)
-    with transaction.locked(Path("runs/.star.pull")):
+    with locks.locked(Path("runs/.star.pull")):
         err = refused(capsys, "me/star")
     assert "another xlmgen is writing to " in err
     assert said(capsys, "me/star")[0] == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from xlmgen.errors import UserError
+from xlmgen.io import locks
 from xlmgen.render import transaction
 from xlmgen.render.transaction import Edit, commit, exclusive, interrupted, undo
 
@@ -220,7 +221,7 @@ def test_lock_waits_for_other_process(folder):
 
 
 def test_wait_for_lock_has_time_limit(folder, monkeypatch):
-    monkeypatch.setattr(transaction, "WAIT", 0.1)
+    monkeypatch.setattr(locks, "WAIT", 0.1)
     handle = os.open(folder.parent, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     try:

@@ -21,11 +21,11 @@ from xlmgen.hub.published import local_files
 from xlmgen.hub.trust import refuse_hooks, rendered_anew
 from xlmgen.io.files import real_path, write_json, write_text
 from xlmgen.io.json_input import parse_object
+from xlmgen.io.locks import locked
 from xlmgen.io.manifest import write_manifest
 from xlmgen.io.shards import Shards
 from xlmgen.registry import SPEC
 from xlmgen.render.lock import is_inside
-from xlmgen.render.transaction import locked
 from xlmgen.runs.checkpoint_folder import IMPORTED, about, folder_name
 from xlmgen.runs.run import EXPERIMENT, RECORD, TASK, TOKENIZER, VERSIONS, Run, run_id
 from xlmgen.spec.diagnostics import SpecError

@@ -1,84 +1,94 @@
 """Locks of one process at a time, which end with it, however it ends.
 
-They are the system's own. Windows and some network file systems have none.
+They are the system's own, by `filelock`. Some network file systems have none.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_held: set[int] = set()
+from xlmgen.errors import UserError
+
+WAIT = 10.0
+"""Seconds that `locked` gives another process to finish."""
+POLL = 0.02
+"""Seconds between two attempts."""
 
 
 @contextmanager
 def hold(lock: Path, occupied: Callable[[str], bool]) -> Iterator[bool]:
-    """Hold a lock file while the block runs, and take the file away after it.
+    """Hold a lock file while the block runs, and remove the file after it.
 
     Args:
         lock: the file.
-        occupied: told which process has it, once, if one does; whether to wait for it.
+        occupied: called with the process that has it, once, if one does; whether to
+            wait for it.
 
     Yields:
         whether it is held: not if nobody waits, nor where there are no locks.
     """
-    handle = acquire(lock, occupied)
+    from filelock import FileLock, Timeout
+
+    file = FileLock(lock, fallback_to_soft=False, poll_interval=POLL)
     try:
-        yield handle is not None
+        try:
+            file.acquire(blocking=False)
+        except Timeout:
+            if occupied(_owner(lock)):
+                file.acquire()
+    except OSError:  # nothing can be written here, or this file system has no locks
+        with suppress(OSError):
+            if not lock.stat().st_size:  # nobody's
+                lock.unlink()
+    try:
+        if file.is_locked:
+            lock.write_text(f"{os.getpid()} on {platform.node()}", "utf-8")
+        yield file.is_locked
     finally:
-        if handle is not None:
-            lock.unlink(missing_ok=True)  # while it is ours: who waits looks again
-            _held.discard(handle)
-            os.close(handle)
+        if file.is_locked:
+            with suppress(OSError):
+                lock.unlink()  # while it is held: who waits for it looks again
+            file.release()
 
 
-def acquire(lock: Path, occupied: Callable[[str], bool]) -> int | None:
-    """An open handle of the lock file, or None; see `hold`."""
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock on a folder; wait a while for a process that has it.
+
+    Windows has no locks on folders. There the block runs without one, and so it does on
+    a file system without locks.
+
+    Raises:
+        UserError: another process has it for longer than `WAIT`.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    from filelock import lock_descriptor
+
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        import fcntl
-    except ImportError:
-        return None
-    told = False
-    while True:
-        try:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:  # nothing can be written here
-            return None
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.read(handle, 100).decode(errors="replace") or "another"
-                if not told and not occupied(owner):
-                    os.close(handle)
-                    return None
-                told = True
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), os.stat(lock)):
-                    os.truncate(handle, 0)
-                    os.write(handle, f"{os.getpid()} on {platform.node()}".encode())
-                    _held.add(handle)
-                    return handle
-        except OSError:  # this file system has no locks
-            lock.unlink(missing_ok=True)
-            os.close(handle)
-            return None
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)  # of a lock whose owner took it away
-
-
-def _leave_to_the_parent() -> None:
-    """A fork shares the lock: one that outlives its parent would go on holding it."""
-    for handle in _held:
+        deadline = time.monotonic() + WAIT
+        with suppress(OSError):
+            while not lock_descriptor(handle, blocking=False):
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"another xlmgen is writing to {folder}", "run again later"
+                    )
+                time.sleep(POLL)
+        yield
+    finally:
         os.close(handle)
-    _held.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_the_parent)
+def _owner(lock: Path) -> str:
+    """What the process that holds a lock file wrote into it."""
+    with suppress(OSError):
+        return lock.read_text("utf-8", errors="replace")[:100] or "another"
+    return "another"

@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from pathlib import Path
 from xlmgen.errors import UserError
 from xlmgen.io.files import real_path, write_json
 from xlmgen.io.json_input import Schema, read_object
+from xlmgen.io.locks import locked
 from xlmgen.render.lock import is_inside
 
 RECORD = "journal.json"
@@ -31,7 +30,6 @@ RECORD_SCHEMA: Schema = {
         "items": {"type": ["string", "null"]},
     }
 }
-WAIT = 10.0  # seconds to wait for another process
 
 
 @dataclass(frozen=True)
@@ -210,31 +208,3 @@ def _remove_empty(folder: Path, top: Path) -> None:
         while folder.is_relative_to(top):
             folder.rmdir()
             folder = folder.parent
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock on a folder; wait for another process for a limited time."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        deadline = time.monotonic() + WAIT
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"another xlmgen is writing to {folder}", "run again later"
-                    ) from error
-                time.sleep(0.02)
-            except OSError:
-                break  # this file system has no locks
-        yield
-    finally:
-        os.close(handle)

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""Test the collators' batches against their declared content."""
+"""Holds the collators to what their batches say."""
 
 from pathlib import Path
 

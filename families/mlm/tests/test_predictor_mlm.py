@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""Test the predictor's samples against exact distributions."""
+"""Holds the predictor to exact answers."""
 
 from pathlib import Path
 
