@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""From examples to batches in which the next token is the target.
+"""Collate examples into batches in which the next token is the target.
 
 Shapes: B rows, L positions, P prompt, N scored positions.
 """
@@ -22,12 +22,12 @@ from .types_arlm import ArlmBatch, ArlmPrompt
 
 
 class ArlmLmCollator:
-    """`[BOS] tokens [EOS]`: every token is scored, the first one too.
+    """Batches of `[BOS] tokens [EOS]`; all tokens are scored, including the first.
 
     Args:
         tokens: ids of the special tokens.
-        block: lengths that the examples must fit in.
-        evaluation: changes nothing here, where no noise is drawn.
+        block: maximum lengths of the examples.
+        evaluation: has no effect, because no noise is drawn.
     """
 
     layout = staticmethod(lm_layout)
@@ -60,13 +60,13 @@ class ArlmLmCollator:
 
 
 class ArlmSeq2SeqCollator(ArlmLmCollator):
-    """`prompt [BOS] target [EOS]`: only what follows BOS is scored."""
+    """Batches of `prompt [BOS] target [EOS]`; tokens after BOS are scored."""
 
     layout = staticmethod(seq2seq_layout)
 
 
 class ArlmPredictCollator:
-    """`prompt [BOS]`, padded on the left; without a prompt BOS alone."""
+    """Prompts `prompt [BOS]`, padded on the left; `[BOS]` if there is no prompt."""
 
     def __init__(self, tokens: SpecialTokens, block: Block) -> None:
         self.tokens = tokens
@@ -76,12 +76,12 @@ class ArlmPredictCollator:
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> ArlmPrompt:
         prompt = prompt_layout(examples, self.tokens, self.block, bos=True)
-        # Without a block for prompts the answer's holds the whole sequence.
-        taken = 0 if self.block.prompt else prompt.ids.shape[1]
+        # Without a limit for prompts, prompt and answer share the limit of the answer.
+        used = 0 if self.block.prompt else prompt.ids.shape[1]
         return {
             "input_ids": prompt.ids,
             "attention_mask": prompt.attention_mask,
-            "max_new_tokens": self.block.answer - taken,
+            "max_new_tokens": self.block.answer - used,
         }
 
 

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The training objective: predict the next token.
+"""Training loss: predict the next token.
 
 Shapes: B rows, L positions, N scored positions, D width of the hidden states.
 """
@@ -13,7 +13,7 @@ from .types_arlm import ArlmBatch, ArlmLossOutput
 
 
 class ArlmLoss:
-    """Mean cross-entropy of the scored tokens, in nats: exact, by the chain rule."""
+    """Mean cross-entropy of the scored tokens in nats; exact by the chain rule."""
 
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens
@@ -27,7 +27,7 @@ class ArlmLoss:
         # 2. −log p(x_i | x_<i).
         nll = linear_cross_entropy(hidden, model.head, targets)  # (N,)
 
-        # 3. The mean over the scored tokens of the batch.
+        # 3. Mean over the scored tokens of the batch.
         num_tokens = (batch["target_ids"] != -100).sum(1)
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
         rows, length = batch["input_ids"].shape

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""What is reported of the loss, accumulated over batches on the device."""
+"""Metrics of the loss, accumulated over batches on the device."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from xlmgen.runtime.metrics import NllMetric
 
 
 class ArlmMetrics(NllMetric):
-    """Exact: nats per token, perplexity, and nats per sequence."""
+    """Exact NLL: nats per token, perplexity, and nats per sequence."""
 
     def compute(self) -> dict[str, Tensor]:
         nll = self.per_token()

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""Generation: one token after the other, left to right.
+"""Generation: tokens are drawn one at a time, from left to right.
 
 Shapes: B rows, P prompt positions, V vocabulary.
 """
@@ -17,12 +17,12 @@ from .types_arlm import ArlmPrompt
 class ArlmPredictor:
     """Ancestral sampling with a key–value cache; exact at temperature 1.
 
-    A row ends at the first EOS that it generates, or after `max_new_tokens`; an EOS in
-    its prompt ends nothing. Finished rows leave the batch.
+    A row ends at its first generated EOS or after `max_new_tokens`; an EOS in the
+    prompt does not end it. Finished rows leave the batch.
 
     Args:
         tokens: ids of the special tokens; PAD, BOS, MASK and CLS are never generated.
-        max_new_tokens: at most so many tokens, EOS included; None is the task's answer.
+        max_new_tokens: limit, EOS included; None means the task's limit.
         temperature: divides the logits; 0 takes the most likely token.
         top_k: draw from the k most likely tokens only.
         top_p: draw from the smallest set of tokens whose mass reaches p.
@@ -52,25 +52,25 @@ class ArlmPredictor:
     ) -> Generation:
         """Continue every prompt."""
         prompt, attention_mask = batch["input_ids"], batch["attention_mask"]
-        room = self.max_new_tokens or batch["max_new_tokens"]
+        max_new = self.max_new_tokens or batch["max_new_tokens"]
         rows, start = prompt.shape
-        ids = torch.full((rows, start + room), self.tokens.pad, device=prompt.device)
+        ids = torch.full((rows, start + max_new), self.tokens.pad, device=prompt.device)
         ids[:, :start] = prompt
         generated = torch.zeros_like(ids, dtype=torch.bool)
         tracer = Tracer() if trace else None
 
-        cache = model.new_cache(rows, start + room)
-        active = torch.arange(rows, device=prompt.device)  # rows that go on
+        cache = model.new_cache(rows, start + max_new)
+        active = torch.arange(rows, device=prompt.device)  # unfinished rows
         new_ids, passes = prompt, 0
-        for position in range(start, start + room):
-            # 1. The logits of the last position: the prompt once, then one token each.
+        for position in range(start, start + max_new):
+            # 1. Logits of the last position; first after the prompt, then per token.
             length = new_ids.shape[1]
             last = torch.arange(1, len(active) + 1, device=ids.device) * length - 1
             hidden = model(new_ids, attention_mask, at=last, cache=cache)  # (B, D)
             logits = model.head(hidden)  # (B, V)
             passes += 1
 
-            # 2. Draw and write one token per row.
+            # 2. Draw one token per row.
             token = self.sample(logits, generator)  # (B,)
             ids[active, position] = token
             generated[active, position] = True
@@ -79,14 +79,14 @@ class ArlmPredictor:
                 tracer.write_at(position - start, active, where, token)
 
             # 3. Rows that drew EOS leave the batch and the cache.
-            going = (token != self.tokens.eos).nonzero().squeeze(1)
-            if len(going) == 0:
+            unfinished = (token != self.tokens.eos).nonzero().squeeze(1)
+            if len(unfinished) == 0:
                 break
-            if len(going) < len(active):
-                cache.keep(going)
-                active, token = active[going], token[going]
+            if len(unfinished) < len(active):
+                cache.keep(unfinished)
+                active, token = active[unfinished], token[unfinished]
                 if attention_mask is not None:
-                    attention_mask = attention_mask[going]
+                    attention_mask = attention_mask[unfinished]
             new_ids = token[:, None]
             if attention_mask is not None:
                 seen = attention_mask.new_ones(len(active), 1)

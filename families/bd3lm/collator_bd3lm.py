@@ -1,8 +1,8 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""From examples to batches in which every block of tokens is hidden at its own rate.
+"""Collate examples into batches whose blocks of tokens are masked at their own rates.
 
-Shapes: B rows, L positions, A of them in blocks, K blocks, N masked positions.
+Shapes: B rows, L positions, A answer positions, K blocks, N masked positions.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from .types_bd3lm import Bd3lmBatch, Bd3lmPrompt
 
 
 class Bd3lmLmCollator:
-    """`[BOS] tokens [EOS] [PAD]…`; PAD fills up the last block.
+    """Batches of `[BOS] tokens [EOS] [PAD]…`; PAD fills the last block.
 
     Args:
         tokens: ids of the special tokens.
-        block: lengths that the examples must fit in.
-        evaluation: draw times from the whole of (0, 1].
+        block: maximum lengths of the examples.
+        evaluation: draw times from all of (0, 1], without the training limits.
     """
 
     layout = staticmethod(lm_block_layout)
@@ -50,14 +50,14 @@ class Bd3lmLmCollator:
         rows, length = answer.shape
         blocks = -(-length // self.block_size)
 
-        # 1. A time for every block, spread evenly over rows, blocks and the batch.
+        # 1. Draw a time for every block, stratified over rows and blocks.
         times = draw_block_times(rows, blocks, generator, antithetic=True)
         times = self.low + (self.high - self.low) * times  # (B, K)
         t = times.repeat_interleave(self.block_size, dim=1)[:, :length]  # (B, A)
 
-        # 2. Every token of a block is masked with probability 1 − α(t).
-        draws = torch.rand(answer.shape, generator=generator)
-        masked = maskable & (draws < self.schedule.noise(t))
+        # 2. Mask every token of a block with probability 1 − α(t).
+        u = torch.rand(answer.shape, generator=generator)
+        masked = maskable & (u < self.schedule.noise(t))
         masked_at = flat_positions(masked)
         return {
             "input_ids": with_token_at(answer, masked_at, self.tokens.mask),
@@ -72,13 +72,13 @@ class Bd3lmLmCollator:
 
 
 class Bd3lmSeq2SeqCollator(Bd3lmLmCollator):
-    """`[PAD]… prompt [BOS] target [EOS] [PAD]…`: blocks begin behind BOS."""
+    """Batches of `[PAD]… prompt [BOS] target [EOS] [PAD]…`; blocks begin after BOS."""
 
     layout = staticmethod(seq2seq_block_layout)
 
 
 class Bd3lmPredictCollator:
-    """A context, then blocks of MASK; the beginning of a sequence stands in them."""
+    """Prompts: a context, then blocks of MASK; blocks may begin with given tokens."""
 
     block_size = 4
 
@@ -89,12 +89,12 @@ class Bd3lmPredictCollator:
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> Bd3lmPrompt:
-        canvas = block_prompt_layout(examples, self.tokens, self.block)
+        prompt = block_prompt_layout(examples, self.tokens, self.block)
         return {
-            "input_ids": canvas.ids,
-            "attention_mask": canvas.attention_mask,
-            "fillable": canvas.answer,
-            "context": canvas.context,
+            "input_ids": prompt.ids,
+            "attention_mask": prompt.attention_mask,
+            "fillable": prompt.answer,
+            "context": prompt.context,
             "block_size": self.block_size,
         }
 

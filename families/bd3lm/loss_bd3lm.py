@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The training objective: the bound of block diffusion.
+"""Training loss: the negative ELBO of block diffusion.
 
 Shapes: B rows, L positions, A of them in blocks, N masked positions, D width of the
 hidden states.
@@ -17,10 +17,10 @@ from .types_bd3lm import Bd3lmBatch, Bd3lmLossOutput
 class Bd3lmLoss:
     """Negative evidence lower bound in nats per token (arXiv:2503.09573, section 3).
 
-    The estimate for one block at its time t is w(t) · Σ_masked −log p(x_i | z_t, x_<b),
-    where x_<b is all that stands before the block, without noise. Its mean over t,
-    added up over the blocks, bounds −log p(x) from above. The batch divides it by the
-    number of *maskable* tokens, masked or not, so that it is in nats per token.
+    A block at time t contributes w(t) · Σ_masked −log p(x_i | z_t, x_<b), where x_<b
+    are the clean tokens before the block. The sum over the blocks, averaged over t, is
+    an upper bound on −log p(x). The loss is the sum over the batch divided by the
+    number of *maskable* tokens, masked or not.
     """
 
     schedule = LinearSchedule()
@@ -41,7 +41,7 @@ class Bd3lmLoss:
         )  # (N, D)
         targets = batch["clean_ids"][:, -length:].flatten()[at]
 
-        # 2. Weigh every token by its block's time: w(t) = −α′(t) / (1 − α(t)).
+        # 2. Weight every token by the time of its block: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"].flatten()[at]) * batch["span"]  # (N,)
 
         # 3. A clean token is never MASK (SUBS: zero masking probability).
@@ -53,7 +53,7 @@ class Bd3lmLoss:
             suppress_tokens=(self.tokens.mask,),
         )  # (N,)
 
-        # 4. Nats per maskable token.
+        # 4. Mean over the maskable tokens.
         num_tokens = batch["maskable"].sum(1)
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
         row_nll = segment_sum(nll.detach(), at // length, rows)

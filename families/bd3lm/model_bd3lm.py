@@ -2,7 +2,7 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The network: a block-causal transformer.
 
-Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabulary.
+Shapes: B rows, L positions, N selected positions, D hidden width, V vocabulary.
 """
 
 import torch
@@ -24,7 +24,7 @@ from xlmgen.runtime.nn import (
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each behind a norm."""
+    """Attention and feed-forward, each after a norm (pre-norm)."""
 
     def __init__(
         self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
@@ -55,12 +55,12 @@ class Bd3lmModel(nn.Module):
 
     Args:
         vocab_size: V.
-        d_model: width of the stream.
-        layers: number of blocks.
+        d_model: width D of the hidden states.
+        layers: number of transformer blocks.
         heads: number of query heads.
-        kv_heads: number of key and value heads; None is as many as `heads`.
-        ffn: width of the feed-forward layers; None is the usual multiple of `d_model`.
-        dropout: share of every residual branch that is dropped in training.
+        kv_heads: number of key and value heads; None means `heads`.
+        ffn: width of the feed-forward layers; None means the usual multiple of D.
+        dropout: dropout probability of every residual branch.
     """
 
     def __init__(
@@ -101,16 +101,18 @@ class Bd3lmModel(nn.Module):
         """Hidden states; `head` makes them logits of the token at each position.
 
         Args:
-            input_ids: (B, L), one block of tokens; with `clean_ids` all blocks.
-            attention_mask: (B, L) bool, or int, the document of each token, which sees
-                no other; with a cache (B, cached + L), with `clean_ids` like those;
-                None attends all.
+            input_ids: (B, L), one block of tokens; all noisy blocks with `clean_ids`.
+            attention_mask: bool, or int document numbers of packed rows: a token
+                attends to its own document only. (B, cached + L) with a cache, the
+                shape of `clean_ids` with those, else (B, L). None attends to all
+                tokens.
             at: (N,) flat positions, row · L + column; None is all of them.
             clean_ids: (B, context + L), in training: the context and the same blocks
-                without noise. A block then sees itself and the clean blocks before it.
+                without noise. A noisy block attends to itself and to the clean tokens
+                before it.
             block_size: tokens per block of `clean_ids`.
-            cache: keys and values of the clean tokens before these. Those of these are
-                written behind them, and count once it is told to `advance`.
+            cache: keys and values of earlier clean tokens. Those of `input_ids` are
+                written after them, and kept once `cache.advance` is called.
 
         Returns:
             (B, L, D), or (N, D) with `at`.
@@ -134,7 +136,7 @@ class Bd3lmModel(nn.Module):
         return self.norm(select_positions(x, at))
 
     def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
-        """An empty cache for `batch_size` rows of at most `max_length` tokens."""
+        """Create an empty cache of `batch_size` rows of up to `max_length` tokens."""
         weight = self.embedding.weight
         return KeyValueCache(
             len(self.blocks),

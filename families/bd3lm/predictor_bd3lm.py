@@ -2,7 +2,7 @@
 # or edit this file: xlmgen never overwrites an edit.
 """Generation: masked tokens are revealed one by one in random order, block by block.
 
-Shapes: B rows, L positions, N chosen positions, V vocabulary.
+Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
 import torch
@@ -18,17 +18,19 @@ from .types_bd3lm import Bd3lmPrompt
 class Bd3lmPredictor:
     """Masked tokens are revealed one by one in random order, block by block.
 
-    First-hitting sampling (arXiv:2409.02908): the reveal times themselves are drawn, so
-    one forward pass reveals one token of every row. Exact. This happens within a block;
-    the keys and values of finished blocks are kept (arXiv:2503.09573). A row ends with
-    the block that holds its EOS and leaves the batch.
+    First-hitting sampling (arXiv:2409.02908): the times at which tokens are revealed
+    are drawn, and one forward pass reveals one token of every row. Exact. Blocks are
+    filled one by one; keys and values of finished blocks are cached (arXiv:2503.09573).
+    A row leaves the batch after the block that holds its EOS.
 
     Args:
         tokens: ids of the special tokens; BOS, MASK, CLS are never generated.
-        max_length: at most so long an answer, EOS included; None is the task's answer.
-        temperature: divides the logits; 0 takes the most likely token.
-        top_k: draw from the k most likely tokens only.
-        top_p: draw from the smallest set of tokens whose mass reaches p.
+        max_length: maximum length of the answer in tokens, EOS and given tokens
+            included; None is the task's limit.
+        temperature: divides the logits before sampling; 0 takes the most likely token.
+        top_k: samples from the k most likely tokens only; None keeps all.
+        top_p: samples from the smallest set of most likely tokens whose probability
+            reaches this; None keeps all.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Bd3lmPredictor:
         generator: torch.Generator | None = None,
         trace: bool = False,
     ) -> Generation:
-        """Fill one block after the other; what is given never changes."""
+        """Fill the blocks from left to right; given tokens never change."""
         rows = BlockRows(
             model,
             batch,
@@ -66,13 +68,13 @@ class Bd3lmPredictor:
         return rows.generation()
 
     def _fill(self, canvas: BlockCanvas, generator: torch.Generator | None) -> None:
-        """Fill one block of every row, behind what is finished."""
-        # The noise level 1 − α at which a token is revealed is uniform: the tokens of a
-        # row come in random order, the noisiest level first, one per forward pass.
+        """Fill the next block of every row."""
+        # The noise level 1 − α at which a token is revealed is uniform on [0, 1]. One
+        # forward pass reveals one token of every row, from the highest level down.
         hidden = canvas.masked
         levels = canvas.uniform(generator).masked_fill(~hidden, -1)  # (B, L)
-        turns = ranks(levels)
+        order = ranks(levels)
         for step in range(int(hidden.sum(1).max())):
-            reveal = hidden & (turns == step)
+            reveal = hidden & (order == step)
             logits = canvas.logits(reveal)  # (N, V)
             canvas.reveal(reveal, self.sample(logits, generator), step)

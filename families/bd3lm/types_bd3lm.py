@@ -1,9 +1,9 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
 # ruff: noqa: F722  (shapes are written as strings)
-"""What the parts of the family pass to each other.
+"""Types of the batches and outputs that the parts of the family exchange.
 
-A answer positions, B rows, L positions, N chosen positions.
+A answer positions, B rows, L positions, N selected positions.
 """
 
 from typing import TypedDict
@@ -13,62 +13,61 @@ from torch import Tensor
 
 
 class Bd3lmBatch(TypedDict):
-    """What the collators make for training and for evaluating the loss."""
+    """A batch for training and for evaluating the loss."""
 
     input_ids: Int[Tensor, "B A"]
-    """The answer's blocks, some tokens hidden behind MASK."""
+    """Noisy blocks of the answer, some tokens replaced by MASK."""
 
     clean_ids: Int[Tensor, "B L"]
-    """The context, padded on the left, and the answer without noise."""
+    """The context, padded on the left, and the clean answer."""
 
     attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
-    """False on pads outside the blocks; or, of packed documents that are apart, the
-    number of each token's; None when all is attended."""
+    """False on pads outside the blocks; document number of each token in packed rows
+    with separate documents; None if all tokens are attended to."""
 
     maskable: Bool[Tensor, "B A"]
-    """What may be masked: the blocks that a row has."""
+    """Tokens that may be masked: the blocks of each row."""
 
     masked_at: Int[Tensor, " N"]
-    """Flat positions (row · A + column) that were chosen."""
+    """Flat positions (row · A + column) of the masked tokens."""
 
     t: Float[Tensor, "B A"]
-    """The time of each position's block."""
+    """Time of each position's block."""
 
     span: float
-    """One over the density that the times were drawn with: how much of [0, 1] they
-    cover."""
+    """Time weight: one over the density of the times, the length of their range."""
 
     block_size: int
     """Tokens per block."""
 
 
 class Bd3lmPrompt(TypedDict):
-    """What the collators make for generation."""
+    """A batch for generation."""
 
     input_ids: Int[Tensor, "B L"]
-    """The context, padded on the left, and MASK where a token is to be found."""
+    """The context, padded on the left, and MASK at positions to fill."""
 
     attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None when there are none."""
+    """False on pads; None without pads."""
 
     fillable: Bool[Tensor, "B L"]
-    """Positions to fill; everything else is given."""
+    """Positions to fill; all others are given."""
 
     context: int
-    """Columns before the first block."""
+    """Number of columns before the first block."""
 
     block_size: int
     """Tokens per block."""
 
 
 class Bd3lmLossOutput(TypedDict):
-    """What the loss returns."""
+    """Output of the loss."""
 
     loss: Float[Tensor, ""]
-    """Nats per maskable token: what is minimised."""
+    """Nats per maskable token; this is minimised."""
 
     nll: Float[Tensor, " B"]
-    """An unbiased estimate of each row's bound on −log p, in nats."""
+    """Unbiased estimate of each row's bound on −log p, in nats."""
 
     num_tokens: Int[Tensor, " B"]
-    """Maskable tokens of each row, masked or not."""
+    """Number of maskable tokens of each row."""

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""From examples to batches in which some tokens are hidden behind MASK.
+"""Collate examples into batches in which some tokens are replaced by MASK.
 
 Shapes: B rows, L positions, N masked positions.
 """
@@ -26,12 +26,14 @@ from .types_dream import DreamBatch, DreamPrompt
 
 
 class DreamLmCollator:
-    """`tokens [EOS] [PAD]…`, masked at the rate of the noise schedule.
+    """Batches of `tokens [EOS] [PAD]…`.
+
+    Tokens are masked at the rate of the noise schedule.
 
     Args:
         tokens: ids of the special tokens.
-        block: lengths that the examples must fit in.
-        evaluation: draw times from the whole of (0, 1].
+        block: maximum lengths of the examples.
+        evaluation: draw times from all of (0, 1], without the training limit.
     """
 
     layout = staticmethod(lm_layout)
@@ -55,7 +57,7 @@ class DreamLmCollator:
             eos=True,
             pad_to_block=True,
         )
-        # 1. A time for every row, spread evenly over the batch.
+        # 1. Draw a time for every row, stratified over the batch.
         t = draw_times(
             len(examples),
             generator,
@@ -64,10 +66,10 @@ class DreamLmCollator:
         )  # (B,)
         span = torch.full_like(t, 1 - self.sampling_eps)
 
-        # 2. Every token of the answer is masked with probability 1 − α(t).
-        rate = self.schedule.noise(t)[:, None]
-        draws = torch.rand(clean.ids.shape, generator=generator)
-        masked = clean.answer & (draws < rate)
+        # 2. Mask every token of the answer with probability 1 − α(t).
+        mask_prob = self.schedule.noise(t)[:, None]
+        u = torch.rand(clean.ids.shape, generator=generator)
+        masked = clean.answer & (u < mask_prob)
         masked_at = flat_positions(masked)
         input_ids = with_token_at(clean.ids, masked_at, self.tokens.mask)
         return {
@@ -82,19 +84,19 @@ class DreamLmCollator:
 
 
 class DreamSeq2SeqCollator(DreamLmCollator):
-    """`prompt target [EOS] [PAD]…`: the prompt is never masked."""
+    """Batches of `prompt target [EOS] [PAD]…`; the prompt is never masked."""
 
     layout = staticmethod(seq2seq_layout)
 
 
 class DreamInfillCollator(DreamLmCollator):
-    """A sequence with holes: what is given is never masked."""
+    """Batches of sequences with holes; given tokens are never masked."""
 
     layout = staticmethod(infill_layout)
 
 
 class DreamPredictCollator:
-    """A prompt and an answer that is all MASK; without a prompt all is MASK."""
+    """Prompts and an answer of MASK; only MASK if there is no prompt."""
 
     def __init__(self, tokens: SpecialTokens, block: Block) -> None:
         self.tokens = tokens
@@ -103,11 +105,11 @@ class DreamPredictCollator:
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> DreamPrompt:
-        canvas = self.layout(examples)
+        prompt = self.layout(examples)
         return {
-            "input_ids": canvas.ids.masked_fill(canvas.answer, self.tokens.mask),
-            "attention_mask": canvas.attention_mask,
-            "fillable": canvas.answer,
+            "input_ids": prompt.ids.masked_fill(prompt.answer, self.tokens.mask),
+            "attention_mask": prompt.attention_mask,
+            "fillable": prompt.answer,
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:
@@ -115,7 +117,7 @@ class DreamPredictCollator:
 
 
 class DreamPredictInfillCollator(DreamPredictCollator):
-    """A sequence whose holes are MASK."""
+    """Prompts from sequences with holes; every hole is MASK."""
 
     def layout(self, examples: Sequence[Example]) -> Layout:
         return infill_layout(

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The training objective: recover the masked tokens, those in context above all.
+"""Training loss: cross-entropy of the masked tokens, weighted by their context.
 
 Shapes: B rows, L positions, N masked positions, D width of the hidden states.
 """
@@ -14,12 +14,12 @@ from .types_dream import DreamBatch, DreamLossOutput
 
 
 class DreamLoss:
-    """Cross-entropy of the masked tokens, each weighted by what is visible near it.
+    """Cross-entropy of the masked tokens, weighted by the visible tokens nearby.
 
-    Context-adaptive reweighting (arXiv:2508.15487): masked token i weighs
-    ½ Σ p (1 − p)^(|i − j| − 1) over the visible tokens j of its row, the prompt's
-    included. The batch divides by the number of *maskable* tokens,
-    masked or not. It bounds no likelihood.
+    Context-adaptive reweighting (arXiv:2508.15487): masked token i has the weight
+    ½ Σ p (1 − p)^(|i − j| − 1), summed over the visible tokens j of its row,
+    prompt included. The loss is the sum over the batch divided by the number of
+    *maskable* tokens, masked or not. It is no bound on the likelihood.
     """
 
     context_p = 0.8
@@ -34,12 +34,12 @@ class DreamLoss:
         hidden = model(input_ids, attention_mask, at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]
 
-        # 2. Weigh every token by the visible ones around it.
+        # 2. Weight every token by the visible ones around it.
         visible = input_ids != self.tokens.mask
         weight = context_weight(visible, attention_mask, p=self.context_p)  # (B, L)
         weight = weight.flatten()[at]  # (N,)
 
-        # 3. A clean token is never MASK.
+        # 3. A clean token is never MASK: MASK gets probability 0.
         rows, length = input_ids.shape
         row = at // length
         nll = linear_cross_entropy(
@@ -51,7 +51,7 @@ class DreamLoss:
         )  # (N,)
         row_nll = segment_sum(nll.detach(), row, rows)
 
-        # 4. The mean over the maskable tokens.
+        # 4. Mean over the maskable tokens.
         num_tokens = batch["maskable"].sum(1)
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
         return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

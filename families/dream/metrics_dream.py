@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""What is reported of the loss, accumulated over batches on the device."""
+"""Metrics of the loss, accumulated over batches on the device."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from xlmgen.runtime.metrics import NllMetric
 
 
 class DreamMetrics(NllMetric):
-    """Cross-entropy of the masked tokens, weighted, which bounds no likelihood."""
+    """Weighted cross-entropy of the masked tokens; no bound on the likelihood."""
 
     def compute(self) -> dict[str, Tensor]:
         return {"weighted_cross_entropy": self.per_token()}

@@ -2,7 +2,7 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The network: a bidirectional Qwen2-shaped decoder.
 
-Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabulary.
+Shapes: B rows, L positions, N selected positions, D hidden width, V vocabulary.
 """
 
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ NORM_EPS = 1e-06
 
 
 class DecoderLayer(nn.Module):
-    """Attention and feed-forward, each behind a norm."""
+    """Attention and feed-forward, each after a norm (pre-norm)."""
 
     def __init__(
         self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
@@ -47,7 +47,7 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Everything but the head: `model.…` in a checkpoint."""
+    """All layers except the head; `model.…` in a checkpoint."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """The normalised stream behind the last layer, (B, L, D)."""
+        """Compute the normalised hidden states after the last layer, (B, L, D)."""
         rotary = self.rotary(token_positions(input_ids, attention_mask))
         mask = key_mask(attention_mask)
         x = self.dropout(self.embed_tokens(input_ids))  # (B, L, D)
@@ -79,16 +79,16 @@ class Decoder(nn.Module):
 
 
 class DreamModel(nn.Module):
-    """Qwen2, bidirectional, with the names of its checkpoints.
+    """Bidirectional Qwen2 with its parameter names.
 
     Args:
         vocab_size: V.
-        d_model: width of the stream.
-        layers: number of blocks.
+        d_model: width D of the hidden states.
+        layers: number of decoder layers.
         heads: number of query heads.
-        kv_heads: number of key and value heads; None is as many as `heads`.
-        ffn: width of the feed-forward layers; None is the usual multiple of `d_model`.
-        dropout: share of every residual branch that is dropped in training.
+        kv_heads: number of key and value heads; None means `heads`.
+        ffn: width of the feed-forward layers; None means the usual multiple of D.
+        dropout: dropout probability of every residual branch.
     """
 
     def __init__(
@@ -124,8 +124,8 @@ class DreamModel(nn.Module):
 
         Args:
             input_ids: (B, L).
-            attention_mask: (B, L) bool, or int, the document of each token, which sees
-                no other; None attends all.
+            attention_mask: (B, L) bool, or int document numbers of packed rows: a token
+                attends to its own document only. None attends to all tokens.
             at: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:

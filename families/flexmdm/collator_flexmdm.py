@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""From examples to batches in which some tokens are masked and others missing.
+"""Collate examples into batches in which some tokens are masked and others missing.
 
 Shapes: B rows, L positions, N masked positions.
 """
@@ -26,15 +26,15 @@ from .types_flexmdm import FlexmdmBatch, FlexmdmPrompt
 
 
 class FlexmdmLmCollator:
-    """`[BOS] tokens` at a time between 0 (nothing) and 1 (all of it).
+    """Batches of `[BOS] tokens` at times between 0 (empty) and 1 (the data).
 
-    A token is inserted, as MASK, at a time T₁ with distribution function a, and
-    unmasked at a later time T₂, b's distribution from T₁ on (arXiv:2509.01025).
+    A token is inserted as MASK at a time T₁ with distribution function a, and unmasked
+    at a time T₂ with distribution function b, given T₂ > T₁ (arXiv:2509.01025).
 
     Args:
         tokens: ids of the special tokens.
-        block: lengths that the examples must fit in.
-        evaluation: draw times from the whole of [0, 1).
+        block: maximum lengths of the examples.
+        evaluation: draw times from all of [0, 1), without the training limit.
     """
 
     layout = staticmethod(lm_gaps)
@@ -52,7 +52,7 @@ class FlexmdmLmCollator:
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> FlexmdmBatch:
         clean = self.layout(examples, self.tokens, self.block, eos=False)
-        # 1. A time for every row, spread evenly over the batch.
+        # 1. Draw a time for every row, stratified over the batch.
         t = 1 - draw_times(
             len(examples),
             generator,
@@ -62,22 +62,22 @@ class FlexmdmLmCollator:
         span = torch.full_like(t, 1 - self.sampling_eps)
 
         # 2. A token of the answer is missing before T₁ and masked from T₁ to T₂.
-        draws = torch.rand(2, *clean.ids.shape, generator=generator)
-        inserted = self.insert.inverse(draws[0])  # T₁
+        u = torch.rand(2, *clean.ids.shape, generator=generator)
+        inserted = self.insert.inverse(u[0])  # T₁
         missing = clean.answer & (t[:, None] < inserted)
-        hidden = draws[1] < self.unmask.remains(inserted, t[:, None])  # T₂ > t
+        hidden = u[1] < self.unmask.remains(inserted, t[:, None])  # T₂ > t
         masked = clean.answer & ~missing & hidden
 
-        # 3. What is left closes up, and every gap counts what is missing in it.
-        left = close_up(clean, missing, self.tokens.pad)
-        masked_at = flat_positions(left.closing.move(masked))
+        # 3. Remove the missing tokens and count them in every gap.
+        kept = close_up(clean, missing, self.tokens.pad)
+        masked_at = flat_positions(kept.closing.move(masked))
         return {
-            "input_ids": with_token_at(left.ids, masked_at, self.tokens.mask),
-            "attention_mask": left.attention_mask,
-            "target_ids": left.ids,
+            "input_ids": with_token_at(kept.ids, masked_at, self.tokens.mask),
+            "attention_mask": kept.attention_mask,
+            "target_ids": kept.ids,
             "masked_at": masked_at,
-            "free": left.free,
-            "missing": left.gaps,
+            "free": kept.free,
+            "missing": kept.gaps,
             "num_tokens": count(clean.answer),
             "t": t,
             "span": span,
@@ -85,19 +85,19 @@ class FlexmdmLmCollator:
 
 
 class FlexmdmSeq2SeqCollator(FlexmdmLmCollator):
-    """`prompt [BOS] target`: nothing before the target is touched."""
+    """Batches of `prompt [BOS] target`; only the target is corrupted."""
 
     layout = staticmethod(seq2seq_gaps)
 
 
 class FlexmdmInfillCollator(FlexmdmLmCollator):
-    """A sequence with holes: only tokens of the holes are masked or missing."""
+    """Batches of sequences with holes; only tokens of the holes are corrupted."""
 
     layout = staticmethod(infill_gaps)
 
 
 class FlexmdmPredictCollator:
-    """`prompt [BOS]`; without a prompt `[BOS]`: what is given."""
+    """Prompts `prompt [BOS]`; `[BOS]` if there is no prompt."""
 
     def __init__(self, tokens: SpecialTokens, block: Block) -> None:
         self.tokens = tokens
@@ -120,7 +120,7 @@ class FlexmdmPredictCollator:
 
 
 class FlexmdmPredictInfillCollator(FlexmdmPredictCollator):
-    """A sequence whose holes are empty: only there it may grow."""
+    """Prompts from sequences with holes; tokens are inserted only in the holes."""
 
     def layout(self, examples: Sequence[Example]) -> GapLayout:
         return infill_gaps(examples, self.tokens, self.block, eos=False)

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The training objective: masked tokens, and how many are missing in every gap.
+"""Training loss: predict the masked tokens and the number missing in every gap.
 
 Shapes: B rows, L positions, N masked positions, D width of the hidden states.
 """
@@ -18,14 +18,15 @@ from .types_flexmdm import FlexmdmBatch, FlexmdmLossOutput
 class FlexmdmLoss:
     """Negative evidence lower bound in nats per token (arXiv:2509.01025).
 
-    With rates w = level′ / (1 − level), the estimate for one row at its time t is
+    With w_a = a′ / (1 − a) and w_b = b′ / (1 − b), a row at time t contributes
 
         w_b(t) · Σ_masked −log p(x_i | z_t)
         + w_a(t) · Σ_gaps (y − x + x log(x / y)),
 
-    x the number of tokens missing in a gap and y > 0 what the model expects. Its mean
-    over t bounds −log p of content and length from above. The batch divides it by the
-    number of all tokens of the answers, so that it is in nats per token.
+    where x is the number of tokens missing in a gap and y > 0 the number that the model
+    expects. Averaged over t, this is an upper bound on −log p of content and length.
+    The loss is the sum over the batch divided by the number of tokens of the answers,
+    missing ones included.
     """
 
     insert = Rising(LinearSchedule())
@@ -40,11 +41,11 @@ class FlexmdmLoss:
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
         hidden, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, D), (B, L)
 
-        # 2. Weigh every row by its time.
+        # 2. Weight every row by its time.
         token_weight = self.unmask.weight(t) * batch["span"]  # (B,)
         gap_weight = self.insert.weight(t) * batch["span"]
 
-        # 3. Masked tokens; a token is never MASK.
+        # 3. Masked tokens: cross-entropy; a clean token is never MASK.
         targets = batch["target_ids"].flatten()[at]
         row = at // input_ids.shape[1]
         nll = linear_cross_entropy(
@@ -55,7 +56,7 @@ class FlexmdmLoss:
             suppress_tokens=(self.tokens.mask,),
         )  # (N,)
 
-        # 4. Gaps: the divergence of two Poisson rates; 0 · log 0 is 0.
+        # 4. Gaps: divergence of two Poisson rates, with 0 · log 0 = 0.
         y = gap.to(nll.dtype).clamp(min=torch.finfo(nll.dtype).tiny)
         x = batch["missing"].to(y.dtype)
         divergence = y - x + torch.xlogy(x, x) - x * y.log()  # (B, L)

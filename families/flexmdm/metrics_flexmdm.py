@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""What is reported of the loss, accumulated over batches on the device."""
+"""Metrics of the loss, accumulated over batches on the device."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from xlmgen.runtime.metrics import NllMetric
 
 
 class FlexmdmMetrics(NllMetric):
-    """Upper bounds: nats per token, perplexity, and nats per sequence."""
+    """Upper bounds on NLL: nats per token, perplexity, and nats per sequence."""
 
     def compute(self) -> dict[str, Tensor]:
         bound = self.per_token()

@@ -1,8 +1,8 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The network: a bidirectional transformer that is told the time.
+"""The network: a time-conditioned bidirectional transformer.
 
-Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabulary.
+Shapes: B rows, L positions, N selected positions, D hidden width, V vocabulary.
 """
 
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ TIME_WIDTH = 128
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, both modulated by time (adaLN)."""
+    """Attention and feed-forward with adaptive layer norm (adaLN)."""
 
     def __init__(
         self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
@@ -61,12 +61,12 @@ class FlexmdmModel(nn.Module):
 
     Args:
         vocab_size: V.
-        d_model: width of the stream.
-        layers: number of blocks.
+        d_model: width D of the hidden states.
+        layers: number of transformer blocks.
         heads: number of query heads.
-        kv_heads: number of key and value heads; None is as many as `heads`.
-        ffn: width of the feed-forward layers; None is the usual multiple of `d_model`.
-        dropout: share of every residual branch that is dropped in training.
+        kv_heads: number of key and value heads; None means `heads`.
+        ffn: width of the feed-forward layers; None means the usual multiple of D.
+        dropout: dropout probability of every residual branch.
     """
 
     def __init__(
@@ -108,14 +108,14 @@ class FlexmdmModel(nn.Module):
 
         Args:
             input_ids: (B, L).
-            attention_mask: (B, L) bool, or int, the document of each token, which sees
-                no other; None attends all.
-            t: (B,) in [0, 1]; 0 is nothing, 1 is the data.
+            attention_mask: (B, L) bool, or int document numbers of packed rows: a token
+                attends to its own document only. None attends to all tokens.
+            t: (B,) time in [0, 1]; 0 is empty, 1 is the data.
             at: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:
             (B, L, D), or (N, D) with `at`;
-            and (B, L), the tokens expected to be missing behind each one.
+            and (B, L), the expected number missing after each token.
         """
         positions = token_positions(input_ids, attention_mask)
         rotary = self.rotary(positions)

@@ -2,7 +2,7 @@
 # or edit this file: xlmgen never overwrites an edit.
 """Generation: masks are inserted and revealed until the row is complete.
 
-Shapes: B rows, L positions, N chosen positions, V vocabulary.
+Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
 import torch
@@ -19,16 +19,19 @@ from .types_flexmdm import FlexmdmPrompt
 class FlexmdmPredictor:
     """Masks are inserted and revealed until the row is complete.
 
-    The process of arXiv:2509.01025 in steps of equal length. Exact as the steps grow:
-    what is revealed and inserted in one step is drawn independently.
+    The process of arXiv:2509.01025 in steps of equal length. Exact as the number of
+    steps grows: tokens revealed or inserted in one step are drawn independently.
 
     Args:
         tokens: ids of the special tokens; PAD, BOS, MASK, CLS are never generated.
-        steps: number of steps from what is given to the whole row.
-        max_new_tokens: at most so many tokens are inserted; None is the task's answer.
-        temperature: divides the logits; 0 takes the most likely token.
-        top_k: draw from the k most likely tokens only.
-        top_p: draw from the smallest set of tokens whose mass reaches p.
+        steps: number of steps from the prompt to the complete row, one forward pass
+            each.
+        max_new_tokens: maximum number of tokens inserted into a row; None is the task's
+            limit.
+        temperature: divides the logits before sampling; 0 takes the most likely token.
+        top_k: samples from the k most likely tokens only; None keeps all.
+        top_p: samples from the smallest set of most likely tokens whose probability
+            reaches this; None keeps all.
     """
 
     insert = Rising(LinearSchedule())
@@ -58,35 +61,36 @@ class FlexmdmPredictor:
         generator: torch.Generator | None = None,
         trace: bool = False,
     ) -> Generation:
-        """Fill the free gaps; what is given never changes."""
-        room = batch["room"]
+        """Insert tokens into the gaps that are free; given tokens never change."""
+        max_insertions = batch["room"]
         if self.max_new_tokens is not None:
-            room = room.clamp(max=self.max_new_tokens)
+            max_insertions = max_insertions.clamp(max=self.max_new_tokens)
         rows = GrowingRows(
             model,
             batch["input_ids"],
             batch["attention_mask"],
             batch["free"],
-            room,
+            max_insertions,
             mask=self.tokens.mask,
             pad=self.tokens.pad,
             trace=trace,
         )
         times = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64)
-        reveals, inserts = self.unmask.chances(times), self.insert.chances(times)
+        unmask_probs = self.unmask.chances(times)
+        insert_probs = self.insert.chances(times)
         for step, t in enumerate(times[:-1].tolist()):
             if not rows.unfinished.any():
                 break
-            # 1. From t to s every masked token is revealed with the same probability.
-            reveal = rows.masked & (rows.uniform(generator) < reveals[step])
+            # 1. Reveal every masked token with the same probability.
+            reveal = rows.masked & (rows.uniform(generator) < unmask_probs[step])
             logits, gap = rows.forward(reveal, t)  # (N, V), (B, L)
             rows.reveal(reveal, self.sample(logits, generator), step)
 
-            # 2. Every gap receives its part of the tokens that are expected in it.
-            expected = gap.double() * inserts[step]
+            # 2. Insert masks; their number is Poisson with this step's expectation.
+            expected = gap.double() * insert_probs[step]
             rows.insert(torch.poisson(expected, generator).long(), step)
 
-        # 3. Nothing is missing now; one more pass reveals what came last.
+        # 3. One more pass reveals the masks of the last step.
         last = rows.masked
         if last.any():
             logits, _ = rows.forward(last, 1.0)

@@ -1,9 +1,9 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
 # ruff: noqa: F722  (shapes are written as strings)
-"""What the parts of the family pass to each other.
+"""Types of the batches and outputs that the parts of the family exchange.
 
-B rows, L positions, N chosen positions.
+B rows, L positions, N selected positions.
 """
 
 from typing import TypedDict
@@ -13,62 +13,61 @@ from torch import Tensor
 
 
 class FlexmdmBatch(TypedDict):
-    """What the collators make for training and for evaluating the loss."""
+    """A batch for training and for evaluating the loss."""
 
     input_ids: Int[Tensor, "B L"]
-    """What is left of each row, some of it hidden behind MASK."""
+    """Tokens that are not missing, some replaced by MASK."""
 
     attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
-    """False on pads; or, of packed documents that are apart, the number of each
-    token's; None when all is attended."""
+    """False on pads; document number of each token in packed rows with separate
+    documents; None if all tokens are attended to."""
 
     target_ids: Int[Tensor, "B L"]
-    """The same tokens, none hidden."""
+    """The same tokens, clean."""
 
     masked_at: Int[Tensor, " N"]
-    """Flat positions (row · L + column) of the masks."""
+    """Flat positions (row · L + column) of the masked tokens."""
 
     free: Bool[Tensor, "B L"]
-    """Behind which tokens others may be missing."""
+    """Tokens after which others may be missing."""
 
     missing: Int[Tensor, "B L"]
-    """How many tokens are missing right behind each one."""
+    """Number of tokens missing right after each token."""
 
     num_tokens: Int[Tensor, " B"]
-    """Tokens of each row's answer, missing ones included."""
+    """Number of tokens of each row's answer, missing ones included."""
 
     t: Float[Tensor, " B"]
-    """The time of each row, from 0 (nothing) to 1 (the data)."""
+    """Time of each row, from 0 (empty) to 1 (the data)."""
 
     span: Float[Tensor, " B"]
-    """One over the density that the time was drawn with: 1 − sampling_eps in
-    training."""
+    """Time weight: one over the density of the time, 1 − sampling_eps in training."""
 
 
 class FlexmdmPrompt(TypedDict):
-    """What the collators make for generation."""
+    """A batch for generation."""
 
     input_ids: Int[Tensor, "B L"]
-    """What is given."""
+    """Given tokens."""
 
     attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None when there are none."""
+    """False on pads; None without pads."""
 
     free: Bool[Tensor, "B L"]
-    """Behind which tokens others may be inserted."""
+    """Tokens after which others may be inserted."""
 
     room: Int[Tensor, " B"]
-    """How many tokens may be inserted into each row."""
+    """Maximum number of tokens inserted into each row."""
 
 
 class FlexmdmLossOutput(TypedDict):
-    """What the loss returns."""
+    """Output of the loss."""
 
     loss: Float[Tensor, ""]
-    """Nats per token of the answers: what is minimised."""
+    """Nats per token of the answers; this is minimised."""
 
     nll: Float[Tensor, " B"]
-    """Each row's weighted terms at its time, in nats."""
+    """Weighted terms of each row at its time, in nats."""
 
     num_tokens: Int[Tensor, " B"]
-    """Tokens of each row's answer, missing ones included."""
+    """Number of tokens of each row's answer, missing ones included."""

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""From examples to batches in which some tokens are missing.
+"""Collate examples into batches from which some tokens are dropped.
 
 Shapes: B rows, L positions, S slots, D dropped tokens.
 """
@@ -27,12 +27,12 @@ from .types_ilm import IlmBatch, IlmPrompt
 
 
 class IlmLmCollator:
-    """`[CLS] BOS tokens`, some of the tokens left out.
+    """Batches of `[CLS] BOS tokens` with some of the tokens dropped.
 
     Args:
         tokens: ids of the special tokens.
-        block: lengths that the examples must fit in; CLS is not counted.
-        evaluation: changes nothing here, where all is drawn alike.
+        block: maximum lengths of the examples; CLS is not counted.
+        evaluation: has no effect: training and evaluation draw in the same way.
     """
 
     layout = staticmethod(lm_layout)
@@ -54,13 +54,16 @@ class IlmLmCollator:
             eos=False,
             pad_to_block=False,
         )
-        # 1. Every token is dropped with a probability that its row draws from U(0, 1):
-        # of n tokens then N ~ U{0, …, n}, and every subset of that size is alike.
-        rate = torch.rand(len(examples), 1, dtype=torch.float64, generator=generator)
-        draws = torch.rand(clean.ids.shape, generator=generator)
-        dropped = clean.answer & (draws < rate)  # (B, L)
+        # 1. Drop every token with a probability that its row draws from U(0, 1). The
+        # number N of dropped tokens is then uniform over 0, …, n, and all subsets of
+        # N tokens are equally likely.
+        drop_prob = torch.rand(
+            len(examples), 1, dtype=torch.float64, generator=generator
+        )
+        u = torch.rand(clean.ids.shape, generator=generator)
+        dropped = clean.answer & (u < drop_prob)  # (B, L)
 
-        # 2. The gaps are closed; each dropped token belongs to the slot on its left.
+        # 2. Close the gaps; a dropped token belongs to the slot on its left.
         kept = close_gaps(clean, dropped, self.tokens)
         return {
             "input_ids": kept.ids,
@@ -74,19 +77,23 @@ class IlmLmCollator:
 
 
 class IlmSeq2SeqCollator(IlmLmCollator):
-    """`[CLS] prompt BOS target`: the prompt is never dropped."""
+    """Batches of `[CLS] prompt BOS target`; only target tokens are dropped."""
 
     layout = staticmethod(seq2seq_layout)
 
 
 class IlmInfillCollator(IlmLmCollator):
-    """A sequence with holes: what is given is never dropped, and has no slots."""
+    """Batches of sequences with holes; only tokens of the holes are dropped."""
 
     layout = staticmethod(infill_layout)
 
 
 class IlmPredictCollator:
-    """`[CLS] prompt BOS`; without a block for prompts `[CLS] BOS prompt`."""
+    """Prompts `[CLS] prompt BOS`.
+
+    Without a limit for prompts, prompt and answer are one sequence:
+    `[CLS] BOS prompt`.
+    """
 
     def __init__(self, tokens: SpecialTokens, block: Block) -> None:
         self.tokens = tokens
@@ -95,24 +102,24 @@ class IlmPredictCollator:
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> IlmPrompt:
-        whole = self.layout(examples)
-        given = close_gaps(whole, whole.answer, self.tokens)
+        clean = self.layout(examples)
+        given = close_gaps(clean, clean.answer, self.tokens)
         return {
             "input_ids": given.ids,
             "attention_mask": given.attention_mask,
             "slots": given.slots,
-            "room": self.room(whole),
+            "room": self.max_insertions(clean),
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:
         return masked_prompt_layout(examples, self.tokens, self.block, bos=True)
 
-    def room(self, whole: Layout) -> Tensor:
-        return count(whole.answer)
+    def max_insertions(self, clean: Layout) -> Tensor:
+        return count(clean.answer)
 
 
 class IlmPredictInfillCollator(IlmPredictCollator):
-    """A sequence without what is in its holes."""
+    """Prompts from sequences with holes; the holes are left out."""
 
     def layout(self, examples: Sequence[Example]) -> Layout:
         return infill_layout(
@@ -124,8 +131,8 @@ class IlmPredictInfillCollator(IlmPredictCollator):
             pad_to_block=False,
         )
 
-    def room(self, whole: Layout) -> Tensor:
-        return self.block.answer - count(whole.attended & ~whole.answer)
+    def max_insertions(self, clean: Layout) -> Tensor:
+        return self.block.answer - count(clean.attended & ~clean.answer)
 
 
 COLLATORS = {

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The training objective: which tokens are missing where, and whether none is.
+"""Training loss: predict the dropped tokens, their slots, and when to stop.
 
 Shapes: B rows, L positions, S slots, H width of the hidden states, D dropped tokens.
 """
@@ -23,16 +23,16 @@ from .types_ilm import IlmBatch, IlmLossOutput
 class IlmLoss:
     """Cross-entropy of insertions and of the decision to stop (arXiv:2505.05755).
 
-    A row that lost N of its n tokens costs −(1/N) · Σ_dropped log p(slot, token),
-    nothing where N = 0, and the cross-entropy of the decision whether N is 0. The loss
-    is the mean over rows.
+    A row with N of n tokens dropped has the loss −(1/N) · Σ_dropped log p(slot, token),
+    0 if N = 0, plus the cross-entropy of the decision whether N = 0. The loss is the
+    mean over rows.
 
-    What minimises it generates a sequence with a probability in proportion to p / (n +
-    1), p that of the data: it is biased towards short ones.
+    The minimiser generates a sequence with probability proportional to p / (n + 1),
+    where p is its probability in the data: it is biased towards short sequences.
 
-    An answer of n tokens is made by n + 1 decisions, of which a row shows one at
-    random. The cross-entropy of that one times n + 1, less ln n! for the orders of
-    insertion, is in expectation a bound on −log p.
+    An answer of n tokens takes n + 1 decisions (n insertions and the stop), and a row
+    shows one of them at random. The expected cross-entropy of that decision, times n +
+    1, minus ln n! for the orders of insertion, is an upper bound on −log p.
     """
 
     def __init__(self, tokens: SpecialTokens) -> None:
@@ -57,19 +57,19 @@ class IlmLoss:
         total = segment_logsumexp(log_partition, row, rows)  # (B,)
         nll = total[row[slot]] - scores
 
-        # 3. Its mean over the tokens that the row has lost.
+        # 3. Mean over the dropped tokens of each row.
         num_dropped = batch["num_dropped"]  # (B,)
         insertion_nll = segment_sum(nll, row[slot], rows) / num_dropped.clamp(min=1)
 
-        # 4. Stopping is right where nothing is missing.
+        # 4. Stop is the correct decision for rows without dropped tokens.
         complete = num_dropped == 0
         stop_nll = F.cross_entropy(stop.float(), complete.long(), reduction="none")
 
-        # 5. Rows count alike, whatever the length of their answer.
+        # 5. Weight all rows equally, whatever the length of their answer.
         num_decisions = batch["answer_length"] + 1  # (B,)
         row_loss = insertion_nll + stop_nll
 
-        # 6. Over all orders of insertion, the bound on −log p of the answer.
+        # 6. Bound on −log p of the answer: all n! orders of insertion generate it.
         orders = torch.lgamma(num_decisions.float())  # ln n!
         bound = num_decisions * row_loss.detach() - orders
         return {

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""What is reported of the loss, accumulated over batches on the device."""
+"""Metrics of the loss, accumulated over batches on the device."""
 
 from torch import Tensor
 
@@ -8,8 +8,8 @@ from xlmgen.runtime.metrics import NllMetric
 
 
 class IlmMetrics(NllMetric):
-    """Upper bounds: nats per decision (an insertion or the stop), perplexity, and nats
-    per sequence."""
+    """Upper bounds on NLL: nats per decision (an insertion or the stop), perplexity,
+    and nats per sequence."""
 
     nll, num_tokens = "bound", "num_decisions"
 

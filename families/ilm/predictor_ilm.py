@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""Generation: one token at a time is inserted, anywhere in the answer.
+"""Generation: tokens are inserted one at a time, anywhere in the answer.
 
 Shapes: A active rows, K slots, D width of the hidden states.
 """
@@ -16,18 +16,20 @@ from .types_ilm import IlmPrompt
 
 
 class IlmPredictor:
-    """One token at a time is inserted, anywhere in the answer (arXiv:2505.05755).
+    """Insert tokens one at a time, anywhere in the answer (arXiv:2505.05755).
 
-    The slot and the token are drawn as one pair. A row ends once the network is sure
-    enough that it is complete: a heuristic. Finished rows leave the batch.
+    The slot and the token are drawn as one pair. A row ends once its probability of
+    being complete reaches a threshold: a heuristic. Finished rows leave the batch.
 
     Args:
         tokens: ids of the special tokens; PAD, BOS, MASK and CLS are never generated.
-        stop_threshold: a row ends when it is complete with at least this probability.
-        max_new_tokens: at most so many tokens; None is the task's answer.
-        temperature: divides the logits; 0 takes the most likely pair.
-        top_k: draw from the k most likely pairs only.
-        top_p: draw from the smallest set of pairs whose mass reaches p.
+        stop_threshold: probability of being complete at which a row ends.
+        max_new_tokens: maximum length of the answer in tokens; None is the task's
+            limit.
+        temperature: divides the logits before sampling; 0 takes the most likely.
+        top_k: samples from the k most likely pairs or tokens only; None keeps all.
+        top_p: samples from the smallest set of most likely pairs or tokens whose
+            probability reaches this; None keeps all.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class IlmPredictor:
         generator: torch.Generator | None = None,
         trace: bool = False,
     ) -> Generation:
-        """Fill every slot with as many tokens as belong there."""
+        """Insert tokens into the slots until every row is complete."""
         rows = InsertionRows(
             model,
             batch["input_ids"],
@@ -68,11 +70,11 @@ class IlmPredictor:
         while len(rows.active) > 0:
             hidden, stop = rows.forward()  # (A, K, D), (A, 2)
 
-            # 1. Rows that are complete with enough certainty leave the batch.
+            # 1. Rows whose probability of being complete is high enough are finished.
             complete = stop.double().softmax(-1)[:, 1] >= self.stop_threshold  # (A,)
             hidden = rows.finish(complete, hidden)
 
-            # 2. A slot and a token for every other, drawn as one pair.
+            # 2. Draw a slot and a token as one pair for every other row.
             slot, token = self.sample(hidden, model.head, rows.missing, generator)
             rows.insert(slot, token)
         return rows.generation()

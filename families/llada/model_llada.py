@@ -2,7 +2,7 @@
 # or edit this file: xlmgen never overwrites an edit.
 """The network: a bidirectional transformer.
 
-Shapes: B rows, L positions, N chosen positions, D width of the stream, V vocabulary.
+Shapes: B rows, L positions, N selected positions, D hidden width, V vocabulary.
 """
 
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from xlmgen.runtime.nn import (
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each behind a norm."""
+    """Attention and feed-forward, each after a norm (pre-norm)."""
 
     def __init__(
         self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
@@ -51,12 +51,12 @@ class LladaModel(nn.Module):
 
     Args:
         vocab_size: V.
-        d_model: width of the stream.
-        layers: number of blocks.
+        d_model: width D of the hidden states.
+        layers: number of transformer blocks.
         heads: number of query heads.
-        kv_heads: number of key and value heads; None is as many as `heads`.
-        ffn: width of the feed-forward layers; None is the usual multiple of `d_model`.
-        dropout: share of every residual branch that is dropped in training.
+        kv_heads: number of key and value heads; None means `heads`.
+        ffn: width of the feed-forward layers; None means the usual multiple of D.
+        dropout: dropout probability of every residual branch.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class LladaModel(nn.Module):
 
         Args:
             input_ids: (B, L).
-            attention_mask: (B, L) bool, or int, the document of each token, which sees
-                no other; None attends all.
+            attention_mask: (B, L) bool, or int document numbers of packed rows: a token
+                attends to its own document only. None attends to all tokens.
             at: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:

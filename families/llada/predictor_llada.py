@@ -1,8 +1,8 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""Generation: the tokens that the model is surest of come first, block by block.
+"""Generation: the most confident tokens are revealed first, block by block.
 
-Shapes: B rows, L positions, N chosen positions, V vocabulary.
+Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
 import torch
@@ -23,20 +23,22 @@ from .types_llada import LladaPrompt
 
 
 class LladaPredictor:
-    """The tokens that the model is surest of come first, block by block.
+    """The most confident tokens are revealed first, block by block.
 
     Reveals the positions with the highest probability first. One position per step is
-    exact, since the choice looks at the distribution and not at the draw; several per
-    step are a heuristic. The answer is cut into blocks of 32, decoded left to right.
+    exact, because the choice of the position depends on the distribution and not on the
+    draw; several per step are a heuristic. The answer is divided into blocks of 32,
+    decoded left to right.
 
     Args:
         tokens: ids of the special tokens; BOS, MASK, CLS are never generated.
-        steps: number of steps, divided evenly over the blocks; None is one for every
-            token to fill.
+        steps: number of steps from all masked to none; None takes one per token to
+            fill.
         block: tokens per block.
-        temperature: divides the logits; 0 takes the most likely token.
-        top_k: draw from the k most likely tokens only.
-        top_p: draw from the smallest set of tokens whose mass reaches p.
+        temperature: divides the logits before sampling; 0 takes the most likely token.
+        top_k: samples from the k most likely tokens only; None keeps all.
+        top_p: samples from the smallest set of most likely tokens whose probability
+            reaches this; None keeps all.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class LladaPredictor:
         generator: torch.Generator | None = None,
         trace: bool = False,
     ) -> Generation:
-        """Fill every masked position; what is given never changes."""
+        """Fill every masked position; given tokens never change."""
         canvas = Canvas(
             model,
             batch["input_ids"],
@@ -92,15 +94,15 @@ class LladaPredictor:
             if not masked.any():
                 break
 
-            # 1. How sure the model is of every masked position.
+            # 1. Score every masked position by the model's confidence.
             logits = canvas.logits(masked)  # (N, V)
             scores = self.sample.rate(logits, log_top_prob)  # (N,)
             scores = spread(scores, masked)  # (B, L)
 
-            # 2. The best of them: an even share of what is left.
+            # 2. Select the best positions, an equal number per remaining step.
             number = even_split(masked.sum(1), steps - step)  # (B,)
             reveal = masked & (ranks(scores) < number[:, None])
 
-            # 3. Their tokens.
+            # 3. Draw their tokens.
             tokens = self.sample(logits[reveal[masked]], generator)
             canvas.reveal(reveal, tokens, step)

@@ -1,9 +1,9 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
 # ruff: noqa: F722  (shapes are written as strings)
-"""What the parts of the family pass to each other.
+"""Types of the batches and outputs that the parts of the family exchange.
 
-B rows, L positions, N chosen positions.
+B rows, L positions, N selected positions.
 """
 
 from typing import TypedDict
@@ -13,53 +13,52 @@ from torch import Tensor
 
 
 class LladaBatch(TypedDict):
-    """What the collators make for training and for evaluating the loss."""
+    """A batch for training and for evaluating the loss."""
 
     input_ids: Int[Tensor, "B L"]
-    """Tokens, some of them hidden behind MASK."""
+    """Tokens, some replaced by MASK."""
 
     attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
-    """False on pads that are no tokens; or, of packed documents that are apart, the
-    number of each token's; None when all is attended."""
+    """False on ignored pads; document number of each token in packed rows with separate
+    documents; None if all tokens are attended to."""
 
     target_ids: Int[Tensor, "B L"]
-    """The clean tokens."""
+    """Clean tokens."""
 
     maskable: Bool[Tensor, "B L"]
-    """The answer: what may be masked; never prompt or given."""
+    """Tokens that may be masked: the answer, never prompt or given tokens."""
 
     masked_at: Int[Tensor, " N"]
-    """Flat positions (row · L + column) that were chosen."""
+    """Flat positions (row · L + column) of the masked or selected tokens."""
 
     t: Float[Tensor, " B"]
-    """The time of each row."""
+    """Time of each row."""
 
     span: Float[Tensor, " B"]
-    """One over the density that the time was drawn with: 1 − sampling_eps in
-    training."""
+    """Time weight: one over the density of the time, 1 − sampling_eps in training."""
 
 
 class LladaPrompt(TypedDict):
-    """What the collators make for generation."""
+    """A batch for generation."""
 
     input_ids: Int[Tensor, "B L"]
-    """Tokens, MASK where one is to be found."""
+    """Tokens, and MASK at positions to fill."""
 
     attention_mask: Bool[Tensor, "B L"] | None
-    """False on pads; None when there are none."""
+    """False on pads; None without pads."""
 
     fillable: Bool[Tensor, "B L"]
-    """Positions to fill; everything else is given."""
+    """Positions to fill; all others are given."""
 
 
 class LladaLossOutput(TypedDict):
-    """What the loss returns."""
+    """Output of the loss."""
 
     loss: Float[Tensor, ""]
-    """Nats per maskable token: what is minimised."""
+    """Nats per maskable token; this is minimised."""
 
     nll: Float[Tensor, " B"]
-    """An unbiased estimate of each row's bound on −log p, in nats."""
+    """Unbiased estimate of each row's bound on −log p, in nats."""
 
     num_tokens: Int[Tensor, " B"]
-    """Maskable tokens of each row, masked or not."""
+    """Number of maskable tokens of each row."""

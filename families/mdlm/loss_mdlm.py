@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The training objective: the bound of masked diffusion.
+"""Training loss: the negative ELBO of masked diffusion.
 
 Shapes: B rows, L positions, N masked positions, D width of the hidden states.
 """
@@ -16,9 +16,9 @@ from .types_mdlm import MdlmBatch, MdlmLossOutput
 class MdlmLoss:
     """Negative evidence lower bound in nats per token (arXiv:2406.07524, eq. 10).
 
-    The estimate for one row at its time t is w(t) · Σ_masked −log p(x_i | z_t). Its
-    mean over t bounds −log p(x) from above. The batch divides it by the number of
-    *maskable* tokens, masked or not, so that it is in nats per token.
+    A row at time t contributes w(t) · Σ_masked −log p(x_i | z_t). Averaged over t, this
+    is an upper bound on −log p(x). The loss is the sum over the batch divided by the
+    number of *maskable* tokens, masked or not.
     """
 
     schedule = LinearSchedule()
@@ -33,10 +33,10 @@ class MdlmLoss:
         hidden = model(input_ids, attention_mask, at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]
 
-        # 2. Weigh every row by its time: w(t) = −α′(t) / (1 − α(t)).
+        # 2. Weight every row by its time: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"]) * batch["span"]  # (B,)
 
-        # 3. A clean token is never MASK (SUBS: zero masking probability).
+        # 3. A clean token is never MASK: MASK gets probability 0 (SUBS).
         rows, length = input_ids.shape
         row = at // length
         nll = linear_cross_entropy(
@@ -48,7 +48,7 @@ class MdlmLoss:
         )  # (N,)
         row_nll = segment_sum(nll.detach(), row, rows)
 
-        # 4. Nats per maskable token.
+        # 4. Mean over the maskable tokens.
         num_tokens = batch["maskable"].sum(1)
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
         return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""From examples to batches in which some tokens are hidden behind MASK.
+"""Collate examples into batches in which some tokens are replaced by MASK.
 
 Shapes: B rows, L positions, N masked positions.
 """
@@ -25,12 +25,14 @@ from .types_mlm import MlmBatch, MlmPrompt
 
 
 class MlmLmCollator:
-    """`tokens [EOS] [PAD]…`, masked at a rate drawn from [0, 1] for every row.
+    """Batches of `tokens [EOS] [PAD]…`.
+
+    Tokens are masked with a probability that every row draws from [0, 1].
 
     Args:
         tokens: ids of the special tokens.
-        block: lengths that the examples must fit in.
-        evaluation: changes nothing here, where no time is drawn.
+        block: maximum lengths of the examples.
+        evaluation: has no effect, because no time is drawn.
     """
 
     layout = staticmethod(lm_layout)
@@ -52,12 +54,12 @@ class MlmLmCollator:
             eos=True,
             pad_to_block=True,
         )
-        # 1. A rate for every row.
-        rate = torch.rand(len(examples), 1, generator=generator)
+        # 1. Draw a masking probability for every row.
+        mask_prob = torch.rand(len(examples), 1, generator=generator)
 
-        # 2. Every token of the answer is selected with that probability, independently.
-        draws = torch.rand(clean.ids.shape, generator=generator)
-        masked = clean.answer & (draws < rate)
+        # 2. Select every token of the answer with that probability, independently.
+        u = torch.rand(clean.ids.shape, generator=generator)
+        masked = clean.answer & (u < mask_prob)
         masked_at = flat_positions(masked)
         input_ids = with_token_at(clean.ids, masked_at, self.tokens.mask)
         return {
@@ -70,19 +72,19 @@ class MlmLmCollator:
 
 
 class MlmSeq2SeqCollator(MlmLmCollator):
-    """`prompt target [EOS] [PAD]…`: the prompt is never masked."""
+    """Batches of `prompt target [EOS] [PAD]…`; the prompt is never masked."""
 
     layout = staticmethod(seq2seq_layout)
 
 
 class MlmInfillCollator(MlmLmCollator):
-    """A sequence with holes: what is given is never masked."""
+    """Batches of sequences with holes; given tokens are never masked."""
 
     layout = staticmethod(infill_layout)
 
 
 class MlmPredictCollator:
-    """A prompt and an answer that is all MASK; without a prompt all is MASK."""
+    """Prompts and an answer of MASK; only MASK if there is no prompt."""
 
     def __init__(self, tokens: SpecialTokens, block: Block) -> None:
         self.tokens = tokens
@@ -91,11 +93,11 @@ class MlmPredictCollator:
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> MlmPrompt:
-        canvas = self.layout(examples)
+        prompt = self.layout(examples)
         return {
-            "input_ids": canvas.ids.masked_fill(canvas.answer, self.tokens.mask),
-            "attention_mask": canvas.attention_mask,
-            "fillable": canvas.answer,
+            "input_ids": prompt.ids.masked_fill(prompt.answer, self.tokens.mask),
+            "attention_mask": prompt.attention_mask,
+            "fillable": prompt.answer,
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:
@@ -103,7 +105,7 @@ class MlmPredictCollator:
 
 
 class MlmPredictInfillCollator(MlmPredictCollator):
-    """A sequence whose holes are MASK."""
+    """Prompts from sequences with holes; every hole is MASK."""
 
     def layout(self, examples: Sequence[Example]) -> Layout:
         return infill_layout(

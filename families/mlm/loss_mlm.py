@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""The training objective: recover the selected tokens.
+"""Training loss: cross-entropy of the selected tokens.
 
 Shapes: B rows, L positions, N selected positions, D width of the hidden states.
 """
@@ -25,7 +25,7 @@ class MlmLoss:
         hidden = model(input_ids, attention_mask, at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]
 
-        # 2. A clean token is never MASK.
+        # 2. A clean token is never MASK: MASK gets probability 0.
         rows, length = input_ids.shape
         row = at // length
         nll = linear_cross_entropy(
@@ -33,7 +33,7 @@ class MlmLoss:
         )  # (N,)
         row_nll = segment_sum(nll.detach(), row, rows)
 
-        # 3. The mean over the selected tokens; none selected is a loss of 0.
+        # 3. Mean over the selected tokens; 0 if none is selected.
         num_tokens = row.new_zeros(rows).index_add(0, row, row.new_ones(row.shape))
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
         return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}

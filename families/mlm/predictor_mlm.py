@@ -2,7 +2,7 @@
 # or edit this file: xlmgen never overwrites an edit.
 """Generation: masked tokens are revealed in random order.
 
-Shapes: B rows, L positions, N chosen positions, V vocabulary.
+Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
 from itertools import pairwise
@@ -21,15 +21,16 @@ from .types_mlm import MlmPrompt
 class MlmPredictor:
     """Masked tokens are revealed in random order.
 
-    Ancestral sampling (arXiv:2406.07524). Exact as the steps grow: tokens revealed in
-    one step are drawn independently.
+    Ancestral sampling (arXiv:2406.07524). Exact as the number of steps grows: tokens
+    revealed in one step are drawn independently.
 
     Args:
         tokens: ids of the special tokens; BOS, MASK, CLS are never generated.
         steps: number of steps from all masked to none.
-        temperature: divides the logits; 0 takes the most likely token.
-        top_k: draw from the k most likely tokens only.
-        top_p: draw from the smallest set of tokens whose mass reaches p.
+        temperature: divides the logits before sampling; 0 takes the most likely token.
+        top_k: samples from the k most likely tokens only; None keeps all.
+        top_p: samples from the smallest set of most likely tokens whose probability
+            reaches this; None keeps all.
     """
 
     schedule = LinearSchedule()
@@ -56,7 +57,7 @@ class MlmPredictor:
         generator: torch.Generator | None = None,
         trace: bool = False,
     ) -> Generation:
-        """Fill every masked position; what is given never changes."""
+        """Fill every masked position; given tokens never change."""
         canvas = Canvas(
             model,
             batch["input_ids"],
@@ -67,13 +68,13 @@ class MlmPredictor:
         )
         times = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
         noise = self.schedule.noise(times).tolist()  # 1 − α
-        noise[-1] = 0.0  # the last step reveals what is left
+        noise[-1] = 0.0  # the last step reveals all masks
         for step, (noise_t, noise_s) in enumerate(pairwise(noise)):
-            # From t to s every masked token is revealed with the same probability.
-            chance = 1 - noise_s / noise_t
-            reveal = canvas.masked & (canvas.uniform(generator) < chance)
+            # From t to s, reveal every masked token with the same probability.
+            unmask_prob = 1 - noise_s / noise_t
+            reveal = canvas.masked & (canvas.uniform(generator) < unmask_prob)
             if not reveal.any():
-                continue  # nothing to draw: no forward pass
+                continue  # no forward pass is needed
             logits = canvas.logits(reveal)  # (N, V)
             canvas.reveal(reveal, self.sample(logits, generator), step)
         return canvas.generation()

@@ -75,6 +75,7 @@ def test_suffix_selects_reader_and_decompression(
 @pytest.mark.parametrize(
     "broken",
     [b"no", gzip.compress(JSONL.encode())[:-9], gzip.compress(b"a" * 999)[:20]],
+    ids=["not gzip", "without its end", "cut short"],
 )
 def test_damaged_compressed_file_is_named(tmp_path, broken):
     path = tmp_path / "a.txt.gz"

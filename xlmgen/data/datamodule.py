@@ -77,8 +77,6 @@ class DataModule(LightningDataModule):
         self.start_method = start_method
         self.pin_memory = pin_memory
         self.start_batch = 0
-        # With fewer batches than ranks, some ranks have none to measure.
-        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def prepare_data(self) -> None:
         """Fill the cache; Lightning calls it on one process before the others go on."""

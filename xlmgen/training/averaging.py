@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from xlmgen.runs.checkpoint import AVERAGE
 from xlmgen.training.average import Average
 from xlmgen.training.harness import Harness
-from xlmgen.training.recorder import ends_step
+from xlmgen.training.step_callback import StepCallback
 
 
-class AverageWeights(Callback):
+# Not Lightning's WeightAveraging: it does not shard, and ends a training with the
+# average in place of the weights.
+class AverageWeights(StepCallback):
     """Updates the harness's average after every optimiser step, and checkpoints it.
 
     It must be the first of the trainer's callbacks: a validation after a step has the
@@ -37,16 +39,8 @@ class AverageWeights(Callback):
             self._restored = None
         pl_module.average = average
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if ends_step(trainer, batch_idx):
-            _average(pl_module).update(trainer.global_step)
+    def after_step(self, trainer: Trainer, harness: Harness) -> None:
+        _average(harness).update(trainer.global_step)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]

@@ -11,6 +11,8 @@ from xlmgen.errors import UserError
 from xlmgen.spec.messages import did_you_mean
 
 
+# Not Lightning's EarlyStopping: a run that has ended must say why when it is started
+# again, and go on with a larger patience as if it had begun with that.
 class EarlyEnd(Callback):
     """Makes the step of a validation the last one when a condition on it holds."""
 
@@ -31,7 +33,7 @@ class EarlyEnd(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.update(trainer.global_step)
         if self.over:
-            # To stop any other way makes Lightning validate once more.
+            # To every callback this step is then the last one: it is saved as such.
             trainer.fit_loop.epoch_loop.max_steps = trainer.global_step
 
 

@@ -32,7 +32,7 @@ from xlmgen.training.harness import Harness
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.metrics_file import read_rows, validated_before_last
 from xlmgen.training.patience import Patience
-from xlmgen.training.recorder import Recorder, Scorer
+from xlmgen.training.recorder import Recorder, Scorer, callbacks_of
 from xlmgen.training.stop_when import StopWhen, Target
 from xlmgen.training.trackers import Tracker
 from xlmgen.training.trainer import build_trainer, quiet_lightning
@@ -191,7 +191,7 @@ class Fit:
 
     @property
     def _ends(self) -> list[EarlyEnd]:
-        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks = callbacks_of(self.trainer)
         return [callback for callback in callbacks if isinstance(callback, EarlyEnd)]
 
     @property
@@ -280,8 +280,7 @@ def validation_scorer(parts: Parts, limit: int) -> Scorer | None:
     require_metrics(parts.task, metrics)
 
     def scorer(trainer: Trainer, harness: Harness) -> dict[str, float]:
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        stop = next(c for c in callbacks if isinstance(c, StopOnSignal))
+        stop = next(c for c in callbacks_of(trainer) if isinstance(c, StopOnSignal))
         answers = generate_answers(
             harness.model,
             parts.predictor,

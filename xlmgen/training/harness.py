@@ -72,6 +72,7 @@ class Harness(LightningModule):
         self.validation_loss = MeanLoss()
         self.average: Average | None = None
         self._random_state: rng.State | None = None
+        self._modes: list[tuple[torch.nn.Module, bool]] = []
         self._restored: list[rng.State] = []  # of every rank
 
     @classmethod
@@ -81,8 +82,8 @@ class Harness(LightningModule):
 
     def configure_model(self) -> None:
         """Spread the parameters over the processes, where the strategy does that."""
-        if self._device_mesh is not None:
-            shard(self.model, self._device_mesh["data_parallel"])
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh["data_parallel"])
 
     def measure(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """What the loss says of a batch: `loss` (), `nll` (B,), `num_tokens` (B,)."""
@@ -97,10 +98,13 @@ class Harness(LightningModule):
     def begin_validation(self) -> None:
         """Keep the random state: when validation runs changes nothing in training.
 
-        The weights stay as they are until `end_validation`, whole on every process; or
-        the model has their average, where there is one.
+        Until `end_validation` all modules are in evaluation mode, and the weights stay
+        as they are, whole on every process; or the model has their average, where there
+        is one.
         """
         self._random_state = rng.capture()
+        self._modes = [(module, module.training) for module in self.modules()]
+        self.eval()
         if self.average is not None:
             self.average.swap()
         gather_weights(self.model)
@@ -128,9 +132,11 @@ class Harness(LightningModule):
         return names
 
     def end_validation(self) -> None:
-        """Put random state and weights of training back, whether or not it ended."""
+        """Put modes, weights and random state of training back, ended or not."""
         if self._random_state is not None:
             release_weights(self.model)
+            for module, training in self._modes:
+                module.training = training
             rng.restore(self._random_state)
             self._random_state = None
             if self.average is not None:

@@ -7,15 +7,15 @@ from types import FrameType
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from xlmgen.training.harness import Harness
 from xlmgen.training.keeper import CheckpointKeeper
-from xlmgen.training.recorder import ends_step
 from xlmgen.training.signals import Interrupted, handle
+from xlmgen.training.step_callback import StepCallback
 
 
-class StopOnSignal(Callback):
+class StopOnSignal(StepCallback):
     """Turns a signal into a checkpoint and `Interrupted`, at the end of a step.
 
     A second Ctrl-C stops at once; the last checkpoint stands. It must be the last of
@@ -35,16 +35,7 @@ class StopOnSignal(Callback):
             raise Interrupted(signum, saved=False)
         self.signum = signum
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if not ends_step(trainer, batch_idx):
-            return
+    def after_step(self, trainer: Trainer, harness: Harness) -> None:
         signum = self.signum or 0
         if trainer.world_size > 1:
             # One process may have heard of it a step earlier than another.

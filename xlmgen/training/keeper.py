@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from xlmgen.errors import UserError
 from xlmgen.runs.checkpoint_folder import (
@@ -19,10 +19,12 @@ from xlmgen.runs.checkpoint_folder import (
     mark_best,
     unmark_best,
 )
-from xlmgen.training.recorder import Recorder, ends_step
+from xlmgen.training.harness import Harness
+from xlmgen.training.recorder import Recorder
+from xlmgen.training.step_callback import StepCallback
 
 
-class CheckpointKeeper(Callback):
+class CheckpointKeeper(StepCallback):
     """Saves a checkpoint every `every` steps, at the end, and when val/loss improves.
 
     Args:
@@ -60,16 +62,7 @@ class CheckpointKeeper(Callback):
         self._best_at: int | None = None
         self._validation_missing = False
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if not ends_step(trainer, batch_idx):
-            return
+    def after_step(self, trainer: Trainer, harness: Harness) -> None:
         step = trainer.global_step
         improved = self._improved(step)
         due = step % self._every == 0 or self._for_good(step)

@@ -21,6 +21,7 @@ from xlmgen.runs.checkpoint_folder import MONITOR
 FIRST_COLUMNS = ("step", "train/loss", "train/lr")
 
 
+# Not Lightning's CSVLogger: it cannot drop the rows after the step of a checkpoint.
 class MetricsFile(Logger):
     """A Lightning logger that writes `metrics.csv`.
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from xlmgen.training.recorder import ends_step
+from xlmgen.training.harness import Harness
+from xlmgen.training.step_callback import StepCallback
 
 LOADING, FORWARD, BACKWARD, UPDATE = PHASES = (
     "data loading",
@@ -42,7 +43,8 @@ class Cost:
     seconds: float
 
 
-class StepProfiler(Callback):
+# Not Lightning's PyTorchProfiler: it counts batches, not optimiser steps.
+class StepProfiler(StepCallback):
     """Profiles some steps after some others, and ends the training.
 
     Args:
@@ -78,21 +80,16 @@ class StepProfiler(Callback):
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._enter(UPDATE)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        self._on_gpu = pl_module.device.type == "cuda"
-        if ends_step(trainer, batch_idx):
-            if trainer.global_step == self._last:
-                self._stop()
-                raise Profiled
-            if trainer.global_step == self._warmup:
-                self._start()
+    def after_step(self, trainer: Trainer, harness: Harness) -> None:
+        self._on_gpu = harness.device.type == "cuda"
+        if trainer.global_step == self._last:
+            self._stop()
+            raise Profiled
+        if trainer.global_step == self._warmup:
+            self._start()
+
+    def on_train_batch_end(self, *arguments: Any, **named: Any) -> None:
+        super().on_train_batch_end(*arguments, **named)
         self._enter(LOADING)
 
     def _start(self) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from xlmgen.evaluation.scores import SHARES
-from xlmgen.training.recorder import Recorder, ends_step
+from xlmgen.training.harness import Harness
+from xlmgen.training.recorder import Recorder
+from xlmgen.training.step_callback import StepCallback
 from xlmgen.training.throughput import Throughput
 
 PER_CENT = ("accuracy", *SHARES)
@@ -22,7 +23,7 @@ NARROWEST = 8 * "━"
 GAP = "  "
 
 
-class TrainingProgress(Callback):
+class TrainingProgress(StepCallback):
     """Shows the step, the latest losses, the speed and the time left.
 
     Args:
@@ -60,15 +61,8 @@ class TrainingProgress(Callback):
         )
         self._bar.start()
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if not trainer.is_global_zero or not ends_step(trainer, batch_idx):
+    def after_step(self, trainer: Trainer, harness: Harness) -> None:
+        if not trainer.is_global_zero:
             return
         step = trainer.global_step
         if self._bar is not None:

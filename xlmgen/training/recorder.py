@@ -9,19 +9,19 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.trainer.call import _call_callback_hooks
 from torch import Tensor
 from torch.optim import Optimizer
 
 from xlmgen.distributed import processes
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.harness import Harness
+from xlmgen.training.step_callback import StepCallback
 
 Scorer = Callable[[Trainer, Harness], Mapping[str, float]]
 """Generates and scores answers with a harness's model: exact match and the like."""
 
 
-class Recorder(Callback):
+class Recorder(StepCallback):
     """Logs every `log_every` steps and validates every `validate_every` and at the end.
 
     Args:
@@ -65,22 +65,16 @@ class Recorder(Callback):
     ) -> None:
         self._learning_rate = optimizer.param_groups[0]["lr"]
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+    def after_batch(
+        self, trainer: Trainer, batch: Mapping[str, Any], loss: Tensor
     ) -> None:
-        assert isinstance(pl_module, Harness)
-        # Lightning has divided the loss by the batches of a step: their sum is its mean
-        loss = outputs["loss"].float()
+        loss = loss.float()
         self._loss = loss if self._loss is None else self._loss + loss
-        if not ends_step(trainer, batch_idx):
-            return
+
+    def after_step(self, trainer: Trainer, harness: Harness) -> None:
+        assert self._loss is not None
         self._losses.append(self._loss)
-        self._norms.append(pl_module.gradient_norm.float())
+        self._norms.append(harness.gradient_norm.float())
         self._loss = None
         step = trainer.global_step
         if step % self._log_every == 0 or step == trainer.max_steps:
@@ -134,33 +128,32 @@ class Recorder(Callback):
             self._finite_steps(trainer)
 
     def validate(self, trainer: Trainer) -> None:
-        """Run Lightning's validation loop now, in the middle of `fit`.
+        """Measure the validation split and score answers, in the middle of `fit`.
 
-        These are the steps by which Lightning itself goes from training to validation.
+        Lightning validates only where its own loop decides to, which is neither after
+        the last step nor after an interrupt. The callbacks' hooks are Lightning's.
         """
         harness = trainer.lightning_module
         assert isinstance(harness, Harness)
         harness.begin_validation()
-        connector = trainer._logger_connector
-        first_batch = connector._first_loop_iter
-        trainer.validating = True
-        loop = trainer.fit_loop.epoch_loop.val_loop
-        loop.run()
-        if loop.skip:
-            # Fewer batches than ranks: this one has none, and joins the others here.
-            for hook in ("on_validation_epoch_end", "on_validation_end"):
-                _call_callback_hooks(trainer, hook)
-        trainer.training = True
-        connector._first_loop_iter = first_batch
+        for callback in callbacks_of(trainer):
+            callback.on_validation_start(trainer, harness)
+        with torch.no_grad():
+            self._measure(trainer, harness)
+        for callback in callbacks_of(trainer):
+            callback.on_validation_end(trainer, harness)
         harness.end_validation()
         self.validated_at = trainer.global_step
 
-    def on_validation_epoch_end(
-        self, trainer: Trainer, pl_module: LightningModule
-    ) -> None:
-        assert isinstance(pl_module, Harness)
-        metrics = pl_module.validation_metrics()
-        scores = self._scorer(trainer, pl_module) if self._scorer is not None else {}
+    def _measure(self, trainer: Trainer, harness: Harness) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        for number, batch in enumerate(data.val_dataloader()):
+            batch = trainer.strategy.batch_to_device(batch)
+            trainer.strategy.validation_step(batch, number)
+            for callback in callbacks_of(trainer):
+                callback.on_validation_batch_end(trainer, harness, None, batch, number)
+        metrics = harness.validation_metrics()
+        scores = self._scorer(trainer, harness) if self._scorer is not None else {}
         self.headline = _named({"loss": metrics["loss"], **scores})
         self.validation = _named({**metrics, **scores})
         log(trainer.loggers, self.validation, trainer.global_step)
@@ -189,9 +182,10 @@ def _named(metrics: Mapping[str, float]) -> dict[str, float]:
     return {f"val/{name}": value for name, value in metrics.items()}
 
 
-def ends_step(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether the optimiser stepped after this batch of the run."""
-    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """The callbacks, in their order; Lightning's types do not name them."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks
 
 
 def log(loggers: Iterable[Logger], metrics: Mapping[str, float], step: int) -> None:

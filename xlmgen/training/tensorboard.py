@@ -13,6 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from xlmgen.io.files import no_room, writing
 
 
+# Not Lightning's TensorBoardLogger: it cannot hide the events after a checkpoint, and a
+# full disk ends its writing thread without an error.
 class TensorBoard(Logger):
     """Writes event files under a folder.
 

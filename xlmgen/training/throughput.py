@@ -11,21 +11,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from xlmgen.runs import rng
 from xlmgen.training.harness import Harness
 from xlmgen.training.metrics_file import MetricsFile
 from xlmgen.training.peaks import peak_flops
-from xlmgen.training.recorder import Recorder, ends_step, log
+from xlmgen.training.recorder import Recorder, log
 from xlmgen.training.sharding import FullyShardedStrategy
+from xlmgen.training.step_callback import StepCallback
 
 FILE = "throughput.csv"
 GIB = 2**30
 
 
-class Throughput(Callback):
+# Not Lightning's ThroughputMonitor: it waits for a GPU after every batch.
+class Throughput(StepCallback):
     """Measures the time between rows without validations and checkpoints.
 
     Args:
@@ -82,24 +85,19 @@ class Throughput(Callback):
                 self._peak = None
             self._begin()
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+    def after_batch(
+        self, trainer: Trainer, batch: Mapping[str, Any], loss: Tensor
     ) -> None:
         rows, tokens = size(batch)
         self._rows += rows
         self._tokens += tokens
-        if not ends_step(trainer, batch_idx):
-            return
+
+    def after_step(self, trainer: Trainer, harness: Harness) -> None:
         self._steps += 1
         if self._recorder.logged_at != trainer.global_step:
             return
         seconds = time.perf_counter() - self._since - self._paused
-        self.latest = self._numbers(seconds, trainer.world_size, pl_module.device)
+        self.latest = self._numbers(seconds, trainer.world_size, harness.device)
         self._file.log_metrics(self.latest, trainer.global_step)
         others = [one for one in trainer.loggers if not isinstance(one, MetricsFile)]
         log(others, self.latest, trainer.global_step)

@@ -22,6 +22,7 @@ ID_FILE = "tracker.json"
 ID_SCHEMA: Schema = {"required": ["id"], "properties": {"id": {"type": "string"}}}
 
 
+# Not Lightning's WandbLogger: one class serves both packages.
 class Tracker(Logger):
     """A Lightning logger that gives rows to a package with the interface of wandb.
 

@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""Holds the predictor to exact answers."""
+"""Test the predictor's samples against exact distributions."""
 
 from pathlib import Path
 

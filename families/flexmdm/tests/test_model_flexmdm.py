@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""Holds the network to its contract."""
+"""Test the model's interface."""
 
 from pathlib import Path
 

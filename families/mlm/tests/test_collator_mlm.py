@@ -1,6 +1,6 @@
 # Rendered by xlmgen from family.yaml. Change the YAML and run `xlmgen new family.yaml`,
 # or edit this file: xlmgen never overwrites an edit.
-"""Holds the collators to what their batches say."""
+"""Test the collators' batches against their declared content."""
 
 from pathlib import Path
 
