@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from rich.console import Console
@@ -14,18 +13,19 @@ from rich.text import Text
 
 from xlmgen.data import summary
 from xlmgen.distributed import processes
-from xlmgen.distributed.launch import check_cores, is_first
+from xlmgen.distributed.launch import is_first
 from xlmgen.errors import UserError
 from xlmgen.evaluation.generate import generate_answers
 from xlmgen.evaluation.scores import answer_metrics, require_metrics, score
 from xlmgen.experiment.settings import Training
-from xlmgen.runs.build import Parts, build, device_for
+from xlmgen.runs.build import Parts, build
 from xlmgen.runs.checkpoint import load_into, load_state
 from xlmgen.runs.checkpoint_folder import IMPORTED, Weights, checkpoints
 from xlmgen.runs.folder import record_rows
 from xlmgen.runs.provenance import changed_rows
 from xlmgen.runs.run import METRICS, ResumePoint, Run, Stored
 from xlmgen.training.curve import learning_curve
+from xlmgen.training.devices import check_device, is_out_of_memory
 from xlmgen.training.early_end import EarlyEnd, rises
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.harness import Harness
@@ -63,57 +63,15 @@ class Fit:
             UserError: the parts do not fit together, two metrics have one name, the
                 device is not there, or no checkpoint of the run is whole.
         """
-        settings = run.experiment.training
-        on_cpu = device_for(settings).type == "cpu"
-        if settings.precision == "16-mixed" and on_cpu:
-            raise UserError(
-                "training.precision: 16-mixed needs a GPU", "use bf16-mixed or 32-true"
-            )
-        if settings.precision == "bf16-mixed" and on_cpu and emulates_bfloat16():
-            console.print(
-                "note: training.precision is bf16-mixed and this CPU has no bfloat16 "
-                "instructions: it emulates them, several times as slowly as 32-true",
-                style="yellow",
-                soft_wrap=True,
-            )
-        require_devices(settings)
-        start = run.resume_point()
-        if start.folder is None:
-            refuse_lost_checkpoints(run, read_rows(run.path / METRICS))
-        for step, wrong in start.passed.items():
-            console.print(
-                f"note: the checkpoint of step {step} is not used: {wrong}",
-                style="yellow",
-                soft_wrap=True,
-            )
+        check_device(run.experiment.training, console)
+        start = resume_point(run, console)
         parts = build(run, stored=_imported(start))
-        generate = run.experiment.evaluation.generate
-        rising = parts.task.metrics if generate else ()
         harness = Harness.of(parts)
         losses = harness.validation_names()
-        for name in parts.task.own_metrics:
-            if name in losses and generate:  # both would be val/NAME
-                raise UserError(
-                    f"task {parts.task.name}: its metric '{name}' has the name of one "
-                    f"of the family {parts.family.name}",
-                    "rename the function in its module and in the task",
-                )
-        with quiet_lightning():
-            try:
-                trainer = build_trainer(
-                    run.experiment,
-                    run.path,
-                    console,
-                    resumed_at=start.step,
-                    scorer=validation_scorer(parts, generate),
-                    ends=early_ends(settings, losses, rising),
-                )
-            except (MisconfigurationException, RuntimeError, ValueError) as error:
-                # Lightning's words for a device or precision that this machine lacks.
-                raise UserError(
-                    f"training: {' '.join(str(error).split()).rstrip('.!')}",
-                    "change training.accelerator, devices or precision",
-                ) from error
+        check_metric_names(
+            parts, losses, generated=run.experiment.evaluation.generate > 0
+        )
+        trainer = _trainer(run, parts, losses, start, console)
         return cls(run, parts, harness, trainer, start)
 
     def go(self, console: Console) -> None:
@@ -124,8 +82,7 @@ class Fit:
                 gradients are not finite, or a tracker cannot begin.
             Interrupted: a signal asked to stop.
         """
-        settings = self.run.experiment.training
-        step, checkpoint = self.start.step, self.start.folder
+        step, settings = self.start.step, self.run.experiment.training
         _announce(self.run, self.harness, console)
         if step >= settings.max_steps:
             console.print(
@@ -134,21 +91,50 @@ class Fit:
             return
         console.print(summary.line(self.parts.task), soft_wrap=True)
         if is_first():
-            if note := changed_rows(self.run, self.parts.task):
-                console.print(note, style="yellow", soft_wrap=True)
-            record_rows(self.run, self.parts.task.prepared.digests)
-        if checkpoint is not None and (checkpoint / IMPORTED).is_file():
-            load_into(self.parts.model, checkpoint)  # there is no more to it
-            checkpoint = None
-        if checkpoint is not None:
-            states = load_state(checkpoint)["callbacks"]
-            for end in self._ends:
-                end.load_state_dict(states[end.state_key])
+            self._record_rows(console)
+        checkpoint = self._restore()
         if reason := self._reason:
             console.print(f"ended at step {step} already: {reason}", soft_wrap=True)
             return
-        if step:
-            console.print(f"continuing from step {step}")
+        self._announce_start(console)
+        self.parts.data.start_batch = step * settings.accumulate
+        for logger in self.trainer.loggers:
+            if isinstance(logger, Tracker):
+                logger.begin()
+        self._fit(checkpoint)
+        if reason := self._reason:
+            step = self.trainer.global_step
+            console.print(f"ended at step {step}: {reason}", soft_wrap=True)
+        _show_curve(self.run, console)
+
+    def _record_rows(self, console: Console) -> None:
+        """Note changed rows, and record those that are trained on."""
+        if note := changed_rows(self.run, self.parts.task):
+            console.print(note, style="yellow", soft_wrap=True)
+        record_rows(self.run, self.parts.task.prepared.digests)
+
+    def _restore(self) -> Path | None:
+        """Load what has to be there before Lightning loads a checkpoint.
+
+        Returns:
+            the checkpoint for Lightning: None for a new run and for imported weights,
+            which are all that there is to load.
+        """
+        checkpoint = self.start.folder
+        if checkpoint is None:
+            return None
+        if (checkpoint / IMPORTED).is_file():
+            load_into(self.parts.model, checkpoint)
+            return None
+        states = load_state(checkpoint)["callbacks"]
+        for end in self._ends:
+            end.load_state_dict(states[end.state_key])
+        return checkpoint
+
+    def _announce_start(self, console: Console) -> None:
+        """Print where the training continues, or which rows are written again."""
+        if self.start.step:
+            console.print(f"continuing from step {self.start.step}")
         elif rows := read_rows(self.run.path / METRICS):
             last = rows[-1]["step"]
             console.print(
@@ -157,10 +143,9 @@ class Fit:
                 style="yellow",
                 soft_wrap=True,
             )
-        self.parts.data.start_batch = step * settings.accumulate
-        for logger in self.trainer.loggers:
-            if isinstance(logger, Tracker):
-                logger.begin()
+
+    def _fit(self, checkpoint: Path | None) -> None:
+        """Run Lightning's training, with the errors of a user in a user's words."""
         try:
             with quiet_lightning():
                 self.trainer.fit(
@@ -181,13 +166,6 @@ class Fit:
             if not is_first():  # which says it for all
                 raise SystemExit(stop.exit_code) from error
             raise stop from error
-        if reason := self._reason:
-            step = self.trainer.global_step
-            console.print(f"ended at step {step}: {reason}", soft_wrap=True)
-        for line in learning_curve(
-            read_rows(self.run.path / "metrics.csv"), console.width
-        ):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     @property
     def _ends(self) -> list[EarlyEnd]:
@@ -198,6 +176,81 @@ class Fit:
     def _reason(self) -> str | None:
         """Why the run has ended before `max_steps`, if it has."""
         return next((end.reason for end in self._ends if end.over), None)
+
+
+def resume_point(run: Run, console: Console) -> ResumePoint:
+    """The last intact checkpoint; a note for each later one that is not.
+
+    Raises:
+        UserError: no checkpoint is intact, or all that were saved are gone.
+    """
+    start = run.resume_point()
+    if start.folder is None:
+        refuse_lost_checkpoints(run, read_rows(run.path / METRICS))
+    for step, wrong in start.passed.items():
+        console.print(
+            f"note: the checkpoint of step {step} is not used: {wrong}",
+            style="yellow",
+            soft_wrap=True,
+        )
+    return start
+
+
+def check_metric_names(parts: Parts, losses: Sequence[str], *, generated: bool) -> None:
+    """Refuse a metric of the task that would share its column with a family's.
+
+    Args:
+        losses: the metrics of the family's loss.
+        generated: whether validations score answers, so that the task's metrics count.
+
+    Raises:
+        UserError: names the metric.
+    """
+    for name in parts.task.own_metrics:
+        if name in losses and generated:
+            raise UserError(
+                f"task {parts.task.name}: its metric '{name}' has the name of one "
+                f"of the family {parts.family.name}",
+                "rename the function in its module and in the task",
+            )
+
+
+def _trainer(
+    run: Run,
+    parts: Parts,
+    losses: Sequence[str],
+    start: ResumePoint,
+    console: Console,
+) -> Trainer:
+    """The trainer of a run, with what may end it early.
+
+    Raises:
+        UserError: Lightning refuses the device or precision.
+    """
+    experiment = run.experiment
+    generate = experiment.evaluation.generate
+    scores = parts.task.metrics if generate else ()
+    with quiet_lightning():
+        try:
+            return build_trainer(
+                experiment,
+                run.path,
+                console,
+                resumed_at=start.step,
+                scorer=validation_scorer(parts, generate),
+                ends=early_ends(experiment.training, losses, scores),
+            )
+        except (MisconfigurationException, RuntimeError, ValueError) as error:
+            # Lightning's words for a device or precision that this machine lacks.
+            raise UserError(
+                f"training: {' '.join(str(error).split()).rstrip('.!')}",
+                "change training.accelerator, devices or precision",
+            ) from error
+
+
+def _show_curve(run: Run, console: Console) -> None:
+    for line in learning_curve(read_rows(run.path / METRICS), console.width):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def early_ends(
@@ -222,36 +275,6 @@ def early_ends(
         Patience(recorder, settings.patience, metric, rises=improves),
         StopWhen(recorder, targets),
     ]
-
-
-def emulates_bfloat16() -> bool:
-    """Whether the CPU is known to lack instructions for bfloat16."""
-    read = getattr(torch.cpu, "get_capabilities", dict)  # not in older PyTorch
-    capabilities: Mapping[str, Any] = read()
-    known = [has for name, has in capabilities.items() if "bf16" in name]
-    return bool(known) and not any(known)
-
-
-def require_devices(settings: Training) -> None:
-    """Refuse more devices than this machine has, before any data is read.
-
-    Raises:
-        UserError: there are fewer.
-    """
-    if device_for(settings).type == "cpu":
-        check_cores(settings)
-    elif settings.devices > (found := torch.cuda.device_count()):
-        raise UserError(
-            f"training.devices is {settings.devices}, and there are {found} GPUs here",
-            f"give at most {found}",
-        )
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device or this process has no more memory; PyTorch has no class for
-    the CPU's own."""
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or "DefaultCPUAllocator" in str(error)
 
 
 def refuse_lost_checkpoints(run: Run, rows: Sequence[Mapping[str, str]]) -> None:

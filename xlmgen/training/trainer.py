@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lightning.fabric.plugins.environments.cluster_environment import (
     ClusterEnvironment,
@@ -65,24 +66,10 @@ def build_trainer(
         on_nan=settings.on_nan,
         scaled=settings.precision == "16-mixed",
     )
-    keeper = CheckpointKeeper(
-        folder / "checkpoints",
-        recorder,
-        run_id(folder),
-        every=settings.checkpoint_every,
-        keep=settings.keep,
-        keep_every=settings.keep_every,
-        always=cooldown_start(settings) if settings.schedule == "wsd" else None,
-    )
     throughput = Throughput(
         recorder, MetricsFile(folder / FILE, resumed_at, columns=["step"])
     )
-    decay = settings.ema_decay
-    averaging = [] if decay is None else [AverageWeights(decay)]
-    loggers: list[Logger] = [MetricsFile(folder / METRICS, resumed_at)]
-    if "tensorboard" in experiment.loggers:
-        loggers.append(TensorBoard(folder / "tensorboard", resumed_at))
-    loggers += [Tracker(name, experiment, folder) for name in experiment.trackers]
+    keeper = _keeper(settings, folder, recorder)
     return Trainer(
         max_steps=settings.max_steps,
         max_epochs=-1,
@@ -93,11 +80,11 @@ def build_trainer(
         devices=settings.devices,
         num_nodes=settings.num_nodes,
         strategy=_strategy(settings),
-        logger=loggers,
-        # In this order: what was averaged is recorded, that is shown and saved, then
-        # signals are heard.
+        logger=_loggers(experiment, folder, resumed_at),
+        # In this order: the recorder sees the new average; what it records is shown and
+        # saved; then signals are handled.
         callbacks=[
-            *averaging,
+            *_averaging(settings),
             recorder,
             *ends(recorder),
             throughput,
@@ -107,13 +94,43 @@ def build_trainer(
         ],
         plugins=[FolderCheckpoint(run_id(folder)), _cluster()],
         default_root_dir=folder,
-        limit_val_batches=0,  # the recorder validates
-        use_distributed_sampler=False,  # the batches of every rank are the data's part
-        enable_checkpointing=False,  # Lightning's own; the keeper saves ours
-        enable_progress_bar=False,
-        enable_model_summary=False,
         log_every_n_steps=settings.log_every,
+        **SWITCHED_OFF,
     )
+
+
+SWITCHED_OFF: dict[str, Any] = {
+    "limit_val_batches": 0,  # the recorder validates
+    "use_distributed_sampler": False,  # the data module gives every rank its batches
+    "enable_checkpointing": False,  # the keeper saves
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+"""Parts of Lightning that our callbacks and data module stand for."""
+
+
+def _averaging(settings: Training) -> list[AverageWeights]:
+    return [] if settings.ema_decay is None else [AverageWeights(settings.ema_decay)]
+
+
+def _keeper(settings: Training, folder: Path, recorder: Recorder) -> CheckpointKeeper:
+    """With `wsd`, the checkpoint before the cooldown stays: a run can go on from it."""
+    return CheckpointKeeper(
+        folder / "checkpoints",
+        recorder,
+        run_id(folder),
+        every=settings.checkpoint_every,
+        keep=settings.keep,
+        keep_every=settings.keep_every,
+        always=cooldown_start(settings) if settings.schedule == "wsd" else None,
+    )
+
+
+def _loggers(experiment: Experiment, folder: Path, resumed_at: int) -> list[Logger]:
+    loggers: list[Logger] = [MetricsFile(folder / METRICS, resumed_at)]
+    if "tensorboard" in experiment.loggers:
+        loggers.append(TensorBoard(folder / "tensorboard", resumed_at))
+    return loggers + [Tracker(name, experiment, folder) for name in experiment.trackers]
 
 
 def _cluster() -> ClusterEnvironment:
