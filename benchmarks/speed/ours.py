@@ -87,13 +87,15 @@ def _generators(
     ]
     batch = family.collators["predict"](tokens, block)(prompts, None)
     network: nn.Module = model
-    if "free" in batch:
+    if "insertable" in batch:
         given = batch["input_ids"].shape[1]
         network = Grows(network, given + shape.new, tokens.pad, closed=given - 1)
 
     def generate(predictor: Any) -> Generated:
         sample = predictor.sample  # gives EOS no probability, as `NeverEnds` does
-        predictor.sample = replace(sample, never=tuple({*sample.never, tokens.eos}))
+        predictor.sample = replace(
+            sample, suppress_tokens=tuple({*sample.suppress_tokens, tokens.eos})
+        )
         made = predictor.generate(network, batch)
         return Generated(int(made.generated.sum()), made.forward_passes)
 

@@ -54,7 +54,7 @@ class ArlmLmCollator:
         return {
             "input_ids": clean.ids[:, :-1],
             "target_ids": clean.ids[:, 1:].masked_fill(~scored, -100),
-            "scored_at": flat_positions(scored),
+            "scored_positions": flat_positions(scored),
             "documents": clean.columns(slice(-1)).documents,
         }
 

@@ -20,7 +20,7 @@ class ArlmLoss:
 
     def __call__(self, model: ArlmModel, batch: ArlmBatch) -> ArlmLossOutput:
         # 1. Hidden states of the scored positions.
-        at = batch["scored_at"]  # (N,)
+        at = batch["scored_positions"]  # (N,)
         hidden = model(batch["input_ids"], batch["documents"], at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]
 

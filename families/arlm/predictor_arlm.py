@@ -39,8 +39,8 @@ class ArlmPredictor:
     ) -> None:
         self.tokens = tokens
         self.max_new_tokens = max_new_tokens
-        never = tokens.never("pad", "bos", "mask", "cls")
-        self.sample = TokenSampler(never, temperature, top_k, top_p)
+        suppress_tokens = tokens.suppressed("pad", "bos", "mask", "cls")
+        self.sample = TokenSampler(suppress_tokens, temperature, top_k, top_p)
 
     @torch.inference_mode()
     def generate(

@@ -21,7 +21,7 @@ class ArlmBatch(TypedDict):
     target_ids: Int[Tensor, "B L"]
     """The token after each; −100 where not scored."""
 
-    scored_at: Int[Tensor, " N"]
+    scored_positions: Int[Tensor, " N"]
     """Flat positions (row · L + column) of the scored targets."""
 
     documents: Int[Tensor, "B L"] | None

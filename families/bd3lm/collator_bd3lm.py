@@ -58,15 +58,15 @@ class Bd3lmLmCollator:
         # 2. Mask every token of a block with probability 1 − α(t).
         u = torch.rand(answer.shape, generator=generator)
         masked = maskable & (u < self.schedule.noise(t))
-        masked_at = flat_positions(masked)
+        masked_positions = flat_positions(masked)
         return {
-            "input_ids": with_token_at(answer, masked_at, self.tokens.mask),
+            "input_ids": with_token_at(answer, masked_positions, self.tokens.mask),
             "clean_ids": clean.ids,
             "attention_mask": clean.attention_mask,
             "maskable": maskable,
-            "masked_at": masked_at,
+            "masked_positions": masked_positions,
             "t": t,
-            "span": self.high - self.low,
+            "time_weight": self.high - self.low,
             "block_size": self.block_size,
         }
 

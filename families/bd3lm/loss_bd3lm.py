@@ -30,7 +30,7 @@ class Bd3lmLoss:
 
     def __call__(self, model: Bd3lmModel, batch: Bd3lmBatch) -> Bd3lmLossOutput:
         # 1. All blocks in one pass; hidden states of the masked positions.
-        at = batch["masked_at"]  # (N,)
+        at = batch["masked_positions"]  # (N,)
         rows, length = batch["input_ids"].shape
         hidden = model(
             batch["input_ids"],
@@ -42,7 +42,8 @@ class Bd3lmLoss:
         targets = batch["clean_ids"][:, -length:].flatten()[at]
 
         # 2. Weight every token by the time of its block: w(t) = −α′(t) / (1 − α(t)).
-        weight = self.schedule.weight(batch["t"].flatten()[at]) * batch["span"]  # (N,)
+        t = batch["t"].flatten()[at]
+        weight = self.schedule.weight(t) * batch["time_weight"]  # (N,)
 
         # 3. A clean token is never MASK (SUBS: zero masking probability).
         nll = linear_cross_entropy(

@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.runtime.decoding.blockwise import BlockCanvas, BlockRows
+from xlmgen.runtime.decoding.blockwise import BlockState, BlockwiseState
 from xlmgen.runtime.sampling import Generation, TokenSampler, ranks
 from xlmgen.runtime.special_tokens import SpecialTokens
 
@@ -44,8 +44,8 @@ class Bd3lmPredictor:
     ) -> None:
         self.tokens = tokens
         self.max_length = max_length
-        never = tokens.never("bos", "mask", "cls")
-        self.sample = TokenSampler(never, temperature, top_k, top_p)
+        suppress_tokens = tokens.suppressed("bos", "mask", "cls")
+        self.sample = TokenSampler(suppress_tokens, temperature, top_k, top_p)
 
     @torch.inference_mode()
     def generate(
@@ -56,25 +56,25 @@ class Bd3lmPredictor:
         trace: bool = False,
     ) -> Generation:
         """Fill the blocks from left to right; given tokens never change."""
-        rows = BlockRows(
+        rows = BlockwiseState(
             model,
             batch,
             self.tokens,
             max_length=self.max_length,
             trace=trace,
         )
-        for canvas in rows.blocks():
-            self._fill(canvas, generator)
+        for state in rows.blocks():
+            self._fill(state, generator)
         return rows.generation()
 
-    def _fill(self, canvas: BlockCanvas, generator: torch.Generator | None) -> None:
+    def _fill(self, state: BlockState, generator: torch.Generator | None) -> None:
         """Fill the next block of every row."""
         # The noise level 1 − α at which a token is revealed is uniform on [0, 1]. One
         # forward pass reveals one token of every row, from the highest level down.
-        hidden = canvas.masked
-        levels = canvas.uniform(generator).masked_fill(~hidden, -1)  # (B, L)
+        hidden = state.masked
+        levels = state.uniform(generator).masked_fill(~hidden, -1)  # (B, L)
         order = ranks(levels)
         for step in range(int(hidden.sum(1).max())):
             reveal = hidden & (order == step)
-            logits = canvas.logits(reveal)  # (N, V)
-            canvas.reveal(reveal, self.sample(logits, generator), step)
+            logits = state.logits(reveal)  # (N, V)
+            state.reveal(reveal, self.sample(logits, generator), step)

@@ -28,13 +28,13 @@ class Bd3lmBatch(TypedDict):
     maskable: Bool[Tensor, "B A"]
     """Tokens that may be masked: the blocks of each row."""
 
-    masked_at: Int[Tensor, " N"]
+    masked_positions: Int[Tensor, " N"]
     """Flat positions (row · A + column) of the masked tokens."""
 
     t: Float[Tensor, "B A"]
     """Time of each position's block."""
 
-    span: float
+    time_weight: float
     """Time weight: one over the density of the times, the length of their range."""
 
     block_size: int

@@ -29,7 +29,7 @@ class DreamLoss:
 
     def __call__(self, model: DreamModel, batch: DreamBatch) -> DreamLossOutput:
         # 1. Hidden states of the masked positions.
-        at = batch["masked_at"]  # (N,)
+        at = batch["masked_positions"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
         hidden = model(input_ids, attention_mask, at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]

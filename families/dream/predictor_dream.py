@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.runtime.decoding.masked import Canvas
+from xlmgen.runtime.decoding.masked import MaskedState
 from xlmgen.runtime.sampling import (
     Generation,
     TokenSampler,
@@ -51,8 +51,8 @@ class DreamPredictor:
     ) -> None:
         self.tokens = tokens
         self.steps = steps
-        never = tokens.never("bos", "mask", "cls")
-        self.sample = TokenSampler(never, temperature, top_k, top_p)
+        suppress_tokens = tokens.suppressed("bos", "mask", "cls")
+        self.sample = TokenSampler(suppress_tokens, temperature, top_k, top_p)
 
     @torch.inference_mode()
     def generate(
@@ -63,7 +63,7 @@ class DreamPredictor:
         trace: bool = False,
     ) -> Generation:
         """Fill every masked position; given tokens never change."""
-        canvas = Canvas(
+        state = MaskedState(
             model,
             batch["input_ids"],
             batch["attention_mask"],
@@ -71,14 +71,14 @@ class DreamPredictor:
             self.tokens.mask,
             trace=trace,
         )
-        steps = self.steps or int(canvas.masked.sum(1).max())
+        steps = self.steps or int(state.masked.sum(1).max())
         for step in range(steps):
-            masked = canvas.masked
+            masked = state.masked
             if not masked.any():
                 break
 
             # 1. Score every masked position by the model's confidence.
-            logits = canvas.logits(masked)  # (N, V)
+            logits = state.logits(masked)  # (N, V)
             scores = self.sample.rate(logits, negative_entropy, shaped=True)  # (N,)
             scores = spread(scores, masked)  # (B, L)
 
@@ -88,5 +88,5 @@ class DreamPredictor:
 
             # 3. Draw their tokens.
             tokens = self.sample(logits[reveal[masked]], generator)
-            canvas.reveal(reveal, tokens, step)
-        return canvas.generation()
+            state.reveal(reveal, tokens, step)
+        return state.generation()

@@ -11,7 +11,7 @@ import torch
 
 from xlmgen.runtime.collate.gaps import (
     GapLayout,
-    close_up,
+    compact_rows,
     infill_gaps,
     lm_gaps,
     prompt_gaps,
@@ -59,7 +59,7 @@ class FlexmdmLmCollator:
             sampling_eps=self.sampling_eps,
             antithetic=True,
         )  # (B,)
-        span = torch.full_like(t, 1 - self.sampling_eps)
+        time_weight = torch.full_like(t, 1 - self.sampling_eps)
 
         # 2. A token of the answer is missing before T₁ and masked from T₁ to T₂.
         u = torch.rand(2, *clean.ids.shape, generator=generator)
@@ -69,18 +69,18 @@ class FlexmdmLmCollator:
         masked = clean.answer & ~missing & hidden
 
         # 3. Remove the missing tokens and count them in every gap.
-        kept = close_up(clean, missing, self.tokens.pad)
-        masked_at = flat_positions(kept.closing.move(masked))
+        kept = compact_rows(clean, missing, self.tokens.pad)
+        masked_positions = flat_positions(kept.closing.move(masked))
         return {
-            "input_ids": with_token_at(kept.ids, masked_at, self.tokens.mask),
+            "input_ids": with_token_at(kept.ids, masked_positions, self.tokens.mask),
             "attention_mask": kept.attention_mask,
             "target_ids": kept.ids,
-            "masked_at": masked_at,
-            "free": kept.free,
+            "masked_positions": masked_positions,
+            "insertable": kept.free,
             "missing": kept.gaps,
             "num_tokens": count(clean.answer),
             "t": t,
-            "span": span,
+            "time_weight": time_weight,
         }
 
 
@@ -107,12 +107,12 @@ class FlexmdmPredictCollator:
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> FlexmdmPrompt:
         clean = self.layout(examples)
-        given = close_up(clean, clean.answer, self.tokens.pad)
+        given = compact_rows(clean, clean.answer, self.tokens.pad)
         return {
             "input_ids": given.ids,
             "attention_mask": given.attention_mask,
-            "free": given.free,
-            "room": room(given, self.block, eos=False),
+            "insertable": given.free,
+            "max_insertions": room(given, self.block, eos=False),
         }
 
     def layout(self, examples: Sequence[Example]) -> GapLayout:

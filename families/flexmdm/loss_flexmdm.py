@@ -37,13 +37,13 @@ class FlexmdmLoss:
 
     def __call__(self, model: FlexmdmModel, batch: FlexmdmBatch) -> FlexmdmLossOutput:
         # 1. Hidden states of the masked positions, and all gaps.
-        at, t = batch["masked_at"], batch["t"]  # (N,), (B,)
+        at, t = batch["masked_positions"], batch["t"]  # (N,), (B,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
         hidden, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, D), (B, L)
 
         # 2. Weight every row by its time.
-        token_weight = self.unmask.weight(t) * batch["span"]  # (B,)
-        gap_weight = self.insert.weight(t) * batch["span"]
+        token_weight = self.unmask.weight(t) * batch["time_weight"]  # (B,)
+        gap_weight = self.insert.weight(t) * batch["time_weight"]
 
         # 3. Masked tokens: cross-entropy; a clean token is never MASK.
         targets = batch["target_ids"].flatten()[at]
@@ -60,7 +60,8 @@ class FlexmdmLoss:
         y = gap.to(nll.dtype).clamp(min=torch.finfo(nll.dtype).tiny)
         x = batch["missing"].to(y.dtype)
         divergence = y - x + torch.xlogy(x, x) - x * y.log()  # (B, L)
-        gap_nll = gap_weight * torch.where(batch["free"], divergence, 0).sum(1)  # (B,)
+        row_gaps = torch.where(batch["insertable"], divergence, 0).sum(1)  # (B,)
+        gap_nll = gap_weight * row_gaps
 
         # 5. Nats per token of the answers.
         num_tokens = batch["num_tokens"]

@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 from torch import nn
 
-from xlmgen.runtime.decoding.flexible_length import GrowingRows
+from xlmgen.runtime.decoding.flexible_length import FlexibleLengthState
 from xlmgen.runtime.noise import LinearSchedule, Rising
 from xlmgen.runtime.sampling import Generation, TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
@@ -50,8 +50,8 @@ class FlexmdmPredictor:
         self.tokens = tokens
         self.steps = steps
         self.max_new_tokens = max_new_tokens
-        never = tokens.never("pad", "bos", "mask", "cls")
-        self.sample = TokenSampler(never, temperature, top_k, top_p)
+        suppress_tokens = tokens.suppressed("pad", "bos", "mask", "cls")
+        self.sample = TokenSampler(suppress_tokens, temperature, top_k, top_p)
 
     @torch.inference_mode()
     def generate(
@@ -62,14 +62,14 @@ class FlexmdmPredictor:
         trace: bool = False,
     ) -> Generation:
         """Insert tokens into the gaps that are free; given tokens never change."""
-        max_insertions = batch["room"]
+        max_insertions = batch["max_insertions"]
         if self.max_new_tokens is not None:
             max_insertions = max_insertions.clamp(max=self.max_new_tokens)
-        rows = GrowingRows(
+        rows = FlexibleLengthState(
             model,
             batch["input_ids"],
             batch["attention_mask"],
-            batch["free"],
+            batch["insertable"],
             max_insertions,
             mask=self.tokens.mask,
             pad=self.tokens.pad,

@@ -25,10 +25,10 @@ class FlexmdmBatch(TypedDict):
     target_ids: Int[Tensor, "B L"]
     """The same tokens, clean."""
 
-    masked_at: Int[Tensor, " N"]
+    masked_positions: Int[Tensor, " N"]
     """Flat positions (row · L + column) of the masked tokens."""
 
-    free: Bool[Tensor, "B L"]
+    insertable: Bool[Tensor, "B L"]
     """Tokens after which others may be missing."""
 
     missing: Int[Tensor, "B L"]
@@ -40,7 +40,7 @@ class FlexmdmBatch(TypedDict):
     t: Float[Tensor, " B"]
     """Time of each row, from 0 (empty) to 1 (the data)."""
 
-    span: Float[Tensor, " B"]
+    time_weight: Float[Tensor, " B"]
     """Time weight: one over the density of the time, 1 − sampling_eps in training."""
 
 
@@ -53,10 +53,10 @@ class FlexmdmPrompt(TypedDict):
     attention_mask: Bool[Tensor, "B L"] | None
     """False on pads; None without pads."""
 
-    free: Bool[Tensor, "B L"]
+    insertable: Bool[Tensor, "B L"]
     """Tokens after which others may be inserted."""
 
-    room: Int[Tensor, " B"]
+    max_insertions: Int[Tensor, " B"]
     """Maximum number of tokens inserted into each row."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from xlmgen.runtime.collate.dropping import close_gaps
+from xlmgen.runtime.collate.dropping import drop_tokens
 from xlmgen.runtime.collate.layout import (
     Example,
     Layout,
@@ -64,11 +64,11 @@ class IlmLmCollator:
         dropped = clean.answer & (u < drop_prob)  # (B, L)
 
         # 2. Close the gaps; a dropped token belongs to the slot on its left.
-        kept = close_gaps(clean, dropped, self.tokens)
+        kept = drop_tokens(clean, dropped, self.tokens)
         return {
             "input_ids": kept.ids,
             "attention_mask": kept.attention_mask,
-            "slot_at": flat_positions(kept.slots),
+            "slot_positions": flat_positions(kept.slots),
             "target_slot": kept.slot_of_dropped,
             "target_ids": clean.ids.take(flat_positions(dropped)),
             "num_dropped": count(dropped),
@@ -103,12 +103,12 @@ class IlmPredictCollator:
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> IlmPrompt:
         clean = self.layout(examples)
-        given = close_gaps(clean, clean.answer, self.tokens)
+        given = drop_tokens(clean, clean.answer, self.tokens)
         return {
             "input_ids": given.ids,
             "attention_mask": given.attention_mask,
-            "slots": given.slots,
-            "room": self.max_insertions(clean),
+            "insertable": given.slots,
+            "max_insertions": self.max_insertions(clean),
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:

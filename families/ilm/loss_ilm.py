@@ -36,11 +36,11 @@ class IlmLoss:
     """
 
     def __init__(self, tokens: SpecialTokens) -> None:
-        self.never = tokens.never("pad", "bos", "mask", "cls")
+        self.suppress_tokens = tokens.suppressed("pad", "bos", "mask", "cls")
 
     def __call__(self, model: IlmModel, batch: IlmBatch) -> IlmLossOutput:
         # 1. Hidden states of the slots, and the decision to stop.
-        at = batch["slot_at"]  # (S,)
+        at = batch["slot_positions"]  # (S,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
         hidden, stop = model(input_ids, attention_mask, at=at)  # (S, H), (B, 2)
 
@@ -49,10 +49,10 @@ class IlmLoss:
         row = at // length  # (S,)
         slot, dropped = batch["target_slot"], batch["target_ids"]  # (D,), (D,)
         log_partition = linear_logsumexp(
-            hidden, model.head, suppress_tokens=self.never
+            hidden, model.head, suppress_tokens=self.suppress_tokens
         )  # (S,)
         scores = linear_scores(
-            hidden[slot], model.head, dropped, suppress_tokens=self.never
+            hidden[slot], model.head, dropped, suppress_tokens=self.suppress_tokens
         )  # (D,)
         total = segment_logsumexp(log_partition, row, rows)  # (B,)
         nll = total[row[slot]] - scores

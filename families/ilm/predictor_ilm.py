@@ -8,7 +8,7 @@ Shapes: A active rows, K slots, D width of the hidden states.
 import torch
 from torch import nn
 
-from xlmgen.runtime.decoding.insertion import InsertionRows, PairSampler
+from xlmgen.runtime.decoding.insertion import InsertionState, PairSampler
 from xlmgen.runtime.sampling import Generation
 from xlmgen.runtime.special_tokens import SpecialTokens
 
@@ -45,8 +45,8 @@ class IlmPredictor:
         self.tokens = tokens
         self.stop_threshold = stop_threshold
         self.max_new_tokens = max_new_tokens
-        never = tokens.never("pad", "bos", "mask", "cls")
-        self.sample = PairSampler(never, temperature, top_k, top_p)
+        suppress_tokens = tokens.suppressed("pad", "bos", "mask", "cls")
+        self.sample = PairSampler(suppress_tokens, temperature, top_k, top_p)
 
     @torch.inference_mode()
     def generate(
@@ -57,12 +57,12 @@ class IlmPredictor:
         trace: bool = False,
     ) -> Generation:
         """Insert tokens into the slots until every row is complete."""
-        rows = InsertionRows(
+        rows = InsertionState(
             model,
             batch["input_ids"],
             batch["attention_mask"],
-            batch["slots"],
-            batch["room"],
+            batch["insertable"],
+            batch["max_insertions"],
             limit=self.max_new_tokens,
             pad=self.tokens.pad,
             trace=trace,

@@ -21,7 +21,7 @@ class IlmBatch(TypedDict):
     attention_mask: Bool[Tensor, "B L"] | None
     """False on pads; None without pads."""
 
-    slot_at: Int[Tensor, " S"]
+    slot_positions: Int[Tensor, " S"]
     """Flat positions (row · L + column) of the slots: tokens after which one may be
     missing."""
 
@@ -47,10 +47,10 @@ class IlmPrompt(TypedDict):
     attention_mask: Bool[Tensor, "B L"] | None
     """False on pads; None without pads."""
 
-    slots: Bool[Tensor, "B L"]
+    insertable: Bool[Tensor, "B L"]
     """Slots: tokens after which one may be inserted."""
 
-    room: Int[Tensor, " B"]
+    max_insertions: Int[Tensor, " B"]
     """Maximum number of tokens inserted into each row."""
 
 

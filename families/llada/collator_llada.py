@@ -64,22 +64,22 @@ class LladaLmCollator:
             sampling_eps=self.sampling_eps,
             antithetic=True,
         )  # (B,)
-        span = torch.full_like(t, 1 - self.sampling_eps)
+        time_weight = torch.full_like(t, 1 - self.sampling_eps)
 
         # 2. Mask every token of the answer with probability 1 − α(t).
         mask_prob = self.schedule.noise(t)[:, None]
         u = torch.rand(clean.ids.shape, generator=generator)
         masked = clean.answer & (u < mask_prob)
-        masked_at = flat_positions(masked)
-        input_ids = with_token_at(clean.ids, masked_at, self.tokens.mask)
+        masked_positions = flat_positions(masked)
+        input_ids = with_token_at(clean.ids, masked_positions, self.tokens.mask)
         return {
             "input_ids": input_ids,
             "attention_mask": clean.attention_mask,
             "target_ids": clean.ids,
             "maskable": clean.answer,
-            "masked_at": masked_at,
+            "masked_positions": masked_positions,
             "t": t,
-            "span": span,
+            "time_weight": time_weight,
         }
 
 

@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 from torch import Tensor, nn
 
-from xlmgen.runtime.decoding.masked import Canvas, blocks, split_steps
+from xlmgen.runtime.decoding.masked import MaskedState, blocks, split_steps
 from xlmgen.runtime.sampling import (
     Generation,
     TokenSampler,
@@ -54,8 +54,8 @@ class LladaPredictor:
         self.tokens = tokens
         self.steps = steps
         self.block = block
-        never = tokens.never("bos", "mask", "cls")
-        self.sample = TokenSampler(never, temperature, top_k, top_p)
+        suppress_tokens = tokens.suppressed("bos", "mask", "cls")
+        self.sample = TokenSampler(suppress_tokens, temperature, top_k, top_p)
 
     @torch.inference_mode()
     def generate(
@@ -66,7 +66,7 @@ class LladaPredictor:
         trace: bool = False,
     ) -> Generation:
         """Fill every masked position; given tokens never change."""
-        canvas = Canvas(
+        state = MaskedState(
             model,
             batch["input_ids"],
             batch["attention_mask"],
@@ -74,28 +74,28 @@ class LladaPredictor:
             self.tokens.mask,
             trace=trace,
         )
-        areas = blocks(canvas.fillable, self.block)
+        areas = blocks(state.fillable, self.block)
         for area, steps in zip(areas, split_steps(self.steps, len(areas)), strict=True):
-            canvas.begin_block()
-            self._fill(canvas, area, steps, generator)
-        return canvas.generation()
+            state.begin_block()
+            self._fill(state, area, steps, generator)
+        return state.generation()
 
     def _fill(
         self,
-        canvas: Canvas,
+        state: MaskedState,
         area: Tensor,
         steps: int | None,
         generator: torch.Generator | None,
     ) -> None:
         """Fill one block: the masked positions in `area` (B, L)."""
-        steps = steps or int((canvas.masked & area).sum(1).max())
+        steps = steps or int((state.masked & area).sum(1).max())
         for step in range(steps):
-            masked = canvas.masked & area
+            masked = state.masked & area
             if not masked.any():
                 break
 
             # 1. Score every masked position by the model's confidence.
-            logits = canvas.logits(masked)  # (N, V)
+            logits = state.logits(masked)  # (N, V)
             scores = self.sample.rate(logits, log_top_prob)  # (N,)
             scores = spread(scores, masked)  # (B, L)
 
@@ -105,4 +105,4 @@ class LladaPredictor:
 
             # 3. Draw their tokens.
             tokens = self.sample(logits[reveal[masked]], generator)
-            canvas.reveal(reveal, tokens, step)
+            state.reveal(reveal, tokens, step)

@@ -28,13 +28,13 @@ class LladaBatch(TypedDict):
     maskable: Bool[Tensor, "B L"]
     """Tokens that may be masked: the answer, never prompt or given tokens."""
 
-    masked_at: Int[Tensor, " N"]
+    masked_positions: Int[Tensor, " N"]
     """Flat positions (row · L + column) of the masked or selected tokens."""
 
     t: Float[Tensor, " B"]
     """Time of each row."""
 
-    span: Float[Tensor, " B"]
+    time_weight: Float[Tensor, " B"]
     """Time weight: one over the density of the time, 1 − sampling_eps in training."""
 
 

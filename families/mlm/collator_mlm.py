@@ -60,14 +60,14 @@ class MlmLmCollator:
         # 2. Select every token of the answer with that probability, independently.
         u = torch.rand(clean.ids.shape, generator=generator)
         masked = clean.answer & (u < mask_prob)
-        masked_at = flat_positions(masked)
-        input_ids = with_token_at(clean.ids, masked_at, self.tokens.mask)
+        masked_positions = flat_positions(masked)
+        input_ids = with_token_at(clean.ids, masked_positions, self.tokens.mask)
         return {
             "input_ids": input_ids,
             "attention_mask": clean.attention_mask,
             "target_ids": clean.ids,
             "maskable": clean.answer,
-            "masked_at": masked_at,
+            "masked_positions": masked_positions,
         }
 
 

@@ -20,7 +20,7 @@ class MlmLoss:
 
     def __call__(self, model: MlmModel, batch: MlmBatch) -> MlmLossOutput:
         # 1. Hidden states of the selected positions.
-        at = batch["masked_at"]  # (N,)
+        at = batch["masked_positions"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
         hidden = model(input_ids, attention_mask, at=at)  # (N, D)
         targets = batch["target_ids"].flatten()[at]

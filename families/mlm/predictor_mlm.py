@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from xlmgen.runtime.decoding.masked import Canvas
+from xlmgen.runtime.decoding.masked import MaskedState
 from xlmgen.runtime.noise import LinearSchedule
 from xlmgen.runtime.sampling import Generation, TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
@@ -46,8 +46,8 @@ class MlmPredictor:
     ) -> None:
         self.tokens = tokens
         self.steps = steps
-        never = tokens.never("bos", "mask", "cls")
-        self.sample = TokenSampler(never, temperature, top_k, top_p)
+        suppress_tokens = tokens.suppressed("bos", "mask", "cls")
+        self.sample = TokenSampler(suppress_tokens, temperature, top_k, top_p)
 
     @torch.inference_mode()
     def generate(
@@ -58,7 +58,7 @@ class MlmPredictor:
         trace: bool = False,
     ) -> Generation:
         """Fill every masked position; given tokens never change."""
-        canvas = Canvas(
+        state = MaskedState(
             model,
             batch["input_ids"],
             batch["attention_mask"],
@@ -72,9 +72,9 @@ class MlmPredictor:
         for step, (noise_t, noise_s) in enumerate(pairwise(noise)):
             # From t to s, reveal every masked token with the same probability.
             unmask_prob = 1 - noise_s / noise_t
-            reveal = canvas.masked & (canvas.uniform(generator) < unmask_prob)
+            reveal = state.masked & (state.uniform(generator) < unmask_prob)
             if not reveal.any():
                 continue  # no forward pass is needed
-            logits = canvas.logits(reveal)  # (N, V)
-            canvas.reveal(reveal, self.sample(logits, generator), step)
-        return canvas.generation()
+            logits = state.logits(reveal)  # (N, V)
+            state.reveal(reveal, self.sample(logits, generator), step)
+        return state.generation()

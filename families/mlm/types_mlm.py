@@ -28,7 +28,7 @@ class MlmBatch(TypedDict):
     maskable: Bool[Tensor, "B L"]
     """Tokens that may be masked: the answer, never prompt or given tokens."""
 
-    masked_at: Int[Tensor, " N"]
+    masked_positions: Int[Tensor, " N"]
     """Flat positions (row · L + column) of the masked or selected tokens."""
 
 

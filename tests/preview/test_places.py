@@ -27,7 +27,9 @@ def test_batch_without_input_ids_is_not_read(batch):
     assert read(batch, TOKENS) is None
 
 
-@pytest.mark.parametrize("key", ["masked_at", "scored_at", "slot_at"])
+@pytest.mark.parametrize(
+    "key", ["masked_positions", "scored_positions", "slot_positions"]
+)
 @pytest.mark.parametrize(
     "value",
     [torch.tensor([8]), torch.tensor([-1]), torch.rand(2), IDS, [1]],
@@ -45,7 +47,7 @@ def test_selected_token_may_be_unmasked():
         "input_ids": IDS,
         "attention_mask": IDS != 0,
         "target_ids": torch.full((2, 4), 5),
-        "masked_at": torch.tensor([0, 1, 6]),
+        "masked_positions": torch.tensor([0, 1, 6]),
     }
     assert kinds(batch) == ["changed", "hidden", "given", "padding"]
     assert kinds(batch, 1) == ["given", "given", "hidden", "padding"]
@@ -56,7 +58,7 @@ def test_scored_pad_is_not_padding():
         "input_ids": IDS,
         "attention_mask": IDS != 0,
         "target_ids": IDS + 1,
-        "masked_at": torch.tensor([7]),
+        "masked_positions": torch.tensor([7]),
     }
     last = list(places(read(batch, TOKENS), 1, TOKENS))[-1]
     assert (last.kind, last.target, last.column) == (Kind.changed, 1, 3)
@@ -79,6 +81,6 @@ def test_token_after_scored_position_is_of_the_answer():
     batch = {
         "input_ids": torch.tensor([[7, 8, 9, 6]]),
         "target_ids": torch.tensor([[-100, 9, 6, 2]]),
-        "scored_at": torch.tensor([1, 2, 3]),
+        "scored_positions": torch.tensor([1, 2, 3]),
     }
     assert kinds(batch) == ["given", "given", "seen", "seen"]

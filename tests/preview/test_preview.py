@@ -97,7 +97,7 @@ def expected_rows(batch, names):
     clean = batch.get("clean_ids")
     context = 0 if clean is None else clean.shape[1] - width
     targets = {}
-    for key in ("masked_at", "scored_at"):
+    for key in ("masked_positions", "scored_positions"):
         for flat in batch.get(key, torch.empty(0)).tolist():
             row, column = flat // width, flat % width
             if clean is None:
@@ -105,17 +105,17 @@ def expected_rows(batch, names):
             else:
                 targets[flat] = names[clean[row][context + column]]
     behind = {}
-    if "slot_at" in batch:
-        for flat in batch["slot_at"].tolist():
+    if "slot_positions" in batch:
+        for flat in batch["slot_positions"].tolist():
             behind[flat] = []
         for slot, id_ in zip(
             batch["target_slot"].tolist(), batch["target_ids"].tolist(), strict=True
         ):
-            behind[batch["slot_at"].tolist()[slot]].append(("_", names[id_]))
+            behind[batch["slot_positions"].tolist()[slot]].append(("_", names[id_]))
         behind = {flat: cells or [("·", None)] for flat, cells in behind.items()}
-    if "free" in batch:
+    if "insertable" in batch:
         counts = batch["missing"].flatten().tolist()
-        for flat, free in enumerate(batch["free"].flatten().tolist()):
+        for flat, free in enumerate(batch["insertable"].flatten().tolist()):
             if free:
                 many = counts[flat]
                 behind[flat] = [(f"+{many}" if many else "·", None)]
@@ -188,7 +188,7 @@ def test_row_with_targets_filled_in_equals_its_example(words, family, task):
     for row, columns in enumerate(drawn_rows(shown(found))):
         example = examples[found.batch.rows[row]]
         cells = plain(columns, None)
-        if "scored_at" in found.batch.data:  # the next token is below each
+        if "scored_positions" in found.batch.data:  # the next token is below each
             follows = [after for after, _, _ in cells[1:]]
             pairs = zip([target for _, target, _ in cells], follows, strict=False)
             assert all(target == after for target, after in pairs if target)
@@ -211,7 +211,7 @@ def test_row_with_targets_filled_in_equals_its_example(words, family, task):
 
 
 def test_places_have_expected_kinds(words):
-    """The prompt is given, positions in masked_at are hidden, the rest is seen."""
+    """The prompt is given, `masked_positions` are hidden, the rest is seen."""
     found = previewed("mdlm", "star_tiny")
     hidden = []
     for row in range(6):
@@ -220,7 +220,7 @@ def test_places_have_expected_kinds(words):
         hidden += [row * 15 + p.column for p in places if p.kind is Kind.hidden]
         others = {p.kind for p in places[10:]}
         assert others <= {Kind.seen, Kind.hidden, Kind.special}
-    assert hidden == found.batch.data["masked_at"].tolist() != []
+    assert hidden == found.batch.data["masked_positions"].tolist() != []
 
 
 def test_place_after_scored_position_is_of_the_answer(words):
@@ -286,7 +286,7 @@ def test_numbers_are_of_the_complete_batch(words):
     found = previewed("mdlm", "./words.yaml", num=1)
     batch = found.batch.data
     said = found.numbers
-    masked, answer = len(batch["masked_at"]), int(batch["maskable"].sum())
+    masked, answer = len(batch["masked_positions"]), int(batch["maskable"].sum())
     assert said["masked"] == pytest.approx(masked / batch["input_ids"].numel())
     assert said["masked_of_answer"] == pytest.approx(masked / answer)
     pads = int((batch["target_ids"] == 0).sum())
@@ -331,7 +331,7 @@ def test_evaluation_preview_has_batches_of_its_split(words):
         found.task, load_family("mdlm"), batch_size=1, eval_batch_size=40, seed=1
     )
     batch = list(data.test_dataloader())[INDEX]
-    assert torch.equal(batch["masked_at"], found.batch.data["masked_at"])
+    assert torch.equal(batch["masked_positions"], found.batch.data["masked_positions"])
 
 
 def test_ranks_have_different_rows(words):

@@ -202,8 +202,8 @@ def works(family):
         out = family.predictor(TOKENS).generate(model, batch, seeded())
         answers = out.answers(TOKENS.eos)
         assert len(answers) == len(ROWS[use])
-        never = {TOKENS.mask, TOKENS.cls, TOKENS.bos}
-        assert not never & set(itertools.chain(*answers))
+        suppress_tokens = {TOKENS.mask, TOKENS.cls, TOKENS.bos}
+        assert not suppress_tokens & set(itertools.chain(*answers))
 
 
 def train(family):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from xlmgen.errors import UserError
-from xlmgen.runtime.decoding.blockwise import BlockRows
+from xlmgen.runtime.decoding.blockwise import BlockwiseState
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 T = SpecialTokens(vocab_size=8)
@@ -50,15 +50,15 @@ class Recorder(nn.Module):
 
 def fill(rows, *tokens):
     """Fill every block with the given tokens, in one pass each."""
-    for canvas, token in zip(rows.blocks(), tokens, strict=True):
-        where = canvas.masked
-        canvas.logits(where, torch.full((len(where),), 0.5))
-        canvas.reveal(where, torch.full((int(where.sum()),), token), 0)
+    for state, token in zip(rows.blocks(), tokens, strict=True):
+        where = state.masked
+        state.logits(where, torch.full((len(where),), 0.5))
+        state.reveal(where, torch.full((int(where.sum()),), token), 0)
 
 
 def test_every_block_reads_the_cache_and_is_then_cached():
     model = Recorder()
-    rows = BlockRows(model, BATCH, T, timed=True)
+    rows = BlockwiseState(model, BATCH, T, timed=True)
     fill(rows, 5, 6)
     context, first, kept, second = model.calls
     assert context[0] == IDS[:, :2].tolist()
@@ -77,14 +77,14 @@ def test_every_block_reads_the_cache_and_is_then_cached():
 
 def test_ended_rows_leave_batch_and_cache_and_are_padded():
     model = Recorder()
-    rows = BlockRows(model, BATCH, T, trace=True)
+    rows = BlockwiseState(model, BATCH, T, trace=True)
     blocks = rows.blocks()
-    canvas = next(blocks)
-    canvas.reveal(canvas.masked, torch.tensor([5, 6, 6, E, 5]), 0)
-    canvas = next(blocks)
+    state = next(blocks)
+    state.reveal(state.masked, torch.tensor([5, 6, 6, E, 5]), 0)
+    state = next(blocks)
     assert model.cache.rows.tolist() == [0, 1]
-    assert canvas.attention_mask.equal((IDS != P)[:2])
-    canvas.reveal(canvas.masked, torch.tensor([5, 6, 7, 5]), 0)
+    assert state.attention_mask.equal((IDS != P)[:2])
+    state.reveal(state.masked, torch.tensor([5, 6, 7, 5]), 0)
     assert next(blocks, None) is None
     out = rows.generation()
     assert out.ids[:, 2:].tolist() == [[5, 6, 5, 6], [7, 6, 7, 5], [E, 5, P, P]]
@@ -100,16 +100,16 @@ def test_max_length_below_given_tokens_is_refused(max_length):
     ids = torch.tensor([[5, B, M, M, M, M], [P, B, 7, M, M, M], [P, B, 5, 5, 6, M]])
     batch = BATCH | {"input_ids": ids, "fillable": ids == M}
     with pytest.raises(UserError, match=f"max_length {max_length} would cut off"):
-        BlockRows(Recorder(), batch, T, max_length=max_length)
+        BlockwiseState(Recorder(), batch, T, max_length=max_length)
     for allowed in (3, 4, 9):
-        rows = BlockRows(Recorder(), batch, T, max_length=allowed)
+        rows = BlockwiseState(Recorder(), batch, T, max_length=allowed)
         assert rows.ids[2, 2:5].tolist() == [5, 5, 6]
 
 
 def test_max_length_shortens_or_extends_rows():
     for length, width in ((3, 5), (7, 9)):
         model = Recorder()
-        rows = BlockRows(model, BATCH, T, max_length=length)
+        rows = BlockwiseState(model, BATCH, T, max_length=length)
         fill(rows, *[5] * -(-length // 2))
         out = rows.generation()
         assert out.ids.shape == (3, width)

@@ -2,14 +2,14 @@
 
 import torch
 
-from xlmgen.runtime.collate.compaction import Closing
+from xlmgen.runtime.collate.compaction import Compaction
 
 KEPT = torch.tensor([[1, 0, 1, 1], [0, 0, 1, 0], [0, 0, 0, 0]]).bool()
 VALUES = torch.arange(12).view(3, 4) + 10
 
 
 def test_kept_tokens_move_left_in_order():
-    closing = Closing(KEPT)
+    closing = Compaction(KEPT)
     assert closing.move(VALUES, fill=7).tolist() == [
         [10, 12, 13],
         [16, 7, 7],
@@ -21,7 +21,7 @@ def test_kept_tokens_move_left_in_order():
 
 
 def test_front_columns_are_attended_and_empty():
-    closing = Closing(KEPT, front=2)
+    closing = Compaction(KEPT, front=2)
     assert closing.move(VALUES).tolist() == [
         [0, 0, 10, 12, 13],
         [0, 0, 16, 0, 0],
@@ -31,7 +31,7 @@ def test_front_columns_are_attended_and_empty():
 
 
 def test_values_keep_dtype_and_may_be_non_contiguous():
-    closing = Closing(KEPT[:2])
+    closing = Compaction(KEPT[:2])
     turned = VALUES[:2].T.contiguous().T
     assert closing.move(turned).equal(closing.move(VALUES[:2]))
     marks = closing.move(VALUES[:2] > 11)
@@ -40,5 +40,5 @@ def test_values_keep_dtype_and_may_be_non_contiguous():
 
 
 def test_rows_of_equal_length_have_no_mask():
-    assert Closing(KEPT[:, :0]).attended.shape == (3, 0)
-    assert Closing(KEPT[:1]).attention_mask is None
+    assert Compaction(KEPT[:, :0]).attended.shape == (3, 0)
+    assert Compaction(KEPT[:1]).attention_mask is None

@@ -8,7 +8,7 @@ import torch
 from xlmgen.errors import UserError
 from xlmgen.registry import load_family
 from xlmgen.runtime.collate.dropping import (
-    close_gaps,
+    drop_tokens,
     refuse_packed,
     with_given_end,
 )
@@ -67,7 +67,7 @@ def test_subsets_of_each_size_are_equally_likely(length):
 def test_kept_tokens_follow_cls_with_pads_on_the_right():
     examples = [{"prompt": [5, 6], "target": [7, 8, 9]}, {"prompt": [5], "target": [6]}]
     whole = laid_out(seq2seq_layout, examples, BLOCK)
-    kept = close_gaps(whole, at(whole, [3, 5], [2]), TOKENS)
+    kept = drop_tokens(whole, at(whole, [3, 5], [2]), TOKENS)
     assert kept.ids.tolist() == [[CLS, 5, 6, BOS, 8], [CLS, 5, BOS, PAD, PAD]]
     assert bits(kept.attention_mask) == [[0, 1, 2, 3, 4], [0, 1, 2]]
     # Prompts have no slots; BOS has one also where all behind it is dropped.
@@ -78,7 +78,7 @@ def test_kept_tokens_follow_cls_with_pads_on_the_right():
 
 def test_adjacent_dropped_tokens_share_the_slot_on_their_left():
     whole = laid_out(lm_layout, [{"tokens": [5, 6, 7, 8, 9]}], WHOLE)
-    kept = close_gaps(whole, at(whole, [2, 3, 5]), TOKENS)
+    kept = drop_tokens(whole, at(whole, [2, 3, 5]), TOKENS)
     assert kept.ids.tolist() == [[CLS, BOS, 5, 8]]
     assert bits(kept.slots) == [[1, 2, 3]]
     assert kept.slot_of_dropped.tolist() == [1, 1, 2]
@@ -86,7 +86,7 @@ def test_adjacent_dropped_tokens_share_the_slot_on_their_left():
 
 def test_rows_of_equal_length_have_no_mask():
     whole = laid_out(lm_layout, [{"tokens": [5, 6]}, {"tokens": [7, 8, 9]}], WHOLE)
-    kept = close_gaps(whole, at(whole, [], [1]), TOKENS)
+    kept = drop_tokens(whole, at(whole, [], [1]), TOKENS)
     assert kept.ids.tolist() == [[CLS, BOS, 5, 6], [CLS, BOS, 8, 9]]
     assert kept.attention_mask is None
     assert kept.slot_of_dropped.tolist() == [3]
@@ -98,12 +98,12 @@ def test_slots_are_in_holes_and_directly_before_them():
         {"tokens": [5, 6, 7], "given": [0, 1, 1]},
     ]
     whole = laid_out(infill_layout, examples, WHOLE)
-    kept = close_gaps(whole, at(whole, [3], []), TOKENS)
+    kept = drop_tokens(whole, at(whole, [3], []), TOKENS)
     assert kept.ids.tolist() == [[CLS, BOS, 5, 6, 8, 9], [CLS, BOS, 5, 6, 7, PAD]]
     assert bits(kept.slots) == [[2, 3, 4, 5], [1, 2]]
     assert kept.slot_of_dropped.tolist() == [1]
 
-    empty = close_gaps(whole, whole.answer, TOKENS)
+    empty = drop_tokens(whole, whole.answer, TOKENS)
     assert empty.ids.tolist() == [[CLS, BOS, 5, 8], [CLS, BOS, 6, 7]]
     assert bits(empty.slots) == [[2, 3], [1]]
     assert empty.slot_of_dropped.tolist() == [0, 0, 1, 2]
@@ -114,7 +114,7 @@ def test_eos_in_data_is_given():
     ended = with_given_end(laid_out(lm_layout, examples, WHOLE, eos=True), EOS)
     assert ended.ids.tolist() == [[BOS, 5, 6, EOS], [BOS, EOS, PAD, PAD]]
     assert bits(ended.answer) == [[1, 2], []]
-    assert bits(close_gaps(ended, ended.answer, TOKENS).slots) == [[1], []]
+    assert bits(drop_tokens(ended, ended.answer, TOKENS).slots) == [[1], []]
 
 
 def test_last_position_of_generated_answer_is_eos():
@@ -127,7 +127,7 @@ def test_last_position_of_generated_answer_is_eos():
     ]
     assert bits(ended.answer) == [[3, 4], [1, 2]]
     assert bits(asked.answer) == [[3, 4, 5], [1, 2, 3]], "the layout itself is kept"
-    given = close_gaps(ended, ended.answer, TOKENS)
+    given = drop_tokens(ended, ended.answer, TOKENS)
     assert given.ids.tolist() == [[CLS, 5, 6, BOS, EOS], [CLS, BOS, EOS, PAD, PAD]]
     assert bits(given.slots) == [[3], [1]]
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from xlmgen.errors import UserError
-from xlmgen.runtime.decoding.flexible_length import GrowingRows
+from xlmgen.runtime.decoding.flexible_length import FlexibleLengthState
 
 PAD, BOS, EOS, MASK = 0, 1, 2, 3
 
@@ -27,7 +27,7 @@ class Silent(nn.Module):
 def rows(room=(9, 9), *, trace=False):
     ids = torch.tensor([[BOS, EOS, PAD], [5, BOS, EOS]])
     free = torch.tensor([[1, 0, 0], [0, 1, 0]]).bool()
-    return GrowingRows(
+    return FlexibleLengthState(
         Silent(),
         ids,
         ids != PAD,

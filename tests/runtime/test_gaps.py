@@ -5,7 +5,7 @@ import torch
 
 from xlmgen.errors import UserError
 from xlmgen.runtime.collate.gaps import (
-    close_up,
+    compact_rows,
     infill_gaps,
     lm_gaps,
     prompt_gaps,
@@ -62,7 +62,7 @@ def test_missing_tokens_are_counted_at_the_token_before():
     examples = [{"tokens": [5, 6, 7, 8, 9]}, {"tokens": [5]}]
     clean = lm_gaps(examples, TOKENS, WHOLE, eos=False)
     missing = torch.tensor([[0, 1, 0, 1, 1, 0], [0, 1, 0, 0, 0, 0]]).bool()
-    left = close_up(clean, missing, PAD)
+    left = compact_rows(clean, missing, PAD)
     assert left.ids.tolist() == [[BOS, 6, 9], [BOS, PAD, PAD]]
     assert left.gaps.tolist() == [[1, 2, 0], [1, 0, 0]]
     assert left.closing.stood_at.tolist() == [0, 2, 5, 6]
@@ -75,7 +75,7 @@ def test_room_with_prompts_is_the_answer_length():
     for eos in (False, True):
         known = prompt_gaps(examples, TOKENS, BLOCK, eos=eos)
         assert bits(known.free) == [[2], [0]]
-        given = close_up(known, known.answer, PAD)
+        given = compact_rows(known, known.answer, PAD)
         assert room(given, BLOCK, eos=eos).tolist() == [6 - eos] * 2
 
 
@@ -84,7 +84,7 @@ def test_room_without_prompt_block_is_the_rest_of_the_sequence():
     known = prompt_gaps(examples, TOKENS, WHOLE, eos=True)
     assert known.ids.tolist() == [[BOS, 5, 6, EOS], [BOS, EOS, PAD, PAD]]
     assert bits(known.free) == [[2], [0]]
-    given = close_up(known, known.answer, PAD)
+    given = compact_rows(known, known.answer, PAD)
     assert room(given, WHOLE, eos=True).tolist() == [4, 6]
 
 

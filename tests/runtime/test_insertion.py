@@ -8,7 +8,7 @@ from torch import nn
 
 from xlmgen.errors import UserError
 from xlmgen.runtime.decoding.insertion import (
-    InsertionRows,
+    InsertionState,
     PairSampler,
     SlotFirstSampler,
 )
@@ -47,7 +47,7 @@ def draw(sampler, logits, generator=None):
 
 def grown(ids=PROMPTS, slots=BEHIND_BOS, room=(3, 3), *, limit=None, trace=False):
     mask = None if bool((ids != PAD).all()) else ids != PAD
-    return InsertionRows(
+    return InsertionState(
         Silent(),
         ids,
         mask,
@@ -262,10 +262,14 @@ def test_slots_follow_their_mass_and_tokens_their_slot(slots, tokens, probs):
 
 
 PAIR_SAMPLERS = {
-    "pairs": lambda temperature, never: PairSampler(never, temperature),
-    "best pairs": lambda temperature, never: PairSampler(never, temperature, 3, 0.9),
-    "slot first": lambda temperature, never: SlotFirstSampler(
-        TokenSampler((), temperature), TokenSampler(never, temperature)
+    "pairs": lambda temperature, suppress_tokens: PairSampler(
+        suppress_tokens, temperature
+    ),
+    "best pairs": lambda temperature, suppress_tokens: PairSampler(
+        suppress_tokens, temperature, 3, 0.9
+    ),
+    "slot first": lambda temperature, suppress_tokens: SlotFirstSampler(
+        TokenSampler((), temperature), TokenSampler(suppress_tokens, temperature)
     ),
 }
 
@@ -285,11 +289,13 @@ def test_small_temperature_draws_the_best_allowed_pair(make, temperature):
 @pytest.mark.parametrize(
     ("value", "never"), [(math.nan, (2,)), (math.inf, (2,)), (0.0, (0, 1, 2))]
 )
-def test_row_without_allowed_pair_is_an_error(make, temperature, value, never):
+def test_row_without_allowed_pair_is_an_error(
+    make, temperature, value, suppress_tokens
+):
     given = torch.zeros(2, 2, 3)
     given[1, :, :2] = value
     with pytest.raises(UserError, match="cannot sample"):
-        draw(make(temperature, never), given)
+        draw(make(temperature, suppress_tokens), given)
 
 
 def test_slot_of_largest_mass_may_lack_the_likeliest_pair():
@@ -297,7 +303,7 @@ def test_slot_of_largest_mass_may_lack_the_likeliest_pair():
     best = TokenSampler(temperature=0)
     assert [int(x) for x in draw(PairSampler(temperature=0), given)] == [0, 0]
     assert [int(x) for x in draw(SlotFirstSampler(best, best), given)] == [1, 0]
-    without_two = TokenSampler(never=(2,), temperature=0)
+    without_two = TokenSampler(suppress_tokens=(2,), temperature=0)
     assert [int(x) for x in draw(SlotFirstSampler(best, without_two), given)] == [0, 0]
 
 

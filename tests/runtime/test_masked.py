@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from xlmgen.runtime.decoding.masked import Canvas, blocks, split_steps
+from xlmgen.runtime.decoding.masked import MaskedState, blocks, split_steps
 
 MASK = 3
 IDS = torch.tensor([[5, MASK, MASK, 6], [MASK, 7, MASK, 0], [5, 6, 7, 5]])
@@ -25,71 +25,71 @@ class Echo(nn.Module):
 
 
 def make(**options):
-    return Canvas(Echo(), IDS, ATTENDED, FILLABLE, MASK, **options)
+    return MaskedState(Echo(), IDS, ATTENDED, FILLABLE, MASK, **options)
 
 
 def test_only_rows_with_selected_positions_take_part():
-    canvas = make()
+    state = make()
     where = torch.zeros_like(FILLABLE)
     where[1, 2] = True
-    logits = canvas.logits(where, torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
-    ids, attended, t = canvas.model.calls[0]
+    logits = state.logits(where, torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
+    ids, attended, t = state.model.calls[0]
     assert ids.equal(IDS[1:2])
     assert attended.equal(ATTENDED[1:2])
     assert t.equal(torch.tensor([0.2]))
     assert logits[:, 0].tolist() == [2.0]
-    assert canvas.forward_passes == 1
+    assert state.forward_passes == 1
 
 
 def test_positions_are_flat_over_participating_rows():
-    canvas = make()
+    state = make()
     where = torch.zeros_like(FILLABLE)
     where[0, 1] = where[2, 3] = True
-    assert canvas.logits(where)[:, 0].tolist() == [1.0, 4.0 + 3.0]
+    assert state.logits(where)[:, 0].tolist() == [1.0, 4.0 + 3.0]
 
 
 def test_without_prompt_masks_all_given_tokens():
-    canvas = make()
+    state = make()
     where = FILLABLE.clone()
-    canvas.reveal(
+    state.reveal(
         torch.tensor([[False, True, False, False]] + [[False] * 4] * 2),
         torch.tensor([7]),
         0,
     )
-    canvas.logits(where, without_prompt=True)
-    assert canvas.model.calls[0][0].tolist() == [[3, 7, 3, 3], [3, 3, 3, 3]]
-    assert canvas.ids[0].tolist() == [5, 7, MASK, 6]
+    state.logits(where, without_prompt=True)
+    assert state.model.calls[0][0].tolist() == [[3, 7, 3, 3], [3, 3, 3, 3]]
+    assert state.ids[0].tolist() == [5, 7, MASK, 6]
 
 
 def test_reveal_and_remask_keep_given_tokens():
-    canvas = make(trace=True)
+    state = make(trace=True)
     where = torch.zeros_like(FILLABLE)
     where[0, 1] = where[1, 0] = True
-    canvas.reveal(where, torch.tensor([5, 6]), 0)
-    assert canvas.ids.tolist() == [[5, 5, MASK, 6], [6, 7, MASK, 0], [5, 6, 7, 5]]
-    assert canvas.masked.equal(canvas.ids == MASK)
-    canvas.remask(torch.ones_like(where), 1)
-    assert canvas.ids.equal(IDS)
-    assert canvas.masked.equal(FILLABLE)
-    trace = canvas.generation().trace
+    state.reveal(where, torch.tensor([5, 6]), 0)
+    assert state.ids.tolist() == [[5, 5, MASK, 6], [6, 7, MASK, 0], [5, 6, 7, 5]]
+    assert state.masked.equal(state.ids == MASK)
+    state.remask(torch.ones_like(where), 1)
+    assert state.ids.equal(IDS)
+    assert state.masked.equal(FILLABLE)
+    trace = state.generation().trace
     assert trace.token.tolist() == [5, 6] + [MASK] * 4
     assert trace.step.tolist() == [0, 0, 1, 1, 1, 1]
 
 
 def test_batch_is_not_modified():
     before = IDS.clone()
-    canvas = make()
-    canvas.reveal(FILLABLE, torch.tensor([5, 5, 5, 5]), 0)
+    state = make()
+    state.reveal(FILLABLE, torch.tensor([5, 5, 5, 5]), 0)
     assert IDS.equal(before)
 
 
 def test_masked_share_is_of_fillable_positions():
-    canvas = make()
-    assert canvas.masked_share().tolist() == [1.0, 1.0, 0.0]
+    state = make()
+    assert state.masked_share().tolist() == [1.0, 1.0, 0.0]
     where = torch.zeros_like(FILLABLE)
     where[0, 1] = True
-    canvas.reveal(where, torch.tensor([5]), 0)
-    assert canvas.masked_share().tolist() == [0.5, 1.0, 0.0]
+    state.reveal(where, torch.tensor([5]), 0)
+    assert state.masked_share().tolist() == [0.5, 1.0, 0.0]
 
 
 def test_blocks_split_fillable_positions_from_left_to_right():

@@ -22,7 +22,7 @@ class Counted(nn.Module):
         asked: positions whose hidden states were requested in every forward pass.
     """
 
-    def __init__(self, name, *never):
+    def __init__(self, name, *suppress_tokens):
         super().__init__()
         torch.manual_seed(0)
         self.family = load_family(name)
@@ -30,7 +30,7 @@ class Counted(nn.Module):
         self.head = nn.Linear(16, 16)
         self.head.weight = self.model.head.weight
         nn.init.zeros_(self.head.bias)
-        self.head.bias.data[list(never)] = -torch.inf
+        self.head.bias.data[list(suppress_tokens)] = -torch.inf
         self.fed, self.asked = [], []
 
     def forward(self, input_ids, attention_mask=None, **inputs):

@@ -45,13 +45,13 @@ def test_loss_of_one_block_equals_masked_diffusion(time, tmp_path):
         "input_ids": CLEAN.masked_fill(hidden, TOKENS.mask),
         "attention_mask": None,
         "maskable": torch.ones_like(hidden),
-        "masked_at": hidden.flatten().nonzero().squeeze(1),
+        "masked_positions": hidden.flatten().nonzero().squeeze(1),
     }
-    span = torch.ones(3)
-    rows = shared | {"target_ids": CLEAN, "t": t, "span": span}
+    time_weight = torch.ones(3)
+    rows = shared | {"target_ids": CLEAN, "t": t, "time_weight": time_weight}
     expected = masked.loss(TOKENS)(one, rows)
     t = t[:, None].expand(-1, CLEAN.shape[1])
-    block = shared | {"clean_ids": CLEAN, "t": t, "span": 1.0, "block_size": 5}
+    block = shared | {"clean_ids": CLEAN, "t": t, "time_weight": 1.0, "block_size": 5}
     found = blocks.loss(TOKENS)(other, block)
     torch.testing.assert_close(found, expected)
     assert expected["loss"] > 1

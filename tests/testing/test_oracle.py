@@ -88,7 +88,7 @@ def law(table, steps, prompt=5):
         row == TOKENS.mask,
         steps,
         mask=TOKENS.mask,
-        never=(TOKENS.mask,),
+        suppress_tokens=(TOKENS.mask,),
         vocab_size=V,
     )
 

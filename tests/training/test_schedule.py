@@ -63,8 +63,8 @@ def test_what_falls_ends_at_the_floor_and_stays_there(settings, schedule):
 def test_no_warm_up_and_one_longer_than_the_run(settings, schedule):
     at_once = replace(settings, schedule=schedule, warmup_steps=0)
     assert learning_rate_factor(at_once)(0) == 1.0
-    never = replace(settings, schedule=schedule, warmup_steps=1000)
-    assert learning_rate_factor(never)(STEPS - 1) == STEPS / 1000
+    suppress_tokens = replace(settings, schedule=schedule, warmup_steps=1000)
+    assert learning_rate_factor(suppress_tokens)(STEPS - 1) == STEPS / 1000
 
 
 def test_a_cooldown_begins_after_the_warm_up(settings):

@@ -114,7 +114,10 @@ def read(batch: Any, tokens: SpecialTokens) -> Reading | None:
         return None
     shape = input_ids.shape
     clean_ids = keys.clean(shape)
-    masked, scored = keys.places("masked_at", shape), keys.places("scored_at", shape)
+    masked, scored = (
+        keys.places("masked_positions", shape),
+        keys.places("scored_positions", shape),
+    )
     targets = keys.grid("target_ids", shape)
     if targets is None and clean_ids is not None:
         targets = clean_ids[:, clean_ids.shape[1] - shape[1] :]
@@ -291,11 +294,11 @@ def _gaps(
     keys: _Keys, shape: torch.Size
 ) -> tuple[Tensor, Tensor, Mapping[int, list[int]]]:
     """Positions after which tokens may be missing, their number, and their ids."""
-    free = keys.places("slot_at", shape)
+    free = keys.places("slot_positions", shape)
     if free is not None:
-        slot_at = keys.batch["slot_at"]
-        slots = keys.indices("target_slot", len(slot_at))
-        positions = slot_at[:0] if slots is None else slot_at[slots]
+        slot_positions = keys.batch["slot_positions"]
+        slots = keys.indices("target_slot", len(slot_positions))
+        positions = slot_positions[:0] if slots is None else slot_positions[slots]
         dropped = keys.tensor("target_ids", 1)
         ids: dict[int, list[int]] = {}
         if dropped is not None and len(dropped) == len(positions):

@@ -155,7 +155,7 @@ class TokenSampler:
         top_p: draw from the smallest set of tokens whose mass reaches p.
     """
 
-    never: tuple[int, ...] = ()
+    suppress_tokens: tuple[int, ...] = ()
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
@@ -166,7 +166,7 @@ class TokenSampler:
         Raises:
             UserError: a row is NaN or excludes every id.
         """
-        logits = exclude(logits.double(), self.never)
+        logits = exclude(logits.double(), self.suppress_tokens)
         check_rows(logits.amax(-1))
         return logits.log_softmax(-1)
 
@@ -175,7 +175,7 @@ class TokenSampler:
 
         A temperature of 0 is ignored here.
         """
-        logits = exclude(wide(logits), self.never)
+        logits = exclude(wide(logits), self.suppress_tokens)
         if self.temperature not in (0, 1):
             logits = temper(logits, self.temperature)
         if self.top_k is not None:
@@ -223,7 +223,7 @@ class TokenSampler:
             UserError: a row is NaN or excludes every id.
         """
         if self.temperature == 0:
-            largest, token = exclude(wide(logits), self.never).max(-1)
+            largest, token = exclude(wide(logits), self.suppress_tokens).max(-1)
             check_rows(largest)
             return token
         return categorical(self.shape(logits), generator)

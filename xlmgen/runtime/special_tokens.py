@@ -22,7 +22,7 @@ class SpecialTokens:
     cls: int = 4
     vocab_size: int = len(SPECIAL_TOKENS)
 
-    def never(self, *roles: str) -> tuple[int, ...]:
+    def suppressed(self, *roles: str) -> tuple[int, ...]:
         """Ids of special tokens that a predictor must not generate.
 
         EOS is never among them, even if it shares its id with one of them.

@@ -20,7 +20,7 @@ class BlockSubject(FamilyTests):
     """A family that divides its answers, of any length, into blocks."""
 
     @property
-    def never(self) -> tuple[int, ...]:
+    def suppress_tokens(self) -> tuple[int, ...]:
         return (self.tokens.bos, self.tokens.mask, self.tokens.cls)
 
     def toy(self, *, prompted: bool = True) -> Toy:

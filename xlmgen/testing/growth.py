@@ -51,7 +51,7 @@ def growth_law(
     steps: Sequence[Step],
     *,
     mask: int,
-    never: Sequence[int],
+    suppress_tokens: Sequence[int],
     score: Callable[[Tensor], Tensor] | None = None,
 ) -> Law:
     """Compute the distribution of the string between a given prefix and suffix.
@@ -65,7 +65,7 @@ def growth_law(
     law: Law = {(): 1.0}
     for step in (*steps, Step(1.0, 1.0, 0.0)):
         strings = list(law)
-        outputs = _outputs(model, before, after, strings, step.time, never)
+        outputs = _outputs(model, before, after, strings, step.time, suppress_tokens)
         following: Law = defaultdict(float)
         for string, (probs, gaps) in zip(strings, outputs, strict=True):
             counts = list(_insertions(gaps, step.insert, room - len(string)))
@@ -84,7 +84,7 @@ def _outputs(
     after: Sequence[int],
     strings: list[String],
     time: float,
-    never: Sequence[int],
+    suppress_tokens: Sequence[int],
 ) -> list[tuple[Tensor, Tensor]]:
     """Run the network on every string.
 
@@ -99,7 +99,7 @@ def _outputs(
     times = torch.full((len(rows),), time)
     logits, gaps = model(ids, attended, t=times)
     logits = logits.double()
-    logits[..., list(never)] = -torch.inf
+    logits[..., list(suppress_tokens)] = -torch.inf
     probs, gaps = logits.softmax(-1), gaps.double()
     if gaps.dim() == 3:
         gaps = gaps.softmax(-1)

@@ -225,7 +225,7 @@ class InsertionSubject(FamilyTests):
         return bool(self.spec.collator.options["eos"])
 
     @property
-    def never(self) -> tuple[int, ...]:
+    def suppress_tokens(self) -> tuple[int, ...]:
         tokens = self.tokens
         end = (tokens.eos,) if self.eos else ()
         return (tokens.pad, tokens.bos, *end, tokens.mask, tokens.cls)
@@ -257,4 +257,4 @@ class InsertionSubject(FamilyTests):
         """Make an oracle with high logits for slots and ids that must be excluded."""
         table = decisions(toy, corrected=corrected, stop_class_weight=stop_class_weight)
         size = self.tokens.vocab_size
-        return InsertionOracle(toy, table, size, self.tokens.cls, self.never)
+        return InsertionOracle(toy, table, size, self.tokens.cls, self.suppress_tokens)

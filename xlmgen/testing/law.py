@@ -37,7 +37,7 @@ def sampler_law(
     steps: Iterable[Step],
     *,
     mask: int,
-    never: Sequence[int],
+    suppress_tokens: Sequence[int],
     vocab_size: int,
 ) -> Tensor:
     """Compute the distribution of samples, starting with MASK at fillable positions.
@@ -59,7 +59,7 @@ def sampler_law(
         ids = row.repeat(len(strings), 1)
         ids[:, fillable] = strings
         logits = model(ids)[:, fillable].double()
-        logits[..., list(never)] = -torch.inf
+        logits[..., list(suppress_tokens)] = -torch.inf
         moves = _moves(strings, logits.softmax(-1), step, mask)
         law = _joint(law[tuple(strings.T)], moves)
     return law

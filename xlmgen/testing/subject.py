@@ -76,11 +76,13 @@ class FamilyTests:
         return bool(self.spec.model.options.get("attention") == "causal")
 
     @property
-    def never(self) -> tuple[int, ...]:
+    def suppress_tokens(self) -> tuple[int, ...]:
         """Ids that the family's predictor must not generate."""
         tokens, padding = self.tokens, self.spec.collator.options.get("padding")
-        never = (tokens.bos, tokens.mask, tokens.cls)
-        return never if padding == "predict" else (tokens.pad, *never)
+        suppress_tokens = (tokens.bos, tokens.mask, tokens.cls)
+        return (
+            suppress_tokens if padding == "predict" else (tokens.pad, *suppress_tokens)
+        )
 
     def toy(self, *, prompted: bool = True) -> Toy:
         """Make a toy distribution over examples that the family can represent.

@@ -358,7 +358,7 @@ def test_step_of_a_family_holds_one_chunk_of_logits(name, monkeypatch, largest):
     collate = family.collators["lm"](tokens, Block(length))
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))
-    chosen = len(batch["scored_at" if name == "arlm" else "masked_at"])
+    chosen = len(batch["scored_positions" if name == "arlm" else "masked_positions"])
     for learns in (True, False):
         products = FlopCounterMode(display=False)
         with largest, torch.set_grad_enabled(learns), products:

@@ -17,7 +17,7 @@ def decide(family: FamilySpec) -> Dropping:
     given_end = ("refuse_packed", "with_given_end") if eos else ()
     return Dropping(
         end=" EOS" if eos else "",
-        imports=("close_gaps", *given_end),
+        imports=("drop_tokens", *given_end),
         layouts=(
             "Example",
             "Layout",

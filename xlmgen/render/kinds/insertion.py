@@ -9,7 +9,7 @@ from xlmgen.spec.family import FamilySpec
 @dataclass(frozen=True)
 class Objective:
     paragraphs: tuple[str, ...]  # on the objective
-    never: str  # expression of the ids that are never inserted
+    suppress_tokens: str  # expression of the ids that are never inserted
     complete_weight: float  # weight of the stop decision in complete rows
     mean: str
     row_loss: str  # expression of the loss of a row
@@ -20,18 +20,18 @@ class Objective:
 class Insertion:
     summary: str
     options: tuple[Option, ...]
-    never: str  # expression of the ids that are never generated
+    suppress_tokens: str  # expression of the ids that are never generated
     never_words: str
     imports: tuple[str, ...]  # from xlmgen.runtime.decoding.insertion
     sampling_imports: tuple[str, ...]
 
 
-def never(family: FamilySpec) -> str:
+def suppress_tokens(family: FamilySpec) -> str:
     """Return the expression of the ids that are never inserted.
 
     EOS is one of them where every row has a fixed EOS.
     """
-    ids = 'tokens.never("pad", "bos", "mask", "cls")'
+    ids = 'tokens.suppressed("pad", "bos", "mask", "cls")'
     return f"(tokens.eos, *{ids})" if family.collator.options["eos"] else ids
 
 
@@ -49,7 +49,7 @@ def decide_loss(family: FamilySpec) -> Objective:
         answer_nll = f"{'' if corrected else 'num_decisions * '}row_loss.detach()"
     return Objective(
         paragraphs=tuple(_objective(weight, class_weight, corrected)),
-        never=never(family),
+        suppress_tokens=suppress_tokens(family),
         complete_weight=round(weight * class_weight, 12),
         mean=(
             "Weight a row by its number of decisions, n + 1."
@@ -107,14 +107,14 @@ def decide_predictor(family: FamilySpec) -> Insertion:
     return Insertion(
         summary=_summary(slot_first, sampled),
         options=tuple(options(predictor_schema(family), o, names)),
-        never=never(family),
+        suppress_tokens=suppress_tokens(family),
         never_words=(
             "PAD, BOS, EOS, MASK and CLS"
             if family.collator.options["eos"]
             else "PAD, BOS, MASK and CLS"
         ),
         imports=(
-            "InsertionRows",
+            "InsertionState",
             "SlotFirstSampler" if slot_first else "PairSampler",
         ),
         sampling_imports=tuple(sampling),

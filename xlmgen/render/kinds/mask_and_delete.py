@@ -25,7 +25,7 @@ def decide(family: FamilySpec) -> Deleting:
         max_gap=model["max_gap"] if limited else None,
         gap_imports=(
             "GapLayout",
-            "close_up",
+            "compact_rows",
             "infill_gaps",
             "lm_gaps",
             "prompt_gaps",

@@ -45,7 +45,7 @@ class Unmasking:
     summary: str
     options: tuple[Option, ...]
     stored: tuple[str, ...]  # options stored as attributes of the same name
-    never: tuple[str, ...]  # special tokens that are never generated
+    suppress_tokens: tuple[str, ...]  # special tokens that are never generated
     block: bool  # divides the answer into blocks and fills them in order
     confident: bool  # reveals the most confident positions first
     guided: bool
@@ -83,7 +83,7 @@ def decide(family: FamilySpec) -> Unmasking:
             for option in parameters
             if option.name not in ("temperature", "top_k", "top_p", "alpha_on")
         ),
-        never=_never_generated(family),
+        suppress_tokens=_never_generated(family),
         block=block,
         confident=confident,
         guided=o.get("guidance") is not None,
@@ -135,9 +135,9 @@ def _std_imports(body: str, *, stepped: bool) -> tuple[str, ...]:
 
 
 def _canvas_imports(blockwise: bool, block: bool, stepped: bool) -> tuple[str, ...]:
-    canvas = ("BlockCanvas", "BlockRows") if blockwise else ("Canvas",)
+    state = ("BlockState", "BlockwiseState") if blockwise else ("MaskedState",)
     blocks = ("blocks", "split_steps") if stepped else ("blocks",)
-    return (*canvas, *(blocks if block else ()))
+    return (*state, *(blocks if block else ()))
 
 
 def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:

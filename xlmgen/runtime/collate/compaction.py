@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Closing"]
+__all__ = ["Compaction"]
 
 
-class Closing:
+class Compaction:
     """Compaction of rows: the kept tokens, and their new positions.
 
     Shapes: B rows, L positions before compaction, W positions after it, K kept tokens.

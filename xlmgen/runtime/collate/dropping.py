@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from xlmgen.errors import UserError
-from xlmgen.runtime.collate.compaction import Closing
+from xlmgen.runtime.collate.compaction import Compaction
 from xlmgen.runtime.collate.layout import Example, Layout, flat_positions
 from xlmgen.runtime.special_tokens import SpecialTokens
 
-__all__ = ["Kept", "close_gaps", "refuse_packed", "with_given_end"]
+__all__ = ["Kept", "drop_tokens", "refuse_packed", "with_given_end"]
 
 
 class Kept(NamedTuple):
@@ -26,7 +26,7 @@ class Kept(NamedTuple):
     slot_of_dropped: Tensor  # (D,) int64, index of the slot among those of all rows
 
 
-def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
+def drop_tokens(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
     """Drop the tokens at `dropped` (B, L) and put CLS first.
 
     There is a slot after every kept answer token, and after every given token that is
@@ -46,7 +46,7 @@ def close_gaps(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
     kept = whole.attended & ~dropped
     opens = whole.answer.clone()
     opens[:, :-1] |= whole.answer[:, 1:]
-    closing = Closing(kept, front=1)
+    closing = Compaction(kept, front=1)
     ids = closing.move(whole.ids, fill=tokens.pad)
     ids[:, 0] = tokens.cls
     slots = closing.move(opens)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xlmgen.errors import UserError
-from xlmgen.runtime.collate.compaction import Closing
+from xlmgen.runtime.collate.compaction import Compaction
 from xlmgen.runtime.collate.layout import (
     Bools,
     Example,
@@ -27,9 +27,9 @@ from xlmgen.runtime.collate.layout import (
 from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 __all__ = [
-    "ClosedRows",
+    "CompactedRows",
     "GapLayout",
-    "close_up",
+    "compact_rows",
     "infill_gaps",
     "lm_gaps",
     "prompt_gaps",
@@ -52,7 +52,7 @@ class GapLayout(NamedTuple):
     documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
 
-class ClosedRows(NamedTuple):
+class CompactedRows(NamedTuple):
     """Batch of rows after compaction.
 
     Shapes: B rows, L positions; tokens are at the start of each row.
@@ -61,7 +61,7 @@ class ClosedRows(NamedTuple):
     ids: Tensor  # (B, L) int64
     free: Tensor  # (B, L) bool, tokens after which others may be missing
     gaps: Tensor  # (B, L) int64, number of tokens missing after each
-    closing: Closing  # moves other values of the tokens
+    closing: Compaction  # moves other values of the tokens
     documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
     @property
@@ -133,9 +133,9 @@ def prompt_gaps(
     return known._replace(answer=no_answer, free=free)
 
 
-def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
+def compact_rows(clean: GapLayout, missing: Tensor, pad: int) -> CompactedRows:
     """Remove the missing tokens (B, L) and count them in their gaps."""
-    closing = Closing(clean.attended & ~missing)
+    closing = Compaction(clean.attended & ~missing)
     rows, width = missing.shape
     # Flat position of the next kept token, or of the end of the row.
     follows = np.empty_like(closing.stood_at)
@@ -143,7 +143,7 @@ def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
     ends = np.arange(0, rows * width, width) + clean.attended.numpy().sum(1)
     follows[closing.lengths.cumsum() - 1] = ends
     documents, all_free = clean.documents, clean.free is clean.attended
-    return ClosedRows(
+    return CompactedRows(
         ids=closing.move(clean.ids, fill=pad),
         free=closing.attended.clone() if all_free else closing.move(clean.free),
         gaps=closing.place(follows - closing.stood_at - 1),
@@ -152,7 +152,7 @@ def close_up(clean: GapLayout, missing: Tensor, pad: int) -> ClosedRows:
     )
 
 
-def room(rows: ClosedRows, block: Block, *, eos: bool) -> Tensor:
+def room(rows: CompactedRows, block: Block, *, eos: bool) -> Tensor:
     """(B,) int64, number of tokens that may be inserted into each row."""
     length = count(rows.attended)
     if block.prompt:

@@ -8,15 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xlmgen.errors import UserError
-from xlmgen.runtime.decoding.masked import Canvas
+from xlmgen.runtime.decoding.masked import MaskedState
 from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.sampling import Generation, Tracer
 from xlmgen.runtime.special_tokens import SpecialTokens
 
-__all__ = ["BlockCanvas", "BlockRows"]
+__all__ = ["BlockState", "BlockwiseState"]
 
 
-class BlockCanvas(Canvas):
+class BlockState(MaskedState):
     """The current block of every active row; the cache has all previous blocks.
 
     Shapes: B rows, L positions of the block, N selected positions, V vocabulary.
@@ -27,7 +27,7 @@ class BlockCanvas(Canvas):
         stop: column after the block.
     """
 
-    def __init__(self, rows: "BlockRows", start: int, stop: int) -> None:
+    def __init__(self, rows: "BlockwiseState", start: int, stop: int) -> None:
         here = (rows.active, slice(start, stop))
         super().__init__(
             rows.model,
@@ -61,7 +61,7 @@ class BlockCanvas(Canvas):
         tracer.write_at(step, self.rows[row], self.start + column, tokens)
 
 
-class BlockRows:
+class BlockwiseState:
     """Rows that end after the block in which EOS is generated.
 
     A finished block, without MASK, takes one more forward pass, which caches its keys
@@ -115,16 +115,16 @@ class BlockRows:
         self.next_step = 0
         self.forward_passes = 0
 
-    def blocks(self) -> Iterator[BlockCanvas]:
+    def blocks(self) -> Iterator[BlockState]:
         """Iterate over the blocks; fill each one before advancing to the next."""
         length = self.ids.shape[1]
         self._read(0, self.context)
         for start in range(self.context, length, self.block_size):
             stop = min(start + self.block_size, length)
-            canvas = BlockCanvas(self, start, stop)
-            yield canvas
-            self._write(canvas, start, stop)
-            ended = canvas.fillable & (canvas.ids == self.tokens.eos)
+            state = BlockState(self, start, stop)
+            yield state
+            self._write(state, start, stop)
+            ended = state.fillable & (state.ids == self.tokens.eos)
             remaining = (~ended.any(1)).nonzero().squeeze(1)
             if len(remaining) == 0 or stop == length:
                 return
@@ -139,11 +139,11 @@ class BlockRows:
             return None
         return self.attention_mask[self.active, :stop]
 
-    def _write(self, canvas: BlockCanvas, start: int, stop: int) -> None:
-        self.ids[self.active, start:stop] = canvas.ids
-        self.generated[self.active, start:stop] = canvas.fillable
-        self.forward_passes += canvas.forward_passes
-        self.next_step = canvas.next_step
+    def _write(self, state: BlockState, start: int, stop: int) -> None:
+        self.ids[self.active, start:stop] = state.ids
+        self.generated[self.active, start:stop] = state.fillable
+        self.forward_passes += state.forward_passes
+        self.next_step = state.next_step
 
     def _read(self, start: int, stop: int) -> None:
         """Add clean columns to the cache; no hidden state is needed."""

@@ -10,10 +10,10 @@ from xlmgen.errors import UserError
 from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.sampling import DIVERGED, Generation, Trace, Tracer, uniform
 
-__all__ = ["GrowingRows"]
+__all__ = ["FlexibleLengthState"]
 
 
-class GrowingRows:
+class FlexibleLengthState:
     """Rows into which a model inserts masks, and whose masks it reveals.
 
     Shapes: B rows, L positions (more as rows grow), N selected positions, V vocabulary.

@@ -24,7 +24,7 @@ from xlmgen.runtime.sampling import (
     wide,
 )
 
-__all__ = ["InsertionRows", "PairSampler", "SlotFirstSampler"]
+__all__ = ["InsertionState", "PairSampler", "SlotFirstSampler"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PairSampler:
         top_p: draw from the smallest set of pairs whose mass reaches p.
     """
 
-    never: tuple[int, ...] = ()
+    suppress_tokens: tuple[int, ...] = ()
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
@@ -66,17 +66,17 @@ class PairSampler:
         if (self.temperature, self.top_k, self.top_p) != (1, None, None):
             return self._draw_shaped(head(hidden), missing, generator)
         # Drawing the slot, then the token in it, is the same as drawing their pair.
-        mass = slot_mass(hidden, head, missing, self.never)  # (A, K)
+        mass = slot_mass(hidden, head, missing, self.suppress_tokens)  # (A, K)
         slot = categorical(mass, generator)
         logits = head(at_slot(hidden, slot))  # (A, V)
-        return slot, categorical(exclude(logits, self.never), generator)
+        return slot, categorical(exclude(logits, self.suppress_tokens), generator)
 
     def _draw_shaped(
         self, logits: Tensor, missing: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
         """Draw from the pairs that are kept, tempered: all logits (A, K, V) at once."""
         vocab = logits.shape[-1]
-        pairs = exclude(wide(logits), self.never)
+        pairs = exclude(wide(logits), self.suppress_tokens)
         pairs = pairs.masked_fill_(missing[..., None], -torch.inf).flatten(1)
         if self.temperature == 0:
             largest, best = pairs.max(-1)
@@ -112,16 +112,16 @@ class SlotFirstSampler:
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw a slot and a token for every row; see `PairSampler`."""
-        mass = slot_mass(hidden, head, missing, self.tokens.never)  # (A, K)
+        mass = slot_mass(hidden, head, missing, self.tokens.suppress_tokens)  # (A, K)
         slot = self.slots(mass, generator)
         return slot, self.tokens(head(at_slot(hidden, slot)), generator)
 
 
 def slot_mass(
-    hidden: Tensor, head: nn.Linear, missing: Tensor, never: tuple[int, ...]
+    hidden: Tensor, head: nn.Linear, missing: Tensor, suppress_tokens: tuple[int, ...]
 ) -> Tensor:
     """Log of the mass of every slot over all tokens, −∞ for a missing one. (A, K)"""
-    mass = linear_logsumexp(hidden, head, suppress_tokens=never)
+    mass = linear_logsumexp(hidden, head, suppress_tokens=suppress_tokens)
     return mass.masked_fill(missing, -torch.inf)
 
 
@@ -130,7 +130,7 @@ def at_slot(hidden: Tensor, slot: Tensor) -> Tensor:
     return hidden[torch.arange(len(slot), device=slot.device), slot]
 
 
-class InsertionRows:
+class InsertionState:
     """Rows into which one token is inserted at every step until they are complete.
 
     Tokens are stored in the order of insertion, after the given ones, with their

@@ -8,10 +8,10 @@ from torch import Tensor
 from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.sampling import Generation, Tracer, uniform
 
-__all__ = ["Canvas", "blocks", "split_steps"]
+__all__ = ["MaskedState", "blocks", "split_steps"]
 
 
-class Canvas:
+class MaskedState:
     """Rows of tokens, some of them masked, that a model fills step by step.
 
     Shapes: B rows, L positions, N selected positions, V vocabulary.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlmgen.runtime.decoding.masked import Canvas
+from xlmgen.runtime.decoding.masked import MaskedState
 from xlmgen.testing.law import sampler_law
 from xlmgen.testing.oracle import FixedLogits
 from xlmgen.testing.schedule import ancestral_steps, levels, noise_level
@@ -40,7 +40,7 @@ class AncestralTests(UnmaskingSubject):
                 fillable,
                 ancestral_steps(self.spec, ANSWER, steps, block, self.eta),
                 mask=self.tokens.mask,
-                never=self.never,
+                suppress_tokens=self.suppress_tokens,
                 vocab_size=self.tokens.vocab_size,
             )
             assert p_value(tally(drawn, self.tokens.vocab_size), law) > LEAST
@@ -87,7 +87,7 @@ class AncestralTests(UnmaskingSubject):
         for factor in (1 - 1e-6, 1 + 1e-6):
             draws = [1.0] * steps  # no probability is above it
             draws[step] = chance * factor
-            monkeypatch.setattr(Canvas, "uniform", one_by_one(draws))
+            monkeypatch.setattr(MaskedState, "uniform", one_by_one(draws))
             numbers: dict[str, Any] = {"eta": eta} if remask else {}
             out = self.generate(model, batch, steps=steps, trace=True, **numbers)
             assert out.trace is not None
@@ -131,11 +131,11 @@ class AncestralTests(UnmaskingSubject):
         assert p_value(again, torch.full_like(shares, 0.5)) < 0.01
 
 
-def one_by_one(draws: list[float]) -> Callable[[Canvas, object], Tensor]:
-    """Make a `Canvas.uniform` whose calls return these draws for all positions."""
+def one_by_one(draws: list[float]) -> Callable[[MaskedState, object], Tensor]:
+    """Make a `MaskedState.uniform` whose calls return these draws for all positions."""
     following = iter(draws)
 
-    def uniform(canvas: Canvas, _: object) -> Tensor:
-        return torch.full(canvas.ids.shape, next(following), dtype=torch.float64)
+    def uniform(state: MaskedState, _: object) -> Tensor:
+        return torch.full(state.ids.shape, next(following), dtype=torch.float64)
 
     return uniform

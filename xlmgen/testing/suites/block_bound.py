@@ -99,7 +99,7 @@ class BlockBoundTests(BlockSubject):
         expected = (self.weight(t) * found).sum(1)
         measured = self.row_nll(self.oracle(toy), batch)
         torch.testing.assert_close(measured, expected, rtol=1e-4, atol=1e-5)
-        half = self.row_nll(self.oracle(toy), batch | {"span": 0.5})
+        half = self.row_nll(self.oracle(toy), batch | {"time_weight": 0.5})
         torch.testing.assert_close(half, measured / 2, rtol=1e-4, atol=1e-5)
 
     def test_loss_is_divided_by_maskable_tokens_in_one_pass(self) -> None:
@@ -222,9 +222,9 @@ class BlockBoundTests(BlockSubject):
             "clean_ids": clean,
             "attention_mask": None if whole else attended,
             "maskable": maskable,
-            "masked_at": masked.flatten().nonzero().squeeze(1),
+            "masked_positions": masked.flatten().nonzero().squeeze(1),
             "t": t,
-            "span": 1.0,
+            "time_weight": 1.0,
             "block_size": size,
         }
 

@@ -58,8 +58,8 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
                 batch = self.collate(use, seed=seed)
                 clean = batch["clean_ids"][:, -batch["input_ids"].shape[1] :]
                 chosen = torch.zeros_like(batch["maskable"])
-                chosen.view(-1)[batch["masked_at"]] = True
-                assert int(chosen.sum()) == len(batch["masked_at"])
+                chosen.view(-1)[batch["masked_positions"]] = True
+                assert int(chosen.sum()) == len(batch["masked_positions"])
                 assert not (chosen & ~batch["maskable"]).any()
                 hidden = clean.masked_fill(chosen, self.tokens.mask)
                 assert batch["input_ids"].equal(hidden)
@@ -75,11 +75,11 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
 
     @pytest.mark.parametrize("evaluation", [False, True])
     def test_times_cover_the_interval_of_the_spec(self, evaluation: bool) -> None:
-        """Every block has its own time, and `span` is one over their density."""
+        """Every block has its own time, and `time_weight` is one over their density."""
         low, high = self.times(evaluation)
         rows = [{"tokens": [5] * 3}] * ROWS
         batch = self.sized("lm", 2, rows, evaluation=evaluation)
-        assert batch["span"] == pytest.approx(high - low)
+        assert batch["time_weight"] == pytest.approx(high - low)
         for column in (0, 2):
             share = (batch["t"][:, column].double() - low) / (high - low)
             assert ((share > 0) & (share <= 1)).all()

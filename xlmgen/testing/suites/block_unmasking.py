@@ -61,7 +61,7 @@ class BlockUnmaskingSubject(BlockSubject, UnmaskingSubject):
             self.tokens.vocab_size,
             self.tokens.mask,
             self.tokens.pad,
-            self.never,
+            self.suppress_tokens,
         )
 
     def start(self, batch: Batch, out: Generation) -> Tensor:
@@ -112,7 +112,7 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
                 clean = torch.cat((ids, torch.tensor([[*answer, 5]])), dim=1)
                 logits = call(model, hidden, clean_ids=clean, block_size=1)[0, -1]
                 logits = logits.detach()
-                logits[list(self.never)] = -torch.inf
+                logits[list(self.suppress_tokens)] = -torch.inf
                 answer.append(int(logits.argmax()))
             assert out.ids[row][out.generated[row]].tolist() == answer
 
@@ -253,7 +253,7 @@ class BlockAncestralTests(BlockUnmaskingSubject):
                 batch["fillable"][0],
                 plan,
                 mask=self.tokens.mask,
-                never=self.never,
+                suppress_tokens=self.suppress_tokens,
                 vocab_size=self.tokens.vocab_size,
             )
             assert p_value(tally(drawn, self.tokens.vocab_size), law) > LEAST

@@ -43,7 +43,10 @@ class CausalCollatorTests(CollatorSubject):
         for use in ("lm", "seq2seq"):
             batch = self.collate(use)
             scored = (batch["target_ids"] != IGNORED).flatten()
-            assert batch["scored_at"].tolist() == scored.nonzero().flatten().tolist()
+            assert (
+                batch["scored_positions"].tolist()
+                == scored.nonzero().flatten().tolist()
+            )
 
     def test_packed_rows_get_no_special_tokens(self) -> None:
         bos, eos = self.tokens.bos, self.tokens.eos

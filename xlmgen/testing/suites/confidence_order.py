@@ -194,5 +194,5 @@ class ConfidenceOrderTests(UnmaskingSubject):
         """Make logits (L, V) whose most likely tokens must never be generated."""
         logits = torch.full((len(probs), self.tokens.vocab_size), -40.0)
         logits[:, [self.tokens.eos, 5, 6, 7]] = probs.log().float()
-        logits[:, list(self.never)] = 3.0
+        logits[:, list(self.suppress_tokens)] = 3.0
         return logits

@@ -14,7 +14,7 @@ from xlmgen.testing.suites.loss import Batch, training_batch
 from xlmgen.testing.suites.model import call
 
 SPAN = 0.75
-"""`span` of the batches; other than 1, so that omitting it fails."""
+"""`time_weight` of the batches; other than 1, so that omitting it fails."""
 
 
 class ContextWeightTests(FamilyTests):
@@ -58,7 +58,7 @@ class ContextWeightTests(FamilyTests):
             "attention_mask": None,
             "target_ids": ids.masked_fill(masked, 7),
             "maskable": masked,
-            "masked_at": masked.flatten().nonzero().squeeze(1),
+            "masked_positions": masked.flatten().nonzero().squeeze(1),
         }
         q = 1 - p
         weights = (p + p * q) / 2 + (p * q + p) / 2 + (p * q**3 + p) / 2
@@ -73,7 +73,7 @@ class ContextWeightTests(FamilyTests):
         ids = torch.full_like(batch["input_ids"], self.tokens.mask)
         batch |= {
             "input_ids": ids,
-            "masked_at": torch.arange(ids.numel()),
+            "masked_positions": torch.arange(ids.numel()),
             "attention_mask": None,
         }
         output = self.family.loss(self.tokens)(model, batch)
@@ -103,7 +103,7 @@ class ContextWeightTests(FamilyTests):
         if self.spec.loss.options["weight"] == "context":
             return torch.ones(len(batch["input_ids"]), dtype=torch.float64)
         schedule = noise_schedule(self.spec)
-        return loss_weight(schedule, batch["t"]) * batch["span"].double()
+        return loss_weight(schedule, batch["t"]) * batch["time_weight"].double()
 
     def batch(self) -> Batch:
         """Build a batch of all rows; the bits of a row's number select its masks."""
@@ -119,9 +119,9 @@ class ContextWeightTests(FamilyTests):
             "attention_mask": None if attended.all() else attended,
             "target_ids": toy.rows,
             "maskable": toy.answer,
-            "masked_at": masked.flatten().nonzero().squeeze(1),
+            "masked_positions": masked.flatten().nonzero().squeeze(1),
         }
         if "t" in batch:
             batch["t"] = torch.linspace(0.2, 0.9, len(toy))
-            batch["span"] = torch.full_like(batch["t"], SPAN)
+            batch["time_weight"] = torch.full_like(batch["t"], SPAN)
         return batch

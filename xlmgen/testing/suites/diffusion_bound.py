@@ -216,9 +216,9 @@ class DiffusionBoundTests(FamilyTests):
             "attention_mask": None if attended.all() else attended,
             "target_ids": clean,
             "maskable": toy.answer[rows],
-            "masked_at": masks.flatten().nonzero().squeeze(1),
+            "masked_positions": masks.flatten().nonzero().squeeze(1),
             "t": torch.as_tensor(t).float().expand(len(rows)),
-            "span": torch.ones(len(rows)),
+            "time_weight": torch.ones(len(rows)),
         }
 
     def masked_nll(self, toy: Toy, batch: Batch) -> Tensor:

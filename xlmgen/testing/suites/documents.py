@@ -98,7 +98,11 @@ def tokens_of(batch: dict[str, Any], *, asked: bool = False) -> Tensor:
 
 def places_of(batch: dict[str, Any]) -> Tensor:
     """Return the predicted positions."""
-    return batch["masked_at"] if "masked_at" in batch else batch["scored_at"]
+    return (
+        batch["masked_positions"]
+        if "masked_positions" in batch
+        else batch["scored_positions"]
+    )
 
 
 def swapped(value: Any, there: Tensor) -> Any:

@@ -45,7 +45,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         for use in TRAINING:
             for seed in range(40):
                 batch = self.batch(use, seed)
-                slots = flags(batch, batch["slot_at"])
+                slots = flags(batch, batch["slot_positions"])
                 for row, (ids, answer) in enumerate(self.rows(use)):
                     marks = self.marks(batch, row, ids, answer)
                     assert slots[row][: len(marks)] == marks
@@ -124,7 +124,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         assert (batch["input_ids"][:, 1] == bos).all()
         opening = self.collate("unconditional", [{"packed": True}])
         assert opening["input_ids"].tolist() == [[self.tokens.cls, bos]]
-        assert opening["room"].tolist() == [WHOLE.answer - 1]
+        assert opening["max_insertions"].tolist() == [WHOLE.answer - 1]
 
     def test_separate_documents_are_refused(self) -> None:
         """A row has one stop decision only."""
@@ -143,8 +143,8 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
             row + [pad] * (width - len(row)) for row in rows
         ]
         assert batch["attention_mask"].equal(batch["input_ids"] != pad)
-        assert batch["slots"].equal(batch["input_ids"] == bos)
-        assert batch["room"].tolist() == [BLOCK.answer - self.eos] * 3
+        assert batch["insertable"].equal(batch["input_ids"] == bos)
+        assert batch["max_insertions"].tolist() == [BLOCK.answer - self.eos] * 3
 
     def test_bos_counts_as_token_without_prompt(self) -> None:
         cls, bos = self.tokens.cls, self.tokens.bos
@@ -152,11 +152,11 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         batch = self.collate("unconditional", [{}, {}])
         assert batch["input_ids"].tolist() == [[cls, bos, *end]] * 2
         assert batch["attention_mask"] is None
-        assert batch["room"].tolist() == [WHOLE.answer - 1 - self.eos] * 2
+        assert batch["max_insertions"].tolist() == [WHOLE.answer - 1 - self.eos] * 2
         begun = self.collate("unconditional", [{"prompt": [5, 6]}])
         assert begun["input_ids"].tolist() == [[cls, bos, 5, 6, *end]]
-        assert begun["slots"].nonzero()[:, 1].tolist() == [3]
-        assert begun["room"].tolist() == [WHOLE.answer - 3 - self.eos]
+        assert begun["insertable"].nonzero()[:, 1].tolist() == [3]
+        assert begun["max_insertions"].tolist() == [WHOLE.answer - 3 - self.eos]
 
     def test_prompts_with_holes_have_given_tokens_only(self) -> None:
         """Includes holes after BOS, at the end, and of several tokens."""
@@ -172,8 +172,8 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         slots = [[2, 3], [1], [3]]
         for row, (ids, places) in enumerate(zip(rows, slots, strict=True)):
             assert tokens(batch, row) == ids
-            assert batch["slots"][row].nonzero().flatten().tolist() == places
-            assert batch["room"][row] == 8 - (len(ids) - 1)
+            assert batch["insertable"][row].nonzero().flatten().tolist() == places
+            assert batch["max_insertions"][row] == 8 - (len(ids) - 1)
 
     def batch(self, use: str, seed: int) -> dict[str, Any]:
         """Collate a training batch of rows of different lengths."""
@@ -231,7 +231,7 @@ def dropped(batch: dict[str, Any], row: int) -> list[list[int]]:
     """Return the tokens missing after every kept token of a row."""
     width = batch["input_ids"].shape[1]
     missing: list[list[int]] = [[] for _ in tokens(batch, row)]
-    at = batch["slot_at"][batch["target_slot"]].tolist()
+    at = batch["slot_positions"][batch["target_slot"]].tolist()
     for place, token in zip(at, batch["target_ids"].tolist(), strict=True):
         if place // width == row:
             missing[place % width].append(token)

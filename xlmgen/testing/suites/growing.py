@@ -86,13 +86,13 @@ class GrowingSubject(GrowingFamily, PredictorSubject):
         return {
             "input_ids": ids.repeat_interleave(repeat, 0),
             "attention_mask": None if mask.all() else mask,
-            "free": gaps.repeat_interleave(repeat, 0),
-            "room": torch.full((len(mask),), ANSWER - int(self.ended)),
+            "insertable": gaps.repeat_interleave(repeat, 0),
+            "max_insertions": torch.full((len(mask),), ANSWER - int(self.ended)),
         }
 
     def oracle(self, toy: Toy) -> Oracle:
         """Make an oracle with the highest logits for ids that must not be generated."""
-        return self.remnant_oracle(toy, self.never)
+        return self.remnant_oracle(toy, self.suppress_tokens)
 
     def fixed(self, logits: Tensor, expected: int = 50) -> Oracle:
         """Make a network with constant logits and constant output for gaps."""
@@ -117,6 +117,6 @@ class GrowingSubject(GrowingFamily, PredictorSubject):
         batch = self.prompts([(5,)], repeat=3000)
         model = self.fixed(torch.tensor(logits))
         out = self.generate(model, batch, **{"steps": 2, **numbers})
-        place = batch["free"][0].long().argmax() + 1
+        place = batch["insertable"][0].long().argmax() + 1
         drawn = out.ids[:, place][out.generated[:, place]]
         return drawn.bincount(minlength=self.tokens.vocab_size)

@@ -70,14 +70,14 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         """The loop runs each row alone, in order, without positions or padding."""
         model = StopsAt(self.network(), length=8)
         for batch in (self.prompts([(5,), (6, 7, 5), (7, 2), ()]), self.holes()):
-            batch["room"] = torch.full_like(batch["room"], 6)
+            batch["max_insertions"] = torch.full_like(batch["max_insertions"], 6)
             out = self.generate(model, batch, **self.greedy)
             for row in range(len(batch["input_ids"])):
                 ids, slots = given(batch, row)
                 made = [False] * len(ids)
                 while len(ids) < 8 and sum(made) < 6:
                     logits = outputs(model.inner, torch.tensor([ids]))[0][0].detach()
-                    logits[:, list(self.never)] = -torch.inf
+                    logits[:, list(self.suppress_tokens)] = -torch.inf
                     logits[~torch.tensor(slots)] = -torch.inf
                     slot, token = self.best(logits)
                     ids.insert(slot + 1, token)
@@ -163,7 +163,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
 
     def test_full_rows_stop(self) -> None:
         model = FixedInsertions(self.toy(), torch.zeros(self.tokens.vocab_size))
-        batch = self.prompts(PROMPTS) | {"room": torch.tensor([3, 0, 1])}
+        batch = self.prompts(PROMPTS) | {"max_insertions": torch.tensor([3, 0, 1])}
         out = self.generate(model, batch)
         assert out.generated.sum(1).tolist() == [3, 0, 1]
         assert out.forward_passes == 3
@@ -173,8 +173,8 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
 
     def test_batch_without_free_positions_takes_no_pass(self) -> None:
         batch = self.prompts(PROMPTS)
-        nowhere = batch | {"slots": torch.zeros_like(batch["slots"])}
-        full = batch | {"room": torch.zeros_like(batch["room"])}
+        nowhere = batch | {"insertable": torch.zeros_like(batch["insertable"])}
+        full = batch | {"max_insertions": torch.zeros_like(batch["max_insertions"])}
         for same in (nowhere, full):
             out = self.generate(self.network(), same)
             assert out.forward_passes == 0
@@ -198,7 +198,7 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         logits[first, 5], logits[first, 6], logits[second, 7] = 1.6, 1.2, 2.1
         logits[[p for p in range(5) if p not in SLOTS]] = 9.0
         probs = logits[[first, second, third]].double().exp()
-        probs[:, list(self.never)] = 0
+        probs[:, list(self.suppress_tokens)] = 0
         for numbers in OPTIONS + (SLOT_OPTIONS if self.slot_first else []):
             expected = self.pairs(probs / probs.sum(), **numbers)
             found = self.first_pairs(logits, **numbers)
@@ -213,8 +213,8 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         batch = {
             "input_ids": ids,
             "attention_mask": None,
-            "slots": slots,
-            "room": torch.ones(REPEAT, dtype=torch.int64),
+            "insertable": slots,
+            "max_insertions": torch.ones(REPEAT, dtype=torch.int64),
         }
         out = self.generate(FixedInsertions(self.toy(), logits), batch, **numbers)
         place = out.generated.long().argmax(1)
@@ -281,8 +281,8 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         return {
             "input_ids": ids,
             "attention_mask": None if attended.all() else attended,
-            "slots": ids == tokens.bos,
-            "room": torch.full((len(ids),), ROOM),
+            "insertable": ids == tokens.bos,
+            "max_insertions": torch.full((len(ids),), ROOM),
         }
 
     def holes(self) -> Batch:
@@ -298,13 +298,13 @@ class InsertionPredictorTests(InsertionSubject, PredictorSubject):
         return {
             "input_ids": ids,
             "attention_mask": ids != tokens.pad,
-            "slots": slots,
-            "room": torch.tensor([5, 5, 5]),
+            "insertable": slots,
+            "max_insertions": torch.tensor([5, 5, 5]),
         }
 
     def start(self, batch: Batch, out: Generation) -> Tensor:
         """Place the given tokens, in order, at the positions that are not new."""
-        width = batch["input_ids"].shape[1] + int(batch["room"].max())
+        width = batch["input_ids"].shape[1] + int(batch["max_insertions"].max())
         start = torch.full((len(batch["input_ids"]), width), self.tokens.pad)
         for row, made in enumerate(out.generated):
             ids, _ = given(batch, row)
@@ -426,7 +426,7 @@ class StopsBy(nn.Module):
 def given(batch: Batch, row: int) -> tuple[list[int], list[bool]]:
     """Return the given tokens of a row and its slots, without pads."""
     mask = batch["attention_mask"]
-    ids, slots = batch["input_ids"][row], batch["slots"][row]
+    ids, slots = batch["input_ids"][row], batch["insertable"][row]
     if mask is not None:
         ids, slots = ids[mask[row]], slots[mask[row]]
     return ids.tolist(), slots.tolist()

@@ -158,7 +158,7 @@ class InsertionLossTests(InsertionSubject):
         batch, _ = self.enumerated(toy)
         self.run_loss(oracle, batch)
         assert len(asked) == 1
-        assert asked[0].equal(batch["slot_at"])
+        assert asked[0].equal(batch["slot_positions"])
 
     def test_loss_of_complete_rows_is_stop_decision(self) -> None:
         """Includes batches without any dropped token and without any slot."""
@@ -263,7 +263,7 @@ class InsertionLossTests(InsertionSubject):
         rows = [[toy.rows[d.row].tolist(), kept(toy, d)] for d in found]
         width = 1 + max(len(left) for _, left in rows)
         input_ids = torch.full((len(found), width), self.tokens.pad)
-        slot_at: list[int] = []
+        slot_positions: list[int] = []
         target_slot: list[int] = []
         target_ids: list[int] = []
         for row, (drop, (ids, left)) in enumerate(zip(found, rows, strict=True)):
@@ -272,8 +272,8 @@ class InsertionLossTests(InsertionSubject):
             answer = toy.answer[drop.row].tolist()
             start = ids.index(self.tokens.bos)
             slots = [i for i in left if i == start or answer[i]]
-            first = len(slot_at)
-            slot_at += [row * width + 1 + left.index(i) for i in slots]
+            first = len(slot_positions)
+            slot_positions += [row * width + 1 + left.index(i) for i in slots]
             for place in drop.dropped:
                 target_slot.append(first + sum(i < place for i in slots) - 1)
                 target_ids.append(ids[place])
@@ -283,7 +283,7 @@ class InsertionLossTests(InsertionSubject):
         return {
             "input_ids": input_ids,
             "attention_mask": None if attended.all() else attended,
-            "slot_at": torch.tensor(slot_at, dtype=torch.int64),
+            "slot_positions": torch.tensor(slot_positions, dtype=torch.int64),
             "target_slot": torch.tensor(target_slot, dtype=torch.int64),
             "target_ids": torch.tensor(target_ids, dtype=torch.int64),
             "num_dropped": torch.tensor([len(d.dropped) for d in found]),
@@ -306,7 +306,7 @@ class InsertionLossTests(InsertionSubject):
         return {
             "input_ids": ids,
             "attention_mask": None,
-            "slot_at": slots.flatten().nonzero().squeeze(1),
+            "slot_positions": slots.flatten().nonzero().squeeze(1),
             "target_slot": none,
             "target_ids": none,
             "num_dropped": torch.zeros_like(length),

@@ -43,7 +43,7 @@ class LeftToRightTests(PredictorSubject):
             answer: list[int] = []
             while len(answer) < 6 and self.tokens.eos not in answer:
                 logits = call(model, torch.tensor([ids + answer]))[0, -1].detach()
-                logits[list(self.never)] = -torch.inf
+                logits[list(self.suppress_tokens)] = -torch.inf
                 answer.append(int(logits.argmax()))
             made = out.ids[row][out.generated[row]].tolist()
             assert made == answer

@@ -77,7 +77,7 @@ class LikelihoodTests(FamilyTests):
         return {
             "input_ids": toy.rows[:, :-1],
             "target_ids": toy.rows[:, 1:].masked_fill(~scored, -100),
-            "scored_at": scored.flatten().nonzero().squeeze(1),
+            "scored_positions": scored.flatten().nonzero().squeeze(1),
             "documents": None,
         }
 

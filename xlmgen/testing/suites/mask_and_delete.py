@@ -42,7 +42,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
                 ids, target = batch["input_ids"], batch["target_ids"]
                 masked = ids == self.tokens.mask
                 at = masked.flatten().nonzero().squeeze(1)
-                assert batch["masked_at"].equal(at)
+                assert batch["masked_positions"].equal(at)
                 assert ids[~masked].equal(target[~masked])
 
     def test_attention_mask_covers_kept_tokens(self) -> None:
@@ -97,7 +97,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
             cells = (t / end * 10).floor().clamp(0, 9).long()
             even = torch.full((10,), 0.1)
             assert p_value(cells.bincount(minlength=10), even) > LEAST
-            assert batch["span"].double().sub(end).abs().max() < 1e-6
+            assert batch["time_weight"].double().sub(end).abs().max() < 1e-6
 
     def test_antithetic_times_are_stratified_over_the_interval(self) -> None:
         size = 16
@@ -129,7 +129,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         rows = [[*e["prompt"], *bos, *end] for e in EXAMPLES["predict"]]
         opening = [len(e["prompt"]) for e in EXAMPLES["predict"]]
         self.check_prompt(batch, rows, [{place} for place in opening])
-        assert batch["room"].tolist() == [BLOCK.answer - len(end)] * 3
+        assert batch["max_insertions"].tolist() == [BLOCK.answer - len(end)] * 3
 
     def test_answer_fills_limit_without_prompt(self) -> None:
         bos, end = [self.tokens.bos], [self.tokens.eos] * self.ended
@@ -137,13 +137,15 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         batch = self.collate("unconditional", examples)
         rows = [[*bos, *end], [*bos, 5, 6, *end]]
         self.check_prompt(batch, rows, [{0}, {2}])
-        assert batch["room"].tolist() == [WHOLE.answer - len(row) for row in rows]
+        assert batch["max_insertions"].tolist() == [
+            WHOLE.answer - len(row) for row in rows
+        ]
 
     def test_prompt_of_packed_row_is_bos(self) -> None:
         examples: list[dict[str, Any]] = [{"packed": True}] * 2
         batch = self.collate("unconditional", examples)
         self.check_prompt(batch, [[self.tokens.bos]] * 2, [{0}] * 2)
-        assert batch["room"].tolist() == [WHOLE.answer - 1] * 2
+        assert batch["max_insertions"].tolist() == [WHOLE.answer - 1] * 2
 
     def test_only_holes_are_free(self) -> None:
         batch = self.collate("predict_infill")
@@ -154,7 +156,9 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
             follows = [place + 1 < len(ids) and answer[place + 1] for place in kept]
             free.append({index for index, yes in enumerate(follows) if yes})
         self.check_prompt(batch, rows, free)
-        assert batch["room"].tolist() == [WHOLE.answer - len(row) for row in rows]
+        assert batch["max_insertions"].tolist() == [
+            WHOLE.answer - len(row) for row in rows
+        ]
 
     def test_gap_longer_than_max_gap_is_refused(self) -> None:
         if self.longest is None:
@@ -202,7 +206,10 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         ids, answer, free = clean
         place, kept = 0, []
         target = batch["target_ids"][row].tolist()
-        gaps, free_gaps = batch["missing"][row].tolist(), batch["free"][row].tolist()
+        gaps, free_gaps = (
+            batch["missing"][row].tolist(),
+            batch["insertable"][row].tolist(),
+        )
         masked = (batch["input_ids"][row] == self.tokens.mask).tolist()
         for column, token in enumerate(target):
             if place >= len(ids):
@@ -231,7 +238,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         attended = torch.tensor([[c < len(row) for c in range(width)] for row in rows])
         mask = batch["attention_mask"]
         assert attended.all() if mask is None else mask.equal(attended)
-        found = [set(row.nonzero().flatten().tolist()) for row in batch["free"]]
+        found = [set(row.nonzero().flatten().tolist()) for row in batch["insertable"]]
         assert found == free
 
     def drawn(self) -> tuple[dict[str, Any], Tensor]:

@@ -27,7 +27,7 @@ class MaskAndInsertTests(GrowingSubject):
         for seed in range(10):
             out = self.generate(self.network(seed), batch, seed=seed, steps=9)
             for row, (ids, free) in enumerate(
-                zip(batch["input_ids"], batch["free"], strict=True)
+                zip(batch["input_ids"], batch["insertable"], strict=True)
             ):
                 length = int((ids != self.tokens.pad).sum())
                 behind, grown = -1, set()
@@ -66,7 +66,7 @@ class MaskAndInsertTests(GrowingSubject):
 
     def test_rows_have_their_own_limits(self) -> None:
         batch = self.prompts([(5,)], 3)
-        batch["room"] = torch.tensor([0, 2, 1])
+        batch["max_insertions"] = torch.tensor([0, 2, 1])
         model = self.fixed(torch.zeros(self.tokens.vocab_size))
         out = self.generate(model, batch, steps=4)
         if self.longest is None or self.longest >= 2:
@@ -131,12 +131,14 @@ class MaskAndInsertTests(GrowingSubject):
 
     def test_complete_rows_are_unchanged(self) -> None:
         batch = self.prompts([(5,)], 3)
-        batch["free"] = batch["free"] & torch.tensor([[False], [True], [False]])
+        batch["insertable"] = batch["insertable"] & torch.tensor(
+            [[False], [True], [False]]
+        )
         oracle = self.oracle(self.toy())
         out = self.generate(oracle, batch)
         assert {shape[0] for shape in oracle.shapes} == {1}
         assert not out.generated[[0, 2]].any()
-        batch["free"] = batch["free"] & False
+        batch["insertable"] = batch["insertable"] & False
         assert self.generate(oracle, batch).forward_passes == 0
 
     def holes(self) -> Batch:
@@ -148,8 +150,8 @@ class MaskAndInsertTests(GrowingSubject):
         return {
             "input_ids": ids,
             "attention_mask": ids != pad,
-            "free": free,
-            "room": torch.tensor([3, 3, 4]),
+            "insertable": free,
+            "max_insertions": torch.tensor([3, 3, 4]),
         }
 
     def check_end(self, batch: Batch, ids: Tensor) -> None:
@@ -222,7 +224,7 @@ class InsertionLawTests(GrowingSubject):
             ANSWER - int(self.ended),
             plan,
             mask=self.tokens.mask,
-            never=self.never,
+            suppress_tokens=self.suppress_tokens,
             score=None if order == "random" else SCORES[order],
         )
 

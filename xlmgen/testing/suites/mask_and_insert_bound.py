@@ -71,7 +71,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
         left = remnants(toy, (MISSING, MASKED, VISIBLE))
         t = torch.tensor([0.05, 0.3, 0.6, 0.95])[torch.arange(len(left)) % 4]
         batch = self.hand_made(toy, left, t)
-        batch["span"] = torch.full((len(left),), 0.8)
+        batch["time_weight"] = torch.full((len(left),), 0.8)
         nll = self.row_nll(toy, batch)
         torch.testing.assert_close(
             nll, 0.8 * self.plain(toy, left, t), rtol=1e-4, atol=1e-5
@@ -103,7 +103,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
         toy = self.toy()
         left = remnants(toy, (MISSING, VISIBLE))
         batch = self.hand_made(toy, left, torch.full((len(left),), 0.5))
-        batch["free"] = torch.zeros_like(left.free)
+        batch["insertable"] = torch.zeros_like(left.free)
         assert self.row_nll(toy, batch).abs().max() == 0
 
     @pytest.mark.parametrize("evaluation", [True, False])
@@ -189,12 +189,12 @@ class MaskAndInsertBoundTests(GrowingFamily):
             "input_ids": left.ids.masked_fill(left.masked, self.tokens.mask),
             "attention_mask": None if left.attended.all() else left.attended,
             "target_ids": left.ids,
-            "masked_at": left.masked.flatten().nonzero().squeeze(1),
-            "free": left.free,
+            "masked_positions": left.masked.flatten().nonzero().squeeze(1),
+            "insertable": left.free,
             "missing": left.gaps,
             "num_tokens": left.fates.sum(1),
             "t": t,
-            "span": torch.ones(len(left)),
+            "time_weight": torch.ones(len(left)),
         }
 
     def row_nll(self, toy: Toy, batch: Batch) -> Tensor:

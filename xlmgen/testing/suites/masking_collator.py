@@ -63,8 +63,8 @@ class MaskingSubject(CollatorSubject):
     def chosen(self, batch: dict[str, Any]) -> Tensor:
         """Return the selected positions of a batch, (B, L) bool."""
         chosen = torch.zeros(batch["input_ids"].shape, dtype=torch.bool)
-        chosen.view(-1)[batch["masked_at"]] = True
-        assert int(chosen.sum()) == len(batch["masked_at"])
+        chosen.view(-1)[batch["masked_positions"]] = True
+        assert int(chosen.sum()) == len(batch["masked_positions"])
         return chosen
 
     def expected(self, use: str) -> tuple[list[list[int]], list[list[bool]]]:
@@ -228,7 +228,7 @@ class ScheduledMaskingTests(MaskingSubject):
             examples = [{"tokens": [5]}] * ROWS
             batch = self.collate("lm", examples, evaluation=evaluation)
             low = 0.0 if evaluation else self.eps
-            t, span = batch["t"].double(), batch["span"].double()
+            t, time_weight = batch["t"].double(), batch["time_weight"].double()
             inside = t > 0
             assert inside.all() == (exact_ends(self.spec) or not evaluation)
             assert low - 1e-6 <= t.min()
@@ -238,9 +238,9 @@ class ScheduledMaskingTests(MaskingSubject):
             even = torch.full((10,), 0.1)
             assert p_value(cells.bincount(minlength=10), even) > LEAST
             # One over the density: the mean time weight is the interval's length.
-            assert abs(span[inside].sum() / ROWS - (1 - low)) < 0.02
+            assert abs(time_weight[inside].sum() / ROWS - (1 - low)) < 0.02
             if not inside.all():
-                assert abs(span[~inside].sum() / ROWS - 1) < 0.1
+                assert abs(time_weight[~inside].sum() / ROWS - 1) < 0.1
 
     def test_antithetic_times_are_stratified_over_the_interval(self) -> None:
         size = 16

@@ -75,7 +75,7 @@ class PredictorSubject(FamilyTests):
         return (
             self.left_padded(prompts, repeat)
             if self.causal
-            else self.canvas(prompts, repeat)
+            else self.masked_prompts(prompts, repeat)
         )
 
     def left_padded(self, prompts: Prompts, repeat: int) -> Batch:
@@ -91,7 +91,7 @@ class PredictorSubject(FamilyTests):
             "max_new_tokens": ANSWER,
         }
 
-    def canvas(self, prompts: Prompts, repeat: int) -> Batch:
+    def masked_prompts(self, prompts: Prompts, repeat: int) -> Batch:
         """Build `prompt [BOS]`, then MASK for the answer, padded on the right."""
         bos = [self.tokens.bos] * bool(self.spec.collator.options.get("bos"))
         rows = [[*prompt, *bos] + [self.tokens.mask] * ANSWER for prompt in prompts]
@@ -110,8 +110,8 @@ class PredictorSubject(FamilyTests):
         """Make an oracle with the highest logits for ids that must not be generated."""
         size = self.tokens.vocab_size
         if self.causal:
-            return CausalOracle(toy, size, self.never)
-        return MaskedOracle(toy, size, self.tokens.mask, self.never)
+            return CausalOracle(toy, size, self.suppress_tokens)
+        return MaskedOracle(toy, size, self.tokens.mask, self.suppress_tokens)
 
     def fixed(self, logits: Tensor) -> Oracle:
         """Make a network with constant logits (V,)."""
@@ -163,16 +163,16 @@ class PredictorTests(PredictorSubject):
 
     def test_excluded_ids_are_never_generated(self) -> None:
         logits = torch.zeros(self.tokens.vocab_size)
-        logits[list(self.never)] = 20.0
+        logits[list(self.suppress_tokens)] = 20.0
         batch = self.prompts(PROMPTS, repeat=30)
         for numbers in ({}, {"temperature": 0.0}, {"top_k": 2}, {"top_p": 0.5}):
             out = self.generate(self.fixed(logits), batch, **numbers)
             made = set(out.ids[out.generated].tolist())
-            assert not made & set(self.never)
+            assert not made & set(self.suppress_tokens)
 
     def test_eos_can_be_generated(self) -> None:
         """Also if it shares its id with PAD and BOS."""
-        if self.tokens.eos in self.never:
+        if self.tokens.eos in self.suppress_tokens:
             return  # it is given
         logits = torch.zeros(self.tokens.vocab_size)
         eos = self.tokens.eos
@@ -259,7 +259,7 @@ class PredictorTests(PredictorSubject):
     def softmax(self, logits: list[float]) -> Tensor:
         """Compute probabilities (V,) of the ids that can be generated, in float64."""
         probs = torch.tensor(logits, dtype=torch.float64).exp()
-        probs[list(self.never)] = 0
+        probs[list(self.suppress_tokens)] = 0
         return probs / probs.sum()
 
 

@@ -25,7 +25,7 @@ class SelectedTokensTests(FamilyTests):
         probs = logits.double().exp()
         probs[..., self.tokens.mask] = 0
         total, count = 0.0, 0
-        for at in batch["masked_at"].tolist():
+        for at in batch["masked_positions"].tolist():
             row, column = divmod(at, toy.rows.shape[1])
             p = probs[row, column]
             total -= float((p[toy.rows[row, column]] / p.sum()).log())
@@ -62,6 +62,6 @@ class SelectedTokensTests(FamilyTests):
             "attention_mask": None if attended.all() else attended,
             "target_ids": toy.rows,
             "maskable": toy.answer,
-            "masked_at": selected.flatten().nonzero().squeeze(1),
+            "masked_positions": selected.flatten().nonzero().squeeze(1),
         }
         return batch

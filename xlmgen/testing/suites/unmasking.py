@@ -230,7 +230,7 @@ class GuidanceTests(UnmaskingSubject):
         without = oracle(torch.full_like(ids, mask))[0, hole][0].double()
         for strength in (0.0, 0.7):
             logits = (1 + strength) * with_prompt - strength * without
-            logits[list(self.never)] = -torch.inf
+            logits[list(self.suppress_tokens)] = -torch.inf
             out = self.generate(oracle, batch, guidance=strength)
             drawn = out.ids[batch["fillable"]]
             counts = drawn.bincount(minlength=self.tokens.vocab_size)
