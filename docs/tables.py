@@ -128,8 +128,8 @@ def generated(generator: str) -> str:
             )
         )
     of = " / ".join(longest) if generators.layout(generator) == "seq2seq" else "example"
-    heads = ("task", "settings", f"{of}: tokens, at most", "block")
-    return markdown((*heads, "train / validation / test"), rows)
+    num_heads = ("task", "settings", f"{of}: tokens, at most", "block")
+    return markdown((*num_heads, "train / validation / test"), rows)
 
 
 def _setting(value: Any) -> str:
@@ -188,7 +188,7 @@ def stars(_: str) -> str:
                 " / ".join(f"{n:,}" for n in sizes.values()),
             )
         )
-    heads = (
+    num_heads = (
         "task",
         "arms",
         "nodes per arm",
@@ -198,7 +198,7 @@ def stars(_: str) -> str:
         "block",
         "train / validation / test",
     )
-    return markdown(heads, rows)
+    return markdown(num_heads, rows)
 
 
 def corpora(_: str) -> str:
@@ -215,8 +215,12 @@ def corpora(_: str) -> str:
                 f"{bits:.3f} bits per character",
             )
         )
-    heads = ("corpus", "characters: train / validation / test", "different characters")
-    return markdown((*heads, "unigram entropy"), rows)
+    num_heads = (
+        "corpus",
+        "characters: train / validation / test",
+        "different characters",
+    )
+    return markdown((*num_heads, "unigram entropy"), rows)
 
 
 def hub(_: str) -> str:
@@ -251,9 +255,9 @@ def hub(_: str) -> str:
                 ", ".join(f"`{name}`" for name in task["metrics"]),
             )
         )
-    heads = ("task", "data set, configuration or revision", "columns")
+    num_heads = ("task", "data set, configuration or revision", "columns")
     more = ("validation / test", "layout, block", "tokenizer", "metrics")
-    return markdown((*heads, *more), rows)
+    return markdown((*num_heads, *more), rows)
 
 
 def planted(_: str) -> str:
@@ -315,11 +319,11 @@ def _parameters(value: Callable[..., Any]) -> str:
     return str(inspect.Signature(parameters))
 
 
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(num_heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Heads and rows as a Markdown table."""
     if not rows:
         return "None."
-    lines = [heads, ["---"] * len(heads), *rows]
+    lines = [num_heads, ["---"] * len(num_heads), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 

@@ -18,7 +18,7 @@ from xlmgen.cli import main  # noqa: E402
 EXPERIMENT = ROOT / "families/arlm/experiments/shakespeare_char.yaml"
 SMALL = (
     "task=./letters.yaml",
-    "model={d_model: 16, layers: 2, heads: 2, dropout: 0.0}",
+    "model={d_model: 16, layers: 2, num_heads: 2, dropout: 0.0}",
     "training.max_steps=5",
     "training.warmup_steps=2",
     "training.batch_size=4",

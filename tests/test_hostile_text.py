@@ -66,7 +66,7 @@ def hostile(project):
     )
     Path("mine.yaml").write_text(
         "spec: xlmgen/experiment/v1\nname: mine\nfamily: mdlm\ntask: ./text.yaml\n"
-        "size: tiny\nmodel: {d_model: 16, layers: 1, heads: 2}\nloggers: []\n"
+        "size: tiny\nmodel: {d_model: 16, layers: 1, num_heads: 2}\nloggers: []\n"
         "training: {max_steps: 1, batch_size: 4, warmup_steps: 0, accelerator: cpu}\n"
         "predictor: {steps: 2}\nevaluation: {generate: 2, bound_samples: 1}\n"
     )

@@ -22,7 +22,7 @@ from benchmarks.speed.startup import STARTS, commands, spent  # noqa: E402
 TINY = Shape(
     d_model=16,
     layers=1,
-    heads=2,
+    num_heads=2,
     length=24,
     batch=3,
     vocab=20,

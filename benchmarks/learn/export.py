@@ -71,7 +71,7 @@ def export(experiment: Experiment, folder: Path) -> None:
             "content_tokens": task.tokenizer.special.vocab_size - len(SPECIAL_TOKENS),
             "prompt": longest,
             "answer": task.block.answer,
-            **{key: network[key] for key in ("d_model", "layers", "heads")},
+            **{key: network[key] for key in ("d_model", "layers", "num_heads")},
             "dropout": experiment.model.get("dropout", DROPOUT),
             **{key: getattr(settings, key) for key in TRAINING},
             "eval_batch_size": experiment.evaluation.batch_size,

@@ -105,7 +105,7 @@ def _config(data: DataModule, numbers: Mapping[str, Any]) -> GPT2Config:
         n_positions=data.task.block.length,
         n_embd=numbers["d_model"],
         n_layer=numbers["layers"],
-        n_head=numbers["heads"],
+        n_head=numbers["num_heads"],
         n_inner=numbers.get("ffn"),
         resid_pdrop=dropout,
         embd_pdrop=dropout,

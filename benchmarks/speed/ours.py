@@ -33,7 +33,7 @@ def build(name: str, shape: Shape) -> Side:
         shape.vocab,
         d_model=shape.d_model,
         layers=shape.layers,
-        heads=shape.heads,
+        num_heads=shape.num_heads,
         dropout=shape.dropout,
     )
     block = fitting_block(family, tokens, shape)

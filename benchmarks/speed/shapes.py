@@ -20,7 +20,7 @@ class Shape:
 
     d_model: int
     layers: int
-    heads: int
+    num_heads: int
     length: int
     batch: int
     vocab: int
@@ -33,11 +33,11 @@ class Shape:
 
 
 SHAPES = {
-    "small": Shape(d_model=128, layers=4, heads=4, length=128, batch=64, vocab=64),
+    "small": Shape(d_model=128, layers=4, num_heads=4, length=128, batch=64, vocab=64),
     "base": Shape(
         d_model=256,
         layers=6,
-        heads=8,
+        num_heads=8,
         length=256,
         batch=16,
         vocab=32_000,
@@ -46,7 +46,7 @@ SHAPES = {
     "gpu": Shape(
         d_model=768,
         layers=12,
-        heads=12,
+        num_heads=12,
         length=1024,
         batch=16,
         vocab=50_257,

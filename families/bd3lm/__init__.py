@@ -22,8 +22,8 @@ FAMILY = Family(
     title="Block diffusion language model",
     model=Bd3lmModel,
     sizes={
-        "tiny": {"d_model": 128, "layers": 4, "heads": 4},
-        "small": {"d_model": 768, "layers": 12, "heads": 12},
+        "tiny": {"d_model": 128, "layers": 4, "num_heads": 4},
+        "small": {"d_model": 768, "layers": 12, "num_heads": 12},
     },
     loss=Bd3lmLoss,
     predictor=Bd3lmPredictor,

@@ -22,13 +22,13 @@ FAMILY = Family(
     title="Diffusion language model from an autoregressive backbone",
     model=DreamModel,
     sizes={
-        "tiny": {"d_model": 128, "layers": 4, "heads": 4},
-        "small": {"d_model": 768, "layers": 12, "heads": 12},
+        "tiny": {"d_model": 128, "layers": 4, "num_heads": 4},
+        "small": {"d_model": 768, "layers": 12, "num_heads": 12},
         "dream_7b": {
             "d_model": 3584,
             "layers": 28,
-            "heads": 28,
-            "kv_heads": 4,
+            "num_heads": 28,
+            "num_kv_heads": 4,
             "ffn": 18944,
         },
     },

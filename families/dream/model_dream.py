@@ -25,11 +25,16 @@ class DecoderLayer(nn.Module):
     """Attention and feed-forward, each after a norm (pre-norm)."""
 
     def __init__(
-        self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
+        self,
+        d_model: int,
+        num_heads: int,
+        num_kv_heads: int,
+        ffn: int | None,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.input_layernorm = nn.RMSNorm(d_model, eps=NORM_EPS)
-        self.self_attn = Qwen2Attention(d_model, heads, kv_heads, causal=False)
+        self.self_attn = Qwen2Attention(d_model, num_heads, num_kv_heads, causal=False)
         self.post_attention_layernorm = nn.RMSNorm(d_model, eps=NORM_EPS)
         self.mlp = Qwen2MLP(d_model, ffn)
         self.dropout = nn.Dropout(dropout)
@@ -54,16 +59,17 @@ class Decoder(nn.Module):
         vocab_size: int,
         d_model: int,
         layers: int,
-        heads: int,
-        kv_heads: int,
+        num_heads: int,
+        num_kv_heads: int,
         ffn: int | None,
         dropout: float,
     ) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(vocab_size, d_model)
-        self.rotary = Rotary(d_model // heads, theta=1000000.0)
+        self.rotary = Rotary(d_model // num_heads, theta=1000000.0)
         self.layers = nn.ModuleList(
-            DecoderLayer(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
+            DecoderLayer(d_model, num_heads, num_kv_heads, ffn, dropout)
+            for _ in range(layers)
         )
         self.norm = nn.RMSNorm(d_model, eps=NORM_EPS)
         self.dropout = nn.Dropout(dropout)
@@ -85,8 +91,8 @@ class DreamModel(nn.Module):
         vocab_size: V.
         d_model: width D of the hidden states.
         layers: number of decoder layers.
-        heads: number of query heads.
-        kv_heads: number of key and value heads; None means `heads`.
+        num_heads: number of query heads.
+        num_kv_heads: number of key and value heads; None means `num_heads`.
         ffn: width of the feed-forward layers; None means the usual multiple of D.
         dropout: dropout probability of every residual branch.
     """
@@ -97,14 +103,16 @@ class DreamModel(nn.Module):
         *,
         d_model: int,
         layers: int,
-        heads: int,
-        kv_heads: int | None = None,
+        num_heads: int,
+        num_kv_heads: int | None = None,
         ffn: int | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        kv_heads = kv_heads or heads
-        self.model = Decoder(vocab_size, d_model, layers, heads, kv_heads, ffn, dropout)
+        num_kv_heads = num_kv_heads or num_heads
+        self.model = Decoder(
+            vocab_size, d_model, layers, num_heads, num_kv_heads, ffn, dropout
+        )
         self.lm_head = Head(d_model, vocab_size, bias=False)
         initialise(self, layers)
 

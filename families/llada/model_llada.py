@@ -24,11 +24,16 @@ class Block(nn.Module):
     """Attention and feed-forward, each after a norm (pre-norm)."""
 
     def __init__(
-        self, d_model: int, heads: int, kv_heads: int, ffn: int | None, dropout: float
+        self,
+        d_model: int,
+        num_heads: int,
+        num_kv_heads: int,
+        ffn: int | None,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(d_model, eps=1e-5)
-        self.attention = Attention(d_model, heads, kv_heads, causal=False)
+        self.attention = Attention(d_model, num_heads, num_kv_heads, causal=False)
         self.feedforward_norm = nn.RMSNorm(d_model, eps=1e-5)
         self.feedforward = SwiGLU(d_model, ffn)
         self.dropout = nn.Dropout(dropout)
@@ -53,8 +58,8 @@ class LladaModel(nn.Module):
         vocab_size: V.
         d_model: width D of the hidden states.
         layers: number of transformer blocks.
-        heads: number of query heads.
-        kv_heads: number of key and value heads; None means `heads`.
+        num_heads: number of query heads.
+        num_kv_heads: number of key and value heads; None means `num_heads`.
         ffn: width of the feed-forward layers; None means the usual multiple of D.
         dropout: dropout probability of every residual branch.
     """
@@ -65,18 +70,18 @@ class LladaModel(nn.Module):
         *,
         d_model: int,
         layers: int,
-        heads: int,
-        kv_heads: int | None = None,
+        num_heads: int,
+        num_kv_heads: int | None = None,
         ffn: int | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        kv_heads = kv_heads or heads
+        num_kv_heads = num_kv_heads or num_heads
         self.embedding = nn.Embedding(vocab_size, d_model)
-        self.rotary = Rotary(d_model // heads, theta=10000.0)
+        self.rotary = Rotary(d_model // num_heads, theta=10000.0)
         self.absolute = AbsolutePositions(d_model)
         self.blocks = nn.ModuleList(
-            Block(d_model, heads, kv_heads, ffn, dropout) for _ in range(layers)
+            Block(d_model, num_heads, num_kv_heads, ffn, dropout) for _ in range(layers)
         )
         self.norm = nn.RMSNorm(d_model, eps=1e-5)
         self.head = Head(d_model, vocab_size, bias=False)

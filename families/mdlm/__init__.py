@@ -21,8 +21,8 @@ FAMILY = Family(
     title="Masked diffusion language model",
     model=MdlmModel,
     sizes={
-        "tiny": {"d_model": 128, "layers": 4, "heads": 4},
-        "small": {"d_model": 768, "layers": 12, "heads": 12},
+        "tiny": {"d_model": 128, "layers": 4, "num_heads": 4},
+        "small": {"d_model": 768, "layers": 12, "num_heads": 12},
     },
     loss=MdlmLoss,
     predictor=MdlmPredictor,

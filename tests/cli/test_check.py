@@ -51,7 +51,7 @@ def test_problem_is_shown_with_line_and_carets(capsys):
 
 def test_all_problems_of_all_files_are_reported(capsys):
     bad()
-    Path("worse.yaml").write_text(GOOD.replace("heads: 4", "heads: 0, x: 1"))
+    Path("worse.yaml").write_text(GOOD.replace("num_heads: 4", "num_heads: 0, x: 1"))
     assert main(["check", "bad.yaml", "worse.yaml"]) == 1
     out = capsys.readouterr().out
     for code, file in (("XG104", "bad"), ("XG105", "worse"), ("XG101", "worse")):
@@ -266,7 +266,7 @@ def test_invalid_specs_neither_write_nor_raise(path, here, capsys):
         ({"family": "./mdlm"}, "2:9  XG202  family: there is no family.yaml in"),
         ({"task": "./star.yaml"}, "3:7  XG202  task: there is no task file"),
         ({"predictor": "{step: 3}"}, "5:19  XG202  predictor.step: unknown key 'step'"),
-        ({"model": "{d_model: 7}"}, "5:1  XG202  model.heads: d_model 7 is not"),
+        ({"model": "{d_model: 7}"}, "5:1  XG202  model.num_heads: d_model 7 is not"),
     ],
 )
 def test_missing_family_or_task_of_experiment_is_reported(

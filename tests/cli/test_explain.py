@@ -52,7 +52,7 @@ def test_required_key_is_marked(capsys):
         ("loss.masked", "family.loss.masked"),
         ("loss.masked.weight", "family.loss.masked.weight"),
         ("predictor.unmasking.remask.eta", "family.predictor.unmasking.remask.eta"),
-        ("sizes.tiny.heads", "family.sizes.tiny.heads"),
+        ("sizes.tiny.num_heads", "family.sizes.tiny.num_heads"),
         ("experiment.training.max_steps", "experiment.training.max_steps"),
         ("training.max_steps", "experiment.training.max_steps"),
         ("task.layout", "task.layout"),

@@ -37,8 +37,8 @@ def mine(tmp_path, monkeypatch):
 
 
 def counts(out):
-    heads, train = (line.split() for line in out.splitlines()[1:3])
-    return dict(zip(heads, train, strict=True))
+    num_heads, train = (line.split() for line in out.splitlines()[1:3])
+    return dict(zip(num_heads, train, strict=True))
 
 
 def test_every_row_is_counted(mine, capsys, monkeypatch):

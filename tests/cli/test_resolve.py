@@ -96,7 +96,7 @@ def test_torch_is_not_imported(project):
         ("name=../../etc", "is not of the form"),
         ("size=huge", "the family toy has no size 'huge'"),
         ("size=tin", "did you mean 'tiny'?"),
-        ("model.heads=5", "heads"),
+        ("model.num_heads=5", "num_heads"),
         ("predictor.temprature=0.5", "did you mean 'temperature'?"),
         ("predictor.temperature=-1", "-1 is out of range"),
         ("family=toys", "did you mean 'toy'?"),

@@ -129,12 +129,12 @@ def test_explicit_default_and_comments_are_no_change(repository):
         ),
         (
             "sizes:\n",
-            "sizes:\n  huge: {d_model: 8, layers: 1, heads: 1}\n",
+            "sizes:\n  huge: {d_model: 8, layers: 1, num_heads: 1}\n",
             [],
             {"sizes.huge": (ABSENT, None)},
         ),
         (
-            "  small: {d_model: 768, layers: 12, heads: 12}\n",
+            "  small: {d_model: 768, layers: 12, num_heads: 12}\n",
             "",
             ["config"],
             {"sizes.small": (None, ABSENT)},
@@ -175,7 +175,7 @@ def test_costs_equal_those_of_the_real_network(repository):
     edit("dropout: 0.1", "dropout: 0.2")
     item = family()
     model = load_family("mdlm").model
-    for size, numbers in (("tiny", {"d_model": 128, "layers": 4, "heads": 4}),):
+    for size, numbers in (("tiny", {"d_model": 128, "layers": 4, "num_heads": 4}),):
         with torch.device("meta"):
             network = model(MEASURE.vocabulary, **numbers)
         before, after = item.costs[size]

@@ -82,7 +82,7 @@ def test_overfit_stops_for_nan_loss(project, capsys):
         (["toy.yaml", "--debug", "smok"], (2,), "smoke"),
         (["toy.yaml", "--run-dir", "families"], (2,), "not a run folder"),
         (["toy.yaml", "--run-dir", "toy.yaml/a"], (2,), "toy.yaml is not a folder"),
-        (["toy.yaml", "model.kv_heads=1"], (1, 2), "kv_heads"),
+        (["toy.yaml", "model.num_kv_heads=1"], (1, 2), "num_kv_heads"),
         (["toy.yaml", "task=text"], (1, 2), "no file matches data/*.txt"),
         (["toy.yaml", "training.precision=16-mixed"], (2,), "needs a GPU"),
         (["toy.yaml", "training.devices=1000"], (2,), "out of range"),

@@ -20,7 +20,7 @@ name: masked
 family: mdlm
 task: ./toy_task.yaml
 size: tiny
-model: {d_model: 16, layers: 1, heads: 2}
+model: {d_model: 16, layers: 1, num_heads: 2}
 predictor: {steps: 4}
 training: {max_steps: 1, batch_size: 2, accelerator: cpu}
 evaluation: {generate: 0}

@@ -77,7 +77,7 @@ def causal_family(tmp_path, monkeypatch):
         "title: Qwen2",
         "collator: {kind: causal}",
         "model: {kind: qwen2, attention: causal, tie_head: true}",
-        "sizes: {tiny: {d_model: 32, layers: 1, heads: 4}}",
+        "sizes: {tiny: {d_model: 32, layers: 1, num_heads: 4}}",
         "loss: {kind: next_token}",
         "predictor: {kind: left_to_right}",
     )

@@ -70,7 +70,7 @@ def test_trained_run_is_loaded_by_transformers(tmp_path, capsys):
         "family": "dream",
         "task": "star_tiny",
         "size": "tiny",
-        "model": {"layers": 1, "d_model": 16, "heads": 2},
+        "model": {"layers": 1, "d_model": 16, "num_heads": 2},
         "training": {"max_steps": 1, "batch_size": 2},
         "evaluation": {"generate": 0},
     }
@@ -92,7 +92,7 @@ def test_averaged_weights_are_exported_by_default(tmp_path, capsys):
         "family": "dream",
         "task": "star_tiny",
         "size": "tiny",
-        "model": {"layers": 1, "d_model": 16, "heads": 2},
+        "model": {"layers": 1, "d_model": 16, "num_heads": 2},
         "training": {"max_steps": 2, "batch_size": 2, "ema_decay": 0.9},
         "evaluation": {"generate": 0},
     }
@@ -142,7 +142,7 @@ def test_family_without_released_form_is_refused(tmp_path, capsys):
         "family": "mdlm",
         "task": "star_tiny",
         "size": "tiny",
-        "model": {"layers": 1, "d_model": 16, "heads": 2},
+        "model": {"layers": 1, "d_model": 16, "num_heads": 2},
         "training": {"max_steps": 1, "batch_size": 2},
         "evaluation": {"generate": 0},
     }

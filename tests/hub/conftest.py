@@ -32,7 +32,7 @@ spec: xlmgen/experiment/v1
 family: mdlm
 task: ./small.yaml
 size: tiny
-model: {d_model: 16, layers: 1, heads: 2}
+model: {d_model: 16, layers: 1, num_heads: 2}
 training:
   max_steps: 4
   batch_size: 4

@@ -24,7 +24,7 @@ title: A family
 collator: &c {kind: masking, rate: schedule}
 noise_schedule: {kind: linear}
 model: {kind: transformer, attention: bidirectional}
-sizes: {tiny: {d_model: 8, layers: 1, heads: 2}}
+sizes: {tiny: {d_model: 8, layers: 1, num_heads: 2}}
 loss:
   kind: masked
   weight: WEIGHT

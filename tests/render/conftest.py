@@ -18,7 +18,7 @@ title: {title}
 collator: {{kind: masking}}
 noise_schedule: {{kind: linear}}
 model: {{kind: transformer, attention: bidirectional}}
-sizes: {{tiny: {{d_model: 8, layers: 1, heads: 2}}}}
+sizes: {{tiny: {{d_model: 8, layers: 1, num_heads: 2}}}}
 loss: {{kind: masked, weight: schedule}}
 predictor: {{kind: unmasking, steps: {steps}}}
 """

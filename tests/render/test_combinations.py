@@ -137,7 +137,7 @@ def test_unmet_requirement_is_refused(
     for candidate in combinations.blocks[block, kind]:
         if clause.capability in candidate.requires - candidate.provides:
             data = {"spec": "xlmgen/family/v1", "name": "sample", "title": "A sample"}
-            sizes = {"tiny": {"d_model": 8, "layers": 1, "heads": 2}}
+            sizes = {"tiny": {"d_model": 8, "layers": 1, "num_heads": 2}}
             data |= blocks | {block: candidate.data, "sizes": sizes}
             document = load_yaml("x.yaml", json.dumps(data))
             messages += [d.message for d in validate(document, "family", schemas)]

@@ -26,7 +26,7 @@ class Counted(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.family = load_family(name)
-        self.model = self.family.model(16, d_model=16, layers=2, heads=2).eval()
+        self.model = self.family.model(16, d_model=16, layers=2, num_heads=2).eval()
         self.head = nn.Linear(16, 16)
         self.head.weight = self.model.head.weight
         nn.init.zeros_(self.head.bias)

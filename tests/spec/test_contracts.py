@@ -48,7 +48,7 @@ def spec(**blocks):
     return load_yaml(
         "x.yaml",
         "spec: xlmgen/family/v1\nname: sample\ntitle: A sample\n"
-        f"sizes: {{tiny: {{d_model: 8, layers: 1, heads: 2}}}}\n{lines}\n",
+        f"sizes: {{tiny: {{d_model: 8, layers: 1, num_heads: 2}}}}\n{lines}\n",
     )
 
 
@@ -96,9 +96,9 @@ GROWING = {
         f"{{kind: transformer, attention: bidirectional{rest}}}"
         for rest in (
             ", time: adaln",
-            ", heads: [tokens, gap]",
-            ", heads: [tokens, gap], time: adaln",
-            ", heads: [tokens, gap], gap_head: distribution, time: adaln",
+            ", output_heads: [tokens, gap]",
+            ", output_heads: [tokens, gap], time: adaln",
+            ", output_heads: [tokens, gap], gap_head: distribution, time: adaln",
         )
     ],
     "loss": ["{kind: masked, weight: schedule}", "{kind: mask_and_insert}"],
@@ -126,11 +126,11 @@ INSERTING = {
     "noise_schedule": ["null", "{kind: linear}"],
     "model": [
         "{kind: transformer, attention: bidirectional}",
-        "{kind: transformer, attention: bidirectional, heads: [tokens, gap]}",
-        "{kind: transformer, attention: bidirectional, heads: [tokens, stop]}",
-        "{kind: transformer, attention: bidirectional, heads: [tokens, stop], "
+        "{kind: transformer, attention: bidirectional, output_heads: [tokens, gap]}",
+        "{kind: transformer, attention: bidirectional, output_heads: [tokens, stop]}",
+        "{kind: transformer, attention: bidirectional, output_heads: [tokens, stop], "
         "shift: true}",
-        "{kind: transformer, attention: bidirectional, heads: [tokens, stop], "
+        "{kind: transformer, attention: bidirectional, output_heads: [tokens, stop], "
         "time: adaln}",
         "{kind: qwen2, attention: bidirectional}",
     ],

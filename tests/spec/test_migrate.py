@@ -27,8 +27,8 @@ collator: { kind: masking,  rate: schedule }
 noise_schedule: {kind: linear, sampling_eps: 1.0e-3}
 model: {kind: transformer, attention: bidirectional}
 sizes:
-  tiny:   {d_model: 8, layers: 1, heads: 2}
-  small:  {d_model: 16, layers: 1, heads: 2}
+  tiny:   {d_model: 8, layers: 1, num_heads: 2}
+  small:  {d_model: 16, layers: 1, num_heads: 2}
 loss:
   kind: masked
   # why it is weighted

@@ -67,7 +67,7 @@ papers: ["arXiv:2406.07524"]
 collator: {kind: masking, rate: schedule, padding: predict}
 noise_schedule: {kind: linear}
 model: {kind: transformer, attention: bidirectional}
-sizes: {"tiny": {d_model: 64, layers: 2, heads: 2}}
+sizes: {"tiny": {d_model: 64, layers: 2, num_heads: 2}}
 loss: {kind: masked, weight: schedule}
 predictor: {kind: unmasking, order: random, steps: 8}
 """

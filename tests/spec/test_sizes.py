@@ -32,7 +32,7 @@ tokenizer: {kind: byte}
         *("training.batch_size", "training.accumulate", "training.num_workers"),
         *("training.devices", "training.num_nodes", "evaluation.batch_size"),
         *("evaluation.generate", "evaluation.bound_samples", "model.d_model"),
-        *("model.layers", "model.heads", "model.kv_heads", "model.ffn"),
+        *("model.layers", "model.num_heads", "model.num_kv_heads", "model.ffn"),
     ],
 )
 def test_invalid_size_of_experiment_is_refused(path):

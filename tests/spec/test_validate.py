@@ -34,14 +34,14 @@ def test_invalid_spec_has_expected_problems(path):
     assert found
 
 
-@pytest.mark.parametrize("heads", [1, 2, 3, 5, 8])
-def test_suggested_width_for_heads_is_valid(heads):
+@pytest.mark.parametrize("num_heads", [1, 2, 3, 5, 8])
+def test_suggested_width_for_heads_is_valid(num_heads):
     text = (SPECS / "positive" / "mdlm.yaml").read_text("utf-8")
     for d_model in range(2, 99):
-        size = f"{{d_model: {d_model}, layers: 4, heads: {heads}}}"
-        tried = text.replace("{d_model: 128, layers: 4, heads: 4}", size)
+        size = f"{{d_model: {d_model}, layers: 4, num_heads: {num_heads}}}"
+        tried = text.replace("{d_model: 128, layers: 4, num_heads: 4}", size)
         found = validate(load_yaml("mdlm.yaml", tried), "family")
-        assert bool(found) == (d_model % (2 * heads) != 0)
+        assert bool(found) == (d_model % (2 * num_heads) != 0)
         for problem in found:
             better = problem.fix.rpartition(" ")[2]
             mended = tried.replace(f"d_model: {d_model},", f"d_model: {better},")
@@ -68,8 +68,8 @@ def test_defaults_are_filled_in_and_numbers_normalised():
         "keep": 0.0,
     }
     assert family.predictor.options["first_hitting"] is False
-    assert family.sizes["tiny"] == {"d_model": 128, "layers": 4, "heads": 4}
-    assert list(family.model.options)[:2] == ["attention", "heads"]
+    assert family.sizes["tiny"] == {"d_model": 128, "layers": 4, "num_heads": 4}
+    assert list(family.model.options)[:2] == ["attention", "output_heads"]
 
 
 def test_equal_numbers_give_equal_specs(tmp_path):

@@ -295,7 +295,7 @@ def test_tinygsm_model_is_evaluated_on_gsm8k(tmp_path):
 
 
 SHORT = (
-    "model={d_model: 16, layers: 1, heads: 2}",
+    "model={d_model: 16, layers: 1, num_heads: 2}",
     "training.max_steps=2",
     "training.batch_size=4",
     "training.validate_every=2",

@@ -12,7 +12,7 @@ from xlmgen.spec.family import family_spec
 from xlmgen.spec.load import load_yaml
 from xlmgen.testing.subject import TOKENS, import_family
 
-SIZE = {"d_model": 16, "layers": 2, "heads": 2, "dropout": 0.0}
+SIZE = {"d_model": 16, "layers": 2, "num_heads": 2, "dropout": 0.0}
 CLEAN = torch.tensor([[5, 6, 7, 2, 0], [7, 7, 2, 0, 0], [6, 5, 5, 7, 2]])
 
 

@@ -77,6 +77,6 @@ def test_what_a_killed_process_leaves_running_does_not_hold_the_run(another):
 
 
 def test_a_run_that_could_not_begin_leaves_no_folders(project, capsys):
-    command = ["train", "toy.yaml", "--run-dir", "a/b/c", "model.heads=3"]
+    command = ["train", "toy.yaml", "--run-dir", "a/b/c", "model.num_heads=3"]
     assert main(command) == 2
     assert not Path("a").exists()

@@ -25,7 +25,7 @@ def parts(name, *overrides):
     """A harness of two layers with dropout, and one of its training batches."""
     numbers = ["size=tiny", "model.dropout=0.2", *overrides]
     if name != "toy":
-        numbers += ["model.layers=2", "model.d_model=32", "model.heads=2"]
+        numbers += ["model.layers=2", "model.d_model=32", "model.num_heads=2"]
     experiment = resolve("toy.yaml", [f"family={name}", *numbers])
     task, family = load_task(experiment.task), load_family(name)
     data = DataModule(task, family, batch_size=4, eval_batch_size=4, seed=0)

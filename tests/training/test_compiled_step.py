@@ -40,7 +40,7 @@ def batches(family, number):
 def test_a_step_has_no_graph_break_and_few_graphs(name):
     family = load_family(name)
     torch.manual_seed(0)
-    model = family.model(20, d_model=16, layers=1, heads=2, dropout=0.0)
+    model = family.model(20, d_model=16, layers=1, num_heads=2, dropout=0.0)
     loss = family.loss(TOKENS)
     parameters = list(model.parameters())
 

@@ -14,7 +14,7 @@ from xlmgen.training.harness import Harness
 FAMILIES = sorted(
     path.parent.name for path in resources.root().glob("families/*/family.yaml")
 )
-NUMBERS = ["model.layers=2", "model.d_model=32", "model.heads=2"]
+NUMBERS = ["model.layers=2", "model.d_model=32", "model.num_heads=2"]
 FULL = [{"tokens": [5, 6, 7, 8]}] * 3
 PADDED = [{"tokens": [5, 6, 7, 8]}, {"tokens": [5]}]
 # BOS and EOS are 1 and 2.

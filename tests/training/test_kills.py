@@ -39,7 +39,7 @@ name: killed
 family: mdlm
 task: ./numbers.yaml
 size: tiny
-model: {d_model: 16, layers: 1, heads: 2, dropout: 0.2}
+model: {d_model: 16, layers: 1, num_heads: 2, dropout: 0.2}
 training:
   max_steps: 90
   batch_size: 8

@@ -178,8 +178,8 @@ class Blocks(nn.Module):
             )
             for _ in range(2)
         )
-        self.heads = nn.ModuleList([nn.Linear(8, 11, bias=False) for _ in range(2)])
-        self.heads[0].weight = self.embed.weight
+        self.num_heads = nn.ModuleList([nn.Linear(8, 11, bias=False) for _ in range(2)])
+        self.num_heads[0].weight = self.embed.weight
 
 
 def test_hidden_matrices_leave_out_embeddings_heads_norms_and_bare_parameters():
@@ -217,7 +217,7 @@ def test_muon_and_adamw_update_their_parameters_as_their_papers_say(settings, de
     optimizer = build_optimizer(model, replace(told, learning_rate=rate))
     matrices = set(map(id, hidden_matrices(model)))
     decaying = {
-        id(model.heads[1].weight),
+        id(model.num_heads[1].weight),
         *(id(b["conv"].weight) for b in model.blocks),
     }
     trained = [p for p in model.parameters() if p.requires_grad]

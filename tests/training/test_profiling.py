@@ -91,6 +91,6 @@ def test_a_mistake_leaves_nothing_behind(project, capsys, monkeypatch):
     monkeypatch.setattr(debugging.tempfile, "mkdtemp", remembered)
     command = ["train", "toy.yaml", "--debug", "profile"]
     assert main([*command, "training.max_step=3"]) == 2
-    assert main([*command, "model.kv_heads=1"]) == 2
+    assert main([*command, "model.num_kv_heads=1"]) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert not [folder for folder in made if Path(folder).exists()]

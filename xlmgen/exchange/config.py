@@ -19,8 +19,8 @@ RESTORE = "restore it from its source"
 NUMBERS = {
     "d_model": "hidden_size",
     "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "kv_heads": "num_key_value_heads",
+    "num_heads": "num_attention_heads",
+    "num_kv_heads": "num_key_value_heads",
     "ffn": "intermediate_size",
 }
 """Numbers of a size, and their names in `config.json`."""
@@ -36,7 +36,7 @@ ROPE: Schema = {
 }
 SHAPE: Schema = {
     "required": ["model_type", "vocab_size"]
-    + [name for key, name in NUMBERS.items() if key != "kv_heads"],
+    + [name for key, name in NUMBERS.items() if key != "num_kv_heads"],
     "properties": {
         "model_type": {"type": "string", "maxLength": 100},
         "vocab_size": COUNT,
@@ -102,7 +102,7 @@ class Config:
     def numbers(self) -> dict[str, Any]:
         """Size of the network with the names of a family's `sizes`."""
         found = {key: self.data.get(name) for key, name in NUMBERS.items()}
-        return found | {"kv_heads": found["kv_heads"] or found["heads"]}
+        return found | {"num_kv_heads": found["num_kv_heads"] or found["num_heads"]}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -143,8 +143,8 @@ class Config:
         if kind != "default":
             unsupported.append(f"its rotary positions are scaled ({kind})")
         numbers = self.numbers
-        size = self.data.get("head_dim") or numbers["d_model"] // numbers["heads"]
-        if size * numbers["heads"] != numbers["d_model"]:
+        size = self.data.get("head_dim") or numbers["d_model"] // numbers["num_heads"]
+        if size * numbers["num_heads"] != numbers["d_model"]:
             unsupported.append(
                 f"head_dim is {size}, not hidden_size / num_attention_heads"
             )

@@ -118,7 +118,7 @@ def _with_numbers(file: Path, overrides: Sequence[str], config: Config) -> Exper
     first = resolve(file, overrides)
     sizes = read_family(family_folder(first) / SPEC).sizes
     for size, numbers in sizes.items():
-        if {"kv_heads": numbers["heads"], **numbers} == config.numbers:
+        if {"num_kv_heads": numbers["num_heads"], **numbers} == config.numbers:
             return resolve(file, [*overrides, f"size={size}"])
     given = {**sizes[first.size], **first.model}
     differing = [

@@ -103,7 +103,7 @@ def _numbers(
     """Sizes of the network; the feed-forward width is that of the weights."""
     given = {**spec.sizes[experiment.size], **experiment.model}
     hidden = shards.entries["model.layers.0.mlp.gate_proj.weight"].shape[0]
-    known = {"kv_heads": given["heads"], **given, "ffn": hidden}
+    known = {"num_kv_heads": given["num_heads"], **given, "ffn": hidden}
     return {key: int(known[key]) for key in NUMBERS}
 
 

@@ -53,7 +53,7 @@ def context(family: FamilySpec) -> dict[str, Any]:
         "suites": suites.decide(family),
         "size_keys": [
             key
-            for key in ("d_model", "layers", "heads", "kv_heads", "ffn")
+            for key in ("d_model", "layers", "num_heads", "num_kv_heads", "ffn")
             if any(key in numbers for numbers in family.sizes.values())
         ],
         "experiments": experiments.decide(family),

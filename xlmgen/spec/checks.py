@@ -52,30 +52,34 @@ def _name(document: Document, name: Any) -> Iterator[Diagnostic]:
 def _size(
     document: Document, path: Path, numbers: dict[str, Any]
 ) -> Iterator[Diagnostic]:
-    d_model, heads = (_positive(numbers.get(key)) for key in ("d_model", "heads"))
-    if d_model and heads:
-        even = 2 * heads * max(1, round(d_model / (2 * heads)))
-        if d_model % heads:
+    d_model, num_heads = (
+        _positive(numbers.get(key)) for key in ("d_model", "num_heads")
+    )
+    if d_model and num_heads:
+        even = 2 * num_heads * max(1, round(d_model / (2 * num_heads)))
+        if d_model % num_heads:
             yield document.diagnostic(
                 "XG109",
-                (*path, "heads"),
-                f"d_model {d_model} is not divisible by {heads} heads",
+                (*path, "num_heads"),
+                f"d_model {d_model} is not divisible by {num_heads} heads",
                 f"for example d_model: {even}",
             )
-        elif d_model // heads % 2:
+        elif d_model // num_heads % 2:
             yield document.diagnostic(
                 "XG109",
-                (*path, "heads"),
-                f"d_model {d_model} over {heads} heads leaves {d_model // heads} "
-                "numbers per head; rotary positions need an even number",
+                (*path, "num_heads"),
+                f"d_model {d_model} over {num_heads} heads leaves "
+                f"{d_model // num_heads} numbers per head; rotary positions need an "
+                "even number",
                 f"for example d_model: {even}",
             )
-    kv_heads = _positive(numbers.get("kv_heads"))
-    if heads and kv_heads and heads % kv_heads:
+    num_kv_heads = _positive(numbers.get("num_kv_heads"))
+    if num_heads and num_kv_heads and num_heads % num_kv_heads:
         yield document.diagnostic(
             "XG109",
-            (*path, "kv_heads"),
-            f"{heads} heads cannot be shared evenly among {kv_heads} kv_heads",
+            (*path, "num_kv_heads"),
+            f"{num_heads} heads cannot be shared evenly among {num_kv_heads} key and "
+            "value heads",
         )
 
 

@@ -147,8 +147,8 @@ PAGES: dict[str, Page] = {
         "The hidden width is divided evenly among the heads, with an even number for "
         "each, and the query heads are divided evenly among the key-value heads.",
         "Change one of the numbers; the message suggests one.",
-        "d_model: 128, layers: 4, heads: 5",
-        "d_model: 128, layers: 4, heads: 4",
+        "d_model: 128, layers: 4, num_heads: 5",
+        "d_model: 128, layers: 4, num_heads: 4",
     ),
     "XG110": Page(
         "A rendered family is imported by the name of its folder, and its files are "

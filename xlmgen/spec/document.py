@@ -36,7 +36,7 @@ def split_bom(text: str) -> tuple[str, str]:
 
 
 def dotted(path: Path) -> str:
-    """Format a path: `('sizes', 'tiny', 'heads')` as `sizes.tiny.heads`."""
+    """Format a path: `('sizes', 'tiny', 'num_heads')` as `sizes.tiny.num_heads`."""
     text = ""
     for part in path:
         if isinstance(part, int):

@@ -23,7 +23,7 @@ from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.schemas import BLOCKS, Schemas, properties
 
-SIZE = {"d_model": 16, "layers": 1, "heads": 2}
+SIZE = {"d_model": 16, "layers": 1, "num_heads": 2}
 LONGEST = 32
 TRIES = 20
 """Draws per block or combination that is wanted."""

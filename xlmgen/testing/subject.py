@@ -64,7 +64,13 @@ class FamilyTests:
 
     def fresh_network(self, seed: int = 0, **numbers: Any) -> nn.Module:
         """Make a small network with initial weights, in evaluation mode."""
-        size = {"d_model": 16, "layers": 2, "heads": 2, "kv_heads": 1, "dropout": 0.0}
+        size = {
+            "d_model": 16,
+            "layers": 2,
+            "num_heads": 2,
+            "num_kv_heads": 1,
+            "dropout": 0.0,
+        }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = self.family.model(self.tokens.vocab_size, **size | numbers)

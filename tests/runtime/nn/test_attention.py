@@ -21,12 +21,12 @@ def plain_attention(layer, x, positions, seen):
     size = layer.head_dim
     rows = layer.qkv.weight.view(-1, size, width)
     cos, sin = Rotary(size)(positions[None])
-    out = torch.zeros(length, layer.heads, size)
-    for head in range(layer.heads):
-        group = head * layer.kv_heads // layer.heads
+    out = torch.zeros(length, layer.num_heads, size)
+    for head in range(layer.num_heads):
+        group = head * layer.num_kv_heads // layer.num_heads
         q = rotate(x @ rows[head].T, (cos[0, 0], sin[0, 0]))
-        k = rotate(x @ rows[layer.heads + group].T, (cos[0, 0], sin[0, 0]))
-        v = x @ rows[layer.heads + layer.kv_heads + group].T
+        k = rotate(x @ rows[layer.num_heads + group].T, (cos[0, 0], sin[0, 0]))
+        v = x @ rows[layer.num_heads + layer.num_kv_heads + group].T
         for i in range(length):
             scores = torch.tensor(
                 [
@@ -38,11 +38,11 @@ def plain_attention(layer, x, positions, seen):
     return out.reshape(length, -1) @ layer.out.weight.T
 
 
-@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
 @pytest.mark.parametrize("causal", [False, True])
-def test_attention_is_the_definition(causal, kv_heads):
+def test_attention_is_the_definition(causal, num_kv_heads):
     torch.manual_seed(0)
-    layer = Attention(16, 4, kv_heads, causal=causal)
+    layer = Attention(16, 4, num_kv_heads, causal=causal)
     x, length = torch.randn(1, 5, 16), 5
     positions = torch.arange(length)
     seen = torch.ones(length, length).tril().bool() if causal else torch.ones(5, 5) > 0

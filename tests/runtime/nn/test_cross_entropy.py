@@ -354,7 +354,7 @@ def test_step_of_a_family_holds_one_chunk_of_logits(name, monkeypatch, largest):
     monkeypatch.setattr(module, "CHUNK_CPU", chunk * vocab)
     tokens, family = SpecialTokens(vocab_size=vocab), load_family(name)
     torch.manual_seed(0)
-    model = family.model(vocab, d_model=16, layers=1, heads=2)
+    model = family.model(vocab, d_model=16, layers=1, num_heads=2)
     collate = family.collators["lm"](tokens, Block(length))
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))

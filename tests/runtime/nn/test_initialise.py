@@ -21,7 +21,7 @@ ATTENTIONS = (Attention, Qwen2Attention)
 def network(name, width, layers=4, seed=0):
     torch.manual_seed(seed)
     model = import_family(FAMILIES / name).model
-    return model(VOCABULARY, d_model=width, layers=layers, heads=HEADS, dropout=0.0)
+    return model(VOCABULARY, d_model=width, layers=layers, num_heads=HEADS, dropout=0.0)
 
 
 def ids():
@@ -40,11 +40,11 @@ def attention_logits(layer, x):
         q, k, _ = layer.qkv(x).chunk(3, dim=-1)
     else:
         q, k = layer.q_proj(x), layer.k_proj(x)
-    heads = (ROWS, LENGTH, HEADS, x.shape[-1] // HEADS)
-    q, k = (part.view(heads).transpose(1, 2) for part in (q, k))
-    rotary = Rotary(heads[-1])(torch.arange(LENGTH)[None])
+    num_heads = (ROWS, LENGTH, HEADS, x.shape[-1] // HEADS)
+    q, k = (part.view(num_heads).transpose(1, 2) for part in (q, k))
+    rotary = Rotary(num_heads[-1])(torch.arange(LENGTH)[None])
     q, k = rotate(q, rotary), rotate(k, rotary)
-    return q @ k.transpose(-1, -2) / math.sqrt(heads[-1])
+    return q @ k.transpose(-1, -2) / math.sqrt(num_heads[-1])
 
 
 @pytest.mark.parametrize("width", WIDTHS)

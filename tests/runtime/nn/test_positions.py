@@ -27,11 +27,11 @@ def test_selected_positions_are_flat_and_none_is_all():
 
 
 @pytest.mark.parametrize("learns", [True, False])
-@pytest.mark.parametrize("kv_heads", [1, 4])
+@pytest.mark.parametrize("num_kv_heads", [1, 4])
 @pytest.mark.parametrize("mask", ["none", "keys", "pairs"])
-def test_attention_from_some_positions_is_that_of_all_there(mask, kv_heads, learns):
+def test_attention_from_some_positions_is_that_of_all_there(mask, num_kv_heads, learns):
     torch.manual_seed(0)
-    layer, x = Attention(32, 4, kv_heads, causal=False), torch.randn(3, 6, 32)
+    layer, x = Attention(32, 4, num_kv_heads, causal=False), torch.randn(3, 6, 32)
     attended = torch.rand(3, 6) < 0.7
     seen = {
         "none": None,
@@ -47,7 +47,7 @@ def test_attention_from_some_positions_is_that_of_all_there(mask, kv_heads, lear
 @pytest.mark.parametrize("name", ["mlm", "mdlm", "llada"])
 def test_network_is_the_same_where_its_last_block_is_narrow(name):
     """How many positions went through each feed-forward is counted."""
-    model = load_family(name).model(16, d_model=16, layers=3, heads=2).eval()
+    model = load_family(name).model(16, d_model=16, layers=3, num_heads=2).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     fed = []

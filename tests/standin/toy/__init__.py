@@ -16,7 +16,7 @@ from xlmgen.runtime.sampling import Generation, Tracer
 class ToyModel(nn.Module):
     """Predicts a token from the one before it and the mean of all before."""
 
-    def __init__(self, vocab_size, d_model, layers, heads, dropout=0.1):
+    def __init__(self, vocab_size, d_model, layers, num_heads, dropout=0.1):
         super().__init__()
         self.embed = nn.Embedding(vocab_size, d_model)
         self.norm = nn.LayerNorm(d_model)
@@ -101,7 +101,7 @@ FAMILY = Family(
     name="toy",
     title="A stand-in that is trained in seconds",
     model=ToyModel,
-    sizes={"tiny": {"d_model": 16, "layers": 1, "heads": 1}},
+    sizes={"tiny": {"d_model": 16, "layers": 1, "num_heads": 1}},
     loss=ToyLoss,
     predictor=ToyPredictor,
     collators={"seq2seq": ToySeq2SeqCollator, "predict": ToyPredictCollator},

@@ -57,8 +57,8 @@ def decide(family: FamilySpec) -> Network:
     time = options["time"] == "adaln"
     swiglu = options["activation"] == "swiglu"
     absolute = options["positions"] == "rotary_and_absolute"
-    stop = "stop" in options["heads"]
-    gap = options["gap_head"] if "gap" in options["heads"] else None
+    stop = "stop" in options["output_heads"]
+    gap = options["gap_head"] if "gap" in options["output_heads"] else None
     imports = {"Attention", "Head", "Rotary"}
     imports |= {"initialise", "token_positions"}
     imports |= {"causal_mask"} if causal else {"key_mask"}
@@ -91,7 +91,7 @@ def decide(family: FamilySpec) -> Network:
         gap=gap,
         positions="positions_input" in requirements(family.blocks, schemas),
         absolute=absolute,
-        attention=("d_model", "heads", "kv_heads", f"causal={causal}")
+        attention=("d_model", "num_heads", "num_kv_heads", f"causal={causal}")
         + (("qk_norm=True",) if options["qk_norm"] else ()),
         norm=f"nn.{NORMS[options['norm']]}(d_model{eps}{affine})",
         feedforward=(
@@ -108,7 +108,9 @@ def decide(family: FamilySpec) -> Network:
             + (", normalised queries and keys" if options["qk_norm"] else "")
             + ("; time-conditioned." if time else ".")
         ),
-        returns="Tensor" if options["heads"] == ["tokens"] else "tuple[Tensor, Tensor]",
+        returns="Tensor"
+        if options["output_heads"] == ["tokens"]
+        else "tuple[Tensor, Tensor]",
         predicts=(
             "the next token at every position"
             if causal

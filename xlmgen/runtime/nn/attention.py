@@ -74,7 +74,7 @@ def causal_mask(
 
 def attend(
     qkv: Tensor,
-    kv_heads: int,
+    num_kv_heads: int,
     rotary: tuple[Tensor, Tensor],
     mask: Tensor | None,
     cache: KeyValueCache | None,
@@ -85,15 +85,15 @@ def attend(
     """Rotate queries and keys, take in the cached ones, and attend.
 
     Args:
-        qkv: (B, L, H + 2 · kv_heads, head_dim): queries, then keys, then values.
+        qkv: (B, L, H + 2 · num_kv_heads, head_dim): queries, then keys, then values.
         mask: broadcastable to (B, H, L, keys), True is seen.
 
     Returns:
         (B, L, H · head_dim)
     """
-    heads = qkv.transpose(1, 2)  # (B, H + 2 · kv_heads, L, head_dim)
-    sizes = [heads.shape[1] - 2 * kv_heads, kv_heads, kv_heads]
-    q, k, v = torch.split(heads, sizes, dim=1)
+    parts = qkv.transpose(1, 2)  # (B, H + 2 · num_kv_heads, L, head_dim)
+    sizes = [parts.shape[1] - 2 * num_kv_heads, num_kv_heads, num_kv_heads]
+    q, k, v = torch.split(parts, sizes, dim=1)
     q, k = rotate(q, rotary), rotate(k, rotary)
     if cache is not None:
         k, v = cache.append(layer, k, v)
@@ -105,7 +105,7 @@ def attend(
 def scaled_dot_product(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool = False
 ) -> Tensor:
-    """Attention of queries (B, H, L, head_dim) to keys (B, kv_heads, K, head_dim).
+    """Attention of queries (B, H, L, head_dim) to keys (B, num_kv_heads, K, head_dim).
 
     Args:
         mask: broadcastable to (B, H, L, K), True is seen.
@@ -140,9 +140,9 @@ class Attention(nn.Module):
 
     Args:
         d_model: width of the stream.
-        heads: number of query heads; the head dimension is `d_model / heads`.
-        kv_heads: number of key and value heads; fewer than `heads` is grouped-query
-            attention (Ainslie et al. 2023, arXiv:2305.13245).
+        num_heads: number of query heads; the head dimension is `d_model / num_heads`.
+        num_kv_heads: number of key and value heads; fewer than `num_heads` is
+            grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245).
         causal: whether a position sees only itself and those before it.
         qk_norm: whether queries and keys of every head are RMS-normalised before they
             are rotated (Henry et al. 2020, arXiv:2010.04245; Dehghani et al. 2023,
@@ -152,18 +152,20 @@ class Attention(nn.Module):
     def __init__(
         self,
         d_model: int,
-        heads: int,
-        kv_heads: int,
+        num_heads: int,
+        num_kv_heads: int,
         *,
         causal: bool,
         qk_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.heads, self.kv_heads, self.causal = heads, kv_heads, causal
-        self.head_dim = d_model // heads
+        self.num_heads, self.num_kv_heads, self.causal = num_heads, num_kv_heads, causal
+        self.head_dim = d_model // num_heads
         self.query_norm = nn.RMSNorm(self.head_dim, eps=1e-6) if qk_norm else None
         self.key_norm = nn.RMSNorm(self.head_dim, eps=1e-6) if qk_norm else None
-        self.qkv = Linear(d_model, (heads + 2 * kv_heads) * self.head_dim, bias=False)
+        self.qkv = Linear(
+            d_model, (num_heads + 2 * num_kv_heads) * self.head_dim, bias=False
+        )
         self.out = Linear(d_model, d_model, bias=False)
 
     def forward(
@@ -191,10 +193,14 @@ class Attention(nn.Module):
             return self.out(self._from(at, x, rotary, mask))
         qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim)
         if self.query_norm is not None:
-            q, k, v = qkv.split((self.heads, self.kv_heads, self.kv_heads), dim=2)
+            q, k, v = qkv.split(
+                (self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=2
+            )
             q, k = normalised(q, self.query_norm), normalised(k, self.key_norm)
             qkv = torch.cat((q, k, v), dim=2)
-        y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
+        y = attend(
+            qkv, self.num_kv_heads, rotary, mask, cache, layer, causal=self.causal
+        )
         return self.out(select_positions(y, at))
 
     def _from(
@@ -206,7 +212,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """What the queries of these positions attend to. (N, H · head_dim)"""
         columns, places = positions_by_row(at, *x.shape[:2])  # (B, M)
-        queries = self.heads * self.head_dim
+        queries = self.num_heads * self.head_dim
         q = self._heads(product(select_columns(x, columns), self.qkv.weight[:queries]))
         k, v = self._heads(product(x, self.qkv.weight[queries:])).chunk(2, dim=1)
         q, k = normalised(q, self.query_norm), normalised(k, self.key_norm)

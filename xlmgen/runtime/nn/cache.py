@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 class KeyValueCache:
-    """Preallocated keys and values, (layers, B, kv_heads, max_length, head_dim) each.
+    """Preallocated keys and values: (layers, B, kv_heads, max_length, head_dim) each.
 
     `append` writes the new tokens of one layer behind `length`, the number of tokens
     already held; the model calls `advance` once per forward pass, after its last layer.
@@ -15,20 +15,20 @@ class KeyValueCache:
         self,
         layers: int,
         batch_size: int,
-        kv_heads: int,
+        num_kv_heads: int,
         max_length: int,
         head_dim: int,
         *,
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        shape = (layers, batch_size, kv_heads, max_length, head_dim)
+        shape = (layers, batch_size, num_kv_heads, max_length, head_dim)
         self.keys = torch.empty(shape, device=device, dtype=dtype)
         self.values = torch.empty(shape, device=device, dtype=dtype)
         self.length = 0
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add (B, kv_heads, L, head_dim); return all keys and values up to here."""
+        """Add (B, num_kv_heads, L, head_dim); return all keys and values up to here."""
         end = self.length + keys.shape[2]
         self.keys[layer, :, :, self.length : end] = keys
         self.values[layer, :, :, self.length : end] = values

@@ -18,20 +18,20 @@ class Qwen2Attention(nn.Module):
 
     Args:
         d_model: width of the stream.
-        heads: number of query heads; the head dimension is `d_model / heads`.
-        kv_heads: number of key and value heads.
+        num_heads: number of query heads; the head dimension is `d_model / num_heads`.
+        num_kv_heads: number of key and value heads.
         causal: whether a position sees only itself and those before it.
     """
 
     def __init__(
-        self, d_model: int, heads: int, kv_heads: int, *, causal: bool
+        self, d_model: int, num_heads: int, num_kv_heads: int, *, causal: bool
     ) -> None:
         super().__init__()
-        self.kv_heads, self.causal = kv_heads, causal
-        self.head_dim = d_model // heads
+        self.num_kv_heads, self.causal = num_kv_heads, causal
+        self.head_dim = d_model // num_heads
         self.q_proj = Linear(d_model, d_model)
-        self.k_proj = Linear(d_model, kv_heads * self.head_dim)
-        self.v_proj = Linear(d_model, kv_heads * self.head_dim)
+        self.k_proj = Linear(d_model, num_kv_heads * self.head_dim)
+        self.v_proj = Linear(d_model, num_kv_heads * self.head_dim)
         self.o_proj = Linear(d_model, d_model, bias=False)
 
     @property
@@ -54,7 +54,9 @@ class Qwen2Attention(nn.Module):
         projections = (self.q_proj, self.k_proj, self.v_proj)
         qkv = torch.cat([project(x) for project in projections], dim=-1)
         qkv = qkv.view(*x.shape[:2], -1, self.head_dim)
-        y = attend(qkv, self.kv_heads, rotary, mask, cache, layer, causal=self.causal)
+        y = attend(
+            qkv, self.num_kv_heads, rotary, mask, cache, layer, causal=self.causal
+        )
         return self.o_proj(y)
 
 

@@ -319,7 +319,7 @@ class QkNormTests(FamilyTests):
         for module in model.modules():
             if isinstance(module, Attention):
                 with torch.no_grad():
-                    module.qkv.weight[: -module.kv_heads * module.head_dim].mul_(50)
+                    module.qkv.weight[: -module.num_kv_heads * module.head_dim].mul_(50)
         torch.testing.assert_close(call(model, IDS), before, rtol=1e-3, atol=1e-3)
 
 

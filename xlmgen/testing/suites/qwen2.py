@@ -41,7 +41,7 @@ class Qwen2Tests(FamilyTests):
     @pytest.mark.parametrize("scale", [1.0, 1e-3])
     def test_logits_match_reference_implementation(self, scale: float) -> None:
         """Small embeddings make the epsilon of the norms matter."""
-        numbers = {"layers": LAYERS, "heads": HEADS, "kv_heads": KV_HEADS}
+        numbers = {"layers": LAYERS, "num_heads": HEADS, "num_kv_heads": KV_HEADS}
         model = self.network(d_model=32, ffn=48, **numbers)
         with torch.no_grad():
             weights = dict(model.named_parameters(remove_duplicate=False))
