@@ -74,14 +74,14 @@ def test_conflict_is_listed_by_update_and_check(family, capsys):
     edit(family / "predictor_mdlm.py", "steps: int = 128", "steps: int = 99")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     assert main(["update", str(family)]) == 1
-    place = "families/mdlm/predictor_mdlm.py:41:1  XG306"
+    place = "families/mdlm/predictor_mdlm.py:42:1  XG306"
     said = capsys.readouterr()
     assert place in said.err
     assert said.out.endswith("families/mdlm, 1 of them with conflicts to resolve\n")
     before = texts(family)
     assert main(["update", str(family)]) == 1
     error = capsys.readouterr().err
-    assert "families/mdlm/predictor_mdlm.py:41" in error
+    assert "families/mdlm/predictor_mdlm.py:42" in error
     assert "nothing was written" in error
     assert texts(family) == before
     assert main(["check", str(family)]) == 1

@@ -134,4 +134,4 @@ def test_metric_of_another_layout_is_refused_once(
             .replace("exact_match", "repetition")
         )
         assert main(["check", "words.yaml"]) == 1
-        assert "'repetition' describes whole sequences" in capsys.readouterr().out
+        assert "'repetition' describes sequences" in capsys.readouterr().out

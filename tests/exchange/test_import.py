@@ -245,7 +245,7 @@ def test_truncated_shard_is_refused(make_checkpoint, capsys):
     folder, _ = make_checkpoint()
     file = sorted(folder.glob("*.safetensors"))[1]
     file.write_bytes(file.read_bytes()[:-1])
-    assert f"{file}: it has" in refused(folder, capsys)
+    assert f"{file}: it is truncated" in refused(folder, capsys)
     file.write_bytes(struct.pack("<Q", 10**9))
     assert f"{file}: it is not a safetensors file" in refused(folder, capsys)
     file.unlink()

@@ -308,7 +308,7 @@ def test_of_python_that_the_task_names_the_name_travels(run, hub, capsys):
     assert main(["push", "run", "me/star"]) == 0
     texts = hub.repos["me/star"].texts()
     assert (
-        "not in this repository (`my_metrics:is_short`)" in texts["README.md"].decode()
+        "not in this repository\n(`my_metrics:is_short`)" in texts["README.md"].decode()
     )
     assert b"python: my_metrics:is_short" in texts["task.yaml"]
     assert not any("my_metrics" in path for path in texts)
@@ -328,7 +328,7 @@ def test_a_card_that_somebody_began_stays(run, hub, capsys):
     repo = hub.add("me/star", {"README.md": b"---\nlicense: mit\n---\n"})
     for _ in range(2):
         code, out, _ = said(capsys, "run", "me/star")
-        assert (code, "stays" in out) == (0, True)
+        assert (code, "was not replaced" in out) == (0, True)
         assert repo.files()["README.md"].content == b"---\nlicense: mit\n---\n"
     assert "model.safetensors" in repo.files()
 

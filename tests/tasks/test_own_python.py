@@ -465,7 +465,7 @@ def test_only_modules_of_the_project_are_imported(target, said, sorting, capsys)
         (
             "{length: 4}",
             "{my-length: 4}",
-            "'my-length' is not a name of Python; for example 'length'",
+            "'my-length' is not a Python name; for example 'length'",
         ),
         ("exact_match", "exact_mach", "did you mean 'exact_match'?"),
         (

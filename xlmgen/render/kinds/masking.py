@@ -43,7 +43,7 @@ def decide(family: FamilySpec) -> Masking:
         summary = f"Tokens are {word} with probability {rate}."
     schedule = schedule_code(family)
     assert isinstance(schedule, ScheduleCode)
-    shares = {"masked": "mask", "replaced by a random token": "random", "kept": "keep"}
+    shares = {"masked": "mask", "replaced at random": "random", "kept": "keep"}
     bos = "[BOS] " if options["bos"] else ""
     eos = " [EOS]" if options["eos"] else ""
     pads = " [PAD]…" if options["padding"] == "predict" else ""
