@@ -36,7 +36,7 @@ class IlmLoss:
     """
 
     def __init__(self, tokens: SpecialTokens) -> None:
-        self.suppress_tokens = tokens.suppressed("pad", "bos", "mask", "cls")
+        self.suppressed = tokens.suppressed("pad", "bos", "mask", "cls")
 
     def __call__(self, model: IlmModel, batch: IlmBatch) -> IlmLossOutput:
         # 1. Hidden states of the slots, and the decision to stop.
@@ -49,10 +49,10 @@ class IlmLoss:
         row = at // length  # (S,)
         slot, dropped = batch["target_slot"], batch["target_ids"]  # (D,), (D,)
         log_partition = linear_logsumexp(
-            hidden, model.head, suppress_tokens=self.suppress_tokens
+            hidden, model.head, suppress_tokens=self.suppressed
         )  # (S,)
         scores = linear_scores(
-            hidden[slot], model.head, dropped, suppress_tokens=self.suppress_tokens
+            hidden[slot], model.head, dropped, suppress_tokens=self.suppressed
         )  # (D,)
         total = segment_logsumexp(log_partition, row, rows)  # (B,)
         nll = total[row[slot]] - scores
