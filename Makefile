@@ -33,7 +33,7 @@ lint: $(INSTALLED)  ## formatting, lint, types, and that every render is what it
 	$(BIN)/lint-imports
 	$(BIN)/xlmgen check families xlmgen/tasks examples --strict
 
-regen: $(INSTALLED)  ## rewrite all that is generated: schema indexes, renders, tables
+regen: $(INSTALLED)  ## rewrite all that is generated: schema indexes and layout, renders, tables
 	$(BIN)/python -m xlmgen.spec.schemas
 	for family in families/*/family.yaml; do $(BIN)/xlmgen new $$family || exit 1; done
 	$(BIN)/python docs/tables.py

@@ -11,9 +11,10 @@ from xlmgen.errors import UserError
 from xlmgen.io.files import write_text
 from xlmgen.spec import own_kinds
 from xlmgen.spec.diagnostics import SpecError
+from xlmgen.spec.json_layout import json_layout
 from xlmgen.spec.modeline import FOLDER
 from xlmgen.spec.project import BUILT_IN, Project
-from xlmgen.spec.schemas import DRAFT, FILES, SUFFIX, index_text
+from xlmgen.spec.schemas import DRAFT, FILES, SUFFIX
 
 NOTE = "Written by `xlmgen schemas`; do not edit."
 
@@ -22,7 +23,7 @@ def schema_texts(project: Project = BUILT_IN) -> dict[str, str]:
     """Return the text of every schema, by its file name in `schemas/`."""
     head = {"$schema": DRAFT, "$comment": NOTE}
     return {
-        f"{file}{SUFFIX}": index_text({**head, **project.schemas.schema(file)})
+        f"{file}{SUFFIX}": json_layout({**head, **project.schemas.schema(file)})
         for file in FILES
     }
 

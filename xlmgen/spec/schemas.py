@@ -1,16 +1,16 @@
 """Find and read the JSON Schemas.
 
 A block's kinds are the files `kinds/<block>/<kind>.schema.json`, found by listing the
-folder; so are the generators of tasks. The index files for editors,
-`kinds/<block>.schema.json`, are written from that list by
-`python -m xlmgen.spec.schemas`; xlmgen itself does not read them.
+folder; so are the generators of tasks. `python -m xlmgen.spec.schemas` writes the index
+files for editors, `kinds/<block>.schema.json`, from that list, and gives every file the
+same layout; xlmgen itself does not read the indexes.
 """
 
 from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -19,6 +19,7 @@ from typing import Any
 
 from xlmgen import resources
 from xlmgen.io.json_schema import Schema, validator
+from xlmgen.spec.json_layout import json_layout
 
 SUFFIX = ".schema.json"
 BLOCKS = ("collator", "noise_schedule", "model", "loss", "predictor")
@@ -188,21 +189,22 @@ def properties(schema: Schema, value: Any) -> dict[str, Schema]:
     return found
 
 
-def write_indexes(folder: Path) -> list[Path]:
-    """Write `kinds/<block>.schema.json` for every block and for generators."""
+def layouts(folder: Path) -> dict[Path, str]:
+    """The current text of every schema file of a folder.
+
+    The indexes of blocks and generators are made from the listing of their kinds.
+    """
     schemas = Schemas((folder,))
-    written = []
-    for block in (*BLOCKS, GENERATOR):
-        path = folder / "kinds" / f"{block}{SUFFIX}"
-        path.write_text(index_text(schemas.index(block)), "utf-8", newline="\n")
-        written.append(path)
-    return written
-
-
-def index_text(schema: Mapping[str, Any]) -> str:
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    indexes = [f"kinds/{block}{SUFFIX}" for block in (*BLOCKS, GENERATOR)]
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob(f"*{SUFFIX}")]
+    return {
+        folder / name: json_layout(schemas.read(name))
+        for name in sorted({*files, *indexes})
+    }
 
 
 if __name__ == "__main__":
-    for path in write_indexes(resources.root() / "schemas"):
-        print(path)
+    for path, text in layouts(resources.root() / "schemas").items():
+        if not path.is_file() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8", newline="\n")
+            print(path)

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from xlmgen.review.weights import CannotTell, read_weights
 
 from xlmgen.registry import PACKAGE, find_families, load_family
 from xlmgen.render import render
 from xlmgen.review.side import installed
-from xlmgen.review.weights import CannotTell, read_weights
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.schemas import built_in
 from xlmgen.testing.combinations import Combinations, covering
