@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from xlmgen.cli import main
-from xlmgen.io.shards import Shards, split
+from xlmgen.io.shards import INDEX, Shards, write_shards
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +152,30 @@ def test_family_without_released_form_is_refused(tmp_path, capsys):
     assert "the model transformer of the family mdlm" in capsys.readouterr().err
 
 
-def test_tensors_are_split_in_order():
-    sizes = {"a": 3, "b": 3, "c": 10, "d": 1}
-    assert split(sizes, 6) == [["a", "b"], ["c"], ["d"]]
-    assert split(sizes, 100) == [["a", "b", "c", "d"]]
+@pytest.mark.parametrize(
+    ("limit", "files"),
+    [
+        (24, [["c"], ["a", "b", "d"]]),
+        (20, [["c"], ["a", "b"], ["d"]]),
+        (999, [["a", "b", "c", "d"]]),
+    ],
+)
+def test_tensors_are_split_by_size_and_a_larger_one_stands_alone(
+    tmp_path, limit, files
+):
+    sizes = {"a": 3, "b": 2, "c": 10, "d": 1}  # of four bytes
+    tensors = {name: torch.rand(size) for name, size in sizes.items()}
+    for folder in ("before", "after"):
+        (tmp_path / folder).mkdir()
+    save_file(tensors, tmp_path / "before" / "model.safetensors")
+    write_shards(tmp_path / "after", Shards.open(tmp_path / "before"), limit)
+    written = sorted((tmp_path / "after").glob("*.safetensors"))
+    assert [sorted(load_file(file)) for file in written] == files
+    assert (tmp_path / "after" / INDEX).is_file() == (len(files) > 1)
+    found = Shards.open(tmp_path / "after")  # checked against the index
+    assert {n: e.shape for n, e in found.entries.items()} == {
+        n: (size,) for n, size in sizes.items()
+    }
+    for file in written:
+        for name, tensor in load_file(file).items():
+            assert torch.equal(tensor, tensors[name])

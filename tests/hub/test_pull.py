@@ -314,11 +314,9 @@ def test_refusals_say_what_to_do(
         assert message in refused(capsys, *words)
 
 
-def test_without_a_network_or_the_extra(run, hub, capsys, monkeypatch):
+def test_without_a_network(run, hub, capsys, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert "cannot reach http://127.0.0.1:9: " in refused(capsys, "me/star")
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert 'pip install "xlmgen[hub]"' in refused(capsys, "me/star")
 
 
 def test_two_pulls_into_one_folder(run, pushed, capsys, monkeypatch):

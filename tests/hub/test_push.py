@@ -271,13 +271,9 @@ def test_the_average_goes_up_in_place_of_the_weights(run, hub, capsys):
     assert files["model.safetensors"].content == other
 
 
-def test_a_dry_run_needs_no_extra_and_a_push_names_it(run, capsys, monkeypatch):
+def test_a_dry_run_uses_no_library_of_the_hub(run, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert said(capsys, "run", "me/star", "--dry-run")[0] == 0
-    code, _, err = said(capsys, "run", "me/star")
-    assert code == 2
-    assert err.count("\n") == 1
-    assert 'pip install "xlmgen[hub]"' in err
 
 
 def test_the_same_again_is_no_new_commit(pushed, capsys):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from xlmgen import __version__
 from xlmgen.errors import UserError
 from xlmgen.hub.contents import check_repo_id
-from xlmgen.hub.problems import EXTRA, LOG_IN, said_plainly
+from xlmgen.hub.problems import LOG_IN, said_plainly
 from xlmgen.hub.published import git_hash
 
 if TYPE_CHECKING:
@@ -66,16 +66,11 @@ class Repository:
         """The repository of this name, which need not exist.
 
         Raises:
-            UserError: it is no name, or `huggingface_hub` is not installed.
+            UserError: it is no name.
         """
         check_repo_id(repo_id)
-        try:
-            from huggingface_hub import HfApi
-        except ImportError as error:
-            raise UserError(
-                "the Hub needs the package huggingface_hub, which is not installed",
-                EXTRA,
-            ) from error
+        from huggingface_hub import HfApi
+
         api = HfApi(
             endpoint=os.environ.get("HF_ENDPOINT") or None,
             library_name="xlmgen",

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from xlmgen.errors import UserError
 
-EXTRA = 'pip install "xlmgen[hub]"'
 LOG_IN = "`hf auth login` asks for one, and HF_TOKEN in the environment goes first"
 
 

@@ -18,7 +18,7 @@ from xlmgen.errors import UserError
 from xlmgen.io.files import visible, write_json
 from xlmgen.io.json_input import InvalidJson, Schema, parse_json, read_object
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PATTERN, INDEX = "model{suffix}.safetensors", "model.safetensors.index.json"
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
 """Bytes per number of common types."""
 BUFFER = 1 << 24  # bytes per copy
@@ -93,11 +93,6 @@ class Shards:
     def files(self) -> list[Path]:
         """Its files, in order."""
         return list(dict.fromkeys(entry.file for entry in self.entries.values()))
-
-    @property
-    def nbytes(self) -> int:
-        """The size of all tensors."""
-        return sum(entry.nbytes for entry in self.entries.values())
 
 
 def count_numbers(file: Path) -> int:
@@ -184,39 +179,24 @@ def compare(
     return missing + left_over + shapes
 
 
-def split(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
-    """Group names in order, with at most `limit` bytes per group.
-
-    A tensor larger than the limit is a group of its own.
-    """
-    groups: list[list[str]] = []
-    room = 0
-    for name, size in sizes.items():
-        if not groups or size > room:
-            groups.append([])
-            room = limit
-        groups[-1].append(name)
-        room -= size
-    return groups
-
-
 def write_shards(folder: Path, shards: Shards, limit: int) -> None:
     """Copy all tensors into files of at most `limit` bytes.
 
     Several files get an index. Data is copied through a buffer, so memory is bounded.
     """
-    sizes = {name: entry.nbytes for name, entry in shards.entries.items()}
-    groups = split(sizes, limit)
-    if len(groups) == 1:
-        _write_file(folder / WEIGHTS, shards.entries, groups[0])
-        return
-    places: dict[str, str] = {}
-    for part, names in enumerate(groups, 1):
-        file = f"model-{part:05d}-of-{len(groups):05d}.safetensors"
+    from huggingface_hub import split_state_dict_into_shards_factory
+
+    plan = split_state_dict_into_shards_factory(
+        dict(shards.entries),
+        get_storage_size=lambda entry: entry.nbytes,
+        filename_pattern=PATTERN,
+        max_shard_size=limit,
+    )
+    for file, names in plan.filename_to_tensors.items():
         _write_file(folder / file, shards.entries, names)
-        places |= dict.fromkeys(names, file)
-    index = {"metadata": {"total_size": shards.nbytes}, "weight_map": places}
-    write_json(folder / INDEX, index)
+    if plan.is_sharded:
+        places = plan.tensor_to_filename
+        write_json(folder / INDEX, {"metadata": plan.metadata, "weight_map": places})
 
 
 def header(
