@@ -272,15 +272,16 @@ def test_check_and_review_need_only_installed_packages(installs, pull_request):
     listed = set(needs.removeprefix("file: ").split())
     assert listed <= set(requires("xlmgen"))
     packages = {re.match("[a-z0-9]+", need.lower())[0] for need in listed}
-    assert packages == {"jinja2", "jsonschema", "pyyaml", "typer"}
+    assert packages == {"jinja2", "jsonschema", "pyyaml", "torch", "typer"}
     others = {need for need in requires("xlmgen") if ";" not in need} - listed
     left_out = {re.match("[a-z0-9]+", need.lower())[0] for need in others}
-    assert {"torch", "lightning", "numpy", "rich", "ruamel"} <= left_out
+    assert {"lightning", "numpy", "rich", "ruamel"} <= left_out
+    heavy = {*left_out, "torch"}  # the review has torch in another process only
     edit("layers: 3", "layers: 2")
     for words in (["check", "."], ["review", "--against", "main"]):
         script = (
             "import sys; from xlmgen.cli import main; main(sys.argv[1:]);"
-            f"print('\\n' + repr(sorted({left_out!r} & set(sys.modules))))"
+            f"print('\\n' + repr(sorted({heavy!r} & set(sys.modules))))"
         )
         done = subprocess.run(
             [sys.executable, "-c", script, *words, "--format", "github"],

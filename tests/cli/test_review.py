@@ -1,17 +1,19 @@
-"""`xlmgen review`: effects of changes, without running code."""
+"""`xlmgen review`: what a change means, told without running anything."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from xlmgen import resources
 from xlmgen.cli import main
-from xlmgen.review import Measure, review
+from xlmgen.review import Measure, network, review
 from xlmgen.review.semantic import ABSENT
 
 GOOD = Path(__file__).parents[1] / "specs" / "positive" / "mdlm.yaml"
@@ -26,6 +28,19 @@ predictor: {steps: 8}
 MEASURE = Measure(vocabulary=100, length=64)
 
 
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Networks are built here, where torch is imported already.
+
+    `tests/review` and the tests with a process of their own build them in another.
+    """
+    here = SimpleNamespace(
+        call=lambda function, argument, **_: json.loads(json.dumps(function(argument))),
+        OutOfBounds=network.bounded.OutOfBounds,
+    )
+    monkeypatch.setattr(network, "bounded", here)
+
+
 def git(*words):
     return subprocess.run(
         ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words],
@@ -37,7 +52,7 @@ def git(*words):
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch, capsys):
-    """Commit a project with one rendered family and one experiment."""
+    """A project with one rendered family and one experiment, committed."""
     monkeypatch.chdir(tmp_path)
     Path("mdlm.yaml").write_text(GOOD.read_text("utf-8"))
     assert main(["new", "mdlm.yaml"]) == 0
@@ -70,7 +85,7 @@ def changes(item):
 
 
 def test_unresolved_merge_is_reported(repository, capsys):
-    """The family does not count as renamed, because its name cannot be read."""
+    """The family is not taken for a renamed one: its name cannot be read."""
     edit("loss:", "<<<<<<< ours\nloss: 3\n=======\nloss:")
     edit("predictor:", ">>>>>>> theirs\npredictor:")
     assert main(["review", "--against", "main"]) == 1
@@ -175,18 +190,44 @@ def test_costs_equal_those_of_the_real_network(repository):
     edit("dropout: 0.1", "dropout: 0.2")
     item = family()
     model = load_family("mdlm").model
-    for size, numbers in (("tiny", {"d_model": 128, "layers": 4, "num_heads": 4}),):
-        with torch.device("meta"):
-            network = model(MEASURE.vocabulary, **numbers)
-        before, after = item.costs[size]
-        assert before == after
-        assert after.parameters == sum(p.numel() for p in network.parameters())
-        linear = sum(
-            m.weight.numel()
-            for m in network.modules()
-            if isinstance(m, torch.nn.Linear)
-        )
-        assert after.flops == 6 * linear + 12 * 4 * 128 * MEASURE.length
+    with torch.device("meta"):
+        real = model(MEASURE.vocabulary, d_model=128, layers=4, num_heads=4)
+    before, after = item.networks["tiny"]
+    assert before == after
+    assert after.parameters == sum(p.numel() for p in real.parameters())
+    assert after.modules == {
+        name: sum(p.numel() for p in module.parameters())
+        for name, module in real.named_children()
+        if list(module.parameters())
+    }
+    linear = {
+        name: module.weight.numel()
+        for name, module in real.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+    # Modulation is computed once for a row, and positions have no gradient.
+    once = sum(n for name, n in linear.items() if once_a_row(name))
+    constant = linear.get("absolute", 0)
+    each = sum(linear.values()) - once
+    attention = 12 * 4 * 128 * MEASURE.length
+    flops = 6 * each - 2 * constant + attention
+    assert abs(after.flops - flops) <= 6 * once / MEASURE.length + 1
+
+
+def once_a_row(name):
+    return name.startswith("time") or "modulation" in name
+
+
+def test_networks_that_stay_as_they_were_are_not_built(repository, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a network is built")
+
+    monkeypatch.setattr(network.bounded, "call", refuse)
+    edit("steps: 128", "steps: 64")
+    assert family().networks == {}
+    edit("sizes:\n", "sizes:\n  huge: {d_model: 8, layers: 1, num_heads: 1}\n")
+    with pytest.raises(AssertionError, match="a network is built"):
+        family()
 
 
 def test_edited_render_is_reviewed(repository):
@@ -195,25 +236,33 @@ def test_edited_render_is_reviewed(repository):
     item = family()
     assert item.classes == ["behaviour"]
     assert item.reasons[0].text == "loss_mdlm.py computes otherwise"
-    assert "+        loss = row_nll.sum() / num_tokens.sum().clamp(min=2)" in item.diff
+    assert "+        loss = nll.sum() / num_tokens.sum().clamp(min=2)" in item.diff
 
 
-def test_renamed_weights_break_checkpoints(repository):
+def test_an_edited_network_is_unknown(repository):
+    """Its code is not run: neither its weights nor its costs are guessed at."""
     edit("self.head", "self.to_logits", SPEC.parent / "model_mdlm.py")
     item = family()
     assert item.classes == ["checkpoint", "behaviour"]
-    assert "1 gone (head.weight); 1 new (to_logits.weight)" in item.reasons[0].text
+    assert item.reasons[0].text.startswith(
+        "tiny, small: its weights could not be determined: model_mdlm.py is not "
+    )
+    before, after = item.networks["tiny"]
+    assert before.parameters > 0
+    assert after is None
+    assert any("model_mdlm.py is not" in note for note in item.notes)
 
 
-def test_unknown_weights_are_not_guessed(repository):
-    path = SPEC.parent / "model_mdlm.py"
-    edit("self.head = Head(", "self.head = nn.Bilinear(3, ", path)
+def test_a_network_edited_before_and_after_is_unknown_where_it_may_differ(repository):
+    edit("self.head", "self.to_logits", SPEC.parent / "model_mdlm.py")
+    git("commit", "-qam", "edited")
+    edit("steps: 128", "steps: 64")
+    assert family().classes == ["behaviour"]
+    edit("tiny:  {d_model: 128", "tiny:  {d_model: 64")
     item = family()
-    assert item.classes[0] == "checkpoint"
-    assert "cannot be told" in item.reasons[0].text
-    assert "nn.Bilinear" in item.reasons[0].text
-    assert item.costs["tiny"][0] is not None
-    assert item.costs["tiny"][1] is None
+    assert item.classes == ["checkpoint", "behaviour"]
+    assert item.reasons[0].text.startswith("tiny: its weights could not be determined")
+    assert item.networks == {"tiny": (None, None)}
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "\0", "(" * 10_000])
@@ -222,11 +271,12 @@ def test_edit_that_is_not_python_breaks_all(repository, text):
     path.write_text(path.read_text("utf-8") + text, "utf-8")
     item = family()
     assert item.classes == ["checkpoint", "source", "behaviour"]
-    assert "is not Python" in item.reasons[0].text
+    assert "could not be determined" in item.reasons[0].text
+    assert "is not Python" in item.reasons[1].text
 
 
 def test_changed_comments_and_docstrings_have_no_class(repository):
-    edit("# 1. Run the head", "# First, run the head", SPEC.parent / "loss_mdlm.py")
+    edit("# 1. Hidden states", "# First, the head runs", SPEC.parent / "loss_mdlm.py")
     item = family()
     assert item.classes == []
     assert item.diff
@@ -353,7 +403,7 @@ packing: none
 
 
 def packed(text="none"):
-    """Make a family whose collator refuses some packings, a task and an experiment."""
+    """A family whose collator refuses some packings, a task and an experiment."""
     folder = Path("families/drops")
     folder.mkdir()
     spec = (resources.root() / "families/ilm/family.yaml").read_text("utf-8")
@@ -382,7 +432,7 @@ def test_unsupported_packing_breaks_experiments(repository):
     packed()
     edit("packing: none", "packing: documents", Path("tasks/words.yaml"))
     (said,) = reasons_of("tasks/words.yaml")
-    assert said.startswith("experiments/drops.yaml: task: the family drops does not ")
+    assert said.startswith("experiments/drops.yaml: task: the family drops does not support ")
     assert "packing: documents" in said
     edit("packing: documents", "packing: packed", Path("tasks/words.yaml"))
     assert reasons_of("tasks/words.yaml") == []
@@ -393,7 +443,7 @@ def test_collator_without_packing_breaks_experiments(repository):
     file = Path("families/drops/family.yaml")
     edit("eos: false", "eos: true", file)
     (said,) = reasons_of(file.as_posix())
-    assert said.startswith("experiments/drops.yaml: task: the family drops does not ")
+    assert said.startswith("experiments/drops.yaml: task: the family drops does not support ")
 
 
 def test_review_changes_neither_files_nor_repository(repository):
@@ -407,7 +457,7 @@ def test_review_changes_neither_files_nor_repository(repository):
 
 
 def test_defaults_come_from_schemas_of_the_commit(repository, capsys):
-    """Defaults can change if templates and schemas are in the repository."""
+    """Where templates and schemas are in the repository, a default can change."""
     shutil.copytree(resources.root() / "schemas", "schemas")
     kind = Path("schemas/kinds/predictor/unmasking.schema.json")
     text = kind.read_text("utf-8")
@@ -420,24 +470,57 @@ def test_defaults_come_from_schemas_of_the_commit(repository, capsys):
 
 
 def test_changed_layers_of_xlmgen_are_detected(repository):
-    """In xlmgen's repository an equal render can have different weights."""
+    """As in xlmgen's own repository: a render can be the same and its weights not."""
     shutil.copytree(resources.root() / "xlmgen" / "runtime" / "nn", "xlmgen/runtime/nn")
     git("add", ".")
     git("commit", "-qm", "layers")
     assert items() == {}
-    edit("self.qkv", "self.fused", Path("xlmgen/runtime/nn/attention.py"))
+    attention = Path("xlmgen/runtime/nn/attention.py")
+    attention.write_text(attention.read_text("utf-8") + "# a comment\n", "utf-8")
+    git("commit", "-qam", "the same code")
+    assert items() == {}
+    edit("self.qkv", "self.fused", attention)
     git("commit", "-qam", "as they were")
     item = family()
     assert item.classes == ["checkpoint"]
-    assert "blocks.0.attention.fused.weight" in item.reasons[0].text
+    assert "its xlmgen.runtime.nn is not the installed one" in item.reasons[0].text
     assert (item.changes, item.diff) == ([], "")
 
 
+RUN = "\nopen('ran', 'w').close()\n"
+
+
 def test_rendered_code_is_never_run(repository):
-    path = SPEC.parent / "model_mdlm.py"
-    text = path.read_text("utf-8")
-    path.write_text(f"{text}\nopen('ran', 'w').close()\n", "utf-8")
-    family()
+    """Neither that of the working tree nor that of the commit."""
+    files = [SPEC.parent / f"{part}_mdlm.py" for part in ("model", "loss")]
+    for path in (*files, SPEC.parent / "__init__.py"):
+        path.write_text(path.read_text("utf-8") + RUN, "utf-8")
+    edit("tiny:  {d_model: 128", "tiny:  {d_model: 64")
+    assert family().networks["tiny"][1] is None
+    git("commit", "-qam", "with code")
+    edit("tiny:  {d_model: 64", "tiny:  {d_model: 32")
+    assert family().networks == {"tiny": (None, None)}
+    assert not Path("ran").exists()
+
+
+def test_no_module_of_the_project_is_imported(repository):
+    """The process that imports torch does not find one in the current folder."""
+    for name in ("torch", "jinja2", "json"):
+        Path(f"{name}.py").write_text(RUN)
+    edit("dropout: 0.1", "dropout: 0.2")
+    script = (
+        "import sys; from xlmgen.cli import main; "
+        "sys.exit(main(['review', '--against', 'main', '--no-diff', 'families']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert "MFLOP" in done.stdout
     assert not Path("ran").exists()
 
 
@@ -503,7 +586,7 @@ def test_torch_is_not_imported(repository):
 
 @pytest.fixture
 def own_kinds(tmp_path, monkeypatch, capsys):
-    """Commit a project with its own kinds in a folder of a repository."""
+    """A project with kinds of its own in a folder of a repository, committed."""
     example = Path(__file__).parents[2] / "examples" / "own-kind"
     shutil.copytree(example, tmp_path / "inner")
     monkeypatch.chdir(tmp_path)
@@ -530,6 +613,16 @@ def test_block_of_own_kind_is_reported(own_kinds, capsys):
     git("commit", "-qm", "without it")
     main(["review", "--against", "main"])
     assert f"{told} (new)\n" in capsys.readouterr().out
+
+
+def test_a_family_with_kinds_of_the_projects_own_is_unknown(own_kinds):
+    edit("d_model: 96", "d_model: 64", COMB)
+    (item,) = review("main", [Path("families")], MEASURE).items
+    assert item.classes[0] == "checkpoint"
+    reason = "code of the project's own kinds is not run (predictor spaced)"
+    assert reason in item.reasons[0].text
+    assert set(item.networks.values()) == {(None, None)}
+    assert any(reason in note for note in item.notes)
 
 
 def test_own_kinds_come_from_the_commit(own_kinds):

@@ -72,8 +72,9 @@ def test_call_over_cpu_limit_is_killed(work):
 
 
 def test_call_over_wall_time_is_killed(monkeypatch):
-    monkeypatch.setattr(bounded, "WALL", 1.0)
-    with pytest.raises(OutOfBounds, match="takes longer than 1 s"):
+    monkeypatch.setattr(bounded, "WAITING", 1)
+    monkeypatch.setattr(bounded, "BUSY", 0.5)
+    with pytest.raises(OutOfBounds, match="takes longer than 2 s"):
         call(sleep, None)
 
 
@@ -102,6 +103,36 @@ def fill_elsewhere(_):
 def test_memory_is_watched_without_system_limit():
     with pytest.raises(OutOfBounds, match="needs more than 512 MB"):
         call(fill_elsewhere, None)
+
+
+def work_for(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return seconds
+
+
+def test_caller_sets_the_time_limit():
+    assert call(work_for, 2.5, seconds=4) == 2.5
+    with pytest.raises(OutOfBounds, match="takes longer than 1 s"):
+        call(work_for, 2.5, seconds=1)
+
+
+def large(size):
+    import large_module
+
+    return len(large_module.TEXT) + len("a" * size)
+
+
+def test_memory_of_modules_loaded_before_is_not_counted(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "large_module.py").write_text("TEXT = 'a' * 300 * 2**20")
+    size = 300 * 2**20
+    assert call(large, size, preload=["large_module"]) == 2 * size
+    with pytest.raises(OutOfBounds, match="needs more than 512 MB"):
+        call(large, size)
+    with pytest.raises(OutOfBounds, match="needs more than 512 MB"):
+        call(large, 2 * size, preload=["large_module"])
 
 
 def test_error_in_subprocess_is_raised():

@@ -1,178 +1,169 @@
-"""Weights that are read off the source are those of the real network."""
+"""Networks on the meta device have the weights and costs of the real ones."""
+
+from dataclasses import replace
 
 import pytest
 import torch
-from xlmgen.review.weights import CannotTell, read_weights
+from torch import nn
 
-from xlmgen.registry import PACKAGE, find_families, load_family
+from xlmgen.registry import find_families
 from xlmgen.render import render
-from xlmgen.review.side import installed
-from xlmgen.spec.family import family_spec
+from xlmgen.review import Measure, network
+from xlmgen.review.meta import measure, model_class
+from xlmgen.review.network import Asked, Network, Unknown, build
+from xlmgen.spec.family import family_spec, read_family
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.project import Project
 from xlmgen.spec.schemas import built_in
 from xlmgen.testing.combinations import Combinations, covering
 
-VOCABULARY = 97
+VOCABULARY, LENGTH = 97, 24
+FAMILIES = {found.name: found.folder / "family.yaml" for found in find_families()}
 
 
-def read(source, cls="M", **arguments):
-    def find(module):
-        return source if module == "m" else installed(module)
-
-    return read_weights(find, "m", cls, arguments)
+def measured(spec):
+    (answer,) = measure(([(spec, list(spec.sizes))], VOCABULARY, LENGTH))
+    return answer
 
 
-@pytest.mark.parametrize("family", [found.name for found in find_families()])
+def defined(source):
+    """The network that a rendered module defines, by its source."""
+    names = {}
+    exec(source, names)
+    (model,) = (names[name] for name in names if name.endswith("Model"))
+    return model
+
+
+def shapes(model):
+    return {name: list(t.shape) for name, t in model.state_dict().items()}
+
+
+def linear_flops(model):
+    """Of the linear layers in a forward and a backward pass over one row."""
+    count = 0
+
+    def add(layer, inputs, output):
+        nonlocal count
+        rows = inputs[0].numel() // layer.in_features
+        products = 1 + 1 + inputs[0].requires_grad  # forward, for weights, for inputs
+        count += 2 * products * rows * layer.weight.numel()
+
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(add)
+    ids = torch.zeros(1, LENGTH, dtype=torch.long)
+    try:
+        model(ids)
+    except TypeError:
+        model(ids, t=torch.zeros(1))
+    return count
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_at_every_size(family):
-    (folder,) = (found.folder for found in find_families() if found.name == family)
-    parts = load_family(family)
-
-    def find(module):
-        inner = module.removeprefix(f"{PACKAGE}.{family}.")
-        path = folder / f"{inner}.py"
-        return path.read_text("utf-8") if path.is_file() else installed(module)
-
-    for numbers in parts.sizes.values():
+    spec = read_family(FAMILIES[family])
+    model = defined(FAMILIES[family].with_name(f"model_{family}.py").read_text("utf-8"))
+    answers = measured(spec)
+    assert list(answers) == list(spec.sizes)
+    for size, numbers in spec.sizes.items():
         with torch.device("meta"):
-            real = parts.model(VOCABULARY, **numbers)
-        module = f"{PACKAGE}.{family}.model_{family}"
-        arguments = {"vocab_size": VOCABULARY, **numbers}
-        weights = read_weights(find, module, parts.model.__name__, arguments)
-        state = {name: tuple(t.shape) for name, t in real.state_dict().items()}
-        assert weights.shapes == state
-        assert weights.parameters == sum(p.numel() for p in real.parameters())
+            real = model(VOCABULARY, **numbers)
+            linear = linear_flops(real)
+        answer = answers[size]
+        assert answer["shapes"] == shapes(real)
+        assert sum(answer["modules"].values()) == sum(
+            p.numel() for p in real.parameters()
+        )
+        attention = 12 * numbers["layers"] * numbers["d_model"] * LENGTH**2
+        assert answer["flops"] == round((linear + attention) / LENGTH)
 
 
 @pytest.mark.slow
 def test_every_option_of_every_model_kind():
     """The covering combinations have every pair of options that contracts allow."""
     drawn = covering(Combinations(built_in(), each=200).valid(each=600))
-    sources: dict[str, dict[str, int]] = {}
+    specs = {}
     for combination in drawn:
         spec = family_spec(combination.document("family_x"))
-        sources[render(spec)["model_family_x.py"]] = next(iter(spec.sizes.values()))
-    assert len(sources) > 20
-    for source, numbers in sources.items():
-        names: dict[str, type] = {}
-        exec(source, names)
-        with torch.device("meta"):
-            real = names["FamilyXModel"](VOCABULARY, **numbers)
-        weights = read(source, "FamilyXModel", vocab_size=VOCABULARY, **numbers)
-        state = {name: tuple(t.shape) for name, t in real.state_dict().items()}
-        assert weights.shapes == state, source
+        specs[render(spec)["model_family_x.py"]] = spec
+    assert len(specs) > 20
+    for source, spec in specs.items():
+        for size, answer in measured(spec).items():
+            real = defined(source)(VOCABULARY, **spec.sizes[size])
+            assert answer["shapes"] == shapes(real), source
+            assert answer["flops"] > 0
 
 
-HEAD = "import math\nimport torch\nfrom torch import nn\n\n"
+def test_shared_weights_count_once():
+    spec = read_family(FAMILIES["arlm"])
+    options = {**spec.model.options, "tie_head": True}
+    assert options != dict(spec.model.options)
+    tied = measured(replace(spec, model=replace(spec.model, options=options)))["tiny"]
+    assert tied["modules"]["embedding"] == VOCABULARY * 128
+    assert "head" not in tied["modules"]
+    assert "head.weight" in tied["shapes"]
 
 
-def both(body, n=6):
-    """A network's state dict as read and as it is."""
-    lines = "".join(f"        {line}\n" for line in body.strip().split("\n"))
-    source = (
-        f"{HEAD}WIDTH = 2 * 8\n\n"
-        "class Inner(nn.Linear):\n"
-        "    def __init__(self, n, bias=True):\n"
-        "        super().__init__(n, n + 1, bias)\n\n"
-        "class M(nn.Module):\n"
-        "    def __init__(self, n, *, ffn=None):\n"
-        f"        super().__init__()\n{lines}"
-    )
-    names = {}
-    exec(source, names)
-    real = names["M"](n)
-    state = {name: tuple(t.shape) for name, t in real.state_dict().items()}
-    weights = read(source, n=n)
-    assert weights.parameters == sum(p.numel() for p in real.parameters())
-    return weights.shapes, state
+def asked(layers=2, **numbers):
+    spec = read_family(FAMILIES["mdlm"])
+    sizes = {"tiny": {"d_model": 16, "layers": layers, "num_heads": 2, **numbers}}
+    return Asked(replace(spec, sizes=sizes), ["tiny"])
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "self.a = nn.Linear(n, WIDTH)",
-        "self.a = nn.Linear(n, n * 2, bias=n > 7)",
-        "self.a = nn.Embedding(n, 3)\nself.b = nn.Linear(3, n)\n"
-        "self.b.weight = self.a.weight",
-        "self.a = nn.LayerNorm(n)\nself.b = nn.LayerNorm((n, 2), bias=False)\n"
-        "self.c = nn.RMSNorm(n, 1e-6)\n"
-        "self.d = nn.RMSNorm(n, elementwise_affine=False)",
-        "self.a = nn.Sequential(nn.Linear(n, 2), nn.SiLU(), Inner(4, False))",
-        "self.a = nn.ModuleList(Inner(i + 1) for i in range(n) if i % 2)",
-        "self.a = nn.ModuleList()\nfor i in range(3):\n    self.a.append(Inner(i + 1))",
-        "self.a = nn.ModuleDict({'x': Inner(2), 'y': Inner(3)})",
-        "self.a = nn.Parameter(torch.zeros(n, 2))\nself.b = torch.ones(3)",
-        "self.register_buffer('a', torch.zeros(n))\n"
-        "self.register_buffer('b', torch.arange(n) / 2, persistent=False)",
-        "ffn = ffn or 32 * math.ceil(8 * n / 3 / 32)\nself.a = nn.Linear(n, ffn)",
-        "k, m = (2, 3) if n > 5 else (4, 5)\nself.a = nn.Linear(k, m)",
-        "if n == 6:\n    self.a = Inner(n)\nelse:\n    self.b = Inner(n)",
-        "with torch.no_grad():\n    self.a = Inner(n)\n"
-        "    nn.init.zeros_(self.a.weight)",
-        "self.widths = [n, 2 * n]\nself.a = nn.Linear(*self.widths)",
-        "self.add_module(f'x{n}', Inner(n))",
-    ],
-)
-def test_what_constructors_do(body):
-    found, real = both(body)
-    assert found == real
+def test_one_process_builds_all_that_is_asked_for():
+    unknown = Unknown("not ours")
+    sides = [asked(), Asked(unknown, ["tiny", "small"]), Asked(unknown, ()), asked(3)]
+    first, second, third, fourth = build(sides, Measure(VOCABULARY, LENGTH))
+    assert second == {"tiny": unknown, "small": unknown}
+    assert third == {}
+    assert first["tiny"].shapes["embedding.weight"] == (VOCABULARY, 16)
+    assert fourth["tiny"].parameters > first["tiny"].parameters
+    assert first["tiny"].modules["head"] == fourth["tiny"].modules["head"]
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("self.a = nn.Bilinear(2, 2, 2)", "torch.nn.Bilinear is not a layer known"),
-        ("self.a = make(n)", "make is not known"),
-        ("while n:\n    n -= 1", "such a statement is not understood"),
-        ("self.a = nn.Linear(n, n / 2)", "a shape is made of integers"),
-        ("self.a = nn.Linear(n, 10 ** n)", "such a calculation is not understood"),
-        ("self.a = nn.Linear(n, self.width)", "width"),
-        ("self.register_buffer('a', torch.arange(n))", "the shape of what is saved"),
-        ("if torch.rand(1) > 0:\n    self.a = nn.Linear(n, n)", ""),
-        ("for i in range(10 ** 9):\n    pass", ""),
-        ("self.a = [0 for i in range(100000)]", "more than 10000 items"),
-        ("self.grow(n)", ".grow() does is not known"),
-        ("self.a = nn.Linear(1 // 0, 1)", "by zero"),
-    ],
-)
-def test_what_is_not_understood_is_said_and_not_guessed(body, said):
-    lines = "".join(f"        {line}\n" for line in body.split("\n"))
-    source = (
-        f"{HEAD}class M(nn.Module):\n    def __init__(self, n):\n"
-        f"        super().__init__()\n{lines}"
-    )
-    with pytest.raises(CannotTell, match="m, line 8") as raised:
-        read(source, n=6)
-    assert said in str(raised.value)
+def test_numbers_that_no_network_has_are_unknown():
+    """Contracts refuse these before; a network that a kind refuses is no traceback."""
+    spec = asked(num_heads=3).spec
+    (answer,) = measure(([(spec, ["tiny"])], VOCABULARY, LENGTH))
+    assert answer["tiny"]["reason"].startswith("no network has such numbers: ")
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "",
-        "class M(:",
-        "class M: pass",
-        "M = 3",
-        "from nowhere import M",
-        "from torch import nn\nclass M(nn.Module, object): pass",
-        "class M(M): pass",
-        f"{HEAD}def f(n): return f(n)\nclass M(nn.Module):\n"
-        "    def __init__(self, n):\n        self.a = f(n)\n",
-        f"{HEAD}class M(nn.Module):\n    def __init__(self, other): pass\n",
-    ],
-)
-def test_no_source_gives_a_traceback(source):
-    with pytest.raises(CannotTell):
-        read(source, n=6)
-
-
-def test_endless_work_is_given_up():
-    source = (
-        f"{HEAD}class M(nn.Module):\n    def __init__(self, n):\n"
-        "        super().__init__()\n"
-        + "".join(
-            f"{'    ' * (2 + depth)}for i{depth} in range(9999):\n"
-            for depth in range(4)
+def test_a_network_that_takes_too_long_is_unknown(monkeypatch):
+    monkeypatch.setattr(network, "SECONDS", 1)
+    (found,) = build([asked(layers=1000)], Measure(VOCABULARY, LENGTH))
+    assert found == {
+        "tiny": Unknown(
+            "building the networks: it takes longer than 1 s (mdlm, size tiny)"
         )
-        + "                        n = n + 1\n"
+    }
+
+
+def test_a_network_larger_than_memory_is_built(monkeypatch):
+    """Its numbers take no memory."""
+    wide = asked(d_model=65536, num_heads=64, ffn=1048576)
+    (found,) = build([wide], Measure(1_000_000, LENGTH))
+    assert isinstance(found["tiny"], Network)
+    assert found["tiny"].parameters > 10**11
+
+
+def test_templates_of_a_project_are_not_rendered(tmp_path):
+    """Not even where the spec of a project is handed over."""
+    kinds, templates = tmp_path / "schemas/kinds/model", tmp_path / "templates/family"
+    for folder in (kinds, templates / "model"):
+        folder.mkdir(parents=True)
+    ran = tmp_path / "ran"
+    (templates / "model/transformer.py.jinja").write_text(f"open({str(ran)!r}, 'w')")
+    spec = replace(asked().spec, project=Project(tmp_path))
+    assert model_class(spec).__name__ == "MdlmModel"
+    assert not ran.exists()
+
+
+def test_no_text_of_a_spec_is_in_what_is_built():
+    text = FAMILIES["mdlm"].read_text("utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("title:")]
+    document = load_yaml("mdlm.yaml", "\n".join([*lines, "title: somethingelse"]))
+    files = render(family_spec(document))
+    assert "somethingelse" in files["__init__.py"]
+    assert (
+        files["model_mdlm.py"] == render(read_family(FAMILIES["mdlm"]))["model_mdlm.py"]
     )
-    with pytest.raises(CannotTell, match="too many steps"):
-        read(source, n=6)

@@ -228,7 +228,7 @@ def test_mistakes_in_files_source_are_located(notes):
 
 
 def test_metrics_of_other_layouts_or_generators_are_refused(notes, pairs):
-    with pytest.raises(UserError, match="the layout lm has none"):
+    with pytest.raises(UserError, match="the layout lm does not have"):
         load_task(change(notes, metrics=["exact_match"]))
     with pytest.raises(UserError, match="star graphs only"):
         load_task(change(pairs, metrics=["exact_match", "valid_path"]))

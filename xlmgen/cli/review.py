@@ -64,7 +64,8 @@ def review(
     Lists every spec that differs from the commit, its changes and what they break:
     checkpoint (old weights no longer load), config (old experiments no longer
     validate), source (public names of the render change), behaviour (the same interface
-    computes something else), or none. Nothing is checked out, imported or run.
+    computes something else), or none. Nothing is checked out, and no code of the
+    project is imported or run.
 
     Exit code 0: reviewed; 1: a spec has problems, or a change has a class that
     --fail-on names; 2: the review could not run.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from xlmgen.cli.formats import annotation, heading
 from xlmgen.review import Item, Review
-from xlmgen.review.classes import Cost
 from xlmgen.review.hooks import Hook
+from xlmgen.review.network import Network
 from xlmgen.terminal.escape import code, terminal, terminal_lines, workflow_command
 from xlmgen.terminal.escape import markdown as escaped
 
@@ -21,7 +21,7 @@ def text(review: Review, *, diff: bool = True) -> str:
     lines: list[str] = []
     for item in review.items:
         lines += [terminal(f"{item.path}: {_title(item)}"), *_indented(_changes(item))]
-        lines += _indented(_costs(item, review, "  {:<10} {}"))
+        lines += _indented(_costs(item, review, "  {:<10} {}  {}"))
         if diff and item.diff:
             lines += ["", terminal_lines(item.diff)]
         lines.append("")
@@ -42,9 +42,10 @@ def markdown(review: Review, *, diff: bool = True) -> str:
     for item in review.items:
         lines += [f"### {item.kind} {escaped(item.name)}: {_classes(item)}", ""]
         lines += [f"- {escaped(line)}" for line in _changes(item)]
-        costs = list(_costs(item, review, "| {} | {} |"))
+        costs = list(_costs(item, review, "| {} | {} | {} |"))
         if costs:
-            lines += ["", "| size | " + _measured(review) + " |", "| --- | --- |"]
+            measured = _measured(review)
+            lines += ["", f"| size | {measured} | modules |", "| --- | --- | --- |"]
             lines += costs
         if diff and item.diff:
             lines += ["", *_folded(item.diff)]
@@ -117,12 +118,14 @@ def _changes(item: Item) -> Iterator[str]:
 
 
 def _costs(item: Item, review: Review, form: str) -> Iterator[str]:
-    """Return a line per size and the legend of the counts."""
-    for size, (before, after) in item.costs.items():
+    """Return a line per size that may differ, and the legend of the counts."""
+    for size, (before, after) in item.networks.items():
         change = f"{_cost(before)} → {_cost(after)}"
         name = escaped(size) if "|" in form else size
-        yield form.format(name, _cost(after) if before == after else change)
-    if item.costs and "|" not in form:
+        same = before is not None and _cost(before) == _cost(after)
+        parts = "; ".join(_modules(before, after))
+        yield form.format(name, _cost(after) if same else change, parts).rstrip()
+    if item.networks and "|" not in form:
         yield f"  ({_measured(review)})"
 
 
@@ -134,10 +137,25 @@ def _measured(review: Review) -> str:
     )
 
 
-def _cost(cost: Cost | None) -> str:
-    if cost is None:
+def _cost(network: Network | None) -> str:
+    if network is None:
         return "–"
-    return f"{_short(cost.parameters)}, {_short(cost.flops)}FLOP"
+    return f"{_short(network.parameters)}, {_short(network.flops)}FLOP"
+
+
+def _modules(before: Network | None, after: Network | None) -> Iterator[str]:
+    """Parameters of the modules of a new network, or of those that differ."""
+    old = {} if before is None else before.modules
+    new = {} if after is None else after.modules
+    for name in dict.fromkeys((*new, *old)):
+        if before is None:
+            yield f"{name} {_number(new, name)}"
+        elif after is not None and old.get(name) != new.get(name):
+            yield f"{name} {_number(old, name)} → {_number(new, name)}"
+
+
+def _number(modules: Mapping[str, int], name: str) -> str:
+    return _short(modules[name]).strip() if name in modules else "–"
 
 
 def _short(number: int) -> str:

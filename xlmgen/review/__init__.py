@@ -1,6 +1,11 @@
-"""What a change of specs and templates means: compared with a commit, without torch."""
+"""What a change of specs and templates means: compared with a commit.
 
-from xlmgen.review.classes import Class, Measure
-from xlmgen.review.compare import Item, Review, review
+The code of neither side is run, and torch is imported in another process only.
+"""
+
+from xlmgen.review.classes import Class
+from xlmgen.review.compare import Review, review
+from xlmgen.review.item import Item
+from xlmgen.review.network import Measure
 
 __all__ = ["Class", "Item", "Measure", "Review", "review"]

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
-from xlmgen.registry import PACKAGE
-from xlmgen.render.context import class_name
 from xlmgen.review.fit import experiments_on, misfit
-from xlmgen.review.layers import Shape
+from xlmgen.review.network import Networks, Shape, Unknown
 from xlmgen.review.side import Side, Spec
 from xlmgen.review.surface import broken, same_code
-from xlmgen.review.weights import CannotTell, Weights, read_weights
 
 Files = Mapping[str, str]
 MOST = 3  # names that one line lists
@@ -37,91 +33,22 @@ class Reason:
     text: str
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one size costs.
-
-    Args:
-        parameters: trained numbers.
-        flops: of training on one token, see `cost`.
-    """
-
-    parameters: int
-    flops: int
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What parameters and costs are counted for, which no family says itself."""
-
-    vocabulary: int
-    length: int
-
-
-def weights_of(
-    side: Side, family: Spec, files: Files, measure: Measure
-) -> dict[str, Weights | CannotTell]:
-    """The weights of every size of a family, or why they cannot be told."""
-
-    def find(module: str) -> str | None:
-        inner = module.removeprefix(f"{PACKAGE}.{family.name}.")
-        return side.library(module) if inner == module else files.get(f"{inner}.py")
-
-    read = partial(
-        read_weights,
-        find,
-        f"{PACKAGE}.{family.name}.model_{family.name}",
-        f"{class_name(family.name)}Model",
-    )
-    found: dict[str, Weights | CannotTell] = {}
-    for size, numbers in sizes(family).items():
-        given = {key: n for key, n in numbers.items() if n is not None}
-        try:
-            found[size] = read({"vocab_size": measure.vocabulary, **given})
-        except CannotTell as reason:
-            found[size] = reason
-    return found
-
-
-def cost(weights: Weights, numbers: Mapping[str, Any], measure: Measure) -> Cost:
-    """Parameters and the floating-point operations of training on one token.
-
-    Six for every number of a linear layer (two forward, four backward; Kaplan et al.
-    2020, arXiv:2001.08361), and 12 · layers · d_model · length for attention over all
-    positions (Chowdhery et al. 2022, arXiv:2204.02311, appendix B). The head counts at
-    every position, though a loss may need it at some only.
-    """
-    attention = 12 * numbers["layers"] * numbers["d_model"] * measure.length
-    return Cost(weights.parameters, 6 * weights.multiplied + attention)
-
-
 def sizes(family: Spec) -> dict[str, dict[str, Any]]:
     found = family.data.get("sizes")
     return found if isinstance(found, dict) and not family.problems else {}
 
 
-def checkpoint(
-    before: Mapping[str, Weights | CannotTell],
-    after: Mapping[str, Weights | CannotTell],
-    *,
-    same_model: bool,
-) -> Iterator[Reason]:
-    """Sizes whose state dict has other names or shapes.
-
-    Args:
-        same_model: whether the model's code is the same, so that where its weights
-            cannot be told there is nothing to say.
-    """
+def checkpoint(before: Networks, after: Networks) -> Iterator[Reason]:
+    """Sizes whose state dict has other names or shapes, or may have them."""
     said: dict[str, list[str]] = {}
     for size, old in before.items():
         new = after.get(size)
-        if new is None:
-            continue
-        if isinstance(old, Weights) and isinstance(new, Weights):
-            text = _shapes(old.shapes, new.shapes)
+        if isinstance(new, Unknown) or isinstance(old, Unknown):
+            unknown = new if isinstance(new, Unknown) else old
+            assert isinstance(unknown, Unknown)
+            text = f"its weights could not be determined: {unknown.reason}"
         else:
-            reason = new if isinstance(new, CannotTell) else old
-            text = "" if same_model else f"its weights cannot be told: {reason}"
+            text = "" if new is None else _shapes(old.shapes, new.shapes)
         if text:
             said.setdefault(text, []).append(size)
     for text, names in said.items():

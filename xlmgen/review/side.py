@@ -16,6 +16,7 @@ from xlmgen.render.changes import State, changes
 from xlmgen.render.lock import is_inside
 from xlmgen.render.plan import LOCK
 from xlmgen.review.git import Commit
+from xlmgen.review.surface import same_code
 from xlmgen.spec import own_kinds
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic, SpecError, errors
@@ -80,8 +81,9 @@ class Side(Protocol):
     def render(self, family: Spec) -> Mapping[str, str] | None:
         """A family's files by path from its folder; None where there can be none."""
 
-    def library(self, module: str) -> str | None:
-        """The source of a module of xlmgen, by its dotted name."""
+    @property
+    def has_other_layers(self) -> bool:
+        """Whether it has layers of xlmgen whose code is not that of those installed."""
 
 
 @dataclass(frozen=True)
@@ -137,30 +139,14 @@ class Before:
             if path.startswith(folder)
         }
 
-    def library(self, module: str) -> str | None:
-        if not self._layers:
-            return installed(module)
-        path = module.replace(".", "/")
-        files = self.commit.files
-        return files.get(f"{path}.py") or files.get(f"{path}/__init__.py")
-
     @cached_property
     def has_other_layers(self) -> bool:
-        """Whether the commit has layers of xlmgen, and not as they are installed."""
+        """Where the repository is that of xlmgen and the commit's layers differ."""
         return any(
-            text != installed(path.removesuffix(".py").replace("/", "."))
-            for path, text in self._layers.items()
-        )
-
-    @cached_property
-    def _layers(self) -> Mapping[str, str]:
-        """The modules of `xlmgen.runtime.nn`, if the repository is xlmgen's own."""
-        files = self.commit.files.items()
-        return {
-            path.removesuffix("/__init__.py"): text
-            for path, text in files
+            not same_code(text, _installed(path))
+            for path, text in self.commit.files.items()
             if is_under(path, LAYERS) and path.endswith(".py")
-        }
+        )
 
 
 @dataclass(frozen=True)
@@ -170,6 +156,7 @@ class After:
     root: Path
     places: tuple[str, ...]
     schemas: Schemas
+    has_other_layers = False  # what runs is what is installed
 
     @cached_property
     def specs(self) -> Mapping[str, Spec]:
@@ -194,20 +181,11 @@ class After:
         edited = {c.path: c.old or "" for c in found if c.state is State.EDITED}
         return {**rendered, **edited}
 
-    def library(self, module: str) -> str | None:
-        return installed(module)
 
-
-def installed(module: str) -> str | None:
-    """The source of a module of the xlmgen that runs; None of any other."""
-    package, *inner = module.split(".")
-    if package != LIBRARY.name:
-        return None
-    path = LIBRARY.joinpath(*inner)
-    for file in (path.with_suffix(".py"), path / "__init__.py"):
-        if file.is_file():
-            return file.read_text("utf-8")
-    return None
+def _installed(path: str) -> str:
+    """The text of a module of the installed xlmgen; empty where it has none such."""
+    file = LIBRARY.parent / path
+    return file.read_text("utf-8") if file.is_file() else ""
 
 
 def is_under(path: str, place: str) -> bool:
