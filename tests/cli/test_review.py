@@ -432,7 +432,9 @@ def test_unsupported_packing_breaks_experiments(repository):
     packed()
     edit("packing: none", "packing: documents", Path("tasks/words.yaml"))
     (said,) = reasons_of("tasks/words.yaml")
-    assert said.startswith("experiments/drops.yaml: task: the family drops does not support ")
+    assert said.startswith(
+        "experiments/drops.yaml: task: the family drops does not support "
+    )
     assert "packing: documents" in said
     edit("packing: documents", "packing: packed", Path("tasks/words.yaml"))
     assert reasons_of("tasks/words.yaml") == []
@@ -443,7 +445,9 @@ def test_collator_without_packing_breaks_experiments(repository):
     file = Path("families/drops/family.yaml")
     edit("eos: false", "eos: true", file)
     (said,) = reasons_of(file.as_posix())
-    assert said.startswith("experiments/drops.yaml: task: the family drops does not support ")
+    assert said.startswith(
+        "experiments/drops.yaml: task: the family drops does not support "
+    )
 
 
 def test_review_changes_neither_files_nor_repository(repository):

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.utils import counters
 from torch.utils.flop_counter import FlopCounterMode
 
 from xlmgen.registry import load_family
@@ -268,10 +269,11 @@ def test_compiled_loss_is_one_graph_for_any_number_of_rows(alike, monkeypatch):
     counted = lambda *given: passes.append(1) or differentiate(*given)  # noqa: E731
     monkeypatch.setattr(module, "_differentiate", counted)
     torch._dynamo.reset()
+    counters.clear()
     compiled = torch.compile(measure, fullgraph=True, backend="aot_eager", dynamic=True)
     for rows in (N, 9, 14):
         x = hidden[:rows].detach().requires_grad_()
-        some = [x, *(part[:rows] for part in (targets, row_weight, upstream))]
+        some = [x, *(p[:rows].clone() for p in (targets, row_weight, upstream))]
         passes.clear()
         loss = compiled(*some)
         of = torch.autograd.grad(loss, (x, *head.parameters()))
@@ -280,6 +282,7 @@ def test_compiled_loss_is_one_graph_for_any_number_of_rows(alike, monkeypatch):
         torch.testing.assert_close(loss, expected)
         theirs = torch.autograd.grad(expected, (x, *head.parameters()))
         torch.testing.assert_close(of, theirs)
+    assert counters["stats"]["unique_graphs"] == 1
     torch._dynamo.reset()
 
 

@@ -297,6 +297,9 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+# What a compiler needs to know. `len` would fix the number of rows there.
+
+
 @_cross_entropy.register_fake
 def _(
     x: Tensor,
@@ -307,7 +310,7 @@ def _(
     suppress_tokens: Sequence[int],
     learns: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    loss = x.new_empty(len(x), dtype=_wide(x.dtype))
+    loss = x.new_empty(x.shape[0], dtype=_wide(x.dtype))
     if not learns:
         return loss, x.new_empty(0), x.new_empty(0), x.new_empty(0)
     return loss, *_gradients_like(x, weight, bias)
@@ -329,7 +332,7 @@ def _(
 def _(
     x: Tensor, weight: Tensor, bias: Tensor | None, suppress_tokens: Sequence[int]
 ) -> Tensor:
-    return x.new_empty(len(x), dtype=_wide(x.dtype))
+    return x.new_empty(x.shape[0], dtype=_wide(x.dtype))
 
 
 def _gradients_like(
@@ -353,7 +356,7 @@ def _cross_entropy_backward(ctx: Any, of_loss: Tensor | None, *_: Any) -> Any:
     if of_loss is None:
         return nothing
     x, weight, bias, targets, row_weight, *gradients = ctx.saved_tensors
-    if of_loss.stride() == (0,) and len(of_loss):  # one number, expanded: a sum's
+    if of_loss.shape[0] > 0 and of_loss.stride() == (0,):  # one number: a sum's
         of_x, of_weight, of_bias = (of_loss[0] * part for part in gradients)
     else:
         if row_weight is not None:
