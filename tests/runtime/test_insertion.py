@@ -235,9 +235,9 @@ PAIRS = logits([0.4, 0.1], [0.3, 0.2])
         ({"top_k": 3}, [[4 / 9, 0], [3 / 9, 2 / 9]]),
         ({"top_p": 0.6}, [[4 / 7, 0], [3 / 7, 0]]),
         ({"temperature": 0}, [[1.0, 0], [0, 0]]),
-        ({"never": (0,)}, [[0, 1 / 3], [0, 2 / 3]]),
-        ({"never": (0,), "temperature": 0}, [[0, 0], [0, 1.0]]),
-        ({"never": (0,), "top_k": 1}, [[0, 0], [0, 1.0]]),
+        ({"suppress_tokens": (0,)}, [[0, 1 / 3], [0, 2 / 3]]),
+        ({"suppress_tokens": (0,), "temperature": 0}, [[0, 0], [0, 1.0]]),
+        ({"suppress_tokens": (0,), "top_k": 1}, [[0, 0], [0, 1.0]]),
     ],
 )
 def test_pairs_follow_the_joint_distribution(options, probs):
@@ -252,8 +252,8 @@ def test_pairs_follow_the_joint_distribution(options, probs):
         ({}, {"temperature": 0}, [[0.5, 0], [0.5, 0]]),
         ({}, {"top_k": 1}, [[0.5, 0], [0.5, 0]]),
         ({"temperature": 0.5}, {}, [[0.4, 0.1], [0.3, 0.2]]),
-        ({}, {"never": (0,)}, [[0, 1 / 3], [0, 2 / 3]]),
-        ({"temperature": 0.5}, {"never": (0,)}, [[0, 1 / 5], [0, 4 / 5]]),
+        ({}, {"suppress_tokens": (0,)}, [[0, 1 / 3], [0, 2 / 3]]),
+        ({"temperature": 0.5}, {"suppress_tokens": (0,)}, [[0, 1 / 5], [0, 4 / 5]]),
     ],
 )
 def test_slots_follow_their_mass_and_tokens_their_slot(slots, tokens, probs):
@@ -287,7 +287,7 @@ def test_small_temperature_draws_the_best_allowed_pair(make, temperature):
 @pytest.mark.parametrize("make", PAIR_SAMPLERS.values(), ids=PAIR_SAMPLERS)
 @pytest.mark.parametrize("temperature", [0, 0.5, 1.0])
 @pytest.mark.parametrize(
-    ("value", "never"), [(math.nan, (2,)), (math.inf, (2,)), (0.0, (0, 1, 2))]
+    ("value", "suppress_tokens"), [(math.nan, (2,)), (math.inf, (2,)), (0.0, (0, 1, 2))]
 )
 def test_row_without_allowed_pair_is_an_error(
     make, temperature, value, suppress_tokens

@@ -10,11 +10,11 @@ SHARED = SpecialTokens(pad=2, bos=2, eos=2, mask=3, cls=4, vocab_size=8)
 
 
 def test_named_roles_are_excluded():
-    assert SpecialTokens().suppress_tokens("pad", "bos", "mask", "cls") == (0, 1, 3, 4)
+    assert SpecialTokens().suppressed("pad", "bos", "mask", "cls") == (0, 1, 3, 4)
 
 
 def test_eos_is_not_excluded_with_shared_id():
-    assert SHARED.suppress_tokens("pad", "bos", "mask", "cls") == (3, 4)
+    assert SHARED.suppressed("pad", "bos", "mask", "cls") == (3, 4)
 
 
 def test_answer_padded_with_eos_ends_at_first_eos():

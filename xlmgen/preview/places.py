@@ -306,7 +306,7 @@ def _gaps(
                 ids.setdefault(flat, []).append(id_)
         counts = torch.bincount(positions, minlength=shape.numel()).view(shape)
         return free, counts, ids
-    free, missing = keys.grid("free", shape), keys.grid("missing", shape)
+    free, missing = keys.grid("insertable", shape), keys.grid("missing", shape)
     zeros = torch.zeros(shape, dtype=torch.long)
     return (
         (zeros if free is None else free).bool(),

@@ -117,7 +117,6 @@ def read_spec(folder: Path) -> FamilySpec:
     return read_family(folder / "family.yaml")
 
 
-@cache
 def import_family(folder: Path) -> Family:
     """Import the package in a folder as `xlmgen.families.<name>`.
 
@@ -125,6 +124,9 @@ def import_family(folder: Path) -> Family:
     tested.
     """
     name = f"xlmgen.families.{read_spec(folder).name}"
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(folder / "__init__.py"):
+        return known.FAMILY
     for module in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
         del sys.modules[module]
     spec = importlib.util.spec_from_file_location(name, folder / "__init__.py")
@@ -133,5 +135,4 @@ def import_family(folder: Path) -> Family:
     package = importlib.util.module_from_spec(spec)
     sys.modules[name] = package
     spec.loader.exec_module(package)
-    family: Family = package.FAMILY
-    return family
+    return package.FAMILY

@@ -156,7 +156,7 @@ def reversed_rows(batch: Batch) -> Batch:
     for key, value in batch.items():
         if not isinstance(value, Tensor) or value.dim() == 0:
             flipped[key] = value
-        elif key.endswith("_at"):
+        elif key.endswith("_positions"):
             row, column = value // length, value % length
             flipped[key] = ((rows - 1 - row) * length + column).sort().values
         else:
