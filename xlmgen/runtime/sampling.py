@@ -9,8 +9,6 @@ from torch import Tensor
 from xlmgen.errors import UserError
 
 __all__ = [
-    "DIVERGED",
-    "RATED",
     "Generation",
     "TokenSampler",
     "Trace",
