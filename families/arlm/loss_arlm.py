@@ -32,4 +32,4 @@ class ArlmLoss:
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
         rows, length = batch["input_ids"].shape
         row_nll = segment_sum(nll.detach(), at // length, rows)
-        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}
+        return {"loss": loss, "row_loss": row_nll, "normalizer": num_tokens}

@@ -48,8 +48,8 @@ class ArlmLossOutput(TypedDict):
     loss: Float[Tensor, ""]
     """Nats per scored token; this is minimised."""
 
-    nll: Float[Tensor, " B"]
+    row_loss: Float[Tensor, " B"]
     """−log p of each row's scored tokens, in nats; exact."""
 
-    num_tokens: Int[Tensor, " B"]
+    normalizer: Int[Tensor, " B"]
     """Number of scored tokens of each row."""

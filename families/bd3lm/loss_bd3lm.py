@@ -58,4 +58,4 @@ class Bd3lmLoss:
         num_tokens = batch["maskable"].sum(1)
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
         row_nll = segment_sum(nll.detach(), at // length, rows)
-        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}
+        return {"loss": loss, "row_loss": row_nll, "normalizer": num_tokens}

@@ -54,4 +54,4 @@ class DreamLoss:
         # 4. Mean over the maskable tokens.
         num_tokens = batch["maskable"].sum(1)
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
-        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}
+        return {"loss": loss, "row_loss": row_nll, "normalizer": num_tokens}

@@ -57,8 +57,8 @@ class DreamLossOutput(TypedDict):
     loss: Float[Tensor, ""]
     """Weighted nats per maskable token; this is minimised."""
 
-    nll: Float[Tensor, " B"]
+    row_loss: Float[Tensor, " B"]
     """Weighted sum of the cross-entropy of each row's masked tokens."""
 
-    num_tokens: Int[Tensor, " B"]
+    normalizer: Int[Tensor, " B"]
     """Number of maskable tokens of each row."""

@@ -67,4 +67,4 @@ class FlexmdmLoss:
         num_tokens = batch["num_tokens"]
         loss = (nll.sum() + gap_nll.sum()) / num_tokens.sum().clamp(min=1)
         row_nll = (gap_nll + segment_sum(nll, row, len(t))).detach()
-        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}
+        return {"loss": loss, "row_loss": row_nll, "normalizer": num_tokens}

@@ -76,8 +76,8 @@ class FlexmdmPredictor:
             trace=trace,
         )
         times = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64)
-        unmask_probs = self.unmask.chances(times)
-        insert_probs = self.insert.chances(times)
+        unmask_probs = self.unmask.step_probs(times)
+        insert_probs = self.insert.step_probs(times)
         for step, t in enumerate(times[:-1].tolist()):
             if not rows.unfinished.any():
                 break

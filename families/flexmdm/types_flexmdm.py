@@ -66,8 +66,8 @@ class FlexmdmLossOutput(TypedDict):
     loss: Float[Tensor, ""]
     """Nats per token of the answers; this is minimised."""
 
-    nll: Float[Tensor, " B"]
+    row_loss: Float[Tensor, " B"]
     """Weighted terms of each row at its time, in nats."""
 
-    num_tokens: Int[Tensor, " B"]
+    normalizer: Int[Tensor, " B"]
     """Number of tokens of each row's answer, missing ones included."""

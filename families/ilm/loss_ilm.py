@@ -74,8 +74,8 @@ class IlmLoss:
         bound = num_decisions * row_loss.detach() - orders
         return {
             "loss": row_loss.mean(),
-            "nll": row_loss.detach(),
-            "num_tokens": torch.ones_like(num_dropped),
+            "row_loss": row_loss.detach(),
+            "normalizer": torch.ones_like(num_dropped),
             "bound": bound,
             "num_decisions": num_decisions,
         }

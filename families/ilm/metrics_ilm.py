@@ -11,7 +11,7 @@ class IlmMetrics(NllMetric):
     """Upper bounds on NLL: nats per decision (an insertion or the stop), perplexity,
     and nats per sequence."""
 
-    nll, num_tokens = "bound", "num_decisions"
+    numerator, denominator = "bound", "num_decisions"
 
     def compute(self) -> dict[str, Tensor]:
         bound = self.per_token()

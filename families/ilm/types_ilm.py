@@ -60,10 +60,10 @@ class IlmLossOutput(TypedDict):
     loss: Float[Tensor, ""]
     """Mean over rows, in nats; this is minimised."""
 
-    nll: Float[Tensor, " B"]
+    row_loss: Float[Tensor, " B"]
     """Loss of each row."""
 
-    num_tokens: Int[Tensor, " B"]
+    normalizer: Int[Tensor, " B"]
     """1 for every row: the mean is over rows, whatever their length."""
 
     bound: Float[Tensor, " B"]

@@ -57,8 +57,8 @@ class LladaLossOutput(TypedDict):
     loss: Float[Tensor, ""]
     """Nats per maskable token; this is minimised."""
 
-    nll: Float[Tensor, " B"]
+    row_loss: Float[Tensor, " B"]
     """Unbiased estimate of each row's bound on −log p, in nats."""
 
-    num_tokens: Int[Tensor, " B"]
+    normalizer: Int[Tensor, " B"]
     """Number of maskable tokens of each row."""

@@ -36,4 +36,4 @@ class MlmLoss:
         # 3. Mean over the selected tokens; 0 if none is selected.
         num_tokens = row.new_zeros(rows).index_add(0, row, row.new_ones(row.shape))
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
-        return {"loss": loss, "nll": row_nll, "num_tokens": num_tokens}
+        return {"loss": loss, "row_loss": row_nll, "normalizer": num_tokens}

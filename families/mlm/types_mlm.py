@@ -51,8 +51,8 @@ class MlmLossOutput(TypedDict):
     loss: Float[Tensor, ""]
     """Nats per selected token; this is minimised."""
 
-    nll: Float[Tensor, " B"]
+    row_loss: Float[Tensor, " B"]
     """Sum of the cross-entropy of each row's selected tokens, in nats."""
 
-    num_tokens: Int[Tensor, " B"]
+    normalizer: Int[Tensor, " B"]
     """Number of selected tokens of each row."""

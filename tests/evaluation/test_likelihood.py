@@ -64,8 +64,8 @@ def losses(parts, rows=41):
         for row in range(rows):
             batch = collator([parts.task.examples("test")[row]])
             outputs.append(parts.measure(batch))
-    return torch.cat([o["nll"] for o in outputs]), torch.cat(
-        [o["num_tokens"] for o in outputs]
+    return torch.cat([o["row_loss"] for o in outputs]), torch.cat(
+        [o["normalizer"] for o in outputs]
     )
 
 

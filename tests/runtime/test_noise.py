@@ -196,7 +196,7 @@ def test_rising_weight_is_the_hazard_rate(schedule):
 @rising
 def test_step_probabilities_multiply_to_the_total(schedule):
     times = torch.linspace(0, 1, 12, dtype=torch.float64)
-    chances = schedule.chances(times)
+    chances = schedule.step_probs(times)
     assert chances[-1] == 1
     left = math.prod(1 - chance for chance in chances[:6])
     assert left == pytest.approx(1 - float(schedule.level(times[6])))
@@ -210,7 +210,7 @@ def test_step_probabilities_are_exact_where_level_rounds_to_one(exponent):
     times = torch.linspace(0, 1, 65, dtype=torch.float64)
     left = [Fraction(step, 64) ** exponent for step in range(64, -1, -1)]
     exact = [float(1 - s / t) for t, s in pairwise(left)]
-    assert steep.chances(times) == pytest.approx(exact, rel=1e-14)
+    assert steep.step_probs(times) == pytest.approx(exact, rel=1e-14)
 
 
 @pytest.mark.parametrize("sigma_min", [1e-17, 1e-50, 1e-320])

@@ -122,10 +122,10 @@ class _RowSums:
     def add(self, rows: Sequence[int], output: Mapping[str, Tensor]) -> None:
         """Add a batch: the loss's output on these rows, which may repeat."""
         index = torch.tensor(rows)
-        nll = output["nll"].double().cpu()
+        nll = output["row_loss"].double().cpu()
         self.nll.index_add_(0, index, nll)
         self.squares.index_add_(0, index, nll.square())
-        self.tokens.index_add_(0, index, output["num_tokens"].double().cpu())
+        self.tokens.index_add_(0, index, output["normalizer"].double().cpu())
 
     def means(self, draws: int) -> tuple[Tensor, Tensor, Tensor]:
         """Means over draws of `nll`, its square and the tokens, over all processes."""
@@ -169,7 +169,9 @@ def _is_random(measure: Measure, rows: SplitRows, device: torch.device) -> bool:
         for seed in (1, 2):
             torch.manual_seed(seed)
             request = Request(first, batch_seed(seed, rows.split, 0, 0))
-            found.append(measure(move_data_to_device(batches[request], device))["nll"])
+            found.append(
+                measure(move_data_to_device(batches[request], device))["row_loss"]
+            )
     return not torch.equal(*found)
 
 

@@ -10,13 +10,13 @@ __all__ = ["MeanLoss", "NllMetric"]
 
 
 class NllMetric(Metric):
-    """Sums of `nll` and `num_tokens` of a loss's outputs, over rows and ranks.
+    """Sums of a loss's `row_loss` and `normalizer`, over rows and ranks.
 
     A subclass may name other keys, if the minimised loss is not a likelihood but its
     output has one.
     """
 
-    nll, num_tokens = "nll", "num_tokens"
+    numerator, denominator = "row_loss", "normalizer"
     full_state_update = False
     total_nll: Tensor
     total_tokens: Tensor
@@ -29,10 +29,10 @@ class NllMetric(Metric):
             self.add_state(name, default=zero, dist_reduce_fx="sum")
 
     def update(self, output: Mapping[str, Tensor]) -> None:
-        """Args: output with `nll` (B,) in nats and `num_tokens` (B,)."""
-        self.total_nll += output[self.nll].sum()
-        self.total_tokens += output[self.num_tokens].sum()
-        self.total_rows += len(output[self.nll])
+        """Args: output with `row_loss` (B,) in nats and `normalizer` (B,)."""
+        self.total_nll += output[self.numerator].sum()
+        self.total_tokens += output[self.denominator].sum()
+        self.total_rows += len(output[self.numerator])
 
     def per_token(self) -> Tensor:
         """Mean nats per token; every token has equal weight in all batches."""

@@ -180,7 +180,7 @@ class Rising:
         """
         return self.schedule.noise(1 - s) / self.schedule.noise(1 - t)
 
-    def chances(self, times: Tensor) -> list[float]:
+    def step_probs(self, times: Tensor) -> list[float]:
         """1 − `remains` from each time (T,) to the next; exactly 1 to the last."""
         left = [*self.schedule.noise(1 - times[:-1]).tolist(), 0.0]
         return [1 - then / now for now, then in pairwise(left)]

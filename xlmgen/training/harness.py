@@ -92,7 +92,7 @@ class Harness(LightningModule):
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         output = self._train(batch)
-        loss = processes.share(output["loss"], output["num_tokens"].sum())
+        loss = processes.share(output["loss"], output["normalizer"].sum())
         return guard.spread(loss)
 
     def begin_validation(self) -> None:
@@ -114,7 +114,7 @@ class Harness(LightningModule):
         rng.seed(VALIDATION_SEED, batch_idx * processes.count() + processes.rank())
         output = self.measure(batch)
         self.metrics.update(output)
-        self.validation_loss.update(output["loss"], output["num_tokens"].sum())
+        self.validation_loss.update(output["loss"], output["normalizer"].sum())
 
     def validation_metrics(self) -> dict[str, float]:
         """`loss` and the family's own metrics since the last call."""

@@ -49,7 +49,7 @@ class ToyLoss:
             nll = nll + self.noise * torch.randn_like(nll)
         num_tokens = (target != -100).sum(-1)
         loss = nll.sum() / num_tokens.sum()
-        return {"loss": loss, "nll": nll, "num_tokens": num_tokens}
+        return {"loss": loss, "row_loss": nll, "normalizer": num_tokens}
 
 
 class ToyPredictor:

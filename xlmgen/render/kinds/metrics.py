@@ -9,7 +9,7 @@ from xlmgen.spec.family import FamilySpec
 class Metrics:
     summary: str
     lines: tuple[str, ...]  # the body of `compute`
-    sums: tuple[str, str] = ("nll", "num_tokens")  # outputs whose sums are divided
+    sums: tuple[str, str] = ("row_loss", "normalizer")  # outputs whose sums are divided
 
 
 def decide(family: FamilySpec) -> Metrics:

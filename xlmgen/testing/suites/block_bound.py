@@ -107,7 +107,7 @@ class BlockBoundTests(BlockSubject):
         toy = self.block_toy(2)
         oracle, batch = self.oracle(toy), self.at_nodes(toy, 2)[0][1]
         output = self.family.loss(self.tokens)(oracle, batch)
-        assert output["num_tokens"].equal(batch["maskable"].sum(1))
+        assert output["normalizer"].equal(batch["maskable"].sum(1))
         assert oracle.calls == 1
 
     def test_loss_without_masks_is_zero(self) -> None:
@@ -255,7 +255,7 @@ class BlockBoundTests(BlockSubject):
     def row_nll(self, model: nn.Module, batch: Batch) -> Tensor:
         """Compute the family's loss of every row, (B,) in float64."""
         output = self.family.loss(self.tokens)(model, batch)
-        nll: Tensor = output["nll"]
+        nll: Tensor = output["row_loss"]
         return nll.double()
 
     def oracle(self, toy: Toy) -> BlockOracle:

@@ -38,7 +38,7 @@ class ContextWeightTests(FamilyTests):
                     weight = self.weight(batch, row, place)
                     expected[row] -= weight * log_probs[row, place, target]
         torch.testing.assert_close(
-            output["nll"].double(), expected, rtol=1e-4, atol=1e-6
+            output["row_loss"].double(), expected, rtol=1e-4, atol=1e-6
         )
         mean = expected.sum() / batch["maskable"].sum()
         torch.testing.assert_close(output["loss"].double(), mean, rtol=1e-4, atol=1e-6)
@@ -46,7 +46,7 @@ class ContextWeightTests(FamilyTests):
     def test_loss_is_divided_by_all_maskable_tokens(self) -> None:
         batch = self.batch()
         output = self.family.loss(self.tokens)(self.network(), batch)
-        assert output["num_tokens"].equal(batch["maskable"].sum(1))
+        assert output["normalizer"].equal(batch["maskable"].sum(1))
 
     def test_weight_sums_over_visible_tokens_on_both_sides(self) -> None:
         """All tokens of the row have the same loss, so only the weight differs."""
@@ -66,7 +66,7 @@ class ContextWeightTests(FamilyTests):
         output = self.family.loss(self.tokens)(model, batch)
         each = math.log(self.tokens.vocab_size - 1)  # MASK is excluded
         expected = weights * each * float(self.time_weight(batch)[0])
-        assert math.isclose(float(output["nll"][0]), expected, rel_tol=1e-5)
+        assert math.isclose(float(output["row_loss"][0]), expected, rel_tol=1e-5)
 
     def test_row_without_visible_tokens_has_zero_weight(self) -> None:
         batch, model = self.batch(), self.network()

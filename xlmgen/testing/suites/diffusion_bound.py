@@ -81,7 +81,7 @@ class DiffusionBoundTests(FamilyTests):
         batch, _ = self.enumerated(toy, *self.interval)
         oracle = self.oracle(toy)
         output = self.family.loss(self.tokens)(oracle, batch)
-        assert output["num_tokens"].equal(batch["maskable"].sum(1))
+        assert output["normalizer"].equal(batch["maskable"].sum(1))
         assert oracle.calls == 1
 
     def test_loss_without_masks_is_zero(self) -> None:
@@ -233,7 +233,7 @@ class DiffusionBoundTests(FamilyTests):
     def row_nll(self, toy: Toy, batch: Batch) -> Tensor:
         """Compute the loss of every row with the toy's oracle, (B,) in float64."""
         output = self.family.loss(self.tokens)(self.oracle(toy), batch)
-        nll: Tensor = output["nll"]
+        nll: Tensor = output["row_loss"]
         return nll.double()
 
     def oracle(self, toy: Toy) -> MaskedOracle:

@@ -35,7 +35,7 @@ class InsertionLossTests(InsertionSubject):
         oracle = self.oracle(toy)
         table = self.table(toy)
         batch, _ = self.enumerated(toy)
-        found = self.run_loss(oracle, batch)["nll"].double()
+        found = self.run_loss(oracle, batch)["row_loss"].double()
         expected = [self.cost(toy, table, drop) for drop in drops(toy)]
         torch.testing.assert_close(
             found, torch.tensor(expected, dtype=torch.float64), rtol=1e-4, atol=1e-5
@@ -141,7 +141,7 @@ class InsertionLossTests(InsertionSubject):
         found = self.run_loss(oracle, training_batch(self, toy, rows))
         batch, chances = self.enumerated(toy)
         exact = self.run_loss(oracle, batch)
-        for key in ("nll", "bound"):
+        for key in ("row_loss", "bound"):
             values = found[key].double()
             expected = float((chances * exact[key]).sum())
             error = float(values.std()) / math.sqrt(len(values))
@@ -174,7 +174,7 @@ class InsertionLossTests(InsertionSubject):
             )
             length = len(examples[0]["target"])
             times = math.prod(self.weights) * (length + 1 if self.corrected else 1)
-            torch.testing.assert_close(output["nll"], times * right.detach())
+            torch.testing.assert_close(output["row_loss"], times * right.detach())
             torch.autograd.backward(output["loss"])
             for name, parameter in model.named_parameters():
                 assert parameter.grad is not None, name
@@ -188,7 +188,7 @@ class InsertionLossTests(InsertionSubject):
         for number, drop in enumerate(drops(toy)):
             if number % 37 == 0:
                 alone = self.run_loss(model, self.batch(toy, [drop]))
-                for key in ("nll", "num_tokens", "bound", "num_decisions"):
+                for key in ("row_loss", "normalizer", "bound", "num_decisions"):
                     torch.testing.assert_close(
                         alone[key][0], whole[key][number], rtol=1e-4, atol=1e-5
                     )
@@ -316,7 +316,7 @@ class InsertionLossTests(InsertionSubject):
     def expected_loss(self, model: nn.Module, toy: Toy) -> float:
         """Compute the expected loss over rows and drops."""
         batch, chances = self.enumerated(toy)
-        return float((chances * self.run_loss(model, batch)["nll"]).sum())
+        return float((chances * self.run_loss(model, batch)["row_loss"]).sum())
 
     def run_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         output: dict[str, Tensor] = self.family.loss(self.tokens)(model, batch)

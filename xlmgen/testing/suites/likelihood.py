@@ -51,7 +51,7 @@ class LikelihoodTests(FamilyTests):
         loss = self.family.loss(self.tokens)
         oracle = CausalOracle(toy, self.tokens.vocab_size)
         output = loss(oracle, self.hand_made(toy))
-        assert output["num_tokens"].equal(self.scored(toy).sum(1))
+        assert output["normalizer"].equal(self.scored(toy).sum(1))
         assert oracle.calls == 1
 
     def scored(self, toy: Toy) -> Tensor:
@@ -84,5 +84,5 @@ class LikelihoodTests(FamilyTests):
     def row_nll(self, toy: Toy, batch: Batch) -> Tensor:
         """Compute the loss of every row with the toy's oracle, (S,) in float64."""
         oracle = CausalOracle(toy, self.tokens.vocab_size)
-        nll: Tensor = self.family.loss(self.tokens)(oracle, batch)["nll"]
+        nll: Tensor = self.family.loss(self.tokens)(oracle, batch)["row_loss"]
         return nll.double()

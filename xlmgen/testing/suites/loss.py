@@ -36,8 +36,8 @@ class LossTests(FamilyTests):
     def test_loss_is_row_sum_divided_by_num_tokens(self) -> None:
         for batch in self.batches():
             output = self.run_loss(self.network(), batch)
-            mean = output["nll"].sum() / output["num_tokens"].sum()
-            assert output["num_tokens"].sum() > 0
+            mean = output["row_loss"].sum() / output["normalizer"].sum()
+            assert output["normalizer"].sum() > 0
             torch.testing.assert_close(output["loss"].detach(), mean)
 
     def test_loss_of_row_does_not_depend_on_others(self) -> None:
@@ -45,8 +45,8 @@ class LossTests(FamilyTests):
         for batch in self.batches():
             whole = self.run_loss(self.network(), batch)
             again = self.run_loss(self.network(), reversed_rows(batch))
-            torch.testing.assert_close(again["nll"].flip(0), whole["nll"])
-            assert again["num_tokens"].flip(0).equal(whole["num_tokens"])
+            torch.testing.assert_close(again["row_loss"].flip(0), whole["row_loss"])
+            assert again["normalizer"].flip(0).equal(whole["normalizer"])
 
     def test_batch_is_not_modified(self) -> None:
         for batch in self.batches():
@@ -69,7 +69,7 @@ class LossTests(FamilyTests):
             for name, parameter in model.named_parameters():
                 assert parameter.grad is not None, name
                 assert parameter.grad.isfinite().all(), name
-            assert not output["nll"].requires_grad
+            assert not output["row_loss"].requires_grad
 
     def test_bfloat16_logits_lose_no_further_precision(self) -> None:
         """Cross-entropy is computed in float32 for all dtypes of logits."""
@@ -83,10 +83,10 @@ class LossTests(FamilyTests):
     def test_float64_logits_keep_precision(self) -> None:
         for batch in self.batches():
             full = self.run_loss(self.network().double(), batch)
-            assert full["loss"].dtype == full["nll"].dtype == torch.float64
+            assert full["loss"].dtype == full["row_loss"].dtype == torch.float64
             single = self.run_loss(self.network(), batch)
             torch.testing.assert_close(
-                full["nll"].float(), single["nll"], rtol=1e-4, atol=1e-4
+                full["row_loss"].float(), single["row_loss"], rtol=1e-4, atol=1e-4
             )
             torch.autograd.backward(full["loss"])
 

@@ -83,7 +83,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
         oracle = self.remnant_oracle(toy, (self.tokens.mask,))
         batch = self.hand_made(toy, left, torch.full((len(left),), 0.5))
         output = self.family.loss(self.tokens)(oracle, batch)
-        assert output["num_tokens"].equal(left.fates.sum(1))
+        assert output["normalizer"].equal(left.fates.sum(1))
         assert oracle.calls == 1
 
     def test_gradient_of_empty_gap_is_finite(self) -> None:
@@ -200,7 +200,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
     def row_nll(self, toy: Toy, batch: Batch) -> Tensor:
         """Compute the loss of every row with the toy's oracle, (B,) in float64."""
         oracle = self.remnant_oracle(toy, (self.tokens.mask,))
-        nll: Tensor = self.family.loss(self.tokens)(oracle, batch)["nll"]
+        nll: Tensor = self.family.loss(self.tokens)(oracle, batch)["row_loss"]
         return nll.double()
 
 

@@ -39,7 +39,7 @@ class SelectedTokensTests(FamilyTests):
         output = self.family.loss(self.tokens)(
             self.network(), self.hand_made(toy, selected)
         )
-        assert output["num_tokens"].equal(selected.sum(1))
+        assert output["normalizer"].equal(selected.sum(1))
 
     def test_loss_without_selected_tokens_is_zero(self) -> None:
         toy, model = self.toy(), self.network()
