@@ -169,9 +169,8 @@ def _is_random(measure: Measure, rows: SplitRows, device: torch.device) -> bool:
         for seed in (1, 2):
             torch.manual_seed(seed)
             request = Request(first, batch_seed(seed, rows.split, 0, 0))
-            found.append(
-                measure(move_data_to_device(batches[request], device))["row_loss"]
-            )
+            output = measure(move_data_to_device(batches[request], device))
+            found.append(output["row_loss"])
     return not torch.equal(*found)
 
 
