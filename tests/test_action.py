@@ -258,7 +258,7 @@ def test_installed_packages(installs, tmp_path):
     wanted = {
         (ours, ""): str(ours),
         (tmp_path, ""): "xlmgen",
-        (ours, "0.2.0"): "xlmgen==0.1.0",
+        (ours, "0.1.0"): "xlmgen==0.1.0",
         (ours, "./a.whl"): "./a.whl",
         (ours, "--pre"): "--pre",
     }

@@ -6,12 +6,12 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
 import torch
-from torch import nn
 
 from xlmgen.runtime.decoding.blockwise import BlockState, BlockwiseState
 from xlmgen.runtime.sampling import Generation, TokenSampler, ranks
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_bd3lm import Bd3lmModel
 from .types_bd3lm import Bd3lmPrompt
 
 
@@ -50,7 +50,7 @@ class Bd3lmPredictor:
     @torch.inference_mode()
     def generate(
         self,
-        model: nn.Module,
+        model: Bd3lmModel,
         batch: Bd3lmPrompt,
         generator: torch.Generator | None = None,
         trace: bool = False,

@@ -6,7 +6,6 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
 import torch
-from torch import nn
 
 from xlmgen.runtime.decoding.masked import MaskedState
 from xlmgen.runtime.sampling import (
@@ -19,6 +18,7 @@ from xlmgen.runtime.sampling import (
 )
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_dream import DreamModel
 from .types_dream import DreamPrompt
 
 
@@ -57,7 +57,7 @@ class DreamPredictor:
     @torch.inference_mode()
     def generate(
         self,
-        model: nn.Module,
+        model: DreamModel,
         batch: DreamPrompt,
         generator: torch.Generator | None = None,
         trace: bool = False,

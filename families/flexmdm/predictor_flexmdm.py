@@ -6,13 +6,13 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
 import torch
-from torch import nn
 
 from xlmgen.runtime.decoding.flexible_length import FlexibleLengthState
 from xlmgen.runtime.noise import LinearSchedule, Rising
 from xlmgen.runtime.sampling import Generation, TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_flexmdm import FlexmdmModel
 from .types_flexmdm import FlexmdmPrompt
 
 
@@ -56,7 +56,7 @@ class FlexmdmPredictor:
     @torch.inference_mode()
     def generate(
         self,
-        model: nn.Module,
+        model: FlexmdmModel,
         batch: FlexmdmPrompt,
         generator: torch.Generator | None = None,
         trace: bool = False,

@@ -6,12 +6,12 @@ Shapes: A active rows, K slots, D width of the hidden states.
 """
 
 import torch
-from torch import nn
 
 from xlmgen.runtime.decoding.insertion import InsertionState, PairSampler
 from xlmgen.runtime.sampling import Generation
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_ilm import IlmModel
 from .types_ilm import IlmPrompt
 
 
@@ -51,7 +51,7 @@ class IlmPredictor:
     @torch.inference_mode()
     def generate(
         self,
-        model: nn.Module,
+        model: IlmModel,
         batch: IlmPrompt,
         generator: torch.Generator | None = None,
         trace: bool = False,

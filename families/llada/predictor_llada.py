@@ -6,7 +6,7 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xlmgen.runtime.decoding.masked import MaskedState, blocks, split_steps
 from xlmgen.runtime.sampling import (
@@ -19,6 +19,7 @@ from xlmgen.runtime.sampling import (
 )
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_llada import LladaModel
 from .types_llada import LladaPrompt
 
 
@@ -60,7 +61,7 @@ class LladaPredictor:
     @torch.inference_mode()
     def generate(
         self,
-        model: nn.Module,
+        model: LladaModel,
         batch: LladaPrompt,
         generator: torch.Generator | None = None,
         trace: bool = False,

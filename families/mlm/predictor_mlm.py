@@ -8,13 +8,13 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 from itertools import pairwise
 
 import torch
-from torch import nn
 
 from xlmgen.runtime.decoding.masked import MaskedState
 from xlmgen.runtime.noise import LinearSchedule
 from xlmgen.runtime.sampling import Generation, TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
 
+from .model_mlm import MlmModel
 from .types_mlm import MlmPrompt
 
 
@@ -52,7 +52,7 @@ class MlmPredictor:
     @torch.inference_mode()
     def generate(
         self,
-        model: nn.Module,
+        model: MlmModel,
         batch: MlmPrompt,
         generator: torch.Generator | None = None,
         trace: bool = False,

@@ -129,11 +129,11 @@ def test_numbers_that_no_network_has_are_unknown():
 
 
 def test_a_network_that_takes_too_long_is_unknown(monkeypatch):
-    monkeypatch.setattr(network, "SECONDS", 1)
-    (found,) = build([asked(layers=1000)], Measure(VOCABULARY, LENGTH))
+    monkeypatch.setattr(network, "SECONDS", 4)
+    (found,) = build([asked(layers=5000)], Measure(VOCABULARY, LENGTH))
     assert found == {
         "tiny": Unknown(
-            "building the networks: it takes longer than 1 s (mdlm, size tiny)"
+            "building the networks: it takes longer than 4 s (mdlm, size tiny)"
         )
     }
 

@@ -100,7 +100,7 @@ def decide(family: FamilySpec) -> Unmasking:
         canvas_imports=_canvas_imports(blockwise, block, stepped),
         noise_imports=("loop_times",) if window and window["kind"] == "loop" else (),
         sampling_imports=_sampling_imports(o, body),
-        torch_imports="Tensor, nn" if block else "nn",
+        torch_imports="Tensor" if block else "",
     )
 
 
