@@ -21,6 +21,7 @@ class LanguageModel(Protocol):
     which never holds all logits.
     """
 
-    head: nn.Linear
+    @property
+    def head(self) -> nn.Linear: ...
 
     def __call__(self, *inputs: Any, **options: Any) -> Any: ...
