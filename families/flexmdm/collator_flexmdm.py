@@ -64,9 +64,9 @@ class FlexmdmLmCollator:
         # 2. A token of the answer is missing before T₁ and masked from T₁ to T₂.
         u = torch.rand(2, *clean.ids.shape, generator=generator)
         inserted = self.insert.inverse(u[0])  # T₁
-        missing = clean.answer & (t[:, None] < inserted)
+        missing = clean.target_mask & (t[:, None] < inserted)
         hidden = u[1] < self.unmask.remains(inserted, t[:, None])  # T₂ > t
-        masked = clean.answer & ~missing & hidden
+        masked = clean.target_mask & ~missing & hidden
 
         # 3. Remove the missing tokens and count them in every gap.
         kept = compact_rows(clean, missing, self.tokens.pad)
@@ -78,7 +78,7 @@ class FlexmdmLmCollator:
             "masked_positions": masked_positions,
             "insertable": kept.free,
             "missing": kept.gaps,
-            "num_tokens": count(clean.answer),
+            "num_tokens": count(clean.target_mask),
             "t": t,
             "time_weight": time_weight,
         }
@@ -107,7 +107,7 @@ class FlexmdmPredictCollator:
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> FlexmdmPrompt:
         clean = self.layout(examples)
-        given = compact_rows(clean, clean.answer, self.tokens.pad)
+        given = compact_rows(clean, clean.target_mask, self.tokens.pad)
         return {
             "input_ids": given.ids,
             "attention_mask": given.attention_mask,

@@ -37,17 +37,19 @@ class FlexmdmLoss:
 
     def __call__(self, model: FlexmdmModel, batch: FlexmdmBatch) -> FlexmdmLossOutput:
         # 1. Hidden states of the masked positions, and all gaps.
-        at, t = batch["masked_positions"], batch["t"]  # (N,), (B,)
+        positions, t = batch["masked_positions"], batch["t"]  # (N,), (B,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, D), (B, L)
+        hidden, gap = model(
+            input_ids, attention_mask, t=t, positions=positions
+        )  # (N, D), (B, L)
 
         # 2. Weight every row by its time.
         token_weight = self.unmask.weight(t) * batch["time_weight"]  # (B,)
         gap_weight = self.insert.weight(t) * batch["time_weight"]
 
         # 3. Masked tokens: cross-entropy; a clean token is never MASK.
-        targets = batch["target_ids"].flatten()[at]
-        row = at // input_ids.shape[1]
+        targets = batch["target_ids"].flatten()[positions]
+        row = positions // input_ids.shape[1]
         nll = linear_cross_entropy(
             hidden,
             model.head,

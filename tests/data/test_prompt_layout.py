@@ -44,7 +44,7 @@ def test_masked_sequence_begins_with_its_prompt(bos):
         [*start, 5, 6] + [MASK] * (4 - bos),
         start + [MASK] * (6 - bos),
     ]
-    assert found.answer.equal(found.ids == MASK)
+    assert found.target_mask.equal(found.ids == MASK)
 
 
 def test_packed_row_begins_with_bos_in_every_family():

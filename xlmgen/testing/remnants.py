@@ -146,7 +146,7 @@ class RemnantOracle(Oracle):
         attention_mask: Tensor | None = None,
         *,
         t: Tensor,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         self.record(input_ids, t)
         width = self.left.ids.shape[1]
@@ -171,7 +171,7 @@ class RemnantOracle(Oracle):
         gaps = gaps / chances.sum(1)[:, None, None]
 
         here = slice(input_ids.shape[1])
-        logits = self.logits(probs[index][:, here], at)
+        logits = self.logits(probs[index][:, here], positions)
         return logits, self.gap_output(gaps[index][:, here])
 
     def gap_output(self, gaps: Tensor) -> Tensor:
@@ -199,12 +199,14 @@ class FixedGrowth(Oracle):
         attention_mask: Tensor | None = None,
         *,
         t: Tensor,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         self.record(input_ids, t)
         logits = self.values.expand(*input_ids.shape, -1)
         gaps = self.gap.expand(*input_ids.shape, *self.gap.shape)
-        return logits.clone() if at is None else logits.flatten(0, 1)[at], gaps.clone()
+        if positions is not None:
+            logits = logits.flatten(0, 1)[positions]
+        return logits.clone(), gaps.clone()
 
 
 def insertion_slack(number: int) -> float:

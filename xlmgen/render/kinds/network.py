@@ -23,7 +23,7 @@ class Network:
     time_ends: str  # meaning of the ends of the time interval
     stop: bool  # has a head for the decision to stop
     gap: str | None  # output of its head for gaps; None without one
-    positions: bool  # takes explicit positions
+    position_ids: bool  # takes explicit positions
     absolute: bool  # also embeds absolute positions
     attention: tuple[str, ...]  # constructor arguments
     norm: str  # constructor expression
@@ -39,7 +39,7 @@ class Network:
 # Output of a further head beside the hidden states, and its shape.
 BESIDE = {
     "": "",
-    "stop": "; and (B, 2), logits of going on and stopping",
+    "stop": ";\n            and (B, 2), logits of going on and stopping",
     "expectation": (
         ";\n            and (B, L), the expected number missing after each token"
     ),
@@ -89,7 +89,7 @@ def decide(family: FamilySpec) -> Network:
         time_ends="0 is empty, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,
         gap=gap,
-        positions="positions_input" in requirements(family.components, schemas),
+        position_ids="position_ids_input" in requirements(family.components, schemas),
         absolute=absolute,
         attention=("d_model", "num_heads", "num_kv_heads", f"causal={causal}")
         + (("qk_norm=True",) if options["qk_norm"] else ()),

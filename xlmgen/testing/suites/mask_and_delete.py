@@ -41,8 +41,8 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
                 batch = self.collate(use, seed=seed)
                 ids, target = batch["input_ids"], batch["target_ids"]
                 masked = ids == self.tokens.mask
-                at = masked.flatten().nonzero().squeeze(1)
-                assert batch["masked_positions"].equal(at)
+                positions = masked.flatten().nonzero().squeeze(1)
+                assert batch["masked_positions"].equal(positions)
                 assert ids[~masked].equal(target[~masked])
 
     def test_attention_mask_covers_kept_tokens(self) -> None:
