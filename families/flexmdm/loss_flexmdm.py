@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N masked positions, D width of the hidden states.
 import torch
 
 from xlmgen.runtime.nn import linear_cross_entropy, segment_sum
-from xlmgen.runtime.noise import LinearSchedule, Rising
+from xlmgen.runtime.noise import LinearSchedule
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_flexmdm import FlexmdmModel
@@ -18,7 +18,7 @@ from .types_flexmdm import FlexmdmBatch, FlexmdmLossOutput
 class FlexmdmLoss:
     """Negative evidence lower bound in nats per token (arXiv:2509.01025).
 
-    With w_a = a′ / (1 − a) and w_b = b′ / (1 − b), a row at time t contributes
+    With w_a = −a′ / (1 − a) and w_b = −b′ / (1 − b), a row at time t contributes
 
         w_b(t) · Σ_masked −log p(x_i | z_t)
         + w_a(t) · Σ_gaps (y − x + x log(x / y)),
@@ -29,8 +29,8 @@ class FlexmdmLoss:
     missing ones included.
     """
 
-    insert = Rising(LinearSchedule())
-    unmask = Rising(LinearSchedule())
+    insert = LinearSchedule()
+    unmask = LinearSchedule()
 
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens

@@ -115,7 +115,7 @@ class FlexmdmModel(nn.Module):
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int document numbers of packed rows: a token
                 attends to its own document only. None attends to all tokens.
-            t: (B,) time in [0, 1]; 0 is empty, 1 is the data.
+            t: (B,) time in [0, 1]; 1 is all noise.
             positions: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:

@@ -20,7 +20,6 @@ class Network:
     cached: bool  # has a key–value cache
     narrow: bool  # its last block computes selected positions only
     time: bool
-    time_ends: str  # meaning of the ends of the time interval
     stop: bool  # has a head for the decision to stop
     gap: str | None  # output of its head for gaps; None without one
     position_ids: bool  # takes explicit positions
@@ -75,8 +74,6 @@ def decide(family: FamilySpec) -> Network:
         affine = ", bias=False" if options["norm"] == "layer" else ""
     eps = f", eps={RMS_EPS}" if options["norm"] == "rms" else ""
     narrow = not (causal or blocks or stop or gap or time or options["shift"])
-    schedule = family.noise_schedule
-    from_nothing = schedule is not None and schedule.kind == "insert_and_unmask"
     schemas = family.project.schemas
     activation = ACTIVATION_WORDS[options["activation"]]
     attention = options["attention"].replace("_", "-")
@@ -86,7 +83,6 @@ def decide(family: FamilySpec) -> Network:
         cached=causal or blocks,
         narrow=narrow,
         time=time,
-        time_ends="0 is empty, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,
         gap=gap,
         position_ids="position_ids_input" in requirements(family.components, schemas),
