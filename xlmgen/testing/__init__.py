@@ -50,7 +50,15 @@ from xlmgen.testing.suites.model import (  # noqa: E402
 )
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
+from xlmgen.testing.suites.replacing_collator import (  # noqa: E402
+    ReplacingCollatorTests,
+)
+from xlmgen.testing.suites.resampling import (  # noqa: E402
+    ResamplingLawTests,
+    ResamplingTests,
+)
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
+from xlmgen.testing.suites.state_bound import StateBoundTests  # noqa: E402
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
 __all__ = [
@@ -87,9 +95,13 @@ __all__ = [
     "PredictorTests",
     "QkNormTests",
     "Qwen2Tests",
+    "ReplacingCollatorTests",
+    "ResamplingLawTests",
+    "ResamplingTests",
     "ScheduledMaskingTests",
     "SelectedTokensTests",
     "ShiftTests",
+    "StateBoundTests",
     "StopHeadTests",
     "TimeModelTests",
     "UnmaskingTests",

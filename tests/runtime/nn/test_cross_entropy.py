@@ -10,6 +10,7 @@ from torch._dynamo.utils import counters
 from torch.utils.flop_counter import FlopCounterMode
 
 from xlmgen.registry import load_family
+from xlmgen.runtime.nn import chunks as logits
 from xlmgen.runtime.nn import cross_entropy as module
 from xlmgen.runtime.nn import linear_cross_entropy, linear_logsumexp, linear_scores
 from xlmgen.runtime.special_tokens import Block, SpecialTokens
@@ -25,8 +26,8 @@ COARSE = {"rtol": 0.02, "atol": 0.06}
 @pytest.fixture(params=[(1, 1), (2 * V, 7 * V), (2**20, 2**20)], ids=str)
 def chunks(request, monkeypatch):
     """Logits of one pass and of one chunk: one row, several, all."""
-    monkeypatch.setattr(module, "CACHED", request.param[0])
-    monkeypatch.setattr(module, "CHUNK_CPU", request.param[1])
+    monkeypatch.setattr(logits, "CACHED", request.param[0])
+    monkeypatch.setattr(logits, "CHUNK_CPU", request.param[1])
 
 
 def inputs(dtype=torch.float64, *, bias=True):
@@ -354,7 +355,7 @@ def test_bfloat16_score_is_rounded_as_its_logit_is():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_step_of_a_family_holds_one_chunk_of_logits(name, monkeypatch, largest):
     vocab, length, rows, chunk = 6000, 64, 8, 16
-    monkeypatch.setattr(module, "CHUNK_CPU", chunk * vocab)
+    monkeypatch.setattr(logits, "CHUNK_CPU", chunk * vocab)
     tokens, family = SpecialTokens(vocab_size=vocab), load_family(name)
     torch.manual_seed(0)
     model = family.model(vocab, d_model=16, layers=1, num_heads=2)

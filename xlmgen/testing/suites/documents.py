@@ -98,11 +98,9 @@ def tokens_of(batch: dict[str, Any], *, asked: bool = False) -> Tensor:
 
 def places_of(batch: dict[str, Any]) -> Tensor:
     """Return the predicted positions."""
-    return (
-        batch["masked_positions"]
-        if "masked_positions" in batch
-        else batch["scored_positions"]
-    )
+    keys = ("masked_positions", "noisable_positions", "scored_positions")
+    found: Tensor = next(batch[key] for key in keys if key in batch)
+    return found
 
 
 def swapped(value: Any, there: Tensor) -> Any:
