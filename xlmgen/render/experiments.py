@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from xlmgen.spec.family import FamilySpec
 
-FILLING = frozenset({"masked", "block_masked", "mask_and_insert", "state_entropy"})
+FILLING = frozenset(
+    {
+        *("masked", "block_masked", "mask_and_insert"),
+        *("generalised_kl", "noised", "state_entropy"),
+    }
+)
 """Kinds of loss that learn from the noised tokens of each row and train more slowly."""
 
 

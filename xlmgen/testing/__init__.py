@@ -59,6 +59,10 @@ from xlmgen.testing.suites.resampling import (  # noqa: E402
 )
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
 from xlmgen.testing.suites.state_bound import StateBoundTests  # noqa: E402
+from xlmgen.testing.suites.state_losses import (  # noqa: E402
+    GeneralisedKlTests,
+    NoisedTokensTests,
+)
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
 __all__ = [
@@ -79,6 +83,7 @@ __all__ = [
     "DocumentsTests",
     "DroppingCollatorTests",
     "GapHeadTests",
+    "GeneralisedKlTests",
     "GuidanceTests",
     "InsertionLawTests",
     "InsertionLossTests",
@@ -92,6 +97,7 @@ __all__ = [
     "MaskAndInsertTests",
     "MaskingCollatorTests",
     "ModelTests",
+    "NoisedTokensTests",
     "PredictorTests",
     "QkNormTests",
     "Qwen2Tests",

@@ -17,7 +17,7 @@ from xlmgen.runtime.special_tokens import Block, SpecialTokens
 
 N, D, V = 23, 8, 17
 SUPPRESSED = (3, 5)
-FAMILIES = ["arlm", "bd3lm", "dream", "flexmdm", "llada", "mdlm", "mlm"]
+FAMILIES = ["arlm", "bd3lm", "dream", "flexmdm", "llada", "mdlm", "mlm", "udlm"]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 COARSE = {"rtol": 0.02, "atol": 0.06}
 """Of bfloat16: every logit is rounded to 8 bits."""
@@ -362,14 +362,16 @@ def test_step_of_a_family_holds_one_chunk_of_logits(name, monkeypatch, largest):
     collate = family.collators["lm"](tokens, Block(length))
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))
-    chosen = len(batch["scored_positions" if name == "arlm" else "masked_positions"])
+    key = {"arlm": "scored", "udlm": "noisable"}.get(name, "masked")
+    chosen = len(batch[f"{key}_positions"])
+    products = 4 if name == "udlm" else 3  # of which one computes logits again
     for learns in (True, False):
-        products = FlopCounterMode(display=False)
-        with largest, torch.set_grad_enabled(learns), products:
+        counter = FlopCounterMode(display=False)
+        with largest, torch.set_grad_enabled(learns), counter:
             loss = family.loss(tokens)(model, batch)["loss"]
             if learns:
                 loss.backward()
         assert 4 * chunk * vocab <= largest.bytes < 4 * chosen * vocab / 3
-        counts = products.get_flop_counts()["Global"]
+        counts = counter.get_flop_counts()["Global"]
         head = sum(n for op, n in counts.items() if "xlmgen" in str(op))
-        assert head == (3 if learns else 1) * 2 * chosen * 16 * vocab
+        assert head == (products if learns else 1) * 2 * chosen * 16 * vocab

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from xlmgen.spec.family import FamilySpec
 
-BOUNDS = frozenset({"block_masked", "state_entropy"})
+BOUNDS = frozenset({"block_masked", "generalised_kl", "state_entropy"})
 """Kinds of loss that are bounds on the likelihood whatever their options."""
 
 
@@ -53,6 +53,11 @@ def decide(family: FamilySpec) -> Metrics:
             "perplexity, and nats per sequence.",
             bounds,
             sums=("bound", "num_decisions"),
+        )
+    if kind == "noised":
+        return Metrics(
+            "Cross-entropy of the scored tokens in nats; no bound on the likelihood.",
+            ('return {"cross_entropy": self.per_token()}',),
         )
     if weight != "none":
         return Metrics(
