@@ -88,7 +88,7 @@ def make_run(folder, steps=200, metrics=METRICS, machines=(MACHINE,), **results)
     (folder / "throughput.csv").write_text(THROUGHPUT)
     settings = {"training": {"max_steps": steps}, "predictor": {}}
     (folder / "experiment.yaml").write_text(yaml.safe_dump(settings))
-    task = {"layout": "seq2seq", "block": {"answer": 5}}
+    task = {"layout": "seq2seq", "max_length": {"answer": 5}}
     (folder / "task.yaml").write_text(yaml.safe_dump(task))
     family = folder / "families" / folder.name.split("-")[0]
     family.mkdir(parents=True)
@@ -190,7 +190,7 @@ def test_hardware_names_a_second_machine_and_not_the_same_twice(tmp_path):
         ({"kind": "unmasking", "order": "entropy", "steps": 128}, None),
         ({"kind": "unmasking", "order": "entropy", "steps": 8}, {"steps": 14}),
         (
-            {"kind": "unmasking", "order": "margin", "steps": 14, "block": 4},
+            {"kind": "unmasking", "order": "margin", "steps": 14, "decoding_block": 4},
             {"steps": 16},
         ),
         (

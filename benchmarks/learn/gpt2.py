@@ -102,7 +102,7 @@ def _config(data: DataModule, numbers: Mapping[str, Any]) -> GPT2Config:
     special, dropout = data.task.tokenizer.special, numbers.get("dropout", 0.0)
     return GPT2Config(
         vocab_size=special.vocab_size,
-        n_positions=data.task.block.length,
+        n_positions=data.task.max_length.length,
         n_embd=numbers["d_model"],
         n_layer=numbers["layers"],
         n_head=numbers["num_heads"],

@@ -200,7 +200,7 @@ def ways_to_decode(experiment: Experiment) -> list[dict[str, Any]]:
         return [{}]
     spec = load_yaml(family_folder(experiment) / SPEC).data or {}
     predictor = {**spec["predictor"], **experiment.predictor}
-    another = one_token_per_pass(predictor, task.block.answer)
+    another = one_token_per_pass(predictor, task.max_length.answer)
     return [{}] if another is None else [{}, another]
 
 

@@ -19,7 +19,7 @@ from xlmgen.runtime.collate.layout import (
     seq2seq_layout,
 )
 from xlmgen.runtime.noise import LinearSchedule, draw_times
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 from xlmgen.runtime.uniform_noise import draw_uniform
 
 from .types_udlm import UdlmBatch, UdlmPrompt
@@ -33,7 +33,7 @@ class UdlmLmCollator:
 
     Args:
         tokens: ids of the special tokens.
-        block: maximum lengths of the examples.
+        max_length: maximum lengths of the examples.
         evaluation: draw times from all of (0, 1], without the training limit.
     """
 
@@ -41,10 +41,10 @@ class UdlmLmCollator:
     schedule = LinearSchedule()
 
     def __init__(
-        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+        self, tokens: SpecialTokens, max_length: MaxLength, *, evaluation: bool = False
     ) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
         self.suppress_tokens = tokens.suppressed("bos", "mask", "cls")
         self.sampling_eps = 0.0 if evaluation else 0.001
 
@@ -54,10 +54,10 @@ class UdlmLmCollator:
         clean = self.layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=False,
             eos=True,
-            pad_to_block=True,
+            pad_to_max_length=True,
         )
         # 1. Draw a time for every row, stratified over the batch.
         t = draw_times(
@@ -107,9 +107,9 @@ class UdlmInfillCollator(UdlmLmCollator):
 class UdlmPredictCollator:
     """Prompts and an answer of MASK; only MASK if there is no prompt."""
 
-    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+    def __init__(self, tokens: SpecialTokens, max_length: MaxLength) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -122,7 +122,7 @@ class UdlmPredictCollator:
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:
-        return masked_prompt_layout(examples, self.tokens, self.block, bos=False)
+        return masked_prompt_layout(examples, self.tokens, self.max_length, bos=False)
 
 
 class UdlmPredictInfillCollator(UdlmPredictCollator):
@@ -132,10 +132,10 @@ class UdlmPredictInfillCollator(UdlmPredictCollator):
         return infill_layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=False,
             eos=True,
-            pad_to_block=True,
+            pad_to_max_length=True,
         )
 
 

@@ -23,7 +23,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: uneven
 layout: seq2seq
-block: {prompt: 4, answer: 10}
+max_length: {prompt: 4, answer: 10}
 source:
   files: {train: train.jsonl, validation: validation.jsonl, test: test.jsonl}
 tokenizer: {kind: character}
@@ -34,7 +34,7 @@ GRAMMAR = """\
 spec: xlmgen/task/v1
 name: grammar
 layout: lm
-block: {length: 7}
+max_length: {length: 7}
 source:
   generator: cfg
   start: sum

@@ -27,7 +27,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: numbers
 layout: lm
-block: {length: 24}
+max_length: {length: 24}
 source: {files: {train: numbers.txt}, unit: line}
 tokenizer: {kind: character}
 packing: documents

@@ -184,8 +184,8 @@ def copy_own_kinds(spec: Path, target: Path) -> None:
     The run folder is then a project of its own and can be moved.
     """
     project = project_of(spec)
-    blocks = load_yaml(spec).data or {}
-    names = ((b, o.get("kind")) for b, o in blocks.items() if isinstance(o, dict))
+    components = load_yaml(spec).data or {}
+    names = ((b, o.get("kind")) for b, o in components.items() if isinstance(o, dict))
     if project.root is None or not project.used(names):
         return
     for file in own_files(project.root):

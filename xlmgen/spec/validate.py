@@ -27,15 +27,15 @@ from xlmgen.spec.messages import (
 from xlmgen.spec.migrations import MIGRATIONS
 from xlmgen.spec.project import project_of
 from xlmgen.spec.scalars import resolve
-from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
+from xlmgen.spec.schemas import COMPONENTS, Schemas, built_in
 
 SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v([0-9]{1,9})")
 VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest
 OWN_KIND = "write your own kind: docs/own-kinds.md"
 MOST = 100
 """Maximum number of reported problems; suggesting a fix for each takes time."""
-_BLOCK_PATHS = frozenset((block,) for block in BLOCKS)
-_OWN_BLOCKS = _BLOCK_PATHS - {("noise_schedule",)}
+_COMPONENT_PATHS = frozenset((component,) for component in COMPONENTS)
+_OWN_COMPONENTS = _COMPONENT_PATHS - {("noise_schedule",)}
 
 
 def validate(
@@ -91,13 +91,15 @@ def _problems(document: Document, file: str, schemas: Schemas) -> Iterator[Diagn
 
 def _uses_own_kinds(document: Document, schemas: Schemas) -> bool:
     """Whether a family uses kinds of its project, whose schemas are not trusted."""
-    blocks = ((block, (document.data or {}).get(block)) for block in BLOCKS)
-    named = ((b, o.get("kind")) for b, o in blocks if isinstance(o, dict))
+    components = (
+        (component, (document.data or {}).get(component)) for component in COMPONENTS
+    )
+    named = ((b, o.get("kind")) for b, o in components if isinstance(o, dict))
     return any(
         isinstance(kind, str)
-        and kind in schemas.kinds(block)
-        and kind not in built_in().kinds(block)
-        for block, kind in named
+        and kind in schemas.kinds(component)
+        and kind not in built_in().kinds(component)
+        for component, kind in named
     )
 
 
@@ -178,7 +180,7 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
             yield document.diagnostic("XG103", path, *_wrong_type(path, value, schema))
         case "enum" | "const":
             message, fix = _not_allowed(value, schema)
-            if path[:-1] in _OWN_BLOCKS and path[-1] == "kind":
+            if path[:-1] in _OWN_COMPONENTS and path[-1] == "kind":
                 fix = f"{fix} or {OWN_KIND}".removeprefix(" or ")
             edit = certain(value, schema.get("enum", [schema.get("const")]))
             yield document.diagnostic("XG104", path, message, fix, edit=edit)
@@ -264,7 +266,7 @@ def _wrong_type(path: Path, value: Any, schema: Schema) -> tuple[str, str]:
         message, fix = f"null is not {types(wanted)}", "give a value or remove the line"
     elif isinstance(value, str) and not _is_word(value):
         pass  # too long for a fix on one line
-    elif isinstance(value, str) and "object" in names and path[-1:] in _BLOCK_PATHS:
+    elif isinstance(value, str) and "object" in names and path[-1:] in _COMPONENT_PATHS:
         fix = f"write {{kind: {value}}}"
     elif isinstance(value, str) and "array" in names:
         fix = f"write [{value}]"

@@ -99,8 +99,8 @@ class FamilyTests:
 
     @property
     def provided(self) -> frozenset[str]:
-        """Capabilities of the family's blocks."""
-        return capabilities(self.spec.blocks, self.spec.project.schemas)
+        """Capabilities of the family's components."""
+        return capabilities(self.spec.components, self.spec.project.schemas)
 
     def toy(self, *, prompted: bool = True) -> Toy:
         """Make a toy distribution over examples that the family can represent.

@@ -18,7 +18,7 @@ CAVITY = "predicts:clean_without_itself"
 class Replacing:
     sampling_eps: str  # expression of the smallest time to draw
     suppressed: str  # arguments of `SpecialTokens.suppressed`
-    pad_to_block: bool
+    pad_to_max_length: bool
     noise_imports: tuple[str, ...]
     lm_layout: str
     seq2seq_layout: str
@@ -53,7 +53,7 @@ def decide_collator(family: FamilySpec) -> Replacing:
     return Replacing(
         sampling_eps=sampling_eps(family),
         suppressed=_suppressed(family),
-        pad_to_block=o["padding"] == "predict",
+        pad_to_max_length=o["padding"] == "predict",
         noise_imports=(
             schedule.class_name,
             "draw_times",
@@ -70,7 +70,7 @@ def decide_loss(family: FamilySpec) -> StateLoss:
 
 def decide_predictor(family: FamilySpec) -> Resampling:
     o = family.predictor.options
-    cavity = CAVITY in capabilities(family.blocks, family.project.schemas)
+    cavity = CAVITY in capabilities(family.components, family.project.schemas)
     corrector = o["corrector"]
     heuristic = bool(corrector) and corrector["choose"] != "random"
     parameters = _parameters(family)

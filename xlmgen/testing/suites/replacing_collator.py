@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xlmgen.testing.schedule import noise_schedule
 from xlmgen.testing.statistics import p_value
-from xlmgen.testing.suites.collator import BLOCK, WHOLE
+from xlmgen.testing.suites.collator import MAX_LENGTH, WHOLE
 from xlmgen.testing.suites.masking_collator import (
     LEAST,
     ROWS,
@@ -111,10 +111,12 @@ class ReplacingCollatorTests(ScheduledMaskingTests):
         for row, prompt in enumerate(([5, 6, 7], [], [6])):
             start = prompt + [self.tokens.bos] * self.bos
             width = batch["input_ids"].shape[1]
-            rest = width - len(start) - BLOCK.answer
-            ids = start + [mask] * BLOCK.answer + [pad] * rest
+            rest = width - len(start) - MAX_LENGTH.answer
+            ids = start + [mask] * MAX_LENGTH.answer + [pad] * rest
             assert batch["input_ids"][row].tolist() == ids
-            fillable = [False] * len(start) + [True] * BLOCK.answer + [False] * rest
+            fillable = (
+                [False] * len(start) + [True] * MAX_LENGTH.answer + [False] * rest
+            )
             assert batch["fillable"][row].tolist() == fillable
 
     def test_answer_fills_limit_without_prompt(self) -> None:
