@@ -57,6 +57,7 @@ from xlmgen.testing.suites.resampling import (  # noqa: E402
     ResamplingLawTests,
     ResamplingTests,
 )
+from xlmgen.testing.suites.score_entropy import ScoreEntropyTests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
 from xlmgen.testing.suites.state_bound import StateBoundTests  # noqa: E402
 from xlmgen.testing.suites.state_losses import (  # noqa: E402
@@ -105,6 +106,7 @@ __all__ = [
     "ResamplingLawTests",
     "ResamplingTests",
     "ScheduledMaskingTests",
+    "ScoreEntropyTests",
     "SelectedTokensTests",
     "ShiftTests",
     "StateBoundTests",
