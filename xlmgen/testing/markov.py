@@ -76,9 +76,14 @@ class HiddenMarkov:
             state = _draw(self.transition[state], generator)
         return torch.stack(tokens, 1)
 
-    def log_prob(self, ids: Tensor) -> Tensor:
-        """log p of the known tokens of each row (B, L), the others summed out: (B,)."""
-        evidence = self._evidence(ids)
+    def log_prob(self, ids: Tensor, kept: Tensor | None = None) -> Tensor:
+        """log p of the known tokens of each row (B, L), the others summed out: (B,).
+
+        Args:
+            kept: (B,) probability that a known token is the sequence's own; otherwise
+                it was drawn uniformly from the K tokens. None if all are its own.
+        """
+        evidence = self._evidence(ids, kept)
         total = torch.zeros(len(ids), dtype=torch.float64)
         belief = self.initial.expand(len(ids), -1)
         for position in range(self.length):
@@ -88,13 +93,17 @@ class HiddenMarkov:
             belief = (belief / scale) @ self.transition
         return total
 
-    def conditionals(self, ids: Tensor) -> Tensor:
+    def conditionals(self, ids: Tensor, kept: Tensor | None = None) -> Tensor:
         """p(x_i = v | all other known tokens) at every position: (B, L, K).
 
         At a position that is not known these are the true conditionals given all that
         is; at a known one its own token is left out. Two passes of L products.
+
+        Args:
+            kept: (B,), as in `log_prob`: known tokens may have been replaced. The
+                result is about the clean token x_i, given the noised others.
         """
-        evidence = self._evidence(ids)  # (B, L, H)
+        evidence = self._evidence(ids, kept)  # (B, L, H)
         before = [self.initial.expand(len(ids), -1)]
         for position in range(self.length - 1):
             belief = before[-1] * evidence[:, position]
@@ -128,9 +137,22 @@ class HiddenMarkov:
             belief = belief @ self.transition
         return float(total)
 
-    def _evidence(self, ids: Tensor) -> Tensor:
+    @property
+    def pairs(self) -> Tensor:
+        """p(x_i = a, x_{i+1} = b), averaged over the positions i: (K, K)."""
+        total = torch.zeros(self.emission.shape[1], self.emission.shape[1]).double()
+        belief = self.initial
+        for _ in range(self.length - 1):
+            total += (self.emission.T * belief) @ self.transition @ self.emission
+            belief = belief @ self.transition
+        return total / (self.length - 1)
+
+    def _evidence(self, ids: Tensor, kept: Tensor | None) -> Tensor:
         """p(token | state) of known tokens, 1 of others: (B, L, H)."""
         shown = self.emission.T[ids.clamp(min=0)]
+        if kept is not None:
+            kept = kept.double()[:, None, None]
+            shown = kept * shown + (1 - kept) / self.emission.shape[1]
         return torch.where((ids == UNKNOWN)[..., None], 1.0, shown)
 
 
