@@ -79,6 +79,13 @@ SAMPLERS = (
         vary="entropy_bound",
         values=(0.1, 0.5, 2.0, 6.0, 20.0, 60.0),
     ),
+    masked(
+        "top_prob, threshold, stable",
+        NUMBER,
+        {"order": "top_prob", "stable": {"passes": 2, "kl": 0.01}},
+        vary="threshold",
+        values=(0.2, 0.4, 0.6, 0.8),
+    ),
     masked("random, block 32", BLOCKS, {"order": "random", "block": 32}),
     masked("top_prob, block 32", BLOCKS, {"order": "top_prob", "block": 32}),
     Sampler(
@@ -116,6 +123,17 @@ SAMPLERS = (
             "order": "random",
             "remask": {"rule": "rescale", "eta": 0.5, "confidence": True},
         },
+        bounded=False,
+    ),
+    masked(
+        "remask renoise 0.2",
+        REMASK,
+        {"order": "random", "remask": {"rule": "renoise", "eta": 0.2}},
+    ),
+    masked(
+        "remask plan 1",
+        REMASK,
+        {"remask": {"rule": "plan", "eta": 1.0}},
         bounded=False,
     ),
     masked(

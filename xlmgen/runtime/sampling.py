@@ -212,6 +212,26 @@ class TokenSampler:
         starts = range(0, max(1, len(logits)), size)
         return torch.cat([rate_chunk(logits[start : start + size]) for start in starts])
 
+    def log_prob(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Log-probabilities of tokens in the model's own distribution, in chunks.
+
+        Args:
+            logits: (N, V).
+            tokens: (N,).
+
+        Returns:
+            (N,) float64, −∞ for an id that may not be generated.
+        """
+        size = max(1, RATED // logits.shape[-1])
+        starts = range(0, max(1, len(logits)), size)
+        ids = tokens[:, None]
+        return torch.cat(
+            [
+                self.allowed(logits[i : i + size]).gather(1, ids[i : i + size])[:, 0]
+                for i in starts
+            ]
+        )
+
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:

@@ -48,9 +48,11 @@ from xlmgen.testing.suites.model import (  # noqa: E402
     StopHeadTests,
     TimeModelTests,
 )
+from xlmgen.testing.suites.planning import PlanningTests  # noqa: E402
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
+from xlmgen.testing.suites.stable import StableTests  # noqa: E402
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
 __all__ = [
@@ -84,12 +86,14 @@ __all__ = [
     "MaskAndInsertTests",
     "MaskingCollatorTests",
     "ModelTests",
+    "PlanningTests",
     "PredictorTests",
     "QkNormTests",
     "Qwen2Tests",
     "ScheduledMaskingTests",
     "SelectedTokensTests",
     "ShiftTests",
+    "StableTests",
     "StopHeadTests",
     "TimeModelTests",
     "UnmaskingTests",
