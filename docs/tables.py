@@ -7,12 +7,12 @@ between is replaced. `tests/test_docs.py` fails if a page is not current.
 
     codes                       every diagnostic
     pages                       the meaning of every diagnostic, with an example
-    options BLOCK.KIND          the options of a kind
+    options COMPONENT.KIND          the options of a kind
     keys FILE.PATH              the keys at a path of the experiment or task schema
     common FILE.PATH            those of them that belong to no single kind
     generated GENERATOR         the tasks that ship with examples of a generator
     metrics                     the metrics that check the rules of a generator
-    fields BLOCK.KIND KEYWORD   the entries of x-batch, x-prompt or x-output
+    fields COMPONENT.KIND KEYWORD   the entries of x-batch, x-prompt or x-output
     contracts                   the capabilities that every kind provides and requires
     stars                       the star-graph tasks
     corpora                     the texts that ship
@@ -44,7 +44,7 @@ from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import CODES
 from xlmgen.spec.explain import Entry, explain
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.spec.schemas import COMPONENTS, built_in
 from xlmgen.tasks.corpora import TEXTS
 from xlmgen.tasks.find import BUILT_IN
 from xlmgen.tasks.spec import SPLITS
@@ -109,7 +109,7 @@ def generated(generator: str) -> str:
     rows = []
     for path in sorted(BUILT_IN.glob("*.yaml")):
         task = fill_defaults(load_yaml(path).data, "task")
-        source, block = task["source"], task["block"]
+        source, max_length = task["source"], task["max_length"]
         if source.get("generator") != generator:
             continue
         settings = {
@@ -123,13 +123,13 @@ def generated(generator: str) -> str:
                 f"`{task['name']}`",
                 ", ".join(f"{key} {_setting(v)}" for key, v in settings.items()),
                 " / ".join(map(str, longest.values())),
-                " / ".join(str(block[key]) for key in longest),
+                " / ".join(str(max_length[key]) for key in longest),
                 " / ".join(f"{n:,}" for n in source["sizes"].values()),
             )
         )
     of = " / ".join(longest) if generators.layout(generator) == "seq2seq" else "example"
-    num_heads = ("task", "settings", f"{of}: tokens, at most", "block")
-    return markdown((*num_heads, "train / validation / test"), rows)
+    header = ("task", "settings", f"{of}: tokens, at most", "max_length")
+    return markdown((*header, "train / validation / test"), rows)
 
 
 def _setting(value: Any) -> str:
@@ -159,20 +159,20 @@ def fields(what: str) -> str:
 
 def contracts(_: str) -> str:
     rows = []
-    for block in BLOCKS:
-        for kind in built_in().kinds(block):
-            schema = built_in().kind(block, kind)
+    for component in COMPONENTS:
+        for kind in built_in().kinds(component):
+            schema = built_in().kind(component, kind)
             provides = _capabilities(clauses(schema, "x-provides"))
             requires = _capabilities(clauses(schema, "x-requires"))
-            rows.append((block, f"`{kind}`", provides, requires))
-    return markdown(("block", "kind", "provides", "requires"), rows)
+            rows.append((component, f"`{kind}`", provides, requires))
+    return markdown(("component", "kind", "provides", "requires"), rows)
 
 
 def stars(_: str) -> str:
     rows = []
     for path in sorted(BUILT_IN.glob("star_*.yaml")):
         task = fill_defaults(load_yaml(path).data, "task")
-        source, block = task["source"], task["block"]
+        source, max_length = task["source"], task["max_length"]
         low, high = source["nodes"]["min"], source["nodes"]["max"]
         edges = source["arms"] * (high - 1)
         sizes = source["sizes"]
@@ -184,21 +184,21 @@ def stars(_: str) -> str:
                 str(source["plan"]),
                 str(source["vocabulary"]),
                 f"{2 * edges + 2} / {2 * (high - 1)}",
-                f"{block['prompt']} / {block['answer']}",
+                f"{max_length['prompt']} / {max_length['answer']}",
                 " / ".join(f"{n:,}" for n in sizes.values()),
             )
         )
-    num_heads = (
+    header = (
         "task",
         "arms",
         "nodes per arm",
         "plan",
         "node names",
         "prompt / answer tokens, at most",
-        "block",
+        "max_length",
         "train / validation / test",
     )
-    return markdown(num_heads, rows)
+    return markdown(header, rows)
 
 
 def corpora(_: str) -> str:
@@ -215,19 +215,23 @@ def corpora(_: str) -> str:
                 f"{bits:.3f} bits per character",
             )
         )
-    num_heads = (
+    header = (
         "corpus",
         "characters: train / validation / test",
         "different characters",
     )
-    return markdown((*num_heads, "unigram entropy"), rows)
+    return markdown((*header, "unigram entropy"), rows)
 
 
 def hub(_: str) -> str:
     rows = []
     for path in sorted(BUILT_IN.glob("*.yaml")):
         task = fill_defaults(load_yaml(path).data, "task")
-        source, block, tokenizer = task["source"], task["block"], task["tokenizer"]
+        source, max_length, tokenizer = (
+            task["source"],
+            task["max_length"],
+            task["tokenizer"],
+        )
         if "hub" not in source:
             continue
         of = source["hub"]
@@ -249,15 +253,15 @@ def hub(_: str) -> str:
                 ", ".join(f"`{value}`" for value in (of["path"], *which)),
                 ", ".join(f"`{source['columns'][key]}`" for key in keys),
                 " / ".join(splits),
-                f"{task['layout']}, {' + '.join(map(str, block.values()))}"
+                f"{task['layout']}, {' + '.join(map(str, max_length.values()))}"
                 + (", packed" if task["packing"] == "packed" else ""),
                 f"{tokenizer['kind']} {tokenizer.get('size', '')}".strip(),
                 ", ".join(f"`{name}`" for name in task["metrics"]),
             )
         )
-    num_heads = ("task", "data set, configuration or revision", "columns")
-    more = ("validation / test", "layout, block", "tokenizer", "metrics")
-    return markdown((*num_heads, *more), rows)
+    header = ("task", "data set, configuration or revision", "columns")
+    more = ("validation / test", "layout, max_length", "tokenizer", "metrics")
+    return markdown((*header, *more), rows)
 
 
 def planted(_: str) -> str:
@@ -319,11 +323,11 @@ def _parameters(value: Callable[..., Any]) -> str:
     return str(inspect.Signature(parameters))
 
 
-def markdown(num_heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Heads and rows as a Markdown table."""
     if not rows:
         return "None."
-    lines = [num_heads, ["---"] * len(num_heads), *rows]
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 

@@ -17,7 +17,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: toy_task
 layout: seq2seq
-block: {prompt: 11, answer: 5}
+max_length: {prompt: 11, answer: 5}
 source:
   generator: star
   arms: 2

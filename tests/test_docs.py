@@ -19,7 +19,7 @@ from xlmgen.cli import command_line, main
 from xlmgen.render import render
 from xlmgen.spec.diagnostics import CODES
 from xlmgen.spec.family import read_family
-from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.spec.schemas import COMPONENTS, built_in
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -65,9 +65,9 @@ def test_every_code_and_kind_is_documented():
     diagnostics = (ROOT / "docs" / "diagnostics.md").read_text("utf-8")
     assert re.findall(r"^\| `(XG\d+)`", diagnostics, re.MULTILINE) == list(CODES)
     docs = "".join(page.read_text("utf-8") for page in PAGES)
-    for block in BLOCKS:
-        for kind in built_in().kinds(block):
-            assert f"<!-- table: options {block}.{kind} -->" in docs
+    for component in COMPONENTS:
+        for kind in built_in().kinds(component):
+            assert f"<!-- table: options {component}.{kind} -->" in docs
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)

@@ -30,7 +30,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: letters
 layout: lm
-block: {length: 9}
+max_length: {length: 9}
 source: {files: {train: a.txt, validation: b.txt, test: b.txt}, unit: file}
 tokenizer: {kind: character}
 packing: packed

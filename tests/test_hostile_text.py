@@ -54,7 +54,7 @@ def hostile(project):
     }
     task = (
         "spec: xlmgen/task/v1\nname: text\nlayout: seq2seq\n"
-        "block: {prompt: 200, answer: 200}\n"
+        "max_length: {prompt: 200, answer: 200}\n"
         f"source: {{files: {json.dumps(files)}}}\n"
         "tokenizer: {kind: byte}\nmetrics: [exact_match]\n"
     )

@@ -33,7 +33,7 @@ def one_token_per_pass(
         if predictor.get(key) is not None
     }
     needed = answer
-    if predictor["kind"] == "unmasking" and (block := predictor.get("block")):
+    if predictor["kind"] == "unmasking" and (block := predictor.get("decoding_block")):
         needed = -(-answer // block) * block  # the steps are divided among the blocks
     if predictor.get("steps", 0) < needed:
         options["steps"] = needed

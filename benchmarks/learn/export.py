@@ -70,7 +70,7 @@ def export(experiment: Experiment, folder: Path) -> None:
             "family": family.name,
             "content_tokens": task.tokenizer.special.vocab_size - len(SPECIAL_TOKENS),
             "prompt": longest,
-            "answer": task.block.answer,
+            "answer": task.max_length.answer,
             **{key: network[key] for key in ("d_model", "layers", "num_heads")},
             "dropout": experiment.model.get("dropout", DROPOUT),
             **{key: getattr(settings, key) for key in TRAINING},

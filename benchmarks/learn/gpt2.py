@@ -27,7 +27,8 @@ from xlmgen.experiment.family_check import family_folder
 from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.registry import load_family, pin
 from xlmgen.runs.build import data_module
-from xlmgen.training.metrics_file import MetricsFile, read_rows
+from xlmgen.runs.metrics import read_rows
+from xlmgen.training.metrics_file import MetricsFile
 from xlmgen.training.schedule import learning_rate_factor
 
 Row = dict[str, str]
@@ -102,7 +103,7 @@ def _config(data: DataModule, numbers: Mapping[str, Any]) -> GPT2Config:
     special, dropout = data.task.tokenizer.special, numbers.get("dropout", 0.0)
     return GPT2Config(
         vocab_size=special.vocab_size,
-        n_positions=data.task.block.length,
+        n_positions=data.task.max_length.length,
         n_embd=numbers["d_model"],
         n_layer=numbers["layers"],
         n_head=numbers["num_heads"],

@@ -174,7 +174,7 @@ def _mdlm(kit: _Kit) -> Parts:
     )
 
     def collate(examples: list[Example]) -> dict[str, Any]:
-        """The prompt, then the noised answer block.
+        """The prompt, then the noised answer.
 
         Its own collator for training, `MDLMSeq2SeqTrainCollator`, raises: it has no
         `bos_location`. These are the functions that its others are made of.

@@ -123,7 +123,7 @@ def scores_one_by_one(run: Run) -> tuple[float, float] | None:
     # the options are those of the run's own copy, as `run` has asked for them
     predictor = {**_yaml(spec)["predictor"], **run.settings.get("predictor", {})}
     task = _yaml(run.path / "task.yaml")
-    options = one_token_per_pass(predictor, task["block"]["answer"])
+    options = one_token_per_pass(predictor, task["max_length"]["answer"])
     return None if options is None else _score(run.results(result_name(options)))
 
 

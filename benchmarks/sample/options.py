@@ -86,8 +86,10 @@ SAMPLERS = (
         vary="threshold",
         values=(0.2, 0.4, 0.6, 0.8),
     ),
-    masked("random, block 32", BLOCKS, {"order": "random", "block": 32}),
-    masked("top_prob, block 32", BLOCKS, {"order": "top_prob", "block": 32}),
+    masked("random, blocks of 32", BLOCKS, {"order": "random", "decoding_block": 32}),
+    masked(
+        "top_prob, blocks of 32", BLOCKS, {"order": "top_prob", "decoding_block": 32}
+    ),
     Sampler(
         f"bd3lm, block_size {BLOCK_SIZE}",
         BLOCKS,

@@ -14,7 +14,7 @@ from benchmarks.speed.shapes import Shape
 from benchmarks.speed.side import Generated, Grows, Side
 from xlmgen.registry import load_family
 from xlmgen.runtime.family import Family
-from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, Block, SpecialTokens
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, MaxLength, SpecialTokens
 from xlmgen.training.memory import keep_freed_memory
 from xlmgen.training.optimizer import parameter_groups
 
@@ -36,12 +36,12 @@ def build(name: str, shape: Shape) -> Side:
         num_heads=shape.num_heads,
         dropout=shape.dropout,
     )
-    block = fitting_block(family, tokens, shape)
-    collate = family.collators["lm"](tokens, block)
+    max_length = fitting_max_length(family, tokens, shape)
+    collate = family.collators["lm"](tokens, max_length)
     loss = family.loss(tokens)
     return Side(
         model=model,
-        examples=partial(_examples, block.answer - 2, shape.vocab),
+        examples=partial(_examples, max_length.answer - 2, shape.vocab),
         collate=lambda rows: collate(rows, None),
         loss=lambda batch: loss(model, batch)["loss"],
         groups=parameter_groups(model, WEIGHT_DECAY),
@@ -49,19 +49,21 @@ def build(name: str, shape: Shape) -> Side:
     )
 
 
-def fitting_block(family: Family, tokens: SpecialTokens, shape: Shape) -> Block:
-    """The block with which the network sees `shape.length` positions, or one fewer.
+def fitting_max_length(
+    family: Family, tokens: SpecialTokens, shape: Shape
+) -> MaxLength:
+    """The maximum length with which the network sees `shape.length` positions or fewer.
 
-    BOS and EOS are part of a block; of a causal family one of the two is no position
+    BOS and EOS are part of it; of a causal family one of the two is no position
     of the network, and a family may add CLS.
     """
     generator = torch.Generator().manual_seed(0)
     for length in (shape.length + 1, shape.length):
-        block = Block(length)
+        max_length = MaxLength(length)
         rows = _examples(length - 2, shape.vocab, 4096)
-        batch = family.collators["lm"](tokens, block)(rows, generator)
+        batch = family.collators["lm"](tokens, max_length)(rows, generator)
         if batch["input_ids"].shape[1] <= shape.length:
-            return block
+            return max_length
     raise ValueError(f"{family.name} adds more than two tokens to a row")
 
 
@@ -80,12 +82,12 @@ def _generators(
     modes: dict[str, dict[str, Any]] = {"": endless}
     if "steps" in options:
         modes = {f"{steps} steps": {**endless, "steps": steps} for steps in shape.steps}
-    block = Block(shape.new, shape.prompt)
+    max_length = MaxLength(shape.new, shape.prompt)
     prompts = [
         {"prompt": row["tokens"]}
         for row in _examples(shape.prompt - 1, shape.vocab, shape.rows)
     ]
-    batch = family.collators["predict"](tokens, block)(prompts, None)
+    batch = family.collators["predict"](tokens, max_length)(prompts, None)
     network: nn.Module = model
     if "insertable" in batch:
         given = batch["input_ids"].shape[1]

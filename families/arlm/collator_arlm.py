@@ -16,7 +16,7 @@ from xlmgen.runtime.collate.layout import (
     prompt_layout,
     seq2seq_layout,
 )
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 from .types_arlm import ArlmBatch, ArlmPrompt
 
@@ -26,17 +26,17 @@ class ArlmLmCollator:
 
     Args:
         tokens: ids of the special tokens.
-        block: maximum lengths of the examples.
+        max_length: maximum lengths of the examples.
         evaluation: has no effect, because no noise is drawn.
     """
 
     layout = staticmethod(lm_layout)
 
     def __init__(
-        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+        self, tokens: SpecialTokens, max_length: MaxLength, *, evaluation: bool = False
     ) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -44,10 +44,10 @@ class ArlmLmCollator:
         clean = self.layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=True,
             eos=True,
-            pad_to_block=False,
+            pad_to_max_length=False,
         )
         # Causal attention never looks ahead, so pads on the right need no mask.
         scored = clean.answer[:, 1:]
@@ -68,20 +68,20 @@ class ArlmSeq2SeqCollator(ArlmLmCollator):
 class ArlmPredictCollator:
     """Prompts `prompt [BOS]`, padded on the left; `[BOS]` if there is no prompt."""
 
-    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+    def __init__(self, tokens: SpecialTokens, max_length: MaxLength) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> ArlmPrompt:
-        prompt = prompt_layout(examples, self.tokens, self.block, bos=True)
+        prompt = prompt_layout(examples, self.tokens, self.max_length, bos=True)
         # Without a limit for prompts, prompt and answer share the limit of the answer.
-        used = 0 if self.block.prompt else prompt.ids.shape[1]
+        used = 0 if self.max_length.prompt else prompt.ids.shape[1]
         return {
             "input_ids": prompt.ids,
             "attention_mask": prompt.attention_mask,
-            "max_new_tokens": self.block.answer - used,
+            "max_new_tokens": self.max_length.answer - used,
         }
 
 

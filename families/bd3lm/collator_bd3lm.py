@@ -16,7 +16,7 @@ from xlmgen.runtime.collate.block_layout import (
 )
 from xlmgen.runtime.collate.layout import Example, flat_positions, with_token_at
 from xlmgen.runtime.noise import LinearSchedule, draw_block_times
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 from .types_bd3lm import Bd3lmBatch, Bd3lmPrompt
 
@@ -26,7 +26,7 @@ class Bd3lmLmCollator:
 
     Args:
         tokens: ids of the special tokens.
-        block: maximum lengths of the examples.
+        max_length: maximum lengths of the examples.
         evaluation: draw times from all of (0, 1], without the training limits.
     """
 
@@ -35,16 +35,18 @@ class Bd3lmLmCollator:
     block_size = 4
 
     def __init__(
-        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+        self, tokens: SpecialTokens, max_length: MaxLength, *, evaluation: bool = False
     ) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
         self.low, self.high = (0.0, 1.0) if evaluation else (0.001, 1.0)
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> Bd3lmBatch:
-        clean = self.layout(examples, self.tokens, self.block, size=self.block_size)
+        clean = self.layout(
+            examples, self.tokens, self.max_length, size=self.block_size
+        )
         answer = clean.ids[:, clean.context :]  # (B, A)
         maskable = clean.answer[:, clean.context :]
         rows, length = answer.shape
@@ -82,14 +84,14 @@ class Bd3lmPredictCollator:
 
     block_size = 4
 
-    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+    def __init__(self, tokens: SpecialTokens, max_length: MaxLength) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> Bd3lmPrompt:
-        prompt = block_prompt_layout(examples, self.tokens, self.block)
+        prompt = block_prompt_layout(examples, self.tokens, self.max_length)
         return {
             "input_ids": prompt.ids,
             "attention_mask": prompt.attention_mask,

@@ -20,7 +20,7 @@ from xlmgen.runtime.collate.gaps import (
 )
 from xlmgen.runtime.collate.layout import Example, count, flat_positions, with_token_at
 from xlmgen.runtime.noise import LinearSchedule, Rising, draw_times
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 from .types_flexmdm import FlexmdmBatch, FlexmdmPrompt
 
@@ -33,7 +33,7 @@ class FlexmdmLmCollator:
 
     Args:
         tokens: ids of the special tokens.
-        block: maximum lengths of the examples.
+        max_length: maximum lengths of the examples.
         evaluation: draw times from all of [0, 1), without the training limit.
     """
 
@@ -42,16 +42,16 @@ class FlexmdmLmCollator:
     unmask = Rising(LinearSchedule())
 
     def __init__(
-        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+        self, tokens: SpecialTokens, max_length: MaxLength, *, evaluation: bool = False
     ) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
         self.sampling_eps = 0.0 if evaluation else 0.001
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> FlexmdmBatch:
-        clean = self.layout(examples, self.tokens, self.block, eos=False)
+        clean = self.layout(examples, self.tokens, self.max_length, eos=False)
         # 1. Draw a time for every row, stratified over the batch.
         t = 1 - draw_times(
             len(examples),
@@ -99,9 +99,9 @@ class FlexmdmInfillCollator(FlexmdmLmCollator):
 class FlexmdmPredictCollator:
     """Prompts `prompt [BOS]`; `[BOS]` if there is no prompt."""
 
-    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+    def __init__(self, tokens: SpecialTokens, max_length: MaxLength) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -112,18 +112,18 @@ class FlexmdmPredictCollator:
             "input_ids": given.ids,
             "attention_mask": given.attention_mask,
             "insertable": given.free,
-            "max_insertions": room(given, self.block, eos=False),
+            "max_insertions": room(given, self.max_length, eos=False),
         }
 
     def layout(self, examples: Sequence[Example]) -> GapLayout:
-        return prompt_gaps(examples, self.tokens, self.block, eos=False)
+        return prompt_gaps(examples, self.tokens, self.max_length, eos=False)
 
 
 class FlexmdmPredictInfillCollator(FlexmdmPredictCollator):
     """Prompts from sequences with holes; tokens are inserted only in the holes."""
 
     def layout(self, examples: Sequence[Example]) -> GapLayout:
-        return infill_gaps(examples, self.tokens, self.block, eos=False)
+        return infill_gaps(examples, self.tokens, self.max_length, eos=False)
 
 
 COLLATORS = {

@@ -21,7 +21,7 @@ from xlmgen.runtime.collate.layout import (
     masked_prompt_layout,
     seq2seq_layout,
 )
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 from .types_ilm import IlmBatch, IlmPrompt
 
@@ -31,17 +31,17 @@ class IlmLmCollator:
 
     Args:
         tokens: ids of the special tokens.
-        block: maximum lengths of the examples; CLS is not counted.
+        max_length: maximum lengths of the examples; CLS is not counted.
         evaluation: has no effect: training and evaluation draw in the same way.
     """
 
     layout = staticmethod(lm_layout)
 
     def __init__(
-        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+        self, tokens: SpecialTokens, max_length: MaxLength, *, evaluation: bool = False
     ) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -49,10 +49,10 @@ class IlmLmCollator:
         clean = self.layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=True,
             eos=False,
-            pad_to_block=False,
+            pad_to_max_length=False,
         )
         # 1. Drop every token with a probability that its row draws from U(0, 1). The
         # number N of dropped tokens is then uniform over 0, …, n, and all subsets of
@@ -95,9 +95,9 @@ class IlmPredictCollator:
     `[CLS] BOS prompt`.
     """
 
-    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+    def __init__(self, tokens: SpecialTokens, max_length: MaxLength) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -112,7 +112,7 @@ class IlmPredictCollator:
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:
-        return masked_prompt_layout(examples, self.tokens, self.block, bos=True)
+        return masked_prompt_layout(examples, self.tokens, self.max_length, bos=True)
 
     def max_insertions(self, clean: Layout) -> Tensor:
         return count(clean.answer)
@@ -125,14 +125,14 @@ class IlmPredictInfillCollator(IlmPredictCollator):
         return infill_layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=True,
             eos=False,
-            pad_to_block=False,
+            pad_to_max_length=False,
         )
 
     def max_insertions(self, clean: Layout) -> Tensor:
-        return self.block.answer - count(clean.attended & ~clean.answer)
+        return self.max_length.answer - count(clean.attended & ~clean.answer)
 
 
 COLLATORS = {

@@ -20,7 +20,7 @@ from xlmgen.runtime.collate.layout import (
     with_token_at,
 )
 from xlmgen.runtime.noise import LinearSchedule, draw_times
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 from .types_llada import LladaBatch, LladaPrompt
 
@@ -32,7 +32,7 @@ class LladaLmCollator:
 
     Args:
         tokens: ids of the special tokens.
-        block: maximum lengths of the examples.
+        max_length: maximum lengths of the examples.
         evaluation: draw times from all of (0, 1], without the training limit.
     """
 
@@ -40,10 +40,10 @@ class LladaLmCollator:
     schedule = LinearSchedule()
 
     def __init__(
-        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+        self, tokens: SpecialTokens, max_length: MaxLength, *, evaluation: bool = False
     ) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
         self.sampling_eps = 0.0 if evaluation else 0.001
 
     def __call__(
@@ -52,10 +52,10 @@ class LladaLmCollator:
         clean = self.layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=False,
             eos=True,
-            pad_to_block=True,
+            pad_to_max_length=True,
         )
         # 1. Draw a time for every row, stratified over the batch.
         t = draw_times(
@@ -98,9 +98,9 @@ class LladaInfillCollator(LladaLmCollator):
 class LladaPredictCollator:
     """Prompts and an answer of MASK; only MASK if there is no prompt."""
 
-    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+    def __init__(self, tokens: SpecialTokens, max_length: MaxLength) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -113,7 +113,7 @@ class LladaPredictCollator:
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:
-        return masked_prompt_layout(examples, self.tokens, self.block, bos=False)
+        return masked_prompt_layout(examples, self.tokens, self.max_length, bos=False)
 
 
 class LladaPredictInfillCollator(LladaPredictCollator):
@@ -123,10 +123,10 @@ class LladaPredictInfillCollator(LladaPredictCollator):
         return infill_layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=False,
             eos=True,
-            pad_to_block=True,
+            pad_to_max_length=True,
         )
 
 

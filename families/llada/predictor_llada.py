@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 from torch import Tensor
 
-from xlmgen.runtime.decoding.masked import MaskedState, blocks, split_steps
+from xlmgen.runtime.decoding.masked import MaskedState, decoding_blocks, split_steps
 from xlmgen.runtime.sampling import (
     Generation,
     TokenSampler,
@@ -35,7 +35,7 @@ class LladaPredictor:
         tokens: ids of the special tokens; BOS, MASK, CLS are never generated.
         steps: number of steps from all masked to none; None takes one per token to
             fill.
-        block: tokens per block.
+        decoding_block: tokens per decoding block.
         temperature: divides the logits before sampling; 0 takes the most likely token.
         top_k: samples from the k most likely tokens only; None keeps all.
         top_p: samples from the smallest set of most likely tokens whose probability
@@ -47,14 +47,14 @@ class LladaPredictor:
         tokens: SpecialTokens,
         *,
         steps: int | None = 128,
-        block: int = 32,
+        decoding_block: int = 32,
         temperature: float = 0.0,
         top_k: int | None = None,
         top_p: float | None = None,
     ) -> None:
         self.tokens = tokens
         self.steps = steps
-        self.block = block
+        self.decoding_block = decoding_block
         suppress_tokens = tokens.suppressed("bos", "mask", "cls")
         self.sample = TokenSampler(suppress_tokens, temperature, top_k, top_p)
 
@@ -75,7 +75,7 @@ class LladaPredictor:
             self.tokens.mask,
             trace=trace,
         )
-        areas = blocks(state.fillable, self.block)
+        areas = decoding_blocks(state.fillable, self.decoding_block)
         for area, steps in zip(areas, split_steps(self.steps, len(areas)), strict=True):
             state.begin_block()
             self._fill(state, area, steps, generator)

@@ -19,7 +19,7 @@ from xlmgen.runtime.collate.layout import (
     seq2seq_layout,
     with_token_at,
 )
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 from .types_mlm import MlmBatch, MlmPrompt
 
@@ -31,17 +31,17 @@ class MlmLmCollator:
 
     Args:
         tokens: ids of the special tokens.
-        block: maximum lengths of the examples.
+        max_length: maximum lengths of the examples.
         evaluation: has no effect, because no time is drawn.
     """
 
     layout = staticmethod(lm_layout)
 
     def __init__(
-        self, tokens: SpecialTokens, block: Block, *, evaluation: bool = False
+        self, tokens: SpecialTokens, max_length: MaxLength, *, evaluation: bool = False
     ) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -49,10 +49,10 @@ class MlmLmCollator:
         clean = self.layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=False,
             eos=True,
-            pad_to_block=True,
+            pad_to_max_length=True,
         )
         # 1. Draw a masking probability for every row.
         mask_prob = torch.rand(len(examples), 1, generator=generator)
@@ -86,9 +86,9 @@ class MlmInfillCollator(MlmLmCollator):
 class MlmPredictCollator:
     """Prompts and an answer of MASK; only MASK if there is no prompt."""
 
-    def __init__(self, tokens: SpecialTokens, block: Block) -> None:
+    def __init__(self, tokens: SpecialTokens, max_length: MaxLength) -> None:
         self.tokens = tokens
-        self.block = block
+        self.max_length = max_length
 
     def __call__(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -101,7 +101,7 @@ class MlmPredictCollator:
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:
-        return masked_prompt_layout(examples, self.tokens, self.block, bos=False)
+        return masked_prompt_layout(examples, self.tokens, self.max_length, bos=False)
 
 
 class MlmPredictInfillCollator(MlmPredictCollator):
@@ -111,10 +111,10 @@ class MlmPredictInfillCollator(MlmPredictCollator):
         return infill_layout(
             examples,
             self.tokens,
-            self.block,
+            self.max_length,
             bos=False,
             eos=True,
-            pad_to_block=True,
+            pad_to_max_length=True,
         )
 
 

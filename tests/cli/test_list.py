@@ -1,4 +1,4 @@
-"""`xlmgen list`: families with their blocks and origin, and tasks."""
+"""`xlmgen list`: families with their components and origin, and tasks."""
 
 import pytest
 

@@ -13,7 +13,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: mine
 layout: lm
-block: {length: 7}
+max_length: {length: 7}
 source:
   files: {train: a.jsonl, validation: b.jsonl, test: b.jsonl}
   filter: [{column: level, in: [1, 2]}]
@@ -58,7 +58,7 @@ def test_every_row_is_counted(mine, capsys, monkeypatch):
     task = load_task("mine.yaml")
     assert summary.line(task) == (
         "data: 3 train, 1 validation, 1 test examples; 1 left out by the filter; "
-        "1 left out that the tokenizer cannot encode; 1 left out too long for the block"
+        "1 left out that the tokenizer cannot encode; 1 left out longer than max_length"
     )
     # All that was asked for is there now.
     monkeypatch.delattr(Tokenizer, "encode_known")
@@ -72,7 +72,7 @@ def test_truncated_and_dropped_rows_are_counted_separately(mine, capsys):
     assert main(["prepare", "mine.yaml"]) == 0
     found = counts(capsys.readouterr().out)
     assert (found["examples"], found["dropped"], found["truncated"]) == ("4", "0", "1")
-    assert "1 cut to the block" in summary.line(load_task("mine.yaml"))
+    assert "1 cut to max_length" in summary.line(load_task("mine.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -397,7 +397,7 @@ WORDS = """\
 spec: xlmgen/task/v1
 name: words
 layout: lm
-block: {length: 16}
+max_length: {length: 16}
 source: {files: {train: a.txt}}
 tokenizer: {kind: byte}
 packing: none
@@ -608,7 +608,7 @@ def own_kinds(tmp_path, monkeypatch, capsys):
 COMB = Path("families/comb/family.yaml")
 
 
-def test_block_of_own_kind_is_reported(own_kinds, capsys):
+def test_component_of_own_kind_is_reported(own_kinds, capsys):
     assert main(["review", "--against", "main"]) == 0
     told = (
         "inner/families/comb/family.yaml:11: predictor.kind is rendered by the "

@@ -11,7 +11,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: mine
 layout: lm
-block: {length: 200}
+max_length: {length: 200}
 source: {files: {train: a.txt, validation: b.txt, test: b.txt}}
 tokenizer: {kind: bpe, size: 300}
 """

@@ -110,7 +110,7 @@ def test_mixed_precision_clips_with_the_fused_optimiser(project, capsys):
 
 def test_family_without_layout_is_refused(project, capsys):
     (project / "lm.yaml").write_text(
-        "{spec: xlmgen/task/v1, name: lm, layout: lm, block: {length: 8}, "
+        "{spec: xlmgen/task/v1, name: lm, layout: lm, max_length: {length: 8}, "
         "source: {files: {train: a.txt, validation: a.txt, test: a.txt}, "
         "format: text}, tokenizer: {kind: character}}"
     )
@@ -125,7 +125,7 @@ def test_too_long_answer_is_refused(project, capsys):
     (project / "toy_task.yaml").write_text(task.replace("answer: 5", "answer: 3"))
     code, _, err = said(capsys, "toy.yaml")
     assert code in (1, 2)
-    assert "block.answer" in err
+    assert "max_length.answer" in err
     assert "Traceback" not in err
 
 
@@ -133,12 +133,13 @@ def test_error_in_first_batch_can_be_fixed_and_repeated(project, capsys):
     words = ["one", "two", "three", "four"]
     rows = [f'{{"prompt": "{a}", "target": "{b}"}}' for a in words for b in words]
     (project / "rows.jsonl").write_text("\n".join(rows))
-    task = """{spec: xlmgen/task/v1, name: words, layout: seq2seq, block: {prompt: 7,
-        answer: 4}, source: {files: {train: rows.jsonl}, shares: {validation: 0.2,
-        test: 0.2}}, tokenizer: {kind: character}}"""
+    task = """{spec: xlmgen/task/v1, name: words, layout: seq2seq,
+        max_length: {prompt: 7, answer: 4},
+        source: {files: {train: rows.jsonl}, shares: {validation: 0.2, test: 0.2}},
+        tokenizer: {kind: character}}"""
     (project / "words.yaml").write_text(task)
     code, _, err = said(capsys, "toy.yaml", "task=./words.yaml")
-    assert (code, "raise block.answer to 6" in err) == (2, True)
+    assert (code, "raise max_length.answer to 6" in err) == (2, True)
     (project / "words.yaml").write_text(task.replace("answer: 4", "answer: 6"))
     code, out, _ = said(capsys, "toy.yaml", "task=./words.yaml")
     assert (code, "note" in out) == (0, False)

@@ -269,7 +269,7 @@ TASK = {
     "spec": "xlmgen/task/v1",
     "name": "notes",
     "layout": "lm",
-    "block": {"length": 40},
+    "max_length": {"length": 40},
     "source": {"files": {"train": "a.txt", "validation": "b.txt", "test": "b.txt"}},
     "tokenizer": {"kind": "character"},
 }
@@ -335,10 +335,10 @@ def test_changed_splits_change_ids(tmp_path):
     assert tests[0] == tests[2] != tests[1]
 
 
-def test_block_and_overflow_share_one_entry(ids, own_cache):
+def test_max_length_and_overflow_share_one_entry(ids, own_cache):
     ids()
     entries = len(list(own_cache.iterdir()))
-    assert ids(block={"length": 4}, overflow="truncate") == [[5, 6], [7, 5]]
+    assert ids(max_length={"length": 4}, overflow="truncate") == [[5, 6], [7, 5]]
     assert len(list(own_cache.iterdir())) == entries
 
 

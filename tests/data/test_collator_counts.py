@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from xlmgen import resources
 from xlmgen.registry import load_family
-from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, Block, SpecialTokens
+from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, MaxLength, SpecialTokens
 
 FAMILIES = sorted(
     path.parent.name for path in resources.root().glob("families/*/family.yaml")
@@ -48,12 +48,12 @@ def made(family, use, rows, length, *, vocab=VOCAB, lists=False):
     if lists:
         ids = [row.tolist() for row in ids]
     if use == "lm":
-        examples, block = [{"tokens": row} for row in ids], Block(length + 2)
+        examples, max_length = [{"tokens": row} for row in ids], MaxLength(length + 2)
     else:
         examples = [{"prompt": row, "target": row} for row in ids]
-        block = Block(length + 2, length + 2)
+        max_length = MaxLength(length + 2, length + 2)
     collator = load_family(family).collators[use](
-        SpecialTokens(vocab_size=vocab), block
+        SpecialTokens(vocab_size=vocab), max_length
     )
     return lambda: collator(examples, torch.Generator().manual_seed(0))
 

@@ -26,12 +26,12 @@ class Collator:
 
     use = ""
 
-    def __init__(self, tokens, block, evaluation=False):
-        self.tokens, self.block, self.evaluation = tokens, block, evaluation
+    def __init__(self, tokens, max_length, evaluation=False):
+        self.tokens, self.max_length, self.evaluation = tokens, max_length, evaluation
 
     def __call__(self, examples, generator):
-        options = {"bos": True, "eos": True, "pad_to_block": False}
-        args = examples, self.tokens, self.block
+        options = {"bos": True, "eos": True, "pad_to_max_length": False}
+        args = examples, self.tokens, self.max_length
         match self.use:
             case "seq2seq":
                 ids = seq2seq_layout(*args, **options).ids
@@ -73,7 +73,7 @@ def text(tmp_path):
             "spec": "xlmgen/task/v1",
             "name": "letters",
             "layout": "lm",
-            "block": {"length": 12},
+            "max_length": {"length": 12},
             "source": {"files": files},
             "tokenizer": {"kind": "byte"},
         }
@@ -165,7 +165,7 @@ def test_processes_split_the_rows(monkeypatch):
     assert all(parts)
 
 
-def test_collator_gets_complete_packed_blocks(text):
+def test_collator_gets_complete_packed_rows(text):
     task = text(packing="packed")
     rows = [
         row for batch in module(task).val_dataloader() for row in batch["ids"].tolist()
@@ -204,12 +204,15 @@ from xlmgen.runtime.collate.layout import seq2seq_layout
 from xlmgen.data.task import load_task
 
 class Collator:
-    def __init__(self, tokens, block):
-        self.tokens, self.block = tokens, block
+    def __init__(self, tokens, max_length):
+        self.tokens, self.max_length = tokens, max_length
 
     def __call__(self, examples, generator):
         layout = seq2seq_layout(
-            examples, self.tokens, self.block, bos=True, eos=True, pad_to_block=False
+            *(examples, self.tokens, self.max_length),
+            bos=True,
+            eos=True,
+            pad_to_max_length=False,
         )
         return layout.ids.tolist(), torch.rand(3, generator=generator).tolist()
 

@@ -16,7 +16,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: hubs
 layout: lm
-block: {{length: 40}}
+max_length: {{length: 40}}
 source:
   hub: {{path: ./set, {hub}}}
   {more}

@@ -1,4 +1,4 @@
-"""Packing: every id of the stream in exactly one block."""
+"""Packing: every id of the stream in exactly one row."""
 
 import pickle
 
@@ -24,18 +24,18 @@ def packed(folder, documents, length, *, separate=False):
     return PackedExamples(ids, length, bos=BOS, eos=EOS, separate=separate)
 
 
-def test_blocks_equal_expected_ids(folder):
-    blocks = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5)
-    assert [block["tokens"].tolist() for block in blocks] == [
+def test_rows_equal_expected_ids(folder):
+    packed_rows = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5)
+    assert [row["tokens"].tolist() for row in packed_rows] == [
         [BOS, 10, 11, 12, EOS],
         [BOS, 20, EOS, EOS, 30],
         [BOS, 31, EOS],
     ]
-    assert all(bool(block["packed"]) for block in blocks)
-    assert blocks[-1]["tokens"].tolist() == [BOS, 31, EOS]
-    assert len(blocks[1:]) == 2
+    assert all(bool(row["packed"]) for row in packed_rows)
+    assert packed_rows[-1]["tokens"].tolist() == [BOS, 31, EOS]
+    assert len(packed_rows[1:]) == 2
     with pytest.raises(IndexError):
-        blocks[3]
+        packed_rows[3]
 
 
 @settings(deadline=None, max_examples=300)
@@ -45,20 +45,20 @@ def test_blocks_equal_expected_ids(folder):
     ),
     length=st.integers(2, 20),
 )
-def test_stream_is_complete_and_only_last_block_is_short(folder, documents, length):
-    blocks = packed(folder, documents, length)
+def test_stream_is_complete_and_only_last_row_is_short(folder, documents, length):
+    packed_rows = packed(folder, documents, length)
     stream = [id_ for document in documents for id_ in (*document, EOS)]
-    rows = [block["tokens"].tolist() for block in blocks]
+    rows = [row["tokens"].tolist() for row in packed_rows]
     assert all(row[0] == BOS for row in rows)
     assert [id_ for row in rows for id_ in row[1:]] == stream
     assert all(len(row) == length for row in rows[:-1])
     assert 2 <= len(rows[-1]) <= length
 
 
-def test_blocks_of_separate_documents(folder):
-    blocks = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5, separate=True)
+def test_rows_of_separate_documents(folder):
+    packed_rows = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5, separate=True)
     assert [
-        (block["tokens"].tolist(), block["documents"].tolist()) for block in blocks
+        (row["tokens"].tolist(), row["documents"].tolist()) for row in packed_rows
     ] == [
         ([BOS, 10, 11, 12, EOS], [1, 1, 1, 1, 1]),
         ([BOS, BOS, 20, EOS, BOS], [1, 2, 2, 2, 3]),
@@ -76,12 +76,12 @@ def test_blocks_of_separate_documents(folder):
     length=st.integers(2, 20),
 )
 def test_separate_documents_equal_input_documents(folder, documents, length):
-    """Documents are cut at block ends, and each part has its own BOS."""
-    blocks = packed(folder, documents, length, separate=True)
-    assert all(len(block["tokens"]) == length for block in blocks[:-1])
+    """Documents are cut at row ends, and each part has its own BOS."""
+    packed_rows = packed(folder, documents, length, separate=True)
+    assert all(len(row["tokens"]) == length for row in packed_rows[:-1])
     stream = []
-    for block in blocks:
-        tokens, numbers = block["tokens"].tolist(), block["documents"].tolist()
+    for row in packed_rows:
+        tokens, numbers = row["tokens"].tolist(), row["documents"].tolist()
         assert numbers == sorted(numbers)
         assert set(numbers) == set(range(1, numbers[-1] + 1))
         for number in set(numbers):
@@ -94,33 +94,45 @@ def test_separate_documents_equal_input_documents(folder, documents, length):
     assert stream == whole[1:]
 
 
-def test_blocks_are_pickled_as_a_path(folder):
-    blocks = packed(folder, [list(range(5, 5000))], 100)
-    blocks[3]
-    content = pickle.dumps(blocks)
+def test_rows_are_pickled_as_a_path(folder):
+    packed_rows = packed(folder, [list(range(5, 5000))], 100)
+    packed_rows[3]
+    content = pickle.dumps(packed_rows)
     assert len(content) < 2000
     again = pickle.loads(content)
-    assert np.array_equal(again[3]["tokens"], blocks[3]["tokens"])
+    assert np.array_equal(again[3]["tokens"], packed_rows[3]["tokens"])
 
 
-def test_layout_keeps_packed_block_unchanged(folder):
+def test_layout_keeps_packed_row_unchanged(folder):
     from xlmgen.runtime.collate.layout import lm_layout
-    from xlmgen.runtime.special_tokens import Block, SpecialTokens
+    from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
-    blocks = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5)
+    packed_rows = packed(folder, [[10, 11, 12], [20], [], [30, 31]], 5)
     layout = lm_layout(
-        blocks[:2], SpecialTokens(), Block(5), bos=True, eos=True, pad_to_block=True
+        packed_rows[:2],
+        SpecialTokens(),
+        MaxLength(5),
+        bos=True,
+        eos=True,
+        pad_to_max_length=True,
     )
-    assert layout.ids.tolist() == [block["tokens"].tolist() for block in blocks[:2]]
+    assert layout.ids.tolist() == [row["tokens"].tolist() for row in packed_rows[:2]]
 
 
 def test_layout_of_separate_documents(folder):
     from xlmgen.runtime.collate.layout import lm_layout
-    from xlmgen.runtime.special_tokens import Block, SpecialTokens
+    from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
-    blocks = packed(folder, [[10, 11], [20, 21]], 5, separate=True)
+    packed_rows = packed(folder, [[10, 11], [20, 21]], 5, separate=True)
     rows = [
-        lm_layout(blocks[:], SpecialTokens(), Block(5), bos=b, eos=b, pad_to_block=pad)
+        lm_layout(
+            packed_rows[:],
+            SpecialTokens(),
+            MaxLength(5),
+            bos=b,
+            eos=b,
+            pad_to_max_length=pad,
+        )
         for b, pad in ((True, False), (False, True))
     ]
     for whole in rows:

@@ -6,11 +6,11 @@ from xlmgen.data.datamodule import DataModule
 from xlmgen.data.task import load_task
 from xlmgen.registry import load_family
 from xlmgen.runtime.collate.layout import lm_layout, masked_prompt_layout, prompt_layout
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=10)
 PAD, BOS, EOS, MASK = 0, 1, 2, 3
-WHOLE, PARTS = Block(answer=6), Block(answer=3, prompt=4)
+WHOLE, PARTS = MaxLength(answer=6), MaxLength(answer=3, prompt=4)
 
 
 def rows(layout):
@@ -27,7 +27,9 @@ def test_causal_prompt_begins_like_training_row(examples):
         begun = [token for token, real in zip(row, attended, strict=True) if real]
         whole = {"tokens": [*example.get("prompt", []), 8, 9]}
         (trained,) = rows(
-            lm_layout([whole], TOKENS, WHOLE, bos=True, eos=True, pad_to_block=False)
+            lm_layout(
+                [whole], TOKENS, WHOLE, bos=True, eos=True, pad_to_max_length=False
+            )
         )
         assert begun == trained[: len(begun)]
         assert row[-len(begun) :] == begun
@@ -45,7 +47,7 @@ def test_masked_sequence_begins_with_its_prompt(bos):
     assert found.answer.equal(found.ids == MASK)
 
 
-def test_packed_block_begins_with_bos_in_every_family():
+def test_packed_row_begins_with_bos_in_every_family():
     found = masked_prompt_layout(
         [{"packed": True}, {"packed": True, "prompt": [5]}], TOKENS, WHOLE, bos=False
     )
@@ -65,7 +67,7 @@ def test_bos_separates_prompt_and_answer():
 
 
 @pytest.mark.parametrize(("packing", "begins"), [("packed", BOS), ("none", MASK)])
-def test_packed_task_generates_from_block_start(tmp_path, monkeypatch, packing, begins):
+def test_packed_task_generates_from_row_start(tmp_path, monkeypatch, packing, begins):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text("\n".join("a b c d" for _ in range(3)) + "\nb\nc\n")
     (tmp_path / "t.yaml").write_text(
@@ -80,7 +82,7 @@ def test_packed_task_generates_from_block_start(tmp_path, monkeypatch, packing, 
     batch, _ = next(iter(data.predict_dataloader()))
     assert set(batch["input_ids"][:, 0].tolist()) == {begins}
     prompt = masked_prompt_layout(
-        [task.encode_prompt("b c")], task.tokenizer.special, task.block, bos=False
+        [task.encode_prompt("b c")], task.tokenizer.special, task.max_length, bos=False
     )
     opened = [BOS] if packing == "packed" else []
     assert prompt.ids[0].tolist()[: len(opened) + 2] == [

@@ -18,7 +18,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: some
 layout: lm
-block: {{length: 40}}
+max_length: {{length: 40}}
 source: {{files: {{train: {train}}}{more}}}
 tokenizer: {{kind: byte}}
 """

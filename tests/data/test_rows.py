@@ -15,7 +15,7 @@ PAIRS = """\
 spec: xlmgen/task/v1
 name: pairs
 layout: seq2seq
-block: {prompt: 60, answer: 40}
+max_length: {prompt: 60, answer: 40}
 tokenizer: {kind: byte}
 source:
   files: {train: a.jsonl, validation: a.jsonl, test: a.jsonl}

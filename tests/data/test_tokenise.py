@@ -14,7 +14,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: some
 layout: lm
-block: {length: 900}
+max_length: {length: 900}
 source: {files: {train: "*.txt"}, shares: {test: 0.2}}
 tokenizer: {kind: byte}
 """

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from xlmgen.spec.schemas import BLOCKS, FILES, built_in
+from xlmgen.spec.schemas import COMPONENTS, FILES, built_in
 
 ROOT = Path(__file__).parents[2]
-KINDS = [(block, kind) for block in BLOCKS for kind in built_in().kinds(block)]
+KINDS = [
+    (component, kind)
+    for component in COMPONENTS
+    for kind in built_in().kinds(component)
+]
 NUMBERS = count()
 EMPTY = 'Incorrect type. Expected "object(xlmgen family)".'
 
@@ -32,9 +36,9 @@ def shown(editor, text, file="family"):
     return editor.hover(*opened(editor, text, file)).replace("\\", "")
 
 
-def options(block, kind):
+def options(component, kind):
     """Return the keys of a kind, except `kind`, with their schemas."""
-    schemas = dict(built_in().kind(block, kind)["properties"])
+    schemas = dict(built_in().kind(component, kind)["properties"])
     del schemas["kind"]
     return schemas
 
@@ -53,52 +57,54 @@ def test_spec_line_is_completed(file, editor):
     assert written["spec"] == f"spec: xlmgen/{file}/v1"
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_kinds_of_block_are_completed(block, editor):
-    kinds = set(built_in().kinds(block))
-    assert offered(editor, f"{block}:\n  kind: |\n") == kinds
-    assert offered(editor, f"{block}: {{kind: |}}\n") == kinds
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_kinds_of_component_are_completed(component, editor):
+    kinds = set(built_in().kinds(component))
+    assert offered(editor, f"{component}:\n  kind: |\n") == kinds
+    assert offered(editor, f"{component}: {{kind: |}}\n") == kinds
 
 
-@pytest.mark.parametrize(("block", "kind"), KINDS)
-def test_options_of_kind_are_completed_and_explained(block, kind, editor):
+@pytest.mark.parametrize(("component", "kind"), KINDS)
+def test_options_of_kind_are_completed_and_explained(component, kind, editor):
     """Between braces a letter is needed first; the editor then filters the list."""
-    keys = options(block, kind)
-    assert offered(editor, f"{block}:\n  kind: {kind}\n  |\n") == set(keys)
+    keys = options(component, kind)
+    assert offered(editor, f"{component}:\n  kind: {kind}\n  |\n") == set(keys)
     if keys:
-        text = f"{block}: {{kind: {kind}, {min(keys)[0]}|}}\n"
+        text = f"{component}: {{kind: {kind}, {min(keys)[0]}|}}\n"
         assert offered(editor, text) == set(keys)
     for key, schema in keys.items():
         value = json.dumps(schema.get("default", schema["examples"][0]))
-        text = f"{block}: {{kind: {kind}, |{key}: {value}}}\n"
+        text = f"{component}: {{kind: {kind}, |{key}: {value}}}\n"
         assert schema["description"] in shown(editor, text)
 
 
-@pytest.mark.parametrize(("block", "kind"), KINDS)
-def test_values_of_option_are_completed(block, kind, editor):
-    for key, schema in options(block, kind).items():
+@pytest.mark.parametrize(("component", "kind"), KINDS)
+def test_values_of_option_are_completed(component, kind, editor):
+    for key, schema in options(component, kind).items():
         values = {v for v in schema.get("enum", ()) if isinstance(v, str)}
         if values:
-            assert offered(editor, f"{block}: {{kind: {kind}, {key}: |}}\n") == values
-            text = f"{block}:\n  kind: {kind}\n  {key}: |\n"
+            assert (
+                offered(editor, f"{component}: {{kind: {kind}, {key}: |}}\n") == values
+            )
+            text = f"{component}:\n  kind: {kind}\n  {key}: |\n"
             assert offered(editor, text) == values
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_empty_block_needs_kind(block, editor):
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_empty_component_needs_kind(component, editor):
     """It does not need keys that only one of its kinds requires."""
-    assert offered(editor, f"{block}:\n  |\n") == {"kind"}
-    uri, _, _ = opened(editor, f"{block}:\n")
+    assert offered(editor, f"{component}:\n  |\n") == {"kind"}
+    uri, _, _ = opened(editor, f"{component}:\n")
     about = [m for _, m in editor.diagnostics(uri) if not m.startswith("Missing")]
-    optional = block == "noise_schedule"
+    optional = component == "noise_schedule"
     assert about == ([] if optional else [EMPTY])
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_block_is_explained_by_its_kind(block, editor):
-    for kind in built_in().kinds(block):
-        about = built_in().kind(block, kind)["description"]
-        assert about in shown(editor, f"|{block}:\n  kind: {kind}\n")
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_component_is_explained_by_its_kind(component, editor):
+    for kind in built_in().kinds(component):
+        about = built_in().kind(component, kind)["description"]
+        assert about in shown(editor, f"|{component}:\n  kind: {kind}\n")
 
 
 @pytest.mark.parametrize(

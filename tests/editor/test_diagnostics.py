@@ -31,7 +31,7 @@ MODELINE = "# yaml-language-server: $schema="
 BEYOND = {
     "XG107": "names of Python and of packages are no part of the schema",
     "XG109": "arithmetic between keys",
-    "XG201": "what blocks promise each other",
+    "XG201": "what components promise each other",
 }
 # Specs of which an editor says something else than `check`, and why.
 DIFFERENT = {

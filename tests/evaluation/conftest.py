@@ -20,7 +20,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: words
 layout: lm
-block: {length: 12}
+max_length: {length: 12}
 source: {files: {train: lines.txt, validation: lines.txt, test: lines.txt}}
 tokenizer: {kind: whitespace}
 metrics: [distinct_n, unigram_entropy, length, repetition, novelty]

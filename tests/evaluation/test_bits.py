@@ -18,7 +18,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: letters
 layout: lm
-block: {length: 8}
+max_length: {length: 8}
 source: {files: {train: a.txt, validation: a.txt, test: a.txt}}
 tokenizer: {kind: KIND}
 packing: PACKING

@@ -74,10 +74,10 @@ def test_data_ids_are_cut_at_eos_like_samples(text_project):
     words = (text_project / "words.yaml").read_text()
     for packing in ("packed", "documents"):
         (text_project / "packed.yaml").write_text(words + f"packing: {packing}\n")
-        blocks = data_ids(load_task("packed.yaml"), "test", 3)
-        assert task.decode(blocks[0]) == "the cat sat"
+        rows = data_ids(load_task("packed.yaml"), "test", 3)
+        assert task.decode(rows[0]) == "the cat sat"
         assert all(
-            eos not in ids and task.tokenizer.special.bos not in ids for ids in blocks
+            eos not in ids and task.tokenizer.special.bos not in ids for ids in rows
         )
 
 

@@ -16,7 +16,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: small
 layout: seq2seq
-block: {prompt: 11, answer: 5}
+max_length: {prompt: 11, answer: 5}
 source:
   generator: star
   arms: 2

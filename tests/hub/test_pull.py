@@ -436,7 +436,7 @@ TEXT_TASK = """\
 spec: xlmgen/task/v1
 name: mine
 layout: lm
-block: {length: 32}
+max_length: {length: 32}
 source: {files: {train: "here/*.txt"}, unit: line}
 tokenizer: {kind: byte}
 """

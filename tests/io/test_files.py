@@ -17,7 +17,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: words
 layout: lm
-block: {length: 16}
+max_length: {length: 16}
 source: {files: {train: TRAIN}, format: txt}
 tokenizer: TOKENIZER
 """

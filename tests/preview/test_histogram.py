@@ -1,4 +1,4 @@
-"""Histograms of lengths: all rows counted, and the block's limit between two bins."""
+"""Histograms of lengths: all rows counted, and the maximum length between two bins."""
 
 import io
 
@@ -64,7 +64,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: letters
 layout: lm
-block: {length: 8}
+max_length: {length: 8}
 source: {{files: {{train: a.txt, validation: b.txt, test: b.txt}}}}
 tokenizer: {{kind: character}}
 overflow: {overflow}
@@ -77,7 +77,7 @@ packing: {packing}
     [
         ("drop", "none", (3, 10, 2, 0)),  # 1 + 3 + 6
         ("truncate", "none", (5, 22, 0, 2)),  # 1 + 3 + 6 + 6 + 6
-        ("error", "packed", (5, 29, 0, 0)),  # 29 letters and 5 EOS, 7 to a block
+        ("error", "packed", (5, 29, 0, 0)),  # 29 letters and 5 EOS, 7 to a row
         ("error", "documents", (6, 29, 0, 0)),  # and 4 BOS
     ],
 )

@@ -25,7 +25,7 @@ TEXT = """\
 spec: xlmgen/task/v1
 name: words
 layout: lm
-block: {length: 12}
+max_length: {length: 12}
 source: {files: {train: "*.txt"}}
 tokenizer: {kind: vocabulary, tokens: [the, cat, sat, on, a, mat, "<3>", (x)]}
 overflow: drop

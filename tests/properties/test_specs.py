@@ -12,7 +12,7 @@ from xlmgen.render import render
 from xlmgen.spec.document import Document
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.spec.schemas import COMPONENTS, built_in
 from xlmgen.spec.validate import validate
 from xlmgen.testing.combinations import SIZE, Combinations
 
@@ -35,7 +35,11 @@ def fitting() -> list[dict]:
     """Return families of all valid mixes of kinds."""
     found = Combinations(built_in(), each=20).valid(each=2)
     return [
-        {key: dict(block.data) for key, block in each.blocks.items() if block.data}
+        {
+            key: dict(component.data)
+            for key, component in each.components.items()
+            if component.data
+        }
         for each in found
     ]
 
@@ -45,13 +49,13 @@ def families(draw) -> dict:
     """Draw a valid family with some options and texts that its schemas allow."""
     schemas = built_in()
     known = schemas.schema("family")["properties"]
-    blocks = dict(draw(st.sampled_from(fitting())))
-    for key in draw(st.lists(st.sampled_from(sorted(blocks)), max_size=2)):
-        kind = blocks[key]["kind"]
+    components = dict(draw(st.sampled_from(fitting())))
+    for key in draw(st.lists(st.sampled_from(sorted(components)), max_size=2)):
+        kind = components[key]["kind"]
         drawn = draw(mappings(schemas.kind(key, kind), {"kind": kind}))
-        blocks[key] = drawn | blocks[key] if draw(st.booleans()) else drawn
+        components[key] = drawn | components[key] if draw(st.booleans()) else drawn
     data = {"spec": "xlmgen/family/v1", "name": "sample", "title": "A sample"}
-    data |= blocks | {"sizes": {"tiny": SIZE}}
+    data |= components | {"sizes": {"tiny": SIZE}}
     for key in draw(st.lists(st.sampled_from(TEXTS), max_size=2, unique=True)):
         data[key] = draw(values(known[key]))
     return data
@@ -75,8 +79,14 @@ def test_valid_family_renders_to_python(data):
 
 
 def test_drawn_families_cover_every_kind():
-    kinds = {(key, block["kind"]) for data in fitting() for key, block in data.items()}
-    assert kinds == {(block, k) for block in BLOCKS for k in built_in().kinds(block)}
+    kinds = {
+        (key, component["kind"])
+        for data in fitting()
+        for key, component in data.items()
+    }
+    assert kinds == {
+        (component, k) for component in COMPONENTS for k in built_in().kinds(component)
+    }
 
 
 @pytest.mark.parametrize("file", ["task", "experiment", "family"])

@@ -20,11 +20,11 @@ import torch
 from xlmgen import resources
 from xlmgen.io import bounded
 from xlmgen.render import render
-from xlmgen.runtime.special_tokens import Block
+from xlmgen.runtime.special_tokens import MaxLength
 from xlmgen.spec import contracts
 from xlmgen.spec.family import FamilySpec, family_spec, read_family
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
+from xlmgen.spec.schemas import COMPONENTS, Schemas, built_in
 from xlmgen.spec.validate import validate
 from xlmgen.testing.combinations import Combinations, covering, names
 from xlmgen.testing.subject import TOKENS, import_family
@@ -86,7 +86,7 @@ def saying(spec):
 
 def test_combinations_cover_every_kind(chosen, combinations):
     kinds = {key for combination in chosen for key in combination.kinds.items()}
-    assert kinds == set(combinations.blocks)
+    assert kinds == set(combinations.components)
 
 
 def test_page_shows_examples_verbatim():
@@ -111,34 +111,36 @@ def test_check_refuses_exactly_unmet_contracts(combinations):
 
 def clauses():
     schemas = built_in()
-    for block in BLOCKS:
-        for kind in schemas.kinds(block):
-            for clause in contracts.clauses(schemas.kind(block, kind), "x-requires"):
-                text = f"{block}-{kind}-{clause.capability}-{clause.words}"
-                yield pytest.param(block, kind, clause, id=text)
+    for component in COMPONENTS:
+        for kind in schemas.kinds(component):
+            for clause in contracts.clauses(
+                schemas.kind(component, kind), "x-requires"
+            ):
+                text = f"{component}-{kind}-{clause.capability}-{clause.words}"
+                yield pytest.param(component, kind, clause, id=text)
 
 
-@pytest.mark.parametrize(("block", "kind", "clause"), list(clauses()))
+@pytest.mark.parametrize(("component", "kind", "clause"), list(clauses()))
 def test_unmet_requirement_is_refused(
-    block, kind, clause, combinations, tmp_path, monkeypatch
+    component, kind, clause, combinations, tmp_path, monkeypatch
 ):
     # A process for every one of hundreds of validations would take minutes.
     monkeypatch.setattr(bounded, "_inside", True)
-    for other in BLOCKS:
+    for other in COMPONENTS:
         folder = tmp_path / "kinds" / other
         folder.mkdir(parents=True)
         schema = {"type": "object", "required": ["kind"], "properties": {"kind": {}}}
         (folder / "nothing.schema.json").write_text(json.dumps(schema))
     schemas = Schemas((tmp_path, resources.root() / "schemas"))
-    blocks = {
-        other: {"kind": "nothing"} for other in BLOCKS if other != "noise_schedule"
+    components = {
+        other: {"kind": "nothing"} for other in COMPONENTS if other != "noise_schedule"
     }
     messages = []
-    for candidate in combinations.blocks[block, kind]:
+    for candidate in combinations.components[component, kind]:
         if clause.capability in candidate.requires - candidate.provides:
             data = {"spec": "xlmgen/family/v1", "name": "sample", "title": "A sample"}
             sizes = {"tiny": {"d_model": 8, "layers": 1, "num_heads": 2}}
-            data |= blocks | {block: candidate.data, "sizes": sizes}
+            data |= components | {component: candidate.data, "sizes": sizes}
             document = load_yaml("x.yaml", json.dumps(data))
             messages += [d.message for d in validate(document, "family", schemas)]
     assert any(
@@ -191,14 +193,14 @@ def test_renders_train_ten_steps_and_generate(families):
             works(import_family(folder))
 
 
-BLOCK = Block(answer=6, prompt=3)
+MAX_LENGTH = MaxLength(answer=6, prompt=3)
 
 
 def works(family):
     """Train ten steps, then generate for every use of the family."""
     model = train(family)
     for use in set(family.collators) - set(TRAINING):
-        batch = family.collators[use](TOKENS, BLOCK)(ROWS[use])
+        batch = family.collators[use](TOKENS, MAX_LENGTH)(ROWS[use])
         out = family.predictor(TOKENS).generate(model, batch, seeded())
         answers = out.answers(TOKENS.eos)
         assert len(answers) == len(ROWS[use])
@@ -217,7 +219,7 @@ def train(family):
     assert uses
     generator = seeded()
     for _, use in zip(range(10), itertools.cycle(uses), strict=False):
-        collate = family.collators[use](TOKENS, BLOCK)
+        collate = family.collators[use](TOKENS, MAX_LENGTH)
         output = loss(model, collate(ROWS[use] * 32, generator))
         assert output["loss"].isfinite()
         optimizer.zero_grad()

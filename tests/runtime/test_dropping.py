@@ -18,12 +18,12 @@ from xlmgen.runtime.collate.layout import (
     masked_prompt_layout,
     seq2seq_layout,
 )
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 from xlmgen.testing.statistics import p_value
 
 TOKENS = SpecialTokens(vocab_size=12)
 PAD, BOS, EOS, MASK, CLS = 0, 1, 2, 3, 4
-BLOCK, WHOLE = Block(6, 4), Block(8)
+MAX_LENGTH, WHOLE = MaxLength(6, 4), MaxLength(8)
 LEAST = 1e-4
 
 
@@ -39,8 +39,10 @@ def at(layout, *rows):
     return chosen
 
 
-def laid_out(function, examples, block, *, eos=False):
-    return function(examples, TOKENS, block, bos=True, eos=eos, pad_to_block=False)
+def laid_out(function, examples, max_length, *, eos=False):
+    return function(
+        examples, TOKENS, max_length, bos=True, eos=eos, pad_to_max_length=False
+    )
 
 
 @pytest.mark.parametrize("length", [1, 4])
@@ -66,7 +68,7 @@ def test_subsets_of_each_size_are_equally_likely(length):
 
 def test_kept_tokens_follow_cls_with_pads_on_the_right():
     examples = [{"prompt": [5, 6], "target": [7, 8, 9]}, {"prompt": [5], "target": [6]}]
-    whole = laid_out(seq2seq_layout, examples, BLOCK)
+    whole = laid_out(seq2seq_layout, examples, MAX_LENGTH)
     kept = drop_tokens(whole, at(whole, [3, 5], [2]), TOKENS)
     assert kept.ids.tolist() == [[CLS, 5, 6, BOS, 8], [CLS, 5, BOS, PAD, PAD]]
     assert bits(kept.attention_mask) == [[0, 1, 2, 3, 4], [0, 1, 2]]
@@ -119,7 +121,7 @@ def test_eos_in_data_is_given():
 
 def test_last_position_of_generated_answer_is_eos():
     examples = [{"prompt": [5, 6]}, {"prompt": []}]
-    asked = masked_prompt_layout(examples, TOKENS, Block(3, 4), bos=True)
+    asked = masked_prompt_layout(examples, TOKENS, MaxLength(3, 4), bos=True)
     ended = with_given_end(asked, EOS)
     assert ended.ids.tolist() == [
         [5, 6, BOS, MASK, MASK, EOS],
@@ -135,21 +137,21 @@ def test_last_position_of_generated_answer_is_eos():
 def test_eos_of_row_with_holes_is_kept():
     """A given last token is not mistaken for a prompt without EOS."""
     examples = [{"tokens": [5, 6], "given": [0, 1]}]
-    whole = laid_out(infill_layout, examples, Block(4), eos=True)
+    whole = laid_out(infill_layout, examples, MaxLength(4), eos=True)
     ended = with_given_end(whole, EOS)
     assert ended.ids.tolist() == [[BOS, 5, 6, EOS]]
     assert bits(ended.answer) == [[1]]
 
 
-def test_prompt_that_fills_the_block_is_refused():
+def test_prompt_that_fills_max_length_is_refused():
     def ended(*prompts):
         examples = [{"prompt": prompt} for prompt in prompts]
         return with_given_end(
-            masked_prompt_layout(examples, TOKENS, Block(4), bos=True), EOS
+            masked_prompt_layout(examples, TOKENS, MaxLength(4), bos=True), EOS
         )
 
     assert ended([5, 6]).ids.tolist() == [[BOS, 5, 6, EOS]]
-    with pytest.raises(UserError, match=r"row 1 .* 5 tokens long.* block holds 4"):
+    with pytest.raises(UserError, match=r"row 1 .* 5 tokens long.* max_length is 4"):
         ended([5], [5, 6, 7])
 
 

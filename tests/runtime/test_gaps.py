@@ -13,11 +13,11 @@ from xlmgen.runtime.collate.gaps import (
     room,
     seq2seq_gaps,
 )
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=12)
 PAD, BOS, EOS = TOKENS.pad, TOKENS.bos, TOKENS.eos
-BLOCK, WHOLE = Block(6, 4), Block(8)
+MAX_LENGTH, WHOLE = MaxLength(6, 4), MaxLength(8)
 
 
 def bits(tensor):
@@ -26,7 +26,7 @@ def bits(tensor):
 
 def test_answer_is_free_from_bos_to_last_token():
     examples = [{"prompt": [5, 6], "target": [7, 8]}, {"prompt": [5], "target": []}]
-    clean = seq2seq_gaps(examples, TOKENS, BLOCK, eos=False)
+    clean = seq2seq_gaps(examples, TOKENS, MAX_LENGTH, eos=False)
     assert clean.ids.tolist() == [[5, 6, BOS, 7, 8], [5, BOS, PAD, PAD, PAD]]
     assert bits(clean.answer) == [[3, 4], []]
     assert bits(clean.free) == [[2, 3, 4], [1]]
@@ -34,7 +34,7 @@ def test_answer_is_free_from_bos_to_last_token():
 
 def test_given_eos_is_not_answer_and_nothing_follows_it():
     examples = [{"prompt": [5, 6], "target": [7, 8]}, {"prompt": [5], "target": []}]
-    clean = seq2seq_gaps(examples, TOKENS, BLOCK, eos=True)
+    clean = seq2seq_gaps(examples, TOKENS, MAX_LENGTH, eos=True)
     assert clean.ids.tolist() == [
         [5, 6, BOS, 7, 8, EOS],
         [5, BOS, EOS, PAD, PAD, PAD],
@@ -73,13 +73,13 @@ def test_missing_tokens_are_counted_at_the_token_before():
 def test_room_with_prompts_is_the_answer_length():
     examples = [{"prompt": [5, 6]}, {"prompt": []}]
     for eos in (False, True):
-        known = prompt_gaps(examples, TOKENS, BLOCK, eos=eos)
+        known = prompt_gaps(examples, TOKENS, MAX_LENGTH, eos=eos)
         assert bits(known.free) == [[2], [0]]
         given = compact_rows(known, known.answer, PAD)
-        assert room(given, BLOCK, eos=eos).tolist() == [6 - eos] * 2
+        assert room(given, MAX_LENGTH, eos=eos).tolist() == [6 - eos] * 2
 
 
-def test_room_without_prompt_block_is_the_rest_of_the_sequence():
+def test_room_without_prompt_length_is_the_rest_of_the_sequence():
     examples = [{"prompt": [5, 6]}, {}]
     known = prompt_gaps(examples, TOKENS, WHOLE, eos=True)
     assert known.ids.tolist() == [[BOS, 5, 6, EOS], [BOS, EOS, PAD, PAD]]

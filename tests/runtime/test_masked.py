@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from xlmgen.runtime.decoding.masked import MaskedState, blocks, split_steps
+from xlmgen.runtime.decoding.masked import MaskedState, decoding_blocks, split_steps
 
 MASK = 3
 IDS = torch.tensor([[5, MASK, MASK, 6], [MASK, 7, MASK, 0], [5, 6, 7, 5]])
@@ -94,14 +94,14 @@ def test_masked_share_is_of_fillable_positions():
 
 def test_blocks_split_fillable_positions_from_left_to_right():
     fillable = torch.tensor([[1, 0, 1, 1, 1, 1], [0, 0, 0, 1, 0, 0]]).bool()
-    first, second, third = blocks(fillable, 2)
+    first, second, third = decoding_blocks(fillable, 2)
     assert first.int().tolist() == [[1, 0, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0]]
     assert second.int().tolist() == [[0, 0, 0, 1, 1, 0], [0] * 6]
     assert third.int().tolist() == [[0, 0, 0, 0, 0, 1], [0] * 6]
 
 
 def test_no_fillable_positions_give_no_blocks():
-    assert blocks(torch.zeros(2, 3, dtype=torch.bool), 2) == []
+    assert decoding_blocks(torch.zeros(2, 3, dtype=torch.bool), 2) == []
 
 
 @pytest.mark.parametrize(

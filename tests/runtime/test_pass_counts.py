@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from xlmgen.registry import load_family
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=16)
 PROMPTS = [[7, 8, 9], [9, 8, 7], [7, 7, 7], [8, 8, 8]]
@@ -42,7 +42,7 @@ class Counted(nn.Module):
         return self.model.new_cache(rows, length)
 
     def generate(self, seed=0, **options):
-        collate = self.family.collators["predict"](TOKENS, Block(ANSWER, 4))
+        collate = self.family.collators["predict"](TOKENS, MaxLength(ANSWER, 4))
         batch = collate([{"prompt": ids} for ids in PROMPTS], None)
         predictor = self.family.predictor(TOKENS, **options)
         return predictor.generate(self, batch, torch.Generator().manual_seed(seed))

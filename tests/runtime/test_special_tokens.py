@@ -4,7 +4,7 @@ import torch
 
 from xlmgen.registry import load_family
 from xlmgen.runtime.sampling import Generation
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 SHARED = SpecialTokens(pad=2, bos=2, eos=2, mask=3, cls=4, vocab_size=8)
 
@@ -19,7 +19,7 @@ def test_eos_is_not_excluded_with_shared_id():
 
 def test_answer_padded_with_eos_ends_at_first_eos():
     """Pads of a short prompt have the same id and are not part of the sequence."""
-    collate = load_family("dream").collators["seq2seq"](SHARED, Block(3, prompt=3))
+    collate = load_family("dream").collators["seq2seq"](SHARED, MaxLength(3, prompt=3))
     examples = [{"prompt": [5, 2], "target": [6]}, {"prompt": [7], "target": []}]
     batch = collate(examples, torch.Generator().manual_seed(0))
     rows = [[5, 2, 6, 2, 2], [7, 2, 2, 2, 2]]

@@ -20,7 +20,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: words
 layout: lm
-block: {length: 16}
+max_length: {length: 16}
 source: {files: {train: words.txt}}
 tokenizer: {kind: vocabulary, tokens: [TOKENS]}
 metrics: [METRICS]

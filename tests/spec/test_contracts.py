@@ -1,4 +1,4 @@
-"""Contracts between blocks: valid and invalid combinations, and suggested fixes."""
+"""Contracts between components: valid and invalid combinations, and suggested fixes."""
 
 from dataclasses import replace
 from itertools import product
@@ -8,10 +8,10 @@ import pytest
 from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.spec.schemas import COMPONENTS, built_in
 from xlmgen.spec.validate import validate
 
-BLOCK = {
+CHOICES = {
     "collator": [
         "{kind: causal}",
         "{kind: masking}",
@@ -43,8 +43,8 @@ BLOCK = {
 }
 
 
-def spec(**blocks):
-    lines = "\n".join(f"{block}: {text}" for block, text in blocks.items())
+def spec(**components):
+    lines = "\n".join(f"{component}: {text}" for component, text in components.items())
     return load_yaml(
         "x.yaml",
         "spec: xlmgen/family/v1\nname: sample\ntitle: A sample\n"
@@ -54,9 +54,9 @@ def spec(**blocks):
 
 def sound(collator, noise_schedule, model, loss, predictor):
     """Whether a combination is consistent, independently of the schemas."""
-    blocks = collator, model, loss, predictor
-    if any("block" in block for block in blocks):
-        return all("block" in b for b in blocks) and noise_schedule != "null"
+    components = collator, model, loss, predictor
+    if any("block" in component for component in components):
+        return all("block" in c for c in components) and noise_schedule != "null"
     scheduled = "rate" not in collator and "masking" in collator
     timed = "adaln" in model
     if loss == "{kind: next_token}":
@@ -80,12 +80,12 @@ def sound(collator, noise_schedule, model, loss, predictor):
 
 def test_only_consistent_combinations_pass():
     passed = []
-    for choice in product(*BLOCK.values()):
-        blocks = dict(zip(BLOCK, choice, strict=True))
-        problems = validate(spec(**blocks), "family")
-        assert (not problems) == sound(**blocks), (blocks, problems)
+    for choice in product(*CHOICES.values()):
+        components = dict(zip(CHOICES, choice, strict=True))
+        problems = validate(spec(**components), "family")
+        assert (not problems) == sound(**components), (components, problems)
         assert {problem.code for problem in problems} <= {"XG201"}
-        passed += [blocks] if not problems else []
+        passed += [components] if not problems else []
     assert len(passed) >= 8
 
 
@@ -108,17 +108,17 @@ GROWING = {
 
 def test_mask_and_insert_needs_schedule_pair_gap_head_and_time():
     for choice in product(*GROWING.values()):
-        blocks = dict(zip(GROWING, choice, strict=True))
+        components = dict(zip(GROWING, choice, strict=True))
         growing = (
-            "delete" in blocks["collator"],
-            "insert" in blocks["noise_schedule"],
-            "gap" in blocks["model"],
-            "insert" in blocks["loss"],
-            "insert" in blocks["predictor"],
+            "delete" in components["collator"],
+            "insert" in components["noise_schedule"],
+            "gap" in components["model"],
+            "insert" in components["loss"],
+            "insert" in components["predictor"],
         )
-        masked = not any(growing) and blocks["noise_schedule"] != "null"
-        works = masked or (all(growing) and "adaln" in blocks["model"])
-        assert (not validate(spec(**blocks), "family")) == works, blocks
+        masked = not any(growing) and components["noise_schedule"] != "null"
+        works = masked or (all(growing) and "adaln" in components["model"])
+        assert (not validate(spec(**components), "family")) == works, components
 
 
 INSERTING = {
@@ -142,20 +142,22 @@ INSERTING = {
 def test_insertion_needs_stop_head_and_explicit_positions():
     """Insertion has no schedule and no time; rows are stored in insertion order."""
     for choice in product(*INSERTING.values()):
-        blocks = dict(zip(INSERTING, choice, strict=True))
+        components = dict(zip(INSERTING, choice, strict=True))
         inserting = (
-            "dropping" in blocks["collator"],
-            "stop" in blocks["model"],
-            "insertion" in blocks["loss"],
-            "insertion" in blocks["predictor"],
+            "dropping" in components["collator"],
+            "stop" in components["model"],
+            "insertion" in components["loss"],
+            "insertion" in components["predictor"],
         )
-        plain = not any(word in blocks["model"] for word in ("adaln", "shift", "gap"))
+        plain = not any(
+            word in components["model"] for word in ("adaln", "shift", "gap")
+        )
         works = (
             (all(inserting) or not any(inserting))
             and plain
-            and blocks["noise_schedule"] == "null"
+            and components["noise_schedule"] == "null"
         )
-        assert (not validate(spec(**blocks), "family")) == works, blocks
+        assert (not validate(spec(**components), "family")) == works, components
 
 
 def test_unmet_contract_is_reported_at_its_option():
@@ -185,26 +187,26 @@ def test_unmet_contract_of_default_is_reported_at_kind():
     assert "linear" in problem.fix
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_every_requirement_is_provided_by_some_kind(block):
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_every_requirement_is_provided_by_some_kind(component):
     """A capability that nothing provides would make a kind unusable."""
     schemas = built_in()
     provided = {
         entry if isinstance(entry, str) else entry["capability"]
-        for other in BLOCKS
+        for other in COMPONENTS
         for kind in schemas.kinds(other)
         for entry in schemas.kind(other, kind).get("x-provides", ())
     }
-    for kind in schemas.kinds(block):
-        for entry in schemas.kind(block, kind).get("x-requires", ()):
+    for kind in schemas.kinds(component):
+        for entry in schemas.kind(component, kind).get("x-requires", ()):
             name = entry if isinstance(entry, str) else entry["capability"]
-            assert name in provided, f"{block} {kind} requires {name}"
+            assert name in provided, f"{component} {kind} requires {name}"
 
 
 def test_capabilities_follow_options():
     def of(text):
-        block = load_yaml("x.yaml", f"model: {text}").data["model"]
-        filled = fill_defaults(block, built_in().kind("model", "transformer"))
+        component = load_yaml("x.yaml", f"model: {text}").data["model"]
+        filled = fill_defaults(component, built_in().kind("model", "transformer"))
         return capabilities({"model": filled}, built_in())
 
     causal = of("{kind: transformer, attention: causal}")
@@ -220,9 +222,9 @@ MISFIT = {
 }
 
 
-def unmet(blocks, **others):
+def unmet(components, **others):
     """Paths of unmet requirements after replacing or removing keys."""
-    document = spec(**blocks)
+    document = spec(**components)
     data = {**document.data, **others}
     data = {key: value for key, value in data.items() if value is not None}
     problems = validate(replace(document, data=data), "family")
@@ -243,8 +245,8 @@ def test_problem_elsewhere_does_not_hide_unmet_requirement():
         assert unmet(MISFIT, **others) == alone, others
 
 
-def test_invalid_block_counts_as_providing_all_of_its_kind():
-    """A missing block, or one of unknown kind, counts as providing all of any kind."""
+def test_invalid_component_counts_as_providing_all_of_its_kind():
+    """A missing component, or one of unknown kind, counts as providing everything."""
     assert unmet(MISFIT, predictor={"kind": "unmasking", "stps": 8}) == {"loss.kind"}
     assert unmet(MISFIT, predictor=None) == {"loss.kind"}
     assert unmet(MISFIT, collator={"kind": "causal", "eos": 1}) == {"loss.kind"}

@@ -12,7 +12,7 @@ from xlmgen.cli import main
 from xlmgen.spec.family import read_family
 from xlmgen.spec.own_kinds import problems
 from xlmgen.spec.project import BUILT_IN, project_of
-from xlmgen.spec.schemas import BLOCKS, built_in
+from xlmgen.spec.schemas import COMPONENTS, built_in
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own-kind"
 SCHEMA = Path("schemas/kinds/predictor/spaced.schema.json")
@@ -148,7 +148,7 @@ def test_own_generator_is_refused(project, capsys):
         resources.root() / folder / "star.schema.json", folder / "comet.schema.json"
     )
     (said,) = refusals(capsys)
-    assert said.startswith(f"{folder}:1:1  XG401  there is no block 'generator'")
+    assert said.startswith(f"{folder}:1:1  XG401  there is no component 'generator'")
     assert "comet" not in project_of(".").schemas.kinds("generator")
 
 
@@ -289,13 +289,13 @@ def test_missing_template_or_schema_is_reported(project, capsys):
     assert "write schemas/kinds/predictor/other.schema.json" in template
 
 
-def test_unknown_block_or_own_noise_schedule_is_refused(project, capsys):
+def test_unknown_component_or_own_noise_schedule_is_refused(project, capsys):
     Path("schemas/kinds/predictors").mkdir()
     schedule = Path("schemas/kinds/noise_schedule/mine.schema.json")
     schedule.parent.mkdir()
     schedule.write_text("{}")
-    block, none = refusals(capsys)[::-1]
-    assert "there is no block 'predictors'; did you mean 'predictor'?" in block
+    unknown, none = refusals(capsys)[::-1]
+    assert "there is no component 'predictors'; did you mean 'predictor'?" in unknown
     assert none.startswith(f"{schedule}:1:1  XG401")
     assert "noise schedules" in none
 
@@ -310,14 +310,14 @@ def test_invalid_kind_is_reported_for_families_that_do_not_use_it(project, capsy
 def test_built_in_kinds_meet_the_same_rules(tmp_path, monkeypatch):
     """Built-in kinds under other names, with templates, are valid own kinds."""
     monkeypatch.chdir(tmp_path)
-    for block in set(BLOCKS) - {"noise_schedule"}:
-        for kind in built_in().kinds(block):
-            schema = json.dumps(built_in().kind(block, kind))
+    for component in set(COMPONENTS) - {"noise_schedule"}:
+        for kind in built_in().kinds(component):
+            schema = json.dumps(built_in().kind(component, kind))
             schema = schema.replace(f'"const": "{kind}"', f'"const": "my_{kind}"')
-            path = tmp_path / "schemas" / "kinds" / block / f"my_{kind}.schema.json"
+            path = tmp_path / "schemas" / "kinds" / component / f"my_{kind}.schema.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(schema)
-            name = f"templates/family/{block}/{kind}.py.jinja"
+            name = f"templates/family/{component}/{kind}.py.jinja"
             target = tmp_path / name.replace(f"/{kind}.", f"/my_{kind}.")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(resources.root() / name, target)
@@ -339,4 +339,6 @@ def test_missing_option_that_other_templates_use_is_named(project, capsys):
         re.sub("(?m)^collator:.*", "collator: {kind: bare}", text)
     )
     (said,) = refusals(capsys, "bare.yaml")
-    assert said.startswith(f"{path}:1:1  XG401  another block needs an option 'eos'")
+    assert said.startswith(
+        f"{path}:1:1  XG401  another component needs an option 'eos'"
+    )

@@ -76,7 +76,7 @@ spec: xlmgen/task/v1
 name: "sample"
 title: "A sample"
 layout: lm
-block: {length: 16}
+max_length: {length: 16}
 source:
   python: "module:example"
   settings: {"length": 8}

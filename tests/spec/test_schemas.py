@@ -8,13 +8,13 @@ from jsonschema import Draft202012Validator
 from xlmgen import resources
 from xlmgen.io.json_schema import validator
 from xlmgen.spec.json_layout import json_layout
-from xlmgen.spec.schemas import BLOCKS, FILES, GENERATOR, Schemas, built_in, layouts
+from xlmgen.spec.schemas import COMPONENTS, FILES, GENERATOR, Schemas, built_in, layouts
 
 ROOT = resources.root() / "schemas"
 PATHS = sorted(ROOT.rglob("*.schema.json"))
-INDEXED = (*BLOCKS, GENERATOR)
+INDEXED = (*COMPONENTS, GENERATOR)
 LAYOUTS = layouts(ROOT)
-INDEXES = [ROOT / "kinds" / f"{block}.schema.json" for block in INDEXED]
+INDEXES = [ROOT / "kinds" / f"{component}.schema.json" for component in INDEXED]
 
 
 def test_required_files_and_kinds_exist():
@@ -32,7 +32,7 @@ def test_schema_file_has_current_text(path):
     assert path.read_text("utf-8") == LAYOUTS[path]
 
 
-def test_every_block_has_an_index():
+def test_every_component_has_an_index():
     assert {*INDEXES} <= {*PATHS} == {*LAYOUTS}
 
 
@@ -159,8 +159,8 @@ def test_defaults_and_examples_of_keys_are_valid(path):
 
 def built_in_schema(name):
     if name.startswith("kinds/"):
-        _, block, file = name.split("/")
-        return built_in().kind(block, file.removesuffix(".schema.json"))
+        _, component, file = name.split("/")
+        return built_in().kind(component, file.removesuffix(".schema.json"))
     return built_in().schema(name.removesuffix(".schema.json"))
 
 

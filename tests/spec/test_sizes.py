@@ -20,7 +20,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: words
 layout: LAYOUT
-block: {BLOCK}
+max_length: {MAX_LENGTH}
 source: {files: {train: words.jsonl}}
 tokenizer: {kind: byte}
 """
@@ -36,8 +36,8 @@ tokenizer: {kind: byte}
     ],
 )
 def test_invalid_size_of_experiment_is_refused(path):
-    block, key = path.split(".")
-    text = f"{EXPERIMENT}{block}: {{{key}: {HUGE}}}\n"
+    section, key = path.split(".")
+    text = f"{EXPERIMENT}{section}: {{{key}: {HUGE}}}\n"
     (problem,) = validate(load_yaml("a.yaml", text), "experiment")
     assert (problem.code, problem.path, problem.line) == ("XG105", path, 5)
     assert f"{HUGE} is out of range" in problem.message
@@ -45,15 +45,15 @@ def test_invalid_size_of_experiment_is_refused(path):
 
 
 @pytest.mark.parametrize(
-    ("layout", "block", "path"),
+    ("layout", "max_length", "path"),
     [
-        ("lm", f"length: {HUGE}", "block.length"),
-        ("seq2seq", f"prompt: {HUGE}, answer: 8", "block.prompt"),
-        ("seq2seq", f"prompt: 8, answer: {HUGE}", "block.answer"),
+        ("lm", f"length: {HUGE}", "max_length.length"),
+        ("seq2seq", f"prompt: {HUGE}, answer: 8", "max_length.prompt"),
+        ("seq2seq", f"prompt: 8, answer: {HUGE}", "max_length.answer"),
     ],
 )
-def test_invalid_length_of_task_is_refused(layout, block, path):
-    text = TASK.replace("LAYOUT", layout).replace("BLOCK", block)
+def test_invalid_length_of_task_is_refused(layout, max_length, path):
+    text = TASK.replace("LAYOUT", layout).replace("MAX_LENGTH", max_length)
     (problem,) = validate(load_yaml("a.yaml", text), "task")
     assert (problem.code, problem.path) == ("XG105", path)
 

@@ -115,7 +115,11 @@ def mutated(draw):
             where[key] = draw(VALUES)
         elif action in ("rename", "add"):
             where[
-                draw(st.sampled_from(["remask", "block", "rate", "x:y", key + "s"]))
+                draw(
+                    st.sampled_from(
+                        ["remask", "decoding_block", "rate", "x:y", key + "s"]
+                    )
+                )
             ] = draw(VALUES)
     return data
 

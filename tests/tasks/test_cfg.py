@@ -175,7 +175,7 @@ def test_metrics_of_all_texts_have_no_row_scores():
         ({"length": {"min": 5, "max": 4}}, "source.length", "less than min"),
         ({"length": {"min": 5, "max": 5}}, "source.sizes", "at most 57"),
         ({"length": {"min": 2, "max": 2}}, "source.sizes", "at most 0"),
-        ({"length": {"min": 5, "max": 13}}, "block.length", "at least 15"),
+        ({"length": {"min": 5, "max": 13}}, "max_length.length", "at least 15"),
     ],
 )
 def test_impossible_settings_are_refused(refused, changes, place, message):

@@ -117,7 +117,7 @@ def test_rows_are_independent_of_hash_seed(made):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_word_has_a_token_and_every_example_fits_block(name, made):
+def test_every_word_has_a_token_and_every_example_is_within_max_length(name, made):
     """The words and lengths that a generator declares hold for its examples."""
     task, splits = load_task(name), made(name)
     shape = rules.shape(task.source["generator"])

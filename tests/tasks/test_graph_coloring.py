@@ -110,7 +110,7 @@ def test_most_edges_is_that_of_balanced_coloring(vertices, colors):
         ({"edges": {"min": 10, "max": 9}}, "source.edges", "less than min"),
         ({"given": {"min": 1, "max": 8}}, "source.given.max", "at most 7"),
         ({"colors": 4}, "tokenizer.tokens", "no token for 'c3'"),
-        ({"given": {"min": 1, "max": 5}}, "block.prompt", "at least 43"),
+        ({"given": {"min": 1, "max": 5}}, "max_length.prompt", "at least 43"),
     ],
 )
 def test_impossible_settings_are_refused(refused, changes, place, message):

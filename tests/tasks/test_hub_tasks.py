@@ -131,7 +131,7 @@ COUNTS = {
     "sudoku_extreme": {"train": 40, "test": 5},
 }
 ONE = {"train": 40}  # for data sets without other splits
-# Rows that are too long for the block, for tasks that drop them.
+# Rows longer than max_length, for tasks that drop them.
 LONG = {
     "tinygsm": {"question": "Why? " * 300, "code": PROGRAM.format(1)},
     "gsm8k": {"question": "Why?", "answer": "Because. " * 600 + "#### 1"},

@@ -32,7 +32,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: sorting
 layout: seq2seq
-block: {prompt: 5, answer: 5}
+max_length: {prompt: 5, answer: 5}
 source:
   python: "my_tasks.sorting:example"
   settings: {length: 4}
@@ -378,10 +378,10 @@ def test_metric_with_name_of_family_metric_is_refused(sorting, capsys):
 
 
 def test_too_long_example_is_located_once(sorting, capsys):
-    edit("sorting.yaml", "block: {prompt: 5,", "block: {prompt: 4,")
+    edit("sorting.yaml", "max_length: {prompt: 5,", "max_length: {prompt: 4,")
     line = failed(capsys, "prepare", *TRAIN[1:3])
     place = (
-        "the prompt of row 0 of the train split has 4 tokens, and the block has room"
+        "the prompt of row 0 of the train split has 4 tokens, and max_length has room"
     )
     assert line.startswith(f"error: task sorting: {place} for 3 ")
 

@@ -125,7 +125,7 @@ def test_saved_task_names_corpus_without_local_paths(task, tmp_path):
             "names several sources; choose one of generator, python, corpus, files",
         ),
         (
-            {"layout": "seq2seq", "block": {"prompt": 9, "answer": 9}},
+            {"layout": "seq2seq", "max_length": {"prompt": 9, "answer": 9}},
             "needs the layout lm",
         ),
     ],

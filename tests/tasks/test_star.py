@@ -92,7 +92,7 @@ def test_target_is_the_edges_of_the_path_from_source_to_goal(graphs):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_longest_prompt_and_answer_fill_the_block(name):
+def test_longest_prompt_and_answer_fill_max_length(name):
     task = load_task(name)
     shape = task.source
     edges = shape["arms"] * (shape["nodes"]["max"] - 1)

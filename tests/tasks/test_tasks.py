@@ -14,7 +14,7 @@ from xlmgen import resources
 from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.render.plan import EXPERIMENTS
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.tasks.find import find_tasks
 
@@ -22,7 +22,7 @@ LM = """\
 spec: xlmgen/task/v1
 name: notes
 layout: lm
-block: {length: 12}
+max_length: {length: 12}
 source: {files: {train: notes.txt, validation: more.txt, test: more.txt}}
 tokenizer: {kind: character}
 """
@@ -30,7 +30,7 @@ PAIRS = """\
 spec: xlmgen/task/v1
 name: pairs
 layout: seq2seq
-block: {prompt: 6, answer: 4}
+max_length: {prompt: 6, answer: 4}
 source: {files: {train: a.jsonl, validation: a.jsonl, test: a.jsonl}}
 tokenizer: {kind: byte}
 """
@@ -38,7 +38,7 @@ INFILL = """\
 spec: xlmgen/task/v1
 name: holes
 layout: infill
-block: {length: 8}
+max_length: {length: 8}
 source: {files: {train: a.csv, validation: a.csv, test: a.csv}}
 tokenizer: {kind: character}
 """
@@ -154,15 +154,27 @@ def test_finding_and_loading_tasks_imports_nothing_heavy():
         ({"overflw": "drop"}, "overflw", "did you mean 'overflow'"),
         ({"name": None}, "", "missing key 'name'"),
         ({"name": "a/b"}, "name", "a/b"),
-        ({"block": {"length": 128}}, "block", "missing key 'answer'"),
+        ({"max_length": {"length": 128}}, "max_length", "missing key 'answer'"),
         (
-            {"block": {"prompt": "28", "answer": 14}},
-            "block.prompt",
+            {"max_length": {"prompt": "28", "answer": 14}},
+            "max_length.prompt",
             "remove the quotes",
         ),
-        ({"block": {"prompt": 20, "answer": 14}}, "block.prompt", "at least 27"),
-        ({"block": {"prompt": 28, "answer": 8}}, "block.answer", "at least 9"),
-        ({"layout": "lm", "block": {"length": 64}, "metrics": []}, "layout", "seq2seq"),
+        (
+            {"max_length": {"prompt": 20, "answer": 14}},
+            "max_length.prompt",
+            "at least 27",
+        ),
+        (
+            {"max_length": {"prompt": 28, "answer": 8}},
+            "max_length.answer",
+            "at least 9",
+        ),
+        (
+            {"layout": "lm", "max_length": {"length": 64}, "metrics": []},
+            "layout",
+            "seq2seq",
+        ),
         ({"packing": "packed"}, "packing", "needs the layout lm"),
         ({"overflow": "truncate"}, "overflow", "needs the layout lm"),
         ({"metrics": ["exact"]}, "metrics[0]", "did you mean 'exact_match'"),
@@ -265,7 +277,7 @@ def test_every_key_of_the_schema_is_explained():
 
 def test_built_in_star_task_is_loaded():
     task = load_task("star_tiny")
-    assert task.block == Block(answer=5, prompt=11)
+    assert task.max_length == MaxLength(answer=5, prompt=11)
     special = task.tokenizer.special
     assert special == SpecialTokens(0, 1, 2, 3, 4, vocab_size=15)
     assert len(task.examples("test")) == task.source["sizes"]["test"]
@@ -304,11 +316,11 @@ def test_too_long_lm_example_is_located(notes):
     assert [e["tokens"].tolist() for e in task.examples("test")] == [[7, 5, 6]]
 
 
-def test_suggested_block_of_overflow_error_works(notes):
-    task = load_task(change(notes, block={"length": 14}))
+def test_suggested_max_length_of_overflow_error_works(notes):
+    task = load_task(change(notes, max_length={"length": 14}))
     assert [len(e["tokens"]) for e in task.examples("train")] == [3, 12, 2]
     with pytest.raises(UserError, match=r"notes\.txt:3 "):
-        load_task(change(notes, block={"length": 13})).examples("train")
+        load_task(change(notes, max_length={"length": 13})).examples("train")
 
 
 def test_too_long_examples_are_dropped_or_truncated(notes):
@@ -327,15 +339,15 @@ def test_prompt_and_target_have_separate_limits(pairs):
         "a.jsonl:2 (train",
         "4 tokens",
         "room for 3",
-        "block.answer to 5",
+        "max_length.answer to 5",
     ):
         assert part in str(error.value)
     kept = load_task(change(pairs, overflow="drop")).examples("train")
     assert [(len(e["prompt"]), len(e["target"])) for e in kept] == [(5, 3), (3, 0)]
-    change(pairs, block={"prompt": 5, "answer": 9}, overflow="error")
+    change(pairs, max_length={"prompt": 5, "answer": 9}, overflow="error")
     with pytest.raises(UserError, match=r"the prompt of .*a\.jsonl:1 "):
         load_task(pairs).examples("train")
-    change(pairs, block={"prompt": 1, "answer": 2}, overflow="drop")
+    change(pairs, max_length={"prompt": 1, "answer": 2}, overflow="drop")
     with pytest.raises(UserError, match="no example of the train split fits"):
         load_task(pairs).examples("train")
 
@@ -367,7 +379,7 @@ def test_text_that_cannot_be_tokenised_is_located(notes):
     [
         ("1 2 88", "no token for '88' at character 4"),
         ("1 2 [EOS]", "'[EOS]' at character 4 is the name of a special token"),
-        ("1 " * 40, "it has 40 tokens, and the block has room for 10"),
+        ("1 " * 40, "it has 40 tokens, and max_length has room for 10"),
     ],
 )
 def test_invalid_prompt_is_refused(prompt, message):
@@ -388,7 +400,7 @@ def test_prompt_with_holes_is_encoded(holes):
 
 
 def test_saved_task_needs_neither_folder_nor_data(notes, tmp_path, monkeypatch):
-    change(notes, block={"length": 14})
+    change(notes, max_length={"length": 14})
     task = load_task(notes)
     run = tmp_path / "run"
     run.mkdir()
@@ -438,7 +450,7 @@ def test_error_in_examples_has_file_and_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("t.yaml").write_text(
         "spec: xlmgen/task/v1\nname: t\nlayout: seq2seq\n"
-        "block: {prompt: 12, answer: 8}\n"
+        "max_length: {prompt: 12, answer: 8}\n"
         "source:\n  generator: star\n  arms: 2\n  nodes: {min: 3, max: 3}\n"
         "  plan: 2\n  vocabulary: 5\n"
         "  sizes: {train: 100000, validation: 1, test: 1}\n"

@@ -182,7 +182,7 @@ def test_answers_that_are_not_arrangements_score_zero():
     [
         ({"kinds": ["at", "above"]}, "source.kinds[1]", "above"),
         ({"kinds": ["same"], "attributes": 1}, "source.kinds", "there is one"),
-        ({"clues": 13}, "block.prompt", "at least 53"),
+        ({"clues": 13}, "max_length.prompt", "at least 53"),
         ({"houses": 5}, "tokenizer.tokens", "no token for '4'"),
     ],
 )

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.slow
 
 FILES = sorted((Path(__file__).parent / "planted").glob("*.yaml"))
 """One for every kind. A mistake is planted in the YAML's `family`, `with` these texts
-of its spec replaced; `file` is a block of its render, or a file of the library."""
+of its spec replaced; `file` is a component, whose rendered file it is planted in, or a
+file of the library."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,10 @@ def library(tmp_path: Path) -> Path:
 
 
 def run_suite(
-    folder: Path, block: str, tmp_path: Path
+    folder: Path, component: str, tmp_path: Path
 ) -> "subprocess.CompletedProcess[str]":
     """Run one rendered test file up to its first failure."""
-    test = folder / "tests" / f"test_{block}_{folder.name}.py"
+    test = folder / "tests" / f"test_{component}_{folder.name}.py"
     environment = os.environ | {
         "PYTHONPATH": str(tmp_path / "library"),
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -6,7 +6,7 @@ from torch._dynamo.utils import counters
 
 from xlmgen import resources
 from xlmgen.registry import load_family
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 FAMILIES = sorted(
     path.parent.name for path in resources.root().glob("families/*/family.yaml")
@@ -28,7 +28,7 @@ def fresh():
 def batches(family, number):
     """Batches of rows of different lengths: no two have as many masked tokens."""
     generator = torch.Generator().manual_seed(0)
-    collator = family.collators["lm"](TOKENS, Block(LONGEST + 2))
+    collator = family.collators["lm"](TOKENS, MaxLength(LONGEST + 2))
     for _ in range(number):
         lengths = torch.randint(4, LONGEST, (ROWS,), generator=generator).tolist()
         rows = [torch.randint(5, 20, (n,), generator=generator) for n in lengths]

@@ -11,7 +11,7 @@ TASK = """\
 spec: xlmgen/task/v1
 name: pairs
 layout: seq2seq
-block: {prompt: 11, answer: 5}
+max_length: {prompt: 11, answer: 5}
 source:
   files: {train: train.jsonl, validation: held_out.jsonl, test: held_out.jsonl}
 tokenizer: {kind: vocabulary, range: 10}

@@ -8,7 +8,7 @@ from xlmgen.data.task import load_task
 from xlmgen.experiment import resolve
 from xlmgen.registry import load_family
 from xlmgen.runs.model import build_model
-from xlmgen.runtime.special_tokens import Block
+from xlmgen.runtime.special_tokens import MaxLength
 from xlmgen.training.harness import Harness
 
 FAMILIES = sorted(
@@ -47,7 +47,7 @@ def test_a_step_does_not_wait(project, name, examples):
     experiment = resolve("toy.yaml", [f"family={name}", "size=tiny", *NUMBERS])
     task, family = load_task(experiment.task), load_family(name)
     tokens = task.tokenizer.special
-    batch = family.collators["lm"](tokens, Block(6))(examples, None)
+    batch = family.collators["lm"](tokens, MaxLength(6))(examples, None)
     with torch.device("meta"):
         harness = Harness(
             build_model(family, tokens, experiment),

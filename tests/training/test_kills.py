@@ -20,14 +20,14 @@ import torch
 from xlmgen import resources
 from xlmgen.runs.checkpoint import FolderCheckpoint
 from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
-from xlmgen.training.metrics_file import read_rows
 
 TASK = """\
 spec: xlmgen/task/v1
 name: numbers
 layout: lm
-block: {length: 24}
+max_length: {length: 24}
 source: {files: {train: numbers.txt}, unit: line}
 tokenizer: {kind: character}
 packing: documents

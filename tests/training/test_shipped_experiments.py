@@ -21,7 +21,7 @@ SHIPPED = [
     for folder in FAMILIES
     for task in EXPERIMENTS
 ]
-BLOCKS = {"star_easy": (28, 14), "star_medium": (36, 16), "star_hard": (116, 28)}
+MAX_LENGTHS = {"star_easy": (28, 14), "star_medium": (36, 16), "star_hard": (116, 28)}
 """Prompt and answer in the field's setting."""
 
 
@@ -56,7 +56,7 @@ def test_two_steps_validation_and_answers(path: Path, project, two_steps, capsys
     assert "val/loss" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_the_blocks_are_the_field_s(name):
-    block = load_task(name).block
-    assert (block.prompt, block.answer) == BLOCKS[name]
+@pytest.mark.parametrize("name", MAX_LENGTHS)
+def test_max_lengths_are_the_field_s(name):
+    max_length = load_task(name).max_length
+    assert (max_length.prompt, max_length.answer) == MAX_LENGTHS[name]

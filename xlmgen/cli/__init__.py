@@ -37,7 +37,7 @@ GROUPS = {
     "Project": ("init", "check", "review", "migrate", "schemas"),
     "Families": ("new", "update", "list", "explain"),
     "Data": ("data", "tokenizer", "prepare", "cache"),
-    "Runs": ("resolve", "train", "eval", "generate", "compare"),
+    "Runs": ("resolve", "train", "sweep", "eval", "generate", "compare"),
     "Sharing": ("import", "export", "push", "pull"),
 }
 """Commands in the order of the help; each is a function in a module of its name."""

@@ -23,7 +23,7 @@ from xlmgen.spec.hooks import find_module, function_name, hooks, module_file
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.own_kinds import shown
 from xlmgen.spec.project import project_of
-from xlmgen.spec.schemas import BLOCKS
+from xlmgen.spec.schemas import COMPONENTS
 from xlmgen.spec.validate import file_kind, validate
 from xlmgen.terminal.output import say
 
@@ -113,10 +113,10 @@ def check(
 ) -> int:
     """Check specs and renders, and report all problems at once.
 
-    Validates families, tasks and experiments against their schemas, the blocks of a
+    Validates families, tasks and experiments against their schemas, the components of a
     family against each other, and a rendered family against its spec. Notes, which do
-    not fail the check, name blocks of the project's own kinds and functions that tasks
-    run.
+    not fail the check, name components of the project's own kinds and functions that
+    tasks run.
 
     Exit code 0: no problems; 1: problems found; 2: the check could not run.
 
@@ -221,14 +221,18 @@ def _is_in_place(path: Path) -> bool:
 
 
 def _own_kinds(document: Document) -> Iterator[Diagnostic]:
-    """Notes on the blocks of a valid family that the project's templates render."""
+    """Notes on the components of a valid family that the project's templates render."""
     data = document.data or {}
-    blocks = {block: data[block] for block in BLOCKS if data.get(block) is not None}
-    names = ((block, options["kind"]) for block, options in blocks.items())
+    components = {
+        component: data[component]
+        for component in COMPONENTS
+        if data.get(component) is not None
+    }
+    names = ((component, options["kind"]) for component, options in components.items())
     for own in project_of(document.file).used(names):
         files = f"{shown(own.schema)} and {shown(own.template)}"
         message = f"'{own.name}' is a kind of the project's own: {files}"
-        yield document.diagnostic("XG404", (own.block, "kind"), message)
+        yield document.diagnostic("XG404", (own.component, "kind"), message)
 
 
 def _own_python(document: Document) -> Iterator[Diagnostic]:

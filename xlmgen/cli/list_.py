@@ -17,7 +17,7 @@ from xlmgen.spec.project import OwnKind, project_of
 from xlmgen.terminal.escape import terminal
 from xlmgen.terminal.output import say
 
-DETAILS = {"families": "blocks", "kinds": "block"}
+DETAILS = {"families": "components", "kinds": "component"}
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,18 @@ def list_() -> int:
 
 
 def family_row(found: Found) -> Row:
-    """Row of a family: title, kinds of its blocks, and origin."""
+    """Row of a family: title, kinds of its components, and origin."""
     data = load_yaml(found.folder / SPEC).data
     if data is None:
         return Row(found.name, "(spec cannot be read)", "", _origin(found))
-    blocks = [data.get(block) for block in ("collator", "model", "loss", "predictor")]
-    kinds = [str(block.get("kind")) for block in blocks if isinstance(block, dict)]
+    components = [
+        data.get(component) for component in ("collator", "model", "loss", "predictor")
+    ]
+    kinds = [
+        str(component.get("kind"))
+        for component in components
+        if isinstance(component, dict)
+    ]
     return Row(
         found.name, str(data.get("title", "")), " · ".join(kinds), _origin(found)
     )
@@ -67,12 +73,12 @@ def task_row(name: str, path: Path) -> Row:
 
 
 def kind_row(kind: OwnKind) -> Row:
-    """Row of a kind: title, block, and schema file."""
+    """Row of a kind: title, component, and schema file."""
     try:
         title = str(read_object(kind.schema, "").get("title", ""))
     except UserError:
         title = "(schema cannot be read)"
-    return Row(kind.name, title, kind.block, shown(kind.schema))
+    return Row(kind.name, title, kind.component, shown(kind.schema))
 
 
 def show(heading: str, rows: Sequence[Row], empty: str) -> None:

@@ -104,8 +104,8 @@ def require_kinds(family: FamilySpec, folder: Path) -> None:
     for kind in family.own_kinds:
         if project_of(folder).root != kind.root:
             raise UserError(
-                f"the {kind.block} '{kind.name}' is a kind of the project {kind.root}, "
-                f"which {folder} is not in",
+                f"the {kind.component} '{kind.name}' is a kind of the project "
+                f"{kind.root}, which {folder} is not in",
                 f"write it there: --out {kind.root / FAMILIES}",
             )
 

@@ -24,7 +24,7 @@ def prepare(
 
     An interrupted preparation resumes. Reports the number of rows that are filtered (by
     source.filter), unknown (to the tokenizer, with unknown: drop), and dropped or
-    truncated (longer than the block, by overflow).
+    truncated (longer than the task's `max_length`, by overflow).
 
     Example: xlmgen prepare families/mdlm/experiments/star_tiny.yaml
     """

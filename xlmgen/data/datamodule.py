@@ -43,7 +43,7 @@ class DataModule(LightningDataModule):
         num_workers: worker processes; with 0 this process collates. The batches do not
             depend on the number.
         by_length: batch training rows of similar length, which saves padding. Packed
-            blocks have equal lengths and ignore it.
+            rows have equal lengths and ignore it.
         start_method: of workers: `fork`, `spawn` or `forkserver`; the platform's
             default otherwise.
         pin_memory: put batches in page-locked memory, for a GPU.
@@ -170,7 +170,7 @@ class DataModule(LightningDataModule):
                 f"choose another task; the family's collators are {known}",
             )
         collator: Collator = self.family.collators[use](
-            self.task.tokenizer.special, self.task.block, **options
+            self.task.tokenizer.special, self.task.max_length, **options
         )
         return collator
 

@@ -1,4 +1,4 @@
-"""Lengths of the examples of a split, before and after the block is applied."""
+"""Lengths of the examples of a split, before and after `max_length` is applied."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Lengths:
     """Lengths of the rows of a split, without special tokens.
 
     Args:
-        parts: for each part of an example, the length of every row before the block is
-            applied.
-        limits: the most ids of each part that fit in the block; for packed documents,
-            the ids of the stream in one block.
+        parts: for each part of an example, the length of every row before `max_length`
+            is applied.
+        limits: the most ids of each part within `max_length`; for packed documents,
+            the ids of the stream in one row.
         examples: number of examples.
         tokens: total number of ids in them.
         dropped: number of rows dropped because they are too long.
@@ -50,7 +50,7 @@ def measure(task: Task, split: str) -> Lengths:
             int(documents.sum()),
         )
     assert isinstance(examples, Examples)
-    limits = id_limits(task.block, task.layout)
+    limits = id_limits(task.max_length, task.layout)
     parts = {key: examples.columns[key].lengths for key in limits}
     kept = list(parts.values())
     if examples.rows is not None:

@@ -1,4 +1,4 @@
-"""Packing: documents of an `lm` task cut into blocks of equal length."""
+"""Packing: documents of an `lm` task cut into rows of equal length."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from xlmgen.data.examples import Example, Ragged
 
 
 class PackedExamples(Sequence[Example]):
-    """Blocks of BOS and `length - 1` ids of the stream of documents.
+    """Rows of BOS and `length - 1` ids of the stream of documents.
 
     The stream is the sequence of documents, each followed by EOS. Every id of it is in
-    exactly one block, and only the last block may be short. Every block begins with
+    exactly one row, and only the last row may be short. Every row begins with
     BOS, even in the middle of a document, so every id of the stream has a context to be
     predicted from.
 
     An example is `{"tokens": ids, "packed": True}`: it has its special tokens, and
     collators add none. With `separate`, the stream has a BOS before every document, and
-    an example has `documents` too: the index of each id's document in its block,
+    an example has `documents` too: the index of each id's document in its row,
     counted from 1.
 
     Args:
         documents: ids without special tokens.
-        length: of a block.
+        length: of a row in tokens.
         bos: id of BOS.
         eos: id of EOS.
         separate: restrict attention to within documents.
@@ -40,7 +40,7 @@ class PackedExamples(Sequence[Example]):
         separate: bool = False,
     ) -> None:
         self.documents = documents
-        self.step = length - 1  # number of ids of the stream in a block
+        self.step = length - 1  # number of ids of the stream in a row
         self.between = (eos, bos) if separate else (eos,)
         self.bos = bos
         self.separate = separate
@@ -56,11 +56,11 @@ class PackedExamples(Sequence[Example]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
-            raise IndexError(f"block {index} of {len(self)}")
+            raise IndexError(f"row {index} of {len(self)}")
         start = index % len(self) * self.step
         stop = min(start + self.step, self._length)
         first, last = self._document_at(start), self._document_at(stop - 1)
-        ended = np.arange(first, last + 1)  # the documents that may end in the block
+        ended = np.arange(first, last + 1)  # the documents that may end in the row
         ends = self.documents.offsets[ended + 1] + len(self.between) * ended - start
 
         tokens = np.full(1 + stop - start, self.bos)
@@ -71,8 +71,8 @@ class PackedExamples(Sequence[Example]):
             positions = positions[(positions > 0) & (positions < len(tokens))]
             tokens[positions] = id_
             special[positions] = True
-        # The file has no special tokens, so the ids of the block are contiguous in it.
-        # A block that starts at the EOS or BOS after document `first` reads from that
+        # The file has no special tokens, so the ids of the row are contiguous in it.
+        # A row that starts at the EOS or BOS after document `first` reads from that
         # document's end.
         since = min(
             start - len(self.between) * first, int(self.documents.offsets[first + 1])

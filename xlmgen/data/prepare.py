@@ -17,7 +17,7 @@ from xlmgen.data.task import Task
 from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.errors import UserError
 from xlmgen.io.manifest import read_manifest
-from xlmgen.runtime.special_tokens import Block
+from xlmgen.runtime.special_tokens import MaxLength
 from xlmgen.tasks.spec import SPLITS, check_split
 
 HOLE = "[MASK]"  # a hole in a prompt that a person types
@@ -83,14 +83,14 @@ class Summary:
     """Counts of the rows of one split.
 
     Args:
-        examples: number of examples: rows, or blocks of a packed stream.
+        examples: number of examples, or of the rows of a packed stream.
         documents: rows tokenised.
         tokens: their tokens, before any document is dropped or truncated.
         filtered: rows that the filter dropped; for splits cut from train by shares,
             all are counted as train.
         unknown: rows dropped because the tokenizer cannot encode them.
-        dropped: documents dropped because they are too long for the block.
-        truncated: documents truncated to the block.
+        dropped: documents dropped because they are longer than `max_length`.
+        truncated: documents truncated to `max_length`.
     """
 
     examples: int
@@ -104,7 +104,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Tokenised examples of a task on disk, before its block is applied."""
+    """Tokenised examples of a task on disk, before its `max_length` is applied."""
 
     task: Task
     folder: Path
@@ -118,12 +118,12 @@ class Prepared:
             special = task.tokenizer.special
             return PackedExamples(
                 columns["tokens"],
-                task.block.length,
+                task.max_length.length,
                 bos=special.bos,
                 eos=special.eos,
                 separate=task.packing == "documents",
             )
-        limits = id_limits(task.block, task.layout)
+        limits = id_limits(task.max_length, task.layout)
         if task.overflow == "truncate":
             return Examples(columns, longest=limits["tokens"])
         too_long = self._too_long(split)
@@ -133,8 +133,8 @@ class Prepared:
             self._refuse(split, int(too_long.argmax()))
         if too_long.all():
             raise UserError(
-                f"task {task.name}: no example of the {split} split fits in the block",
-                "raise the block",
+                f"task {task.name}: every example of the {split} split is too long",
+                "raise max_length",
             )
         return Examples(columns, np.flatnonzero(~too_long))
 
@@ -184,11 +184,11 @@ class Prepared:
         }
 
     def _too_long(self, split: str) -> npt.NDArray[np.bool_] | None:
-        """(rows,) whether each row is too long for the block; None if none is.
+        """(rows,) whether each row is longer than `max_length`; None if none is.
 
         The report has the longest length, so usually no row is read.
         """
-        limits = id_limits(self.task.block, self.task.layout)
+        limits = id_limits(self.task.max_length, self.task.layout)
         longest = self.report[split].longest
         found = None
         for key, limit in limits.items():
@@ -203,16 +203,16 @@ class Prepared:
         place = task.corpus.place(*self._place(split, row))
         if not place.endswith(" split"):  # as of a file from which shares were cut
             place += f" ({split} split)"
-        for key, limit in id_limits(task.block, task.layout).items():
+        for key, limit in id_limits(task.max_length, task.layout).items():
             column = Ragged(self.folder / f"{split}.{key}")
             if len(column[row]) > limit:
                 needed = self.report[split].longest[key] + (2 if key == "tokens" else 1)
                 raise UserError(
                     f"task {task.name}: the {key} of {place} has {len(column[row])} "
-                    f"tokens, and the block has room for {limit} besides the special "
+                    f"tokens, and max_length has room for {limit} besides the special "
                     "tokens",
-                    f"raise block.{_block_key(key)} to {needed} or set overflow: drop"
-                    + (" or truncate" if task.layout == "lm" else ""),
+                    f"raise max_length.{_max_length_key(key)} to {needed} or set "
+                    "overflow: drop" + (" or truncate" if task.layout == "lm" else ""),
                 )
 
     def _place(self, split: str, row: int) -> tuple[int, int]:
@@ -241,15 +241,15 @@ def prepare(task: Task) -> Prepared:
     return Prepared(task, folder)
 
 
-def id_limits(block: Block, layout: str) -> dict[str, int]:
+def id_limits(max_length: MaxLength, layout: str) -> dict[str, int]:
     """The most ids of each key of an example, without BOS and EOS.
 
     The limits do not depend on whether a family uses BOS or EOS, so that all families
     get the same examples.
     """
     if layout == "seq2seq":
-        return {"prompt": block.prompt - 1, "target": block.answer - 1}
-    return {"tokens": block.answer - 2}
+        return {"prompt": max_length.prompt - 1, "target": max_length.answer - 1}
+    return {"tokens": max_length.answer - 2}
 
 
 def opening(task: Task) -> Example:
@@ -262,7 +262,11 @@ def encode_prompt(task: Task, text: str) -> Example:
     encode = task.tokenizer.encode
     if task.layout != "infill":
         prompt = np.array(encode(text, "prompt"), dtype=np.int64)
-        limit = task.block.prompt - 1 if task.block.prompt else task.block.answer - 2
+        limit = (
+            task.max_length.prompt - 1
+            if task.max_length.prompt
+            else task.max_length.answer - 2
+        )
         _refuse_long("prompt", len(prompt), limit)
         return {**task.opening, "prompt": prompt}
     tokens: list[int] = []
@@ -274,7 +278,9 @@ def encode_prompt(task: Task, text: str) -> Example:
         ids = encode(part, f"prompt after hole {number}" if number else "prompt")
         tokens += ids
         given += [1] * len(ids)
-    _refuse_long("prompt", len(tokens), id_limits(task.block, task.layout)["tokens"])
+    _refuse_long(
+        "prompt", len(tokens), id_limits(task.max_length, task.layout)["tokens"]
+    )
     return {
         "tokens": np.array(tokens, dtype=np.int64),
         "given": np.array(given, dtype=np.int64),
@@ -290,14 +296,14 @@ def _longer(column: Ragged, limit: int) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _block_key(key: str) -> str:
+def _max_length_key(key: str) -> str:
     return {"prompt": "prompt", "target": "answer", "tokens": "length"}[key]
 
 
 def _refuse_long(name: str, length: int, limit: int) -> None:
     if length > limit:
         raise UserError(
-            f"{name}: it has {length} tokens, and the block has room for {limit} "
+            f"{name}: it has {length} tokens, and max_length has room for {limit} "
             "besides the special tokens",
-            "shorten it, or raise `block` in the task's YAML",
+            "shorten it, or raise max_length in the task's YAML",
         )

@@ -10,27 +10,27 @@ from xlmgen.tasks.spec import SPLITS
 LEFT_OUT = {
     "filtered": "by the filter",
     "unknown": "that the tokenizer cannot encode",
-    "dropped": "too long for the block",
+    "dropped": "longer than max_length",
 }
 
 
 def line(task: Task) -> str:
     """`data: 20,000 train, 100 validation, 1,000 test examples; …`."""
     found = {split: task.summary(split) for split in SPLITS}
-    unit = "blocks" if task.packed else "examples"
+    unit = "rows" if task.packed else "examples"
     counts = ", ".join(f"{found[split].examples:,} {split}" for split in SPLITS)
     parts = [f"data: {counts} {unit}"]
     for count, words in LEFT_OUT.items():
         if number := sum(getattr(summary, count) for summary in found.values()):
             parts.append(f"{number:,} left out {words}")
     if cut := sum(summary.truncated for summary in found.values()):
-        parts.append(f"{cut:,} cut to the block")
+        parts.append(f"{cut:,} cut to max_length")
     return "; ".join(parts)
 
 
 def table(task: Task) -> list[str]:
     """Aligned lines with the counts of every split, and the folder of the ids."""
-    unit = "blocks" if task.packed else "examples"
+    unit = "rows" if task.packed else "examples"
     heads = (
         *("split", "documents", "tokens", unit),
         *("filtered", "unknown", "dropped", "truncated"),
@@ -57,7 +57,7 @@ def table(task: Task) -> list[str]:
 def padding_shares(task: Task, batch_size: int) -> str:
     """Shares of padding in training batches, shuffled and by length.
 
-    Empty for packed blocks, which have no padding.
+    Empty for packed rows, which have no padding.
     """
     examples = task.examples("train")
     if not isinstance(examples, Examples):

@@ -41,7 +41,7 @@ class Task(TaskSpec):
         """The examples of `train`, `validation` or `test`.
 
         Each is a dict of one-dimensional integer arrays (see `columns`) that fits in
-        the block. They are tokenised once and cached.
+        `max_length`. They are tokenised once and cached.
 
         Raises:
             UserError: the source cannot be read or generated, a text cannot be
@@ -83,7 +83,7 @@ class Task(TaskSpec):
         For `infill` the text is the full sequence, with [MASK] for each hole.
 
         Raises:
-            UserError: it cannot be tokenised or does not fit in the block.
+            UserError: it cannot be tokenised or is longer than `max_length` allows.
         """
         from xlmgen.data.prepare import encode_prompt
 

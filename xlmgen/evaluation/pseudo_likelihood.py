@@ -47,7 +47,7 @@ def require_masked_tokens(spec: FamilySpec) -> None:
         UserError: the objective is not masked prediction, or the network is
             time-conditioned.
     """
-    provided = capabilities(spec.blocks, spec.project.schemas)
+    provided = capabilities(spec.components, spec.project.schemas)
     if "objective:masked" not in provided:
         raise UserError(
             f"--pseudo-likelihood: the family {spec.name} is not trained as a masked "

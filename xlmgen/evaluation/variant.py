@@ -1,7 +1,7 @@
 """Variants of a run's predictor: another algorithm, rendered into the run folder.
 
 The numeric options of a predictor are arguments of its constructor. Options that choose
-an algorithm (`order`, `block`, `remask`, …) select rendered code, so another choice
+an algorithm (`order`, `decoding_block`, …) select rendered code, so another choice
 needs another render. It is written to `variants/<hash>/families/<name>/` in the run
 folder and executed from there, where it can be read.
 """

@@ -90,7 +90,9 @@ def render_card(
             revision=revision,
             folder=folder,
             data=[code(f"{folder}/{path}") for path in local_files(portable)],
-            own_kinds=[code(f"{kind.block}: {kind.name}") for kind in spec.own_kinds],
+            own_kinds=[
+                code(f"{kind.component}: {kind.name}") for kind in spec.own_kinds
+            ],
             own_python=[code(target) for _, target in hooks(task.document)],
             training=_training(run, published, markdown(ran_with.get("torch", "?"))),
             evaluations=evaluations,

@@ -1,4 +1,4 @@
-"""Text histogram of lengths, with a mark at the block's limit."""
+"""Text histogram of lengths, with a mark at the maximum length."""
 
 from __future__ import annotations
 

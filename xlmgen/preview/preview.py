@@ -179,7 +179,7 @@ def to_data(preview: Preview) -> dict[str, Any]:
             "layout": task.layout,
             "packing": task.packing,
             "overflow": task.overflow,
-            "block": {**asdict(task.block), "length": task.block.length},
+            "max_length": {**asdict(task.max_length), "length": task.max_length.length},
         },
         "tokenizer": {
             "kind": task.tokenizer_options["kind"],

@@ -48,9 +48,9 @@ def show(preview: Preview, console: Console) -> None:
     _task(preview, console)
     _splits(preview, console)
     _heading(console, f"lengths in {preview.split}, without special tokens")
-    end = "limit of the block"
+    end = "max_length"
     if preview.task.packed:
-        end = "tokens of the stream in a block"
+        end = "tokens of the stream in a row"
     for name, found in preview.histograms.items():
         show_histogram(console, name, found, end)
     _examples(preview, console)
@@ -60,9 +60,10 @@ def show(preview: Preview, console: Console) -> None:
 
 def _task(preview: Preview, console: Console) -> None:
     task = preview.task
-    block = f"{task.block.length}"
-    if task.block.prompt:
-        block = f"prompt {task.block.prompt} + answer {task.block.answer} = {block}"
+    limit = task.max_length
+    length = f"{limit.length}"
+    if limit.prompt:
+        length = f"prompt {limit.prompt} + answer {limit.answer} = {length}"
     special = "  ".join(
         f"{found['token']} {found['id']}" for found in special_tokens(task).values()
     )
@@ -72,7 +73,7 @@ def _task(preview: Preview, console: Console) -> None:
         ("experiment", f"{preview.experiment.name}, {preview.experiment.file}"),
         ("task", task.name + (f": {task.title}" if task.title else "")),
         ("layout", layout),
-        ("block", f"{block} tokens, including special tokens"),
+        ("max_length", f"{length} tokens, including special tokens"),
         ("tokenizer", f"{kind}, {task.tokenizer.vocab_size:,} ids: {special}"),
     ):
         console.print(Text.assemble((f"{name:<12}", "dim"), value), soft_wrap=True)

@@ -23,7 +23,7 @@ def render_in_subprocess(
     try:
         answer = bounded.call(answer_to, (family, search))
     except bounded.OutOfBounds as error:
-        kinds = {f"family/{k.block}/{k.template.name}": k for k in family.own_kinds}
+        kinds = {f"family/{k.component}/{k.template.name}": k for k in family.own_kinds}
         kind = kinds.get(error.place, family.own_kinds[0])
         message = f"the template cannot be rendered: {error}"
         fix = "check it for endless loops and growing texts"

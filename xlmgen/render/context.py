@@ -8,8 +8,8 @@ from typing import Any
 from xlmgen.render import experiments, suites, types
 from xlmgen.render.kinds import DECISIONS, metrics, network
 from xlmgen.render.kinds.schedule import schedule_code
-from xlmgen.render.plan import BLOCKS
-from xlmgen.spec.family import FamilySpec, Part
+from xlmgen.render.plan import COMPONENTS
+from xlmgen.spec.family import Component, FamilySpec
 
 
 def class_name(name: str) -> str:
@@ -28,7 +28,7 @@ def context(family: FamilySpec) -> dict[str, Any]:
     * `schedule`: the noise schedule as code; linear if the spec has none.
     * `types`: fields of the batches and of the loss's output.
     * `metrics`: metrics of the loss.
-    * `suites`: test suites that the rendered tests inherit, by block.
+    * `suites`: test suites that the rendered tests inherit, by component.
     * `experiments`: settings of the experiments.
     * decisions of the family's kinds: see `xlmgen.render.kinds`.
     """
@@ -63,13 +63,13 @@ def context(family: FamilySpec) -> dict[str, Any]:
 
 def decisions(family: FamilySpec) -> dict[str, Any]:
     """Return the decisions of the family's kinds, by name."""
-    kinds = {(block, getattr(family, block).kind) for block in BLOCKS}
+    kinds = {(component, getattr(family, component).kind) for component in COMPONENTS}
     decided = {
         name: decide(family)
         for key, (name, decide) in DECISIONS.items()
         if key in kinds
     }
-    # other blocks use `network`, so a project's own network needs it, too
+    # other components use `network`, so a project's own network needs it, too
     return {"network": network.decide_own(family), **decided}
 
 
@@ -81,9 +81,9 @@ def paper_link(paper: str) -> str:
     return address.replace("(", "%28").replace(")", "%29")  # special in Markdown
 
 
-def _namespace(part: Part) -> SimpleNamespace:
-    options = {key: _attributes(value) for key, value in part.options.items()}
-    return SimpleNamespace(kind=part.kind, **options)
+def _namespace(component: Component) -> SimpleNamespace:
+    options = {key: _attributes(value) for key, value in component.options.items()}
+    return SimpleNamespace(kind=component.kind, **options)
 
 
 def _attributes(value: Any) -> Any:

@@ -44,7 +44,7 @@ def missing_option(error: KeyError, family: FamilySpec) -> Diagnostic:
     """Make the diagnostic of a kind without an option that built-in templates use."""
     first, *others = family.own_kinds
     names = ", ".join(f"'{kind.name}'" for kind in (first, *others))
-    message = f"another block needs an option {error}, which {names} does not have"
+    message = f"another component needs an option {error}, which {names} does not have"
     fix = "add the option to the kind, as the built-in kinds have it"
     return problem_at(first.schema, "XG401", message, fix)
 

@@ -8,7 +8,7 @@ from xlmgen.spec.family import FamilySpec
 
 SPEC = "family.yaml"
 LOCK = "family.lock"
-BLOCKS = ("model", "loss", "predictor", "collator")
+COMPONENTS = ("model", "loss", "predictor", "collator")
 # Tasks that ship; every family has an experiment on each.
 EXPERIMENTS = (
     "star_tiny",
@@ -31,19 +31,22 @@ class Step:
 def plan(family: FamilySpec) -> list[Step]:
     """List the files of a family that have templates: all but its spec and its lock.
 
-    A block's kind names its template; the other files have one template each.
+    A component's kind names its template; the other files have one template each.
     """
     name = family.name
-    blocks = [
+    components = [
         Step(
-            f"family/{block}/{getattr(family, block).kind}.py.jinja",
-            f"{block}_{name}.py",
+            f"family/{component}/{getattr(family, component).kind}.py.jinja",
+            f"{component}_{name}.py",
         )
-        for block in BLOCKS
+        for component in COMPONENTS
     ]
     tests = [
-        Step(f"family/tests/test_{block}.py.jinja", f"tests/test_{block}_{name}.py")
-        for block in BLOCKS
+        Step(
+            f"family/tests/test_{component}.py.jinja",
+            f"tests/test_{component}_{name}.py",
+        )
+        for component in COMPONENTS
     ]
     experiments = [
         Step(f"family/experiments/{task}.yaml.jinja", f"experiments/{task}.yaml")
@@ -52,7 +55,7 @@ def plan(family: FamilySpec) -> list[Step]:
     return [
         Step("family/__init__.py.jinja", "__init__.py"),
         Step("family/types.py.jinja", f"types_{name}.py"),
-        *blocks,
+        *components,
         Step("family/metrics.py.jinja", f"metrics_{name}.py"),
         *tests,
         Step("family/README.md.jinja", "README.md"),

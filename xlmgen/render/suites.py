@@ -2,7 +2,7 @@
 
 A kind's schema lists them under `x-tests`: a class of `xlmgen.testing`, or
 `package.module:Class` for a suite of the kind's author. `{suite, when}` adds a
-condition on the block's options.
+condition on the component's options.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.schemas import satisfies
 
 KIT = "xlmgen.testing"
-BLOCKS = ("model", "loss", "predictor", "collator")
+COMPONENTS = ("model", "loss", "predictor", "collator")
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Suites:
 
 
 def decide(family: FamilySpec) -> dict[str, Suites]:
-    """Return the suites of every block with a test file, by block."""
-    return {block: _suites(family, block) for block in BLOCKS}
+    """Return the suites of every component with a test file, by component."""
+    return {component: _suites(family, component) for component in COMPONENTS}
 
 
-def _suites(family: FamilySpec, block: str) -> Suites:
-    part = getattr(family, block)
+def _suites(family: FamilySpec, component: str) -> Suites:
+    part = getattr(family, component)
     modules = []
-    for entry in family.project.schemas.kind(block, part.kind).get("x-tests", ()):
+    for entry in family.project.schemas.kind(component, part.kind).get("x-tests", ()):
         clause: dict[str, Any] = {"suite": entry} if isinstance(entry, str) else entry
         if satisfies(clause.get("when", {}), dict(part.options)):
             module, _, name = clause["suite"].rpartition(":")

@@ -71,9 +71,9 @@ class Types:
 def decide(family: FamilySpec) -> Types:
     """Select the fields that apply to the family's options."""
 
-    def fields(block: str, keyword: str) -> tuple[Field, ...]:
-        part = getattr(family, block)
-        schema = family.project.schemas.kind(block, part.kind)
+    def fields(component: str, keyword: str) -> tuple[Field, ...]:
+        part = getattr(family, component)
+        schema = family.project.schemas.kind(component, part.kind)
         entries: list[Mapping[str, Any]] = schema[keyword]
         return tuple(
             Field(entry["name"], entry["type"], entry["about"])

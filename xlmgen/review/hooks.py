@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xlmgen.review.side import Spec
 from xlmgen.spec import hooks as spec_hooks
 from xlmgen.spec.document import Path, dotted
-from xlmgen.spec.schemas import BLOCKS
+from xlmgen.spec.schemas import COMPONENTS
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Hook:
     """A place where YAML reaches code.
 
     Args:
-        target: what is run, or the template that the block is rendered by.
+        target: what is run, or the template that the component is rendered by.
     """
 
     path: str
@@ -41,8 +41,10 @@ def _all(spec: Spec) -> Iterator[tuple[Path, str, str]]:
     for key, target in spec_hooks.hooks(spec.data):
         yield key, target, "runs"
     if spec.kind == "family" and spec.project.root is not None:
-        blocks = {block: spec.data.get(block) for block in BLOCKS}
-        names = ((b, o.get("kind")) for b, o in blocks.items() if isinstance(o, dict))
+        components = {component: spec.data.get(component) for component in COMPONENTS}
+        names = (
+            (b, o.get("kind")) for b, o in components.items() if isinstance(o, dict)
+        )
         for own in spec.project.used(names):
             template = own.template.relative_to(spec.project.root).as_posix()
-            yield (own.block, "kind"), template, "is rendered by the project's own"
+            yield (own.component, "kind"), template, "is rendered by the project's own"

@@ -84,12 +84,12 @@ def buildable(
         files: the side's render.
     """
     own = family.project.used(
-        (block, options["kind"])
-        for block, options in family.data.items()
+        (component, options["kind"])
+        for component, options in family.data.items()
         if isinstance(options, dict) and "kind" in options
     )
     if own:
-        named = ", ".join(f"{kind.block} {kind.name}" for kind in own)
+        named = ", ".join(f"{kind.component} {kind.name}" for kind in own)
         return Unknown(f"code of the project's own kinds is not run ({named})")
     if side.has_other_layers:
         return Unknown("its xlmgen.runtime.nn is not the installed one")

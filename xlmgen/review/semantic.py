@@ -34,8 +34,8 @@ class Change:
 def changes(old: Any, new: Any, at: Path = ()) -> list[Change]:
     """The keys whose values differ, in the order of the newer version.
 
-    Of a block that has become another kind, options that only one of the kinds has are
-    left out: they go with the kind.
+    Of a component that has become another kind, options that only one of the kinds has
+    are left out: they go with the kind.
     """
     return list(_changes(old, new, at))
 

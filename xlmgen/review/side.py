@@ -25,7 +25,7 @@ from xlmgen.spec.document import Document
 from xlmgen.spec.family import family_spec
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.project import BUILT_IN, Project, project_of
-from xlmgen.spec.schemas import BLOCKS, FILES, SUFFIX, Schemas, built_in
+from xlmgen.spec.schemas import COMPONENTS, FILES, SUFFIX, Schemas, built_in
 from xlmgen.spec.validate import file_kind, validate
 
 LAYERS = "xlmgen/runtime/nn"
@@ -104,11 +104,11 @@ class Before:
 
     @cached_property
     def _is_ours(self) -> bool:
-        """Whether the repository is that of xlmgen, with the schemas of all blocks.
+        """Whether the repository is that of xlmgen, with the schemas of all components.
 
         A project has those of its kinds, and of its files for editors.
         """
-        wanted = (*FILES, *(f"kinds/{block}" for block in BLOCKS))
+        wanted = (*FILES, *(f"kinds/{component}" for component in COMPONENTS))
         schemas = self.scratch / "schemas"
         return all((schemas / f"{name}{SUFFIX}").is_file() for name in wanted)
 

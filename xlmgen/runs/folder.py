@@ -113,7 +113,22 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
         UserError: the experiment differs in a setting outside `MAY_CHANGE`.
     """
     run = Run.open(path)
-    known = run.experiment
+    check_same(run, experiment)
+    for leftover in (path / "checkpoints").glob(".step=*"):
+        shutil.rmtree(leftover)
+    write_text(path / EXPERIMENT, to_yaml(experiment))
+    continued = [*run.record.get("continued", []), versions(experiment, command)]
+    write_json(path / VERSIONS, {**run.record, "continued": continued})
+    return Run(path, experiment)
+
+
+def check_same(run: Run, experiment: Experiment) -> None:
+    """Check that a run can be continued with an experiment.
+
+    Raises:
+        UserError: the experiment differs in a setting outside `MAY_CHANGE`.
+    """
+    path, known = run.path, run.experiment
     old, new = dict(leaves(known.data)), dict(leaves(experiment.data))
     differing = [
         f"{dotted(keys)} is {show(new.get(keys))} here and {show(old.get(keys))} there"
@@ -132,12 +147,6 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
             f"{path} holds a run with {before} rows in a step, not {rows}",
             f"keep the product of {product}, or choose another folder with --run-dir",
         )
-    for leftover in (path / "checkpoints").glob(".step=*"):
-        shutil.rmtree(leftover)
-    write_text(path / EXPERIMENT, to_yaml(experiment))
-    continued = [*run.record.get("continued", []), versions(experiment, command)]
-    write_json(path / VERSIONS, {**run.record, "continued": continued})
-    return Run(path, experiment)
 
 
 def may_change(keys: KeyPath) -> bool:
@@ -184,8 +193,8 @@ def copy_own_kinds(spec: Path, target: Path) -> None:
     The run folder is then a project of its own and can be moved.
     """
     project = project_of(spec)
-    blocks = load_yaml(spec).data or {}
-    names = ((b, o.get("kind")) for b, o in blocks.items() if isinstance(o, dict))
+    components = load_yaml(spec).data or {}
+    names = ((b, o.get("kind")) for b, o in components.items() if isinstance(o, dict))
     if project.root is None or not project.used(names):
         return
     for file in own_files(project.root):

@@ -22,7 +22,7 @@ class Family:
       `types_<name>.py` declares, `loss` (scalar) among them.
     * `predictor(tokens, **numbers)` has `generate(model, batch, generator=None,
       trace=False)` and returns a `xlmgen.runtime.sampling.Generation`.
-    * `collators[use](tokens, block)` is called as `collator(examples, generator)`.
+    * `collators[use](tokens, max_length)` is called as `collator(examples, generator)`.
       Uses for training: `lm`, `seq2seq`, `infill`; for generation: `predict`,
       `predict_infill`, `unconditional`. Uses that the family lacks are absent.
     * `metrics()` is a `torchmetrics.Metric`: `update(output)` takes the output of the

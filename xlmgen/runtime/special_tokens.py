@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["SPECIAL_TOKENS", "Block", "SpecialTokens"]
+__all__ = ["SPECIAL_TOKENS", "MaxLength", "SpecialTokens"]
 
 SPECIAL_TOKENS = ("[PAD]", "[BOS]", "[EOS]", "[MASK]", "[CLS]")
 
@@ -35,7 +35,7 @@ class SpecialTokens:
 
 
 @dataclass(frozen=True)
-class Block:
+class MaxLength:
     """Maximum lengths of a task's examples in tokens, including special tokens.
 
     Args:

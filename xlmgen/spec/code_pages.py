@@ -93,7 +93,7 @@ PAGES: dict[str, Page] = {
         "Unknown keys are never ignored: a misspelt option would silently keep its "
         "default.",
         "Use the suggested key; `xlmgen check --fix` does so if there is only one "
-        "candidate. `xlmgen explain loss` lists the keys of a block.",
+        "candidate. `xlmgen explain loss` lists the keys of a component.",
         "loss: {kind: masked, wieght: schedule}",
         "loss: {kind: masked, weight: schedule}",
     ),
@@ -156,9 +156,10 @@ PAGES: dict[str, Page] = {
         "Rename the folder or change the name, then render again.",
     ),
     "XG201": Page(
-        "Blocks declare what they need and what they provide. This block needs "
-        "something that no block of the family provides, so the render would not work.",
-        "Change one of the blocks; the message names the kinds that provide it.",
+        "Components declare what they need and what they provide. This component needs "
+        "something that no component of the family provides, so the render would not "
+        "work.",
+        "Change one of the components; the message names the kinds that provide it.",
         "attention: causal",
         "attention: bidirectional, time: adaln",
     ),
@@ -220,7 +221,7 @@ PAGES: dict[str, Page] = {
     ),
     "XG404": Page(
         "Informational, for reviews of other people's changes: a template of the "
-        "project renders this block.",
+        "project renders this component.",
         "Review the schema and the template.",
     ),
     "XG405": Page(

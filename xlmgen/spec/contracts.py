@@ -1,9 +1,10 @@
-"""Contracts between the blocks of a family.
+"""Contracts between the components of a family.
 
 A kind's schema lists capabilities under `x-provides` and `x-requires`. An entry is the
-name of a capability, or `{capability, when, why}`: the entry counts if the block, with
-defaults filled in, is valid against the JSON Schema `when`; `why` is shown to the user.
-`x-refuses` lists features of tasks that a block does not support, in the same form.
+name of a capability, or `{capability, when, why}`: the entry counts if the component,
+with defaults filled in, is valid against the JSON Schema `when`; `why` is shown to the
+user.
+`x-refuses` lists features of tasks that a component does not support, in the same form.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document
 from xlmgen.spec.messages import either, show
-from xlmgen.spec.schemas import BLOCKS, Schemas, satisfies
+from xlmgen.spec.schemas import COMPONENTS, Schemas, satisfies
 
-Blocks = dict[str, dict[str, Any]]
+Components = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Clause:
 def check(
     document: Document, schemas: Schemas, found: Iterable[Diagnostic]
 ) -> Iterator[Diagnostic]:
-    """Report requirements of a family's blocks that none of its blocks provides.
+    """Report requirements of a family's components that none of them provides.
 
-    A block that is missing or has other problems is assumed to provide everything that
-    its kinds can provide, and its own requirements are not checked.
+    A component that is missing or has other problems is assumed to provide everything
+    that its kinds can provide, and its own requirements are not checked.
 
     Args:
         document: a family's document.
@@ -52,49 +53,56 @@ def check(
     """
     data = document.data or {}
     broken = {problem.path.split(".")[0] for problem in found}
-    blocks: Blocks = {
-        block: fill_defaults(data[block], schemas.kind(block, data[block]["kind"]))
-        for block in BLOCKS
-        if data.get(block) is not None and block not in broken
+    components: Components = {
+        component: fill_defaults(
+            data[component], schemas.kind(component, data[component]["kind"])
+        )
+        for component in COMPONENTS
+        if data.get(component) is not None and component not in broken
     }
     required = schemas.schema("family")["required"]
-    incomplete = [b for b in BLOCKS if b in broken or (b in required and b not in data)]
-    provided = capabilities(blocks, schemas).union(
-        *(_possible(block, data.get(block), schemas) for block in incomplete)
+    incomplete = [
+        c for c in COMPONENTS if c in broken or (c in required and c not in data)
+    ]
+    provided = capabilities(components, schemas).union(
+        *(
+            _possible(component, data.get(component), schemas)
+            for component in incomplete
+        )
     )
-    for block, options in blocks.items():
-        for clause in clauses(schemas.kind(block, options["kind"]), "x-requires"):
+    for component, options in components.items():
+        for clause in clauses(schemas.kind(component, options["kind"]), "x-requires"):
             if clause.capability in provided or not satisfies(clause.when, options):
                 continue
-            yield _unmet(document, schemas, blocks, block, clause)
+            yield _unmet(document, schemas, components, component, clause)
 
 
-def _possible(block: str, options: Any, schemas: Schemas) -> set[str]:
-    """Capabilities that a block could provide, as far as its kind is known."""
-    kinds = list(schemas.kinds(block))
+def _possible(component: str, options: Any, schemas: Schemas) -> set[str]:
+    """Capabilities that a component could provide, as far as its kind is known."""
+    kinds = list(schemas.kinds(component))
     written = options.get("kind") if isinstance(options, dict) else None
     return {
         clause.capability
         for kind in ([written] if written in kinds else kinds)
-        for clause in clauses(schemas.kind(block, kind), "x-provides")
+        for clause in clauses(schemas.kind(component, kind), "x-provides")
     }
 
 
-def capabilities(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
-    """Capabilities that the blocks, with defaults filled in, provide together."""
-    return _named(blocks, schemas, "x-provides")
+def capabilities(components: Components, schemas: Schemas) -> frozenset[str]:
+    """Capabilities that the components, with defaults filled in, provide together."""
+    return _named(components, schemas, "x-provides")
 
 
-def requirements(blocks: Blocks, schemas: Schemas) -> frozenset[str]:
-    """Capabilities that the blocks, with defaults filled in, require."""
-    return _named(blocks, schemas, "x-requires")
+def requirements(components: Components, schemas: Schemas) -> frozenset[str]:
+    """Capabilities that the components, with defaults filled in, require."""
+    return _named(components, schemas, "x-requires")
 
 
 def refusals(options: Mapping[str, Any], schema: Schema) -> dict[str, str]:
-    """Features of tasks that a block does not support, with the reasons.
+    """Features of tasks that a component does not support, with the reasons.
 
     Args:
-        options: of the block; defaults are filled in here.
+        options: of the component; defaults are filled in here.
         schema: of its kind.
     """
     filled = fill_defaults(options, schema)
@@ -105,11 +113,11 @@ def refusals(options: Mapping[str, Any], schema: Schema) -> dict[str, str]:
     }
 
 
-def _named(blocks: Blocks, schemas: Schemas, keyword: str) -> frozenset[str]:
+def _named(components: Components, schemas: Schemas, keyword: str) -> frozenset[str]:
     return frozenset(
         clause.capability
-        for block, options in blocks.items()
-        for clause in clauses(schemas.kind(block, options["kind"]), keyword)
+        for component, options in components.items()
+        for clause in clauses(schemas.kind(component, options["kind"]), keyword)
         if satisfies(clause.when, options)
     )
 
@@ -123,35 +131,39 @@ def clauses(schema: Schema, keyword: str) -> list[Clause]:
 
 
 def _unmet(
-    document: Document, schemas: Schemas, blocks: Blocks, block: str, clause: Clause
+    document: Document,
+    schemas: Schemas,
+    components: Components,
+    component: str,
+    clause: Clause,
 ) -> Diagnostic:
-    options = blocks[block]
+    options = components[component]
     keys = clause.when.get("properties", {})
-    written = [key for key in keys if (block, key) in document.values]
+    written = [key for key in keys if (component, key) in document.values]
     key = written[0] if len(written) == 1 else "kind"
     subject = show(options[key])
     if key == "kind" and clause.words:
         subject += f" with {clause.words}"
     why = f" ({clause.why})" if clause.why else ""
     message = f"{subject} needs {clause.capability}{why}"
-    fix = _remedy(schemas, blocks, clause.capability)
-    return document.diagnostic("XG201", (block, key), message, fix)
+    fix = _remedy(schemas, components, clause.capability)
+    return document.diagnostic("XG201", (component, key), message, fix)
 
 
-def _remedy(schemas: Schemas, blocks: Blocks, capability: str) -> str:
+def _remedy(schemas: Schemas, components: Components, capability: str) -> str:
     """Suggest the kinds and options that provide a capability."""
     offers: dict[tuple[str, str], list[str]] = {}
-    for block in BLOCKS:
-        for kind in schemas.kinds(block):
-            for clause in clauses(schemas.kind(block, kind), "x-provides"):
+    for component in COMPONENTS:
+        for kind in schemas.kinds(component):
+            for clause in clauses(schemas.kind(component, kind), "x-provides"):
                 if clause.capability != capability:
                     continue
-                if blocks.get(block, {}).get("kind") == kind and clause.words:
-                    return f"set {block}.{clause.words}"
-                offers.setdefault((block, clause.words), []).append(kind)
+                if components.get(component, {}).get("kind") == kind and clause.words:
+                    return f"set {component}.{clause.words}"
+                offers.setdefault((component, clause.words), []).append(kind)
     listed = [
-        f"{block}: {{kind: {' | '.join(kinds)}{f', {words}' if words else ''}}}"
-        for (block, words), kinds in offers.items()
+        f"{component}: {{kind: {' | '.join(kinds)}{f', {words}' if words else ''}}}"
+        for (component, words), kinds in offers.items()
     ]
     return f"provided by {either(listed)}" if listed else "no kind provides it"
 

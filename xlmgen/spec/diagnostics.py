@@ -41,10 +41,12 @@ CODES: dict[str, Code] = {
     "XG105": Code("a number, length or count is out of range"),
     "XG106": Code("a string does not have the required form"),
     "XG107": Code("a family's name cannot be the name of a Python package"),
-    "XG108": Code("an option conflicts with another option of the same block"),
+    "XG108": Code("an option conflicts with another option of the same component"),
     "XG109": Code("the numbers of a size contradict each other"),
     "XG110": Code("a family's name and the name of its folder differ"),
-    "XG201": Code("a block needs something that no block of the family provides"),
+    "XG201": Code(
+        "a component needs something that no component of the family provides"
+    ),
     "XG202": Code("an experiment does not fit its family or task"),
     "XG301": Code("a rendered file is older than its spec or template"),
     "XG302": Code("a rendered file was edited", "warning"),
@@ -56,7 +58,7 @@ CODES: dict[str, Code] = {
     "XG401": Code("the schema of a project's own kind is invalid"),
     "XG402": Code("the template of a project's own kind is missing or fails"),
     "XG403": Code("a project's own kind has the name of a built-in one"),
-    "XG404": Code("a block uses a kind of the project's own", "note"),
+    "XG404": Code("a component uses a kind of the project's own", "note"),
     "XG405": Code("a task runs a Python function of the project", "note"),
     "XG406": Code("the Python module that a task names does not exist", "warning"),
 }

@@ -18,11 +18,11 @@ ANY = "<name>"  # stands for a key that the user chooses, such as a size's name
 
 @dataclass(frozen=True)
 class Entry:
-    """A key, or a kind of a block, as the schemas describe it.
+    """A key, or a kind of a component, as the schemas describe it.
 
     Args:
         path: its full path, kind of file first: `family.predictor.order`.
-        kind: the kind whose option it is, if its block has several.
+        kind: the kind whose option it is, if its component has several.
         schema: its JSON Schema.
         required: whether it must be given.
     """
@@ -76,7 +76,7 @@ class Entry:
 def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
     """Find the keys that a path names: one, or one for each kind that has it.
 
-    The kind of file may be left out (`loss.weight`). A kind may follow its block
+    The kind of file may be left out (`loss.weight`). A kind may follow its component
     (`predictor.unmasking.steps`) or replace it (`unmasking.steps`).
 
     Raises:
@@ -91,11 +91,17 @@ def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
         found, rest = [roots[words[0]]], words[1:]
     else:
         having = [r for r in roots.values() if _step([r], words[0])]
-        blocks = [block for root in roots.values() for block in root.children]
-        kinds = [e for b in blocks for e in _step([b], words[0]) if e.kind == words[0]]
+        components = [
+            component for root in roots.values() for component in root.children
+        ]
+        kinds = [
+            e for b in components for e in _step([b], words[0]) if e.kind == words[0]
+        ]
         if not having and not kinds:
-            known = [*roots, *(_name(block) for block in blocks)]
-            known += [kind for block in blocks for kind, _ in _kinds(block.schema)]
+            known = [*roots, *(_name(component) for component in components)]
+            known += [
+                kind for component in components for kind, _ in _kinds(component.schema)
+            ]
             raise _unknown(words[0], known, "")
         found, rest = (having[:1], words) if having else (kinds, words[1:])
     for word in rest:
@@ -109,7 +115,7 @@ def explain(path: str, schemas: Schemas | None = None) -> list[Entry]:
 
 
 def _step(entries: list[Entry], word: str) -> list[Entry]:
-    """Find children of this name: keys, kinds of a block, or keys that users name."""
+    """Find children of this name: keys, kinds of a component, keys that users name."""
     named = [c for e in entries for c in e.children if _name(c) == word]
     if not named:
         named = [
@@ -161,7 +167,7 @@ def _branches(schema: Schema) -> Iterator[Schema]:
 
 
 def _kinds(schema: Schema) -> list[tuple[str, Schema]]:
-    """Kinds of a block, with their schemas."""
+    """Kinds of a component, with their schemas."""
     parts = [(kind, part) for kind, part in _parts(schema, None) if kind]
     own = _const(schema)
     return [(kind, part) for kind, part in parts if kind != own and _const(part)]

@@ -12,13 +12,13 @@ from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.project import BUILT_IN, OwnKind, Project, project_of
-from xlmgen.spec.schemas import BLOCKS
+from xlmgen.spec.schemas import COMPONENTS
 from xlmgen.spec.validate import validate
 
 
 @dataclass(frozen=True)
-class Part:
-    """A block of a spec: its kind and all options of that kind."""
+class Component:
+    """A component of a spec: its kind and all options of that kind."""
 
     kind: str
     options: Mapping[str, Any]
@@ -38,30 +38,30 @@ class FamilySpec:
     title: str
     summary: str
     papers: tuple[str, ...]
-    collator: Part
-    model: Part
-    loss: Part
-    predictor: Part
-    noise_schedule: Part | None
+    collator: Component
+    model: Component
+    loss: Component
+    predictor: Component
+    noise_schedule: Component | None
     sizes: Mapping[str, Mapping[str, int]]
     source: str
     project: Project = BUILT_IN
 
     @property
-    def blocks(self) -> dict[str, dict[str, Any]]:
-        """Its blocks, each with its kind among its options."""
-        parts = {block: getattr(self, block) for block in BLOCKS}
+    def components(self) -> dict[str, dict[str, Any]]:
+        """Its components, each with its kind among its options."""
+        components = {name: getattr(self, name) for name in COMPONENTS}
         return {
-            block: {"kind": part.kind, **part.options}
-            for block, part in parts.items()
-            if part is not None
+            name: {"kind": component.kind, **component.options}
+            for name, component in components.items()
+            if component is not None
         }
 
     @property
     def own_kinds(self) -> list[OwnKind]:
         """Its kinds that are the project's own."""
         return self.project.used(
-            (block, options["kind"]) for block, options in self.blocks.items()
+            (name, options["kind"]) for name, options in self.components.items()
         )
 
 
@@ -91,11 +91,11 @@ def settle_family(document: Document, project: Project | None = None) -> FamilyS
         title=data["title"].strip(),
         summary=" ".join(data["summary"].split()),
         papers=tuple(data["papers"]),
-        collator=_part(data["collator"]),
-        model=_part(data["model"]),
-        loss=_part(data["loss"]),
-        predictor=_part(data["predictor"]),
-        noise_schedule=None if noise_schedule is None else _part(noise_schedule),
+        collator=_component(data["collator"]),
+        model=_component(data["model"]),
+        loss=_component(data["loss"]),
+        predictor=_component(data["predictor"]),
+        noise_schedule=None if noise_schedule is None else _component(noise_schedule),
         sizes={
             size: {key: n for key, n in numbers.items() if n is not None}
             for size, numbers in data["sizes"].items()
@@ -114,5 +114,5 @@ def read_family(path: str | os.PathLike[str]) -> FamilySpec:
     return family_spec(load_yaml(path))
 
 
-def _part(block: dict[str, Any]) -> Part:
-    return Part(block["kind"], {k: v for k, v in block.items() if k != "kind"})
+def _component(data: dict[str, Any]) -> Component:
+    return Component(data["kind"], {k: v for k, v in data.items() if k != "kind"})

@@ -15,7 +15,7 @@ from xlmgen.spec.validate import file_kind
 
 # A key or value in the text, without alias, tag or escape.
 WORD = re.compile(r"(?P<quote>[\"']?)(?P<word>[\w -]+)(?P=quote)")
-ROUNDS = 10  # a fixed `kind` reveals the problems inside its block
+ROUNDS = 10  # a fixed `kind` reveals the problems inside its component
 
 
 @dataclass(frozen=True)

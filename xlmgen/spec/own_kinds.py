@@ -36,7 +36,7 @@ from xlmgen.spec.project import (
     links_out,
     own_files,
 )
-from xlmgen.spec.schemas import BLOCKS, DRAFT, GENERATOR, SUFFIX, built_in
+from xlmgen.spec.schemas import COMPONENTS, DRAFT, GENERATOR, SUFFIX, built_in
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 WORD = "[A-Za-z_][A-Za-z0-9_]*"  # of Python
@@ -165,17 +165,17 @@ def _misplaced(project: Project, root: Path) -> Iterator[Diagnostic]:
     for folder in sorted((root / KINDS).glob("*/")):
         if folder.name == GENERATOR and _is_copy(folder):
             continue
-        if folder.is_dir() and folder.name not in BLOCKS:
-            guess = did_you_mean(folder.name, BLOCKS)
-            message = f"there is no block '{folder.name}'"
-            fix = f"{guess} blocks: {', '.join(BLOCKS)}".strip()
+        if folder.is_dir() and folder.name not in COMPONENTS:
+            guess = did_you_mean(folder.name, COMPONENTS)
+            message = f"there is no component '{folder.name}'"
+            fix = f"{guess} components: {', '.join(COMPONENTS)}".strip()
             yield problem_at(folder, "XG401", message, fix)
-    for block in BLOCKS:
-        for path in sorted((root / TEMPLATES / block).glob(f"*{TEMPLATE_SUFFIX}")):
+    for component in COMPONENTS:
+        for path in sorted((root / TEMPLATES / component).glob(f"*{TEMPLATE_SUFFIX}")):
             name = path.name.removesuffix(TEMPLATE_SUFFIX)
             built_in_path = resources.root() / path.relative_to(root)
-            if (block, name) not in project.kinds and not built_in_path.is_file():
-                schema = root / KINDS / block / f"{name}{SUFFIX}"
+            if (component, name) not in project.kinds and not built_in_path.is_file():
+                schema = root / KINDS / component / f"{name}{SUFFIX}"
                 fix = f"write {shown(schema)}, or rename one of the two"
                 yield problem_at(path, "XG402", "the template has no schema", fix)
 
@@ -201,7 +201,7 @@ def _shadows(root: Path) -> Iterator[Diagnostic]:
 
 def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     path = kind.schema
-    if kind.block == "noise_schedule":
+    if kind.component == "noise_schedule":
         message = "a project cannot have noise schedules of its own"
         fix = "schedules are classes of xlmgen.runtime.noise and have no template"
         return [problem_at(path, "XG401", message, fix)]
@@ -276,7 +276,7 @@ def _words(error: Any) -> tuple[str, str]:
 
 def _rules(kind: OwnKind) -> Schema:
     """Return the meta-schema of a kind's schema, beyond JSON Schema itself."""
-    lists = LISTS.get(kind.block, ())
+    lists = LISTS.get(kind.component, ())
     return {
         "required": [
             *("type", "required", "properties", "additionalProperties"),
@@ -313,7 +313,7 @@ def _rules(kind: OwnKind) -> Schema:
 def _unfilled(project: Project, kind: OwnKind, text: str) -> Iterator[Diagnostic]:
     """Report a `$ref` whose target does not exist or is circular."""
     try:
-        project.schemas.kind(kind.block, kind.name)
+        project.schemas.kind(kind.component, kind.name)
     except (OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         reason = f"the target of a $ref cannot be read: {error}"
     except RecursionError:
@@ -328,7 +328,7 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
     from jinja2 import Environment, TemplateSyntaxError
 
     path = kind.template
-    if kind.block == "noise_schedule":
+    if kind.component == "noise_schedule":
         return
     if not path.is_file():
         message = f"the kind '{kind.name}' has no template"

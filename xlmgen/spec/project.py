@@ -16,7 +16,7 @@ from pathlib import Path
 
 from xlmgen import resources
 from xlmgen.io.files import real_path
-from xlmgen.spec.schemas import BLOCKS, SUFFIX, Schemas, built_in
+from xlmgen.spec.schemas import COMPONENTS, SUFFIX, Schemas, built_in
 
 KINDS = Path("schemas", "kinds")
 TEMPLATES = Path("templates", "family")
@@ -30,16 +30,16 @@ class OwnKind:
     """A project's own kind: a schema and a template."""
 
     root: Path
-    block: str
+    component: str
     name: str
 
     @property
     def schema(self) -> Path:
-        return self.root / KINDS / self.block / f"{self.name}{SUFFIX}"
+        return self.root / KINDS / self.component / f"{self.name}{SUFFIX}"
 
     @property
     def template(self) -> Path:
-        return self.root / TEMPLATES / self.block / f"{self.name}{TEMPLATE_SUFFIX}"
+        return self.root / TEMPLATES / self.component / f"{self.name}{TEMPLATE_SUFFIX}"
 
 
 @dataclass(frozen=True)
@@ -69,24 +69,26 @@ class Project:
 
     @cached_property
     def kinds(self) -> dict[tuple[str, str], OwnKind]:
-        """Its own kinds by block and name."""
+        """Its own kinds by component and name."""
         if self.root is None:
             return {}
         found = (
-            OwnKind(self.root, block, path.name.removesuffix(SUFFIX))
-            for block in BLOCKS
-            for path in sorted((self.root / KINDS / block).glob(f"*{SUFFIX}"))
+            OwnKind(self.root, component, path.name.removesuffix(SUFFIX))
+            for component in COMPONENTS
+            for path in sorted((self.root / KINDS / component).glob(f"*{SUFFIX}"))
         )
-        shipped = {block: built_in().kinds(block) for block in BLOCKS}
+        shipped = {component: built_in().kinds(component) for component in COMPONENTS}
         return {
-            (kind.block, kind.name): kind
+            (kind.component, kind.name): kind
             for kind in found
-            if kind.name not in shipped[kind.block]
+            if kind.name not in shipped[kind.component]
         }
 
     def used(self, kinds: Iterable[tuple[str, object]]) -> list[OwnKind]:
-        """Select its own kinds from pairs of block and kind."""
-        known = [(block, name) for block, name in kinds if isinstance(name, str)]
+        """Select its own kinds from pairs of component and kind."""
+        known = [
+            (component, name) for component, name in kinds if isinstance(name, str)
+        ]
         return [self.kinds[key] for key in known if key in self.kinds]
 
 

@@ -1,9 +1,9 @@
 """Find and read the JSON Schemas.
 
-A block's kinds are the files `kinds/<block>/<kind>.schema.json`, found by listing the
-folder; so are the generators of tasks. `python -m xlmgen.spec.schemas` writes the index
-files for editors, `kinds/<block>.schema.json`, from that list, and gives every file the
-same layout; xlmgen itself does not read the indexes.
+A component's kinds are the files `kinds/<component>/<kind>.schema.json`, found by
+listing the folder; so are the generators of tasks. `python -m xlmgen.spec.schemas`
+writes the index files for editors, `kinds/<component>.schema.json`, from that list, and
+gives every file the same layout; xlmgen itself does not read the indexes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from xlmgen.io.json_schema import Schema, validator
 from xlmgen.spec.json_layout import json_layout
 
 SUFFIX = ".schema.json"
-BLOCKS = ("collator", "noise_schedule", "model", "loss", "predictor")
+COMPONENTS = ("collator", "noise_schedule", "model", "loss", "predictor")
 GENERATOR = "generator"  # key of a task's source that names the kind
-FILES = ("family", "task", "experiment")
+FILES = ("family", "task", "experiment", "sweep")
 MOST_PARTS = 20_000
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -45,12 +45,12 @@ class Schemas:
         found = (folder / name for folder in self.search)
         return next((path for path in found if path.is_file()), None)
 
-    def kinds(self, block: str) -> dict[str, Path]:
-        """Return all kinds of a block with their schema files, sorted by name."""
+    def kinds(self, component: str) -> dict[str, Path]:
+        """Return all kinds of a component with their schema files, sorted by name."""
         found: dict[str, Path] = {}
         # generators are code of xlmgen, so projects have none
-        for folder in self.search[:1] if block == GENERATOR else self.search:
-            for path in (folder / "kinds" / block).glob(f"*{SUFFIX}"):
+        for folder in self.search[:1] if component == GENERATOR else self.search:
+            for path in (folder / "kinds" / component).glob(f"*{SUFFIX}"):
                 found.setdefault(path.name.removesuffix(SUFFIX), path)
         return dict(sorted(found.items()))
 
@@ -62,14 +62,14 @@ class Schemas:
         """
         return _inlined(self, f"{file}{SUFFIX}")
 
-    def kind(self, block: str, kind: str) -> Schema:
-        """Return the schema of a kind of a block, with `$ref`s inlined."""
-        return _inlined(self, f"kinds/{block}/{kind}{SUFFIX}")
+    def kind(self, component: str, kind: str) -> Schema:
+        """Return the schema of a kind of a component, with `$ref`s inlined."""
+        return _inlined(self, f"kinds/{component}/{kind}{SUFFIX}")
 
-    def index(self, block: str) -> Schema:
-        """Build the schema of a block, which selects the schema of its kind."""
-        kinds = list(self.kinds(block))
-        key, use = (block, "use") if block == GENERATOR else ("kind", "render")
+    def index(self, component: str) -> Schema:
+        """Build the schema of a component, which selects the schema of its kind."""
+        kinds = list(self.kinds(component))
+        key, use = (component, "use") if component == GENERATOR else ("kind", "render")
         return {
             "$schema": DRAFT,
             "$comment": "Written by `python -m xlmgen.spec.schemas`; do not edit.",
@@ -77,27 +77,27 @@ class Schemas:
             "required": [key],
             "properties": {
                 key: {
-                    "description": f"Which {block.replace('_', ' ')} to {use}.",
+                    "description": f"Which {component.replace('_', ' ')} to {use}.",
                     "enum": kinds,
                     "examples": kinds[:1],
                 }
             },
             "allOf": [
                 {
-                    # without the type, editors apply every kind to an empty block
+                    # without the type, editors apply every kind to an empty component
                     "if": {
                         "type": "object",
                         "properties": {key: {"const": kind}},
                         "required": [key],
                     },
-                    "then": {"$ref": f"{block}/{kind}{SUFFIX}"},
+                    "then": {"$ref": f"{component}/{kind}{SUFFIX}"},
                 }
                 for kind in kinds
             ],
         }
 
     def read(self, name: str) -> Schema:
-        """Read a schema file, or build a block's index.
+        """Read a schema file, or build a component's index.
 
         Raises:
             FileNotFoundError: no folder of the search path has it, or it is outside.
@@ -192,10 +192,10 @@ def properties(schema: Schema, value: Any) -> dict[str, Schema]:
 def layouts(folder: Path) -> dict[Path, str]:
     """The current text of every schema file of a folder.
 
-    The indexes of blocks and generators are made from the listing of their kinds.
+    The indexes of components and generators are made from the listing of their kinds.
     """
     schemas = Schemas((folder,))
-    indexes = [f"kinds/{block}{SUFFIX}" for block in (*BLOCKS, GENERATOR)]
+    indexes = [f"kinds/{component}{SUFFIX}" for component in (*COMPONENTS, GENERATOR)]
     files = [path.relative_to(folder).as_posix() for path in folder.rglob(f"*{SUFFIX}")]
     return {
         folder / name: json_layout(schemas.read(name))

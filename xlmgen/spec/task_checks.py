@@ -215,7 +215,7 @@ def _generator(
         return
     yield from _vocabulary(document, tokenizer, shape.words(settings))
     if tokenizer.get("kind") in ONE_TOKEN_PER_WORD:
-        yield from _block(document, shape.longest(settings))
+        yield from _max_length(document, shape.longest(settings))
 
 
 def _vocabulary(
@@ -246,19 +246,19 @@ def _vocabulary(
     )
 
 
-def _block(document: Document, longest: Mapping[str, int]) -> Iterator[Diagnostic]:
-    """Report a block shorter than the longest example, unless long ones are dropped."""
+def _max_length(document: Document, longest: Mapping[str, int]) -> Iterator[Diagnostic]:
+    """Report a `max_length` below the longest example, unless long ones are dropped."""
     data = document.data or {}
-    block = data.get("block")
-    if not isinstance(block, dict) or data.get("overflow", "error") != "error":
+    max_length = data.get("max_length")
+    if not isinstance(max_length, dict) or data.get("overflow", "error") != "error":
         return
     for key, tokens in longest.items():
-        room, special = _count(block, key), 2 if key == "length" else 1
+        room, special = _count(max_length, key), 2 if key == "length" else 1
         if room and room < tokens + special:
             what = "example" if key == "length" else key
             yield document.diagnostic(
                 "XG105",
-                ("block", key),
+                ("max_length", key),
                 f"{room} is too short: the longest {what} has {tokens} tokens, "
                 f"and {special} special",
                 f"at least {tokens + special}",

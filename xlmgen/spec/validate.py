@@ -10,7 +10,7 @@ from typing import Any
 
 from xlmgen.io import bounded
 from xlmgen.io.json_schema import Schema, validator
-from xlmgen.spec import checks, contracts, own_kinds, task_checks
+from xlmgen.spec import checks, contracts, own_kinds, sweep_checks, task_checks
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
 from xlmgen.spec.messages import (
@@ -27,15 +27,15 @@ from xlmgen.spec.messages import (
 from xlmgen.spec.migrations import MIGRATIONS
 from xlmgen.spec.project import project_of
 from xlmgen.spec.scalars import resolve
-from xlmgen.spec.schemas import BLOCKS, Schemas, built_in
+from xlmgen.spec.schemas import COMPONENTS, Schemas, built_in
 
-SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v([0-9]{1,9})")
-VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest
+SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment|sweep)/v([0-9]{1,9})")
+VERSIONS = {"family": 1, "task": 1, "experiment": 1, "sweep": 1}  # the newest
 OWN_KIND = "write your own kind: docs/own-kinds.md"
 MOST = 100
 """Maximum number of reported problems; suggesting a fix for each takes time."""
-_BLOCK_PATHS = frozenset((block,) for block in BLOCKS)
-_OWN_BLOCKS = _BLOCK_PATHS - {("noise_schedule",)}
+_COMPONENT_PATHS = frozenset((component,) for component in COMPONENTS)
+_OWN_COMPONENTS = _COMPONENT_PATHS - {("noise_schedule",)}
 
 
 def validate(
@@ -45,7 +45,7 @@ def validate(
 
     Args:
         document: from `load_yaml`.
-        file: the required kind of file: `family`, `task` or `experiment`.
+        file: the required kind of file: `family`, `task`, `experiment` or `sweep`.
         schemas: by default those of the project of the document's file; problems of the
             project's own kinds are then problems of each of its families.
     """
@@ -85,19 +85,22 @@ def _problems(document: Document, file: str, schemas: Schemas) -> Iterator[Diagn
         yield from contracts.check(document, schemas, found)
         return
     yield from found
-    if file == "task":
-        yield from islice(task_checks.check(document), MOST + 1)
+    more = {"task": task_checks.check, "sweep": sweep_checks.check}
+    if file in more:
+        yield from islice(more[file](document), MOST + 1)
 
 
 def _uses_own_kinds(document: Document, schemas: Schemas) -> bool:
     """Whether a family uses kinds of its project, whose schemas are not trusted."""
-    blocks = ((block, (document.data or {}).get(block)) for block in BLOCKS)
-    named = ((b, o.get("kind")) for b, o in blocks if isinstance(o, dict))
+    components = (
+        (component, (document.data or {}).get(component)) for component in COMPONENTS
+    )
+    named = ((b, o.get("kind")) for b, o in components if isinstance(o, dict))
     return any(
         isinstance(kind, str)
-        and kind in schemas.kinds(block)
-        and kind not in built_in().kinds(block)
-        for block, kind in named
+        and kind in schemas.kinds(component)
+        and kind not in built_in().kinds(component)
+        for component, kind in named
     )
 
 
@@ -119,7 +122,7 @@ def find_problems(request: tuple[Document, Schemas]) -> list[dict[str, Any]]:
 
 
 def file_kind(document: Document) -> str | None:
-    """Return `family`, `task` or `experiment` by the `spec:` line; None without one."""
+    """Return the kind of file by its `spec:` line, such as `family`, or None."""
     line = (document.data or {}).get("spec")
     match = SPEC_LINE.fullmatch(line) if isinstance(line, str) else None
     return match[1] if match else None
@@ -178,7 +181,7 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
             yield document.diagnostic("XG103", path, *_wrong_type(path, value, schema))
         case "enum" | "const":
             message, fix = _not_allowed(value, schema)
-            if path[:-1] in _OWN_BLOCKS and path[-1] == "kind":
+            if path[:-1] in _OWN_COMPONENTS and path[-1] == "kind":
                 fix = f"{fix} or {OWN_KIND}".removeprefix(" or ")
             edit = certain(value, schema.get("enum", [schema.get("const")]))
             yield document.diagnostic("XG104", path, message, fix, edit=edit)
@@ -264,7 +267,7 @@ def _wrong_type(path: Path, value: Any, schema: Schema) -> tuple[str, str]:
         message, fix = f"null is not {types(wanted)}", "give a value or remove the line"
     elif isinstance(value, str) and not _is_word(value):
         pass  # too long for a fix on one line
-    elif isinstance(value, str) and "object" in names and path[-1:] in _BLOCK_PATHS:
+    elif isinstance(value, str) and "object" in names and path[-1:] in _COMPONENT_PATHS:
         fix = f"write {{kind: {value}}}"
     elif isinstance(value, str) and "array" in names:
         fix = f"write [{value}]"

@@ -9,7 +9,7 @@ from xlmgen.errors import UserError
 from xlmgen.spec.document import Document
 from xlmgen.spec.own_kinds import shown
 
-KEY = re.compile(r"(?:source|tokenizer|block)(?:\.\w+|\[\d+\])*(?=[: ])")
+KEY = re.compile(r"(?:source|tokenizer|max_length)(?:\.\w+|\[\d+\])*(?=[: ])")
 PART = re.compile(r"\w+")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from xlmgen.errors import UserError
 from xlmgen.io.files import begin, located
-from xlmgen.runtime.special_tokens import Block
+from xlmgen.runtime.special_tokens import MaxLength
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document, dotted
@@ -33,7 +33,7 @@ class TaskSpec:
         name: of the task, in runs and tables.
         title: one line; may be empty.
         layout: `lm`, `seq2seq` or `infill`.
-        block: maximum lengths of examples, including special tokens.
+        max_length: maximum lengths of examples, including special tokens.
         source: the mapping under `source:`, defaults filled in.
         tokenizer_options: the mapping under `tokenizer:`, defaults filled in.
         packing: `none`, `packed` or `documents`.
@@ -50,7 +50,7 @@ class TaskSpec:
     name: str
     title: str
     layout: str
-    block: Block
+    max_length: MaxLength
     source: Mapping[str, Any]
     tokenizer_options: Mapping[str, Any]
     packing: str
@@ -65,7 +65,7 @@ class TaskSpec:
 
     @property
     def packed(self) -> bool:
-        """Whether examples are blocks of a stream of documents."""
+        """Whether examples are rows of a stream of documents."""
         return self.packing != "none"
 
     @property
@@ -110,7 +110,7 @@ def load_task_spec(name_or_path: str | os.PathLike[str]) -> TaskSpec:
     if problems := errors(validate(document, "task")):
         raise SpecError(problems)
     data = fill_defaults(document.data, "task")
-    block = data["block"]
+    max_length = data["max_length"]
     own = {
         key[:-1]: Hook(
             target,
@@ -127,7 +127,10 @@ def load_task_spec(name_or_path: str | os.PathLike[str]) -> TaskSpec:
         name=data["name"],
         title=data["title"],
         layout=data["layout"],
-        block=Block(block.get("length") or block["answer"], block.get("prompt", 0)),
+        max_length=MaxLength(
+            max_length.get("length") or max_length["answer"],
+            max_length.get("prompt", 0),
+        ),
         source=data["source"],
         tokenizer_options=data["tokenizer"],
         packing=data["packing"],

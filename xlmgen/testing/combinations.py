@@ -21,17 +21,17 @@ from xlmgen.spec import contracts
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.schemas import BLOCKS, Schemas, properties
+from xlmgen.spec.schemas import COMPONENTS, Schemas, properties
 
 SIZE = {"d_model": 16, "layers": 1, "num_heads": 2}
 LONGEST = 32
 TRIES = 20
-"""Draws per block or combination that is wanted."""
+"""Draws per component or combination that is wanted."""
 
 
 @dataclass(frozen=True)
-class Block:
-    """A block of a family that is valid against its schema.
+class Candidate:
+    """A component of a family that is valid against its schema.
 
     Args:
         data: its kind and the options that are not omitted.
@@ -47,21 +47,23 @@ class Block:
 
 @dataclass(frozen=True)
 class Combination:
-    """Blocks of a family, and their kinds; '' for an omitted block."""
+    """Components of a family, and their kinds; '' for an omitted component."""
 
     kinds: Mapping[str, str]
-    blocks: Mapping[str, Block]
+    components: Mapping[str, Candidate]
 
     @property
     def unmet(self) -> frozenset[str]:
-        """Required capabilities that no block provides."""
-        blocks = self.blocks.values()
-        provided = frozenset[str]().union(*(block.provides for block in blocks))
-        return frozenset[str]().union(*(b.requires for b in blocks)) - provided
+        """Required capabilities that no component provides."""
+        components = self.components.values()
+        provided = frozenset[str]().union(
+            *(component.provides for component in components)
+        )
+        return frozenset[str]().union(*(c.requires for c in components)) - provided
 
     @property
     def traits(self) -> frozenset[str]:
-        return frozenset[str]().union(*(b.traits for b in self.blocks.values()))
+        return frozenset[str]().union(*(c.traits for c in self.components.values()))
 
     def document(self, name: str) -> Document:
         """Return the YAML file of the family with a name."""
@@ -69,32 +71,34 @@ class Combination:
             "spec": "xlmgen/family/v1",
             "name": name,
             "title": "A family",
-            **{key: self.blocks[key].data for key in BLOCKS},
+            **{key: self.components[key].data for key in COMPONENTS},
             "sizes": {"tiny": SIZE},
         }
         return load_yaml("family.yaml", yaml.safe_dump(data, sort_keys=False))
 
 
 class Combinations:
-    """Blocks of all kinds in the schemas, and their combinations.
+    """Components of all kinds in the schemas, and their combinations.
 
     Args:
-        each: maximum number of blocks to draw per kind.
+        each: maximum number of components to draw per kind.
     """
 
     def __init__(self, schemas: Schemas, *, each: int, seed: int = 0) -> None:
         self.schemas = schemas
         self.random = random.Random(seed)
-        self.blocks = {
-            (block, kind): self._blocks(block, kind, each)
-            for block in BLOCKS
-            for kind in schemas.kinds(block)
+        self.components = {
+            (component, kind): self._components(component, kind, each)
+            for component in COMPONENTS
+            for kind in schemas.kinds(component)
         }
-        nothing = Block(None, frozenset({"noise_schedule"}), frozenset(), frozenset())
-        self.blocks["noise_schedule", ""] = [nothing]
+        nothing = Candidate(
+            None, frozenset({"noise_schedule"}), frozenset(), frozenset()
+        )
+        self.components["noise_schedule", ""] = [nothing]
 
     def any(self) -> Iterator[Combination]:
-        """Yield combinations of arbitrary blocks, most of which break a contract."""
+        """Yield arbitrary combinations, most of which break a contract."""
         while True:
             kinds = {b: self.random.choice(kinds) for b, kinds in self.kinds.items()}
             yield self._combine(kinds)
@@ -112,39 +116,45 @@ class Combinations:
 
     @property
     def kinds(self) -> dict[str, list[str]]:
-        """The kinds of every block; '' for an omitted block."""
-        return {b: [k for block, k in self.blocks if block == b] for b in BLOCKS}
+        """The kinds of every component; '' for an omitted component."""
+        return {c: [k for name, k in self.components if name == c] for c in COMPONENTS}
 
     def _could_fit(self, mix: Mapping[str, str]) -> bool:
-        """Whether blocks of these kinds can provide all that they require."""
-        drawn = [self.blocks[key] for key in mix.items()]
+        """Whether components of these kinds can provide all that they require."""
+        drawn = [self.components[key] for key in mix.items()]
         offered = frozenset[str]().union(*(b.provides for bs in drawn for b in bs))
-        return all(any(b.requires <= offered for b in blocks) for blocks in drawn)
+        return all(
+            any(c.requires <= offered for c in components) for components in drawn
+        )
 
     def _combine(self, mix: Mapping[str, str]) -> Combination:
-        drawn = {key[0]: self.random.choice(self.blocks[key]) for key in mix.items()}
+        drawn = {
+            key[0]: self.random.choice(self.components[key]) for key in mix.items()
+        }
         return Combination(mix, drawn)
 
-    def _blocks(self, block: str, kind: str, count: int) -> list[Block]:
-        """Draw different valid blocks of a kind, starting with the default one."""
-        schema = self.schemas.kind(block, kind)
-        judge, found = validator(schema), dict[frozenset[str], Block]()
+    def _components(self, component: str, kind: str, count: int) -> list[Candidate]:
+        """Draw different valid components of a kind, starting with the default one."""
+        schema = self.schemas.kind(component, kind)
+        judge, found = validator(schema), dict[frozenset[str], Candidate]()
         for _ in range(TRIES * count):
             data = self._mapping(schema, {"kind": kind})
             if judge.is_valid(data):
-                made = self._block(block, schema, data)
+                made = self._component(component, schema, data)
                 found.setdefault(made.traits, made)
             if len(found) == count:
                 break
         return list(found.values())
 
-    def _block(self, block: str, schema: Schema, data: Mapping[str, Any]) -> Block:
+    def _component(
+        self, component: str, schema: Schema, data: Mapping[str, Any]
+    ) -> Candidate:
         filled = fill_defaults(data, schema)
-        alone = {block: filled}
+        alone = {component: filled}
         provides = contracts.capabilities(alone, self.schemas)
         requires = contracts.requirements(alone, self.schemas)
-        traits = frozenset(_flat(f"{block}.{filled['kind']}", filled))
-        return Block(data, traits, provides, requires)
+        traits = frozenset(_flat(f"{component}.{filled['kind']}", filled))
+        return Candidate(data, traits, provides, requires)
 
     def _mapping(self, schema: Schema, start: Mapping[str, Any]) -> dict[str, Any]:
         """Draw some keys of a mapping; available keys may depend on those drawn."""

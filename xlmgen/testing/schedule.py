@@ -80,15 +80,15 @@ def exact_ends(spec: FamilySpec) -> bool:
 
 
 def ancestral_steps(
-    spec: FamilySpec, number: int, steps: int, block: int | None, eta: float
+    spec: FamilySpec, number: int, steps: int, decoding_block: int | None, eta: float
 ) -> list[Step]:
     """Return the steps of ancestral sampling over `number` positions, with remasking.
 
     Args:
-        block: positions per block; None means all.
+        decoding_block: positions per decoding block; None means all.
         eta: strength of remasking, if the spec remasks.
     """
-    size = block or number
+    size = decoding_block or number
     areas = [
         range(start, min(start + size, number)) for start in range(0, number, size)
     ]

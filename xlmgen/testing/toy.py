@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 CONTENT = (5, 6, 7)
 """Ordinary tokens of the tests' vocabulary."""
@@ -33,7 +33,7 @@ class Toy:
         lengths: (S,) number of attended tokens of the row.
         answer: (S, L) bool, tokens to generate.
         probs: (S,) float64, with sum 1.
-        block: maximum lengths of the rows.
+        max_length: maximum lengths of the rows.
     """
 
     prompts: Sequence[tuple[int, ...]]
@@ -42,7 +42,7 @@ class Toy:
     lengths: Tensor
     answer: Tensor
     probs: Tensor
-    block: Block
+    max_length: MaxLength
 
     def __len__(self) -> int:
         return len(self.probs)
@@ -50,7 +50,7 @@ class Toy:
     @property
     def examples(self) -> list[dict[str, Any]]:
         """Return every row as an example of a task."""
-        if not self.block.prompt:
+        if not self.max_length.prompt:
             return [{"tokens": list(target)} for target in self.targets]
         return [
             {"prompt": list(prompt), "target": list(target)}
@@ -112,7 +112,9 @@ def make_toy(
         lengths=torch.tensor([len(row) for row in rows]),
         answer=torch.tensor([a + [False] * (width - len(a)) for a in answer]),
         probs=scores.softmax(0),
-        block=Block(ANSWER, longest) if prompted else Block(ANSWER + longest),
+        max_length=MaxLength(ANSWER, longest)
+        if prompted
+        else MaxLength(ANSWER + longest),
     )
 
 

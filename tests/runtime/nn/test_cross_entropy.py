@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from xlmgen.registry import load_family
 from xlmgen.runtime.nn import cross_entropy as module
 from xlmgen.runtime.nn import linear_cross_entropy, linear_logsumexp, linear_scores
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 N, D, V = 23, 8, 17
 SUPPRESSED = (3, 5)
@@ -358,7 +358,7 @@ def test_step_of_a_family_holds_one_chunk_of_logits(name, monkeypatch, largest):
     tokens, family = SpecialTokens(vocab_size=vocab), load_family(name)
     torch.manual_seed(0)
     model = family.model(vocab, d_model=16, layers=1, num_heads=2)
-    collate = family.collators["lm"](tokens, Block(length))
+    collate = family.collators["lm"](tokens, MaxLength(length))
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))
     chosen = len(batch["scored_positions" if name == "arlm" else "masked_positions"])

@@ -72,24 +72,29 @@ class ToyPredictor:
 
 
 class ToySeq2SeqCollator:
-    def __init__(self, tokens, block, *, evaluation=False):
-        self.tokens, self.block = tokens, block
+    def __init__(self, tokens, max_length, *, evaluation=False):
+        self.tokens, self.max_length = tokens, max_length
 
     def __call__(self, examples, generator=None):
         clean = seq2seq_layout(
-            examples, self.tokens, self.block, bos=True, eos=True, pad_to_block=False
+            examples,
+            self.tokens,
+            self.max_length,
+            bos=True,
+            eos=True,
+            pad_to_max_length=False,
         )
         target = clean.ids[:, 1:].masked_fill(~clean.answer[:, 1:], -100)
         return {"input_ids": clean.ids[:, :-1], "target_ids": target}
 
 
 class ToyPredictCollator:
-    def __init__(self, tokens, block):
-        self.tokens, self.block = tokens, block
+    def __init__(self, tokens, max_length):
+        self.tokens, self.max_length = tokens, max_length
 
     def __call__(self, examples, generator=None):
-        prompt = prompt_layout(examples, self.tokens, self.block, bos=True)
-        return {"input_ids": prompt.ids, "max_new_tokens": self.block.answer}
+        prompt = prompt_layout(examples, self.tokens, self.max_length, bos=True)
+        return {"input_ids": prompt.ids, "max_new_tokens": self.max_length.answer}
 
 
 class ToyMetrics(NllMetric):

@@ -20,7 +20,7 @@ from xlmgen.render.kinds import (
 )
 from xlmgen.spec.family import FamilySpec
 
-# (block, kind) → name of the decisions in the template, and the function that decides.
+# (component, kind) → name of the decisions in the template, and the deciding function.
 DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
     ("collator", "block_masking"): ("block_masking", block_masking.decide),
     ("collator", "dropping"): ("dropping", dropping.decide),

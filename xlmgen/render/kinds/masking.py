@@ -16,7 +16,7 @@ class Masking:
     mask_until: float
     random_until: float
     word: str  # for the chosen tokens: selected or masked
-    pad_to_block: bool
+    pad_to_max_length: bool
     layouts: tuple[str, ...]  # imports from xlmgen.runtime.collate.layout
     noise_imports: tuple[str, ...]
     summary: str
@@ -56,7 +56,7 @@ def decide(family: FamilySpec) -> Masking:
         mask_until=replace["mask"],
         random_until=round(replace["mask"] + replace["random"], 12),
         word=word,
-        pad_to_block=options["padding"] == "predict",
+        pad_to_max_length=options["padding"] == "predict",
         layouts=(
             "Example",
             "Layout",

@@ -89,7 +89,7 @@ def decide(family: FamilySpec) -> Network:
         time_ends="0 is empty, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,
         gap=gap,
-        positions="positions_input" in requirements(family.blocks, schemas),
+        positions="positions_input" in requirements(family.components, schemas),
         absolute=absolute,
         attention=("d_model", "num_heads", "num_kv_heads", f"causal={causal}")
         + (("qk_norm=True",) if options["qk_norm"] else ()),
@@ -130,6 +130,6 @@ class OwnNetwork:
 
 def decide_own(family: FamilySpec) -> OwnNetwork:
     """Decide from the capabilities that the kind declares."""
-    provided = capabilities(family.blocks, family.project.schemas)
+    provided = capabilities(family.components, family.project.schemas)
     gaps = (gap for gap in GAPS if f"gap_head:{gap}" in provided)
     return OwnNetwork(time="time_input" in provided, gap=next(gaps, None))

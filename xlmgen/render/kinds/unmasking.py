@@ -66,7 +66,7 @@ class Unmasking:
     options: tuple[Option, ...]
     stored: tuple[str, ...]  # options stored as attributes of the same name
     suppress_tokens: tuple[str, ...]  # special tokens that are never generated
-    block: bool  # divides the answer into blocks and fills them in order
+    in_blocks: bool  # divides the answer into decoding blocks, filled in order
     confident: bool  # reveals the most confident positions first
     guided: bool
     stepped: bool  # has a number of steps
@@ -88,7 +88,7 @@ def decide(family: FamilySpec) -> Unmasking:
     o = family.predictor.options
     body = _body(o)
     timed = family.model.options.get("time", "none") == "adaln"
-    block = o.get("block") is not None
+    in_blocks = o.get("decoding_block") is not None
     blockwise = family.predictor.kind == "block_unmasking"
     window = o["remask"]["window"] if o["remask"] else None
     confident = body == "confidence"
@@ -96,7 +96,8 @@ def decide(family: FamilySpec) -> Unmasking:
     parameters = _parameters(family, body, stepped=stepped)
     return Unmasking(
         body=f"family/predictor/unmasking/{body}.jinja",
-        headline=HEADLINES[body] + (", block by block" if block or blockwise else ""),
+        headline=HEADLINES[body]
+        + (", block by block" if in_blocks or blockwise else ""),
         summary=" ".join(_summary(family, body)),
         options=parameters,
         stored=tuple(
@@ -105,7 +106,7 @@ def decide(family: FamilySpec) -> Unmasking:
             if option.name not in ("temperature", "top_k", "top_p", "alpha_on")
         ),
         suppress_tokens=_never_generated(family),
-        block=block,
+        in_blocks=in_blocks,
         confident=confident,
         guided=o.get("guidance") is not None,
         stepped=stepped,
@@ -118,11 +119,11 @@ def decide(family: FamilySpec) -> Unmasking:
         canvas_module="xlmgen.runtime.decoding.blockwise"
         if blockwise
         else "xlmgen.runtime.decoding.masked",
-        canvas_imports=_canvas_imports(blockwise, block, stepped),
+        canvas_imports=_canvas_imports(blockwise, in_blocks, stepped),
         noise_imports=("loop_times",) if window and window["kind"] == "loop" else (),
         stable=o["stable"] is not None,
         sampling_imports=_sampling_imports(o, body),
-        torch_imports="Tensor" if block else "",
+        torch_imports="Tensor" if in_blocks else "",
     )
 
 
@@ -157,10 +158,10 @@ def _std_imports(body: str, *, stepped: bool) -> tuple[str, ...]:
     return ("from itertools import pairwise",) if pairs else ()
 
 
-def _canvas_imports(blockwise: bool, block: bool, stepped: bool) -> tuple[str, ...]:
+def _canvas_imports(blockwise: bool, in_blocks: bool, stepped: bool) -> tuple[str, ...]:
     state = ("BlockState", "BlockwiseState") if blockwise else ("MaskedState",)
-    blocks = ("blocks", "split_steps") if stepped else ("blocks",)
-    return (*state, *(blocks if block else ()))
+    blocks = ("decoding_blocks", *(("split_steps",) if stepped else ()))
+    return (*state, *(blocks if in_blocks else ()))
 
 
 def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:
@@ -201,9 +202,10 @@ def _summary(family: FamilySpec, body: str) -> list[str]:
             "cached (arXiv:2503.09573). A row leaves the batch after the block that "
             "holds its EOS."
         )
-    if o.get("block"):
+    if o.get("decoding_block"):
         sentences.append(
-            f"The answer is divided into blocks of {o['block']}, decoded left to right."
+            f"The answer is divided into blocks of {o['decoding_block']}, decoded left "
+            "to right."
         )
     if o.get("guidance") is not None:
         sentences.append(
@@ -241,7 +243,11 @@ def _parameters(family: FamilySpec, body: str, *, stepped: bool) -> tuple[Option
     """Options that stay parameters of the rendered class."""
     o, schema = family.predictor.options, predictor_schema(family)
     names = ["steps"] if stepped else []
-    chosen = ("block", "threshold", "entropy_bound")  # null selects another algorithm
+    chosen = (
+        "decoding_block",
+        "threshold",
+        "entropy_bound",
+    )  # null selects another algorithm
     names += [name for name in chosen if o.get(name) is not None]
     names += ["order_temperature"] if _is_noisy(o) else []
     last = ["guidance"] if o.get("guidance") is not None else []

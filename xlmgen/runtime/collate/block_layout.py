@@ -20,7 +20,7 @@ from xlmgen.runtime.collate.layout import (
     prompt_layout,
     seq2seq_layout,
 )
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 __all__ = [
     "BlockLayout",
@@ -49,7 +49,11 @@ class BlockLayout(NamedTuple):
 
 
 def lm_block_layout(
-    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, size: int
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    max_length: MaxLength,
+    *,
+    size: int,
 ) -> BlockLayout:
     """`[BOS] tokens [EOS] [PAD]…`: BOS is the context.
 
@@ -57,9 +61,11 @@ def lm_block_layout(
     block would reveal where the sequence ends. Only the last block within the task's
     maximum length may be shorter, and it is so in every row.
     """
-    layout = lm_layout(examples, tokens, block, bos=True, eos=True, pad_to_block=False)
+    layout = lm_layout(
+        examples, tokens, max_length, bos=True, eos=True, pad_to_max_length=False
+    )
     before, answer = layout.columns(slice(1)), layout.columns(slice(1, None))
-    rows = _joined(before, answer, tokens, size, block.answer - 1)
+    rows = _joined(before, answer, tokens, size, max_length.answer - 1)
     if layout.documents is None:
         return rows
     filled = rows.ids.shape[1] - layout.ids.shape[1]
@@ -71,7 +77,11 @@ def lm_block_layout(
 
 
 def seq2seq_block_layout(
-    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, size: int
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    max_length: MaxLength,
+    *,
+    size: int,
 ) -> BlockLayout:
     """`[PAD]… prompt [BOS] target [EOS] [PAD]…`: prompt and BOS are the context.
 
@@ -79,26 +89,26 @@ def seq2seq_block_layout(
     `lm_block_layout`.
     """
     targets = [{"prompt": (), "target": example["target"]} for example in examples]
-    before = prompt_layout(examples, tokens, block, bos=True)
+    before = prompt_layout(examples, tokens, max_length, bos=True)
     answer = seq2seq_layout(
-        targets, tokens, block, bos=False, eos=True, pad_to_block=False
+        targets, tokens, max_length, bos=False, eos=True, pad_to_max_length=False
     )
-    return _joined(before, answer, tokens, size, block.answer)
+    return _joined(before, answer, tokens, size, max_length.answer)
 
 
 def block_prompt_layout(
-    examples: Sequence[Example], tokens: SpecialTokens, block: Block
+    examples: Sequence[Example], tokens: SpecialTokens, max_length: MaxLength
 ) -> BlockLayout:
-    """`[PAD]… prompt [BOS]`, then `block.answer` times MASK for the answer.
+    """`[PAD]… prompt [BOS]`, then `max_length.answer` times MASK for the answer.
 
-    Where the block has no prompt, the context is BOS, and a `prompt` is the beginning
+    Where no prompt length is set, the context is BOS, and a `prompt` is the beginning
     of the sequence, in the same blocks as in training.
     """
-    if not block.prompt:
-        layout = masked_prompt_layout(examples, tokens, block, bos=True)
+    if not max_length.prompt:
+        layout = masked_prompt_layout(examples, tokens, max_length, bos=True)
         return BlockLayout(layout.ids, layout.attended, layout.answer, context=1)
-    before = prompt_layout(examples, tokens, block, bos=True)
-    padding = (0, block.answer)
+    before = prompt_layout(examples, tokens, max_length, bos=True)
+    padding = (0, max_length.answer)
     return BlockLayout(
         F.pad(before.ids, padding, value=tokens.mask),
         F.pad(before.attended, padding, value=True),

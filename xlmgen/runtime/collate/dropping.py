@@ -69,8 +69,8 @@ def with_given_end(layout: Layout, eos: int) -> Layout:
         length = int(last[row]) + 1
         raise UserError(
             f"sequence of row {row} of the batch is {length + 1} tokens long, special "
-            f"tokens included, and the task's block holds {length}",
-            "raise the block in the task's YAML or set its overflow policy",
+            f"tokens included, and the task's max_length is {length}",
+            "raise max_length in the task's YAML or set its overflow policy",
         )
     ids[rows, last] = eos
     answer[rows, last] = False

@@ -24,7 +24,7 @@ from xlmgen.runtime.collate.layout import (
     lm_layout,
     seq2seq_layout,
 )
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 __all__ = [
     "CompactedRows",
@@ -76,13 +76,19 @@ class CompactedRows(NamedTuple):
 
 
 def lm_gaps(
-    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    max_length: MaxLength,
+    *,
+    eos: bool,
 ) -> GapLayout:
     """`[BOS] tokens [EOS]`: any token but BOS and EOS may be missing.
 
     Packed rows have no EOS of their own; those of the stream are ordinary tokens.
     """
-    clean = lm_layout(examples, tokens, block, bos=True, eos=eos, pad_to_block=False)
+    clean = lm_layout(
+        examples, tokens, max_length, bos=True, eos=eos, pad_to_max_length=False
+    )
     ended = eos and not _packed(examples)
     if ended or clean.documents is not None:
         return _opened(clean, ended=ended)
@@ -91,42 +97,54 @@ def lm_gaps(
 
 
 def seq2seq_gaps(
-    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    max_length: MaxLength,
+    *,
+    eos: bool,
 ) -> GapLayout:
     """`prompt [BOS] target [EOS]`: any token of the target may be missing."""
     clean = seq2seq_layout(
-        examples, tokens, block, bos=True, eos=eos, pad_to_block=False
+        examples, tokens, max_length, bos=True, eos=eos, pad_to_max_length=False
     )
     return _opened(clean, ended=eos)
 
 
 def infill_gaps(
-    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    max_length: MaxLength,
+    *,
+    eos: bool,
 ) -> GapLayout:
     """`[BOS] tokens [EOS]`: only tokens of the holes may be missing."""
     clean = infill_layout(
-        examples, tokens, block, bos=True, eos=eos, pad_to_block=False
+        examples, tokens, max_length, bos=True, eos=eos, pad_to_max_length=False
     )
     free = torch.from_numpy(_with_before(clean.answer.numpy()))
     return GapLayout(clean.ids, clean.attended, clean.answer, free)
 
 
 def prompt_gaps(
-    examples: Sequence[Example], tokens: SpecialTokens, block: Block, *, eos: bool
+    examples: Sequence[Example],
+    tokens: SpecialTokens,
+    max_length: MaxLength,
+    *,
+    eos: bool,
 ) -> GapLayout:
     """`prompt [BOS] [EOS]`: the answer between BOS and EOS is missing.
 
-    Where the block has no prompt, a row is a sequence that begins with `[BOS] prompt`,
+    Where no prompt length is set, a row is a sequence that begins with `[BOS] prompt`,
     and the rest is missing. Packed rows have no EOS.
     """
     prompts = [example.get("prompt", ()) for example in examples]
     packed = _packed(examples)
-    if block.prompt:
+    if max_length.prompt:
         rows = [{"prompt": prompt, "target": ()} for prompt in prompts]
-        known = seq2seq_gaps(rows, tokens, block, eos=eos)
+        known = seq2seq_gaps(rows, tokens, max_length, eos=eos)
     else:
         rows = [{"tokens": prompt} for prompt in prompts]
-        known = lm_gaps(rows, tokens, block, eos=eos and not packed)
+        known = lm_gaps(rows, tokens, max_length, eos=eos and not packed)
     no_answer = torch.zeros_like(known.answer)
     last = torch.from_numpy(_last(known.attended, ended=eos and not packed))
     free = no_answer.scatter(1, last[:, None], True)
@@ -152,12 +170,12 @@ def compact_rows(clean: GapLayout, missing: Tensor, pad: int) -> CompactedRows:
     )
 
 
-def room(rows: CompactedRows, block: Block, *, eos: bool) -> Tensor:
+def room(rows: CompactedRows, max_length: MaxLength, *, eos: bool) -> Tensor:
     """(B,) int64, number of tokens that may be inserted into each row."""
     length = count(rows.attended)
-    if block.prompt:
-        return torch.full_like(length, block.answer - int(eos))
-    return block.answer - length
+    if max_length.prompt:
+        return torch.full_like(length, max_length.answer - int(eos))
+    return max_length.answer - length
 
 
 def refuse_longer_gaps(clean: GapLayout, longest: int) -> None:

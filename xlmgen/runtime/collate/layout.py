@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xlmgen.errors import UserError
-from xlmgen.runtime.special_tokens import Block, SpecialTokens
+from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 __all__ = [
     "Bools",
@@ -80,15 +80,15 @@ def attention_mask(attended: Tensor, documents: Tensor | None) -> Tensor | None:
 def lm_layout(
     examples: Sequence[Example],
     tokens: SpecialTokens,
-    block: Block,
+    max_length: MaxLength,
     *,
     bos: bool,
     eos: bool,
-    pad_to_block: bool,
+    pad_to_max_length: bool,
 ) -> Layout:
     """`[BOS] tokens [EOS]`, right-padded.
 
-    With `pad_to_block` every row has the length of the block and its pads are ordinary
+    With `pad_to_max_length` every row has the maximum length and its pads are ordinary
     tokens of the answer: so a fixed-length family learns the length. Otherwise rows are
     padded to the longest, and pads are neither attended nor part of the answer.
 
@@ -100,14 +100,14 @@ def lm_layout(
     bos, eos = bos and not packed, eos and not packed
     flat, lengths = _flatten(examples, "tokens")
     stop = int(bos) + lengths + int(eos)
-    width = _width(stop, block.answer, "sequence", fixed=pad_to_block)
+    width = _width(stop, max_length.answer, "sequence", fixed=pad_to_max_length)
     ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
     _place(ids, flat, int(bos), lengths)
     if bos:
         ids[:, 0] = tokens.bos
     if eos:
         ids[np.arange(len(ids)), stop - 1] = tokens.eos
-    if pad_to_block:
+    if pad_to_max_length:
         stop = np.full_like(stop, width)
     attended = _span(width, 0, stop)
     answer = attended.copy()
@@ -116,7 +116,7 @@ def lm_layout(
         return _layout(ids, attended, answer)
     documents = np.zeros_like(ids)
     _place(documents, _flatten(examples, "documents")[0], 0, lengths)
-    if pad_to_block:  # pads belong to the last document
+    if pad_to_max_length:  # pads belong to the last document
         documents = np.maximum.accumulate(documents, axis=1)
     answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
     layout = _layout(ids, attended, answer)
@@ -126,23 +126,24 @@ def lm_layout(
 def seq2seq_layout(
     examples: Sequence[Example],
     tokens: SpecialTokens,
-    block: Block,
+    max_length: MaxLength,
     *,
     bos: bool,
     eos: bool,
-    pad_to_block: bool,
+    pad_to_max_length: bool,
 ) -> Layout:
     """`prompt [BOS] target [EOS]`, right-padded; the answer is `target [EOS]`.
 
-    With `pad_to_block` every answer has the length `block.answer`, including pads.
+    With `pad_to_max_length` every answer has the length `max_length.answer`, including
+    pads.
     """
     prompts, prompt_lengths = _flatten(examples, "prompt")
     targets, target_lengths = _flatten(examples, "target")
     start = prompt_lengths + int(bos)
     stop = start + target_lengths + int(eos)
-    _width(start, block.prompt, "prompt", fixed=False)
-    _width(stop - start, block.answer, "answer", fixed=False)
-    end = start + block.answer if pad_to_block else stop
+    _width(start, max_length.prompt, "prompt", fixed=False)
+    _width(stop - start, max_length.answer, "answer", fixed=False)
+    end = start + max_length.answer if pad_to_max_length else stop
     width = int(end.max(initial=0))
     ids = np.full((len(start), width), tokens.pad, dtype=np.int64)
     _place(ids, prompts, 0, prompt_lengths)
@@ -158,19 +159,24 @@ def seq2seq_layout(
 def infill_layout(
     examples: Sequence[Example],
     tokens: SpecialTokens,
-    block: Block,
+    max_length: MaxLength,
     *,
     bos: bool,
     eos: bool,
-    pad_to_block: bool,
+    pad_to_max_length: bool,
 ) -> Layout:
     """`[BOS] tokens [EOS]` in which only the holes (`given` is 0) are the answer.
 
-    BOS, EOS and, with `pad_to_block`, the pads are given, so that holes are predicted
-    in the same context as in training.
+    BOS, EOS and, with `pad_to_max_length`, the pads are given, so that holes are
+    predicted in the same context as in training.
     """
     layout = lm_layout(
-        examples, tokens, block, bos=bos, eos=eos, pad_to_block=pad_to_block
+        examples,
+        tokens,
+        max_length,
+        bos=bos,
+        eos=eos,
+        pad_to_max_length=pad_to_max_length,
     )
     flat, lengths = _flatten(examples, "given")
     given = np.ones(layout.ids.shape, dtype=np.int64)
@@ -181,19 +187,19 @@ def infill_layout(
 def prompt_layout(
     examples: Sequence[Example],
     tokens: SpecialTokens,
-    block: Block,
+    max_length: MaxLength,
     *,
     bos: bool,
 ) -> Layout:
     """`prompt [BOS]`, padded on the left so that all rows end in the same column.
 
-    Where the block has no prompt, a row is the beginning of a sequence, `[BOS] prompt`;
+    Where no prompt length is set, a row is the beginning of a sequence, `[BOS] prompt`;
     for an example without a `prompt` it is BOS alone. `answer` is False everywhere.
     """
     prompts, lengths = _flatten(examples, "prompt", default=())
     end = lengths + int(bos)
-    opened = bos and not block.prompt
-    _width(end, block.prompt or block.answer, "prompt", fixed=False)
+    opened = bos and not max_length.prompt
+    _width(end, max_length.prompt or max_length.answer, "prompt", fixed=False)
     width = int(end.max(initial=0))
     ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
     _place(ids, prompts, width - end + int(opened), lengths)
@@ -206,21 +212,23 @@ def prompt_layout(
 def masked_prompt_layout(
     examples: Sequence[Example],
     tokens: SpecialTokens,
-    block: Block,
+    max_length: MaxLength,
     *,
     bos: bool,
 ) -> Layout:
-    """`prompt [BOS]`, then `block.answer` times MASK for the answer.
+    """`prompt [BOS]`, then `max_length.answer` times MASK for the answer.
 
-    Where the block has no prompt, a row is a sequence of the block's length that begins
+    Where no prompt length is set, a row is a sequence of the maximum length that begins
     with `[BOS] prompt`. Packed rows (`packed: True`) begin with BOS in any case.
     """
     bos = bos or (bool(examples) and bool(examples[0].get("packed", False)))
     prompts, lengths = _flatten(examples, "prompt", default=())
     start = lengths + int(bos)
-    opened = bos and not block.prompt
-    _width(start, block.prompt or block.answer, "prompt", fixed=False)
-    stop = start + block.answer if block.prompt else np.full_like(start, block.answer)
+    opened = bos and not max_length.prompt
+    _width(start, max_length.prompt or max_length.answer, "prompt", fixed=False)
+    stop = np.full_like(start, max_length.answer)
+    if max_length.prompt:
+        stop += start
     width = int(stop.max(initial=0))
     ids = np.full((len(lengths), width), tokens.pad, dtype=np.int64)
     _place(ids, prompts, int(opened), lengths)
@@ -298,7 +306,7 @@ def _width(lengths: Ints, limit: int, name: str, *, fixed: bool) -> int:
         row = int(lengths.argmax())
         raise UserError(
             f"{name} of row {row} of the batch is {longest} tokens long, special "
-            f"tokens included, and the task's block holds {limit}",
-            "raise the block in the task's YAML or set its overflow policy",
+            f"tokens included, and the task's max_length is {limit}",
+            "raise max_length in the task's YAML or set its overflow policy",
         )
     return limit if fixed else longest

@@ -8,7 +8,7 @@ from torch import Tensor
 from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.sampling import Generation, Tracer, uniform
 
-__all__ = ["MaskedState", "blocks", "split_steps"]
+__all__ = ["MaskedState", "decoding_blocks", "split_steps"]
 
 
 class MaskedState:
@@ -120,11 +120,12 @@ class MaskedState:
         )
 
 
-def blocks(fillable: Tensor, size: int) -> list[Tensor]:
-    """Split the fillable positions of every row, left to right, into blocks of `size`.
+def decoding_blocks(fillable: Tensor, size: int) -> list[Tensor]:
+    """Split the fillable positions of every row, left to right, into decoding blocks.
 
     Args:
         fillable: (B, L) bool.
+        size: positions per block.
 
     Returns:
         A (B, L) bool for every block; rows with fewer blocks are False in the last.

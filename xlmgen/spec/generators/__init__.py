@@ -8,7 +8,7 @@ A module here imports nothing heavy. It has three functions of valid settings wi
 defaults filled in:
 
 * `problems(document, source)`: settings that contradict each other;
-* `longest(source)`: maximum number of tokens of an example, by the key of the block;
+* `longest(source)`: maximum number of tokens of an example, by the key of `max_length`;
 * `words(source)`: all words that examples may contain.
 """
 

@@ -36,7 +36,7 @@ class AncestralTests(UnmaskingSubject):
         """The exact distribution includes the error of several reveals per step."""
         toy = self.toy()
         oracle = self.oracle(toy)
-        block = 2 if self.options["block"] else None
+        block = 2 if self.options["decoding_block"] else None
         for prompt, drawn in self.samples(toy, steps=steps):
             row, fillable = self.row(prompt)
             law = sampler_law(
@@ -52,7 +52,7 @@ class AncestralTests(UnmaskingSubject):
 
     def test_share_of_masks_follows_the_schedule(self) -> None:
         """After each step 1 − α_s of the positions are masked, also with remasking."""
-        if self.options["block"]:
+        if self.options["decoding_block"]:
             pytest.skip("every block has its own clock")
         steps, logits = 8, torch.zeros(self.tokens.vocab_size)
         batch = self.prompts([(5,)], repeat=ROWS)
@@ -77,7 +77,7 @@ class AncestralTests(UnmaskingSubject):
     ) -> None:
         """A draw just below reveals and one just above does not, even in late steps."""
         remask = self.options["remask"]
-        if self.options["block"] or (remask and remask["window"]):
+        if self.options["decoding_block"] or (remask and remask["window"]):
             pytest.skip("steps of another clock")
         steps, eta = 1000, 1e-3
         now, then = (noise_level(self.spec, 1 - (step + k) / steps) for k in (0, 1))
@@ -114,7 +114,9 @@ class AncestralTests(UnmaskingSubject):
             "fillable": torch.ones_like(ids, dtype=torch.bool),
         }
         model = FixedLogits(self.toy(), logits)
-        whole: dict[str, Any] = {"block": 3} if self.options["block"] else {}
+        whole: dict[str, Any] = (
+            {"decoding_block": 3} if self.options["decoding_block"] else {}
+        )
         out = self.generate(model, batch, steps=20, eta=0.9, trace=True, **whole)
         assert out.trace is not None
         visible = torch.zeros_like(ids, dtype=torch.bool)

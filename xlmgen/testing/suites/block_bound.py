@@ -135,7 +135,7 @@ class BlockBoundTests(BlockSubject):
         toy = self.block_toy(size)
         kind = self.family.collators[use(toy)]
         collator = type("Sized", (kind,), {"block_size": size})
-        collate = collator(self.tokens, toy.block, evaluation=evaluation)
+        collate = collator(self.tokens, toy.max_length, evaluation=evaluation)
         examples = [toy.examples[row] for row in toy.sample(6000).tolist()]
         nll = self.row_nll(self.oracle(toy), collate(examples, seeded(0)))
         times = (0.0, 1.0) if evaluation else self.trained

@@ -12,7 +12,7 @@ import torch
 from xlmgen.testing.blocks import SIZES, BlockSubject
 from xlmgen.testing.schedule import noise_schedule
 from xlmgen.testing.statistics import p_value
-from xlmgen.testing.suites.collator import BLOCK, EXAMPLES, WHOLE, CollatorSubject
+from xlmgen.testing.suites.collator import EXAMPLES, MAX_LENGTH, WHOLE, CollatorSubject
 from xlmgen.testing.toy import seeded
 
 ROWS = 4000
@@ -120,7 +120,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
     def test_prompts_are_followed_by_masks_only(self) -> None:
         batch = self.collate("predict")
         mask, pad, bos = self.tokens.mask, self.tokens.pad, self.tokens.bos
-        answer = [mask] * BLOCK.answer
+        answer = [mask] * MAX_LENGTH.answer
         assert batch["context"] == 4
         assert batch["input_ids"].tolist() == [
             [5, 6, 7, bos, *answer],
@@ -172,8 +172,8 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
     ) -> dict[str, Any]:
         """Collate a batch with another block size than the spec's."""
         collator = type("Sized", (self.family.collators[use],), {"block_size": size})
-        block = BLOCK if use == "seq2seq" else WHOLE
-        collate = collator(self.tokens, block, **options)
+        max_length = MAX_LENGTH if use == "seq2seq" else WHOLE
+        collate = collator(self.tokens, max_length, **options)
         batch: dict[str, Any] = collate(examples or EXAMPLES[use], seeded(0))
         return batch
 
@@ -184,7 +184,7 @@ class BlockMaskingCollatorTests(BlockSubject, CollatorSubject):
             contexts.append([*example.get("prompt", []), self.tokens.bos])
             answer = [*example.get("target", example.get("tokens", []))]
             answer.append(self.tokens.eos)
-            room = BLOCK.answer if use == "seq2seq" else WHOLE.answer - 1
+            room = MAX_LENGTH.answer if use == "seq2seq" else WHOLE.answer - 1
             while len(answer) % size and len(answer) < room:
                 answer.append(self.tokens.pad)
             answers.append(answer)

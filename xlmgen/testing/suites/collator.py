@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from xlmgen.errors import UserError
-from xlmgen.runtime.special_tokens import Block
+from xlmgen.runtime.special_tokens import MaxLength
 from xlmgen.testing.shapes import check_fields
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.toy import seeded
 
 TRAINING = ("lm", "seq2seq", "infill")
-BLOCK = Block(answer=5, prompt=4)
-WHOLE = Block(answer=5)
+MAX_LENGTH = MaxLength(answer=5, prompt=4)
+WHOLE = MaxLength(answer=5)
 EXAMPLES: dict[str, list[dict[str, list[int]]]] = {
     "lm": [{"tokens": [5, 6, 7]}, {"tokens": [7]}, {"tokens": [6, 6]}],
     "seq2seq": [
@@ -50,8 +50,8 @@ class CollatorSubject(FamilyTests):
         **options: Any,
     ) -> dict[str, Any]:
         """Collate examples, by default those above, by the family's collator."""
-        block = BLOCK if use in ("seq2seq", "predict") else WHOLE
-        collator = self.family.collators[use](self.tokens, block, **options)
+        max_length = MAX_LENGTH if use in ("seq2seq", "predict") else WHOLE
+        collator = self.family.collators[use](self.tokens, max_length, **options)
         chosen = EXAMPLES[use] if examples is None else examples
         batch: dict[str, Any] = collator(chosen, seeded(seed))
         return batch
@@ -117,7 +117,7 @@ class CollatorTests(CollatorSubject):
 
     def test_prompt_of_maximum_length_is_accepted(self) -> None:
         bos = self.spec.collator.options.get("bos", True)
-        example = {"prompt": [5] * (BLOCK.prompt - bool(bos)), "target": [6]}
+        example = {"prompt": [5] * (MAX_LENGTH.prompt - bool(bos)), "target": [6]}
         for use in set(self.family.collators) & {"predict", "seq2seq"}:
             batch = self.collate(use, [example])
             ids = batch.get("clean_ids", batch["input_ids"])[0].tolist()

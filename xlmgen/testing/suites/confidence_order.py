@@ -55,7 +55,11 @@ class ConfidenceOrderTests(UnmaskingSubject):
 
     def test_most_confident_position_is_revealed_first(self) -> None:
         trace = self.run_traced(**self.one_by_one)
-        areas = [(0, 1), (2, 3), (4, 5)] if self.options["block"] else [range(LENGTH)]
+        areas = (
+            [(0, 1), (2, 3), (4, 5)]
+            if self.options["decoding_block"]
+            else [range(LENGTH)]
+        )
         expected = [
             place
             for area in areas
@@ -98,7 +102,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         assert steps == [[0], [0, 1], [0, 1, 2]]
 
     def test_rows_reveal_shares_of_their_own_masks(self) -> None:
-        if not self.stepped or self.options["block"]:
+        if not self.stepped or self.options["decoding_block"]:
             pytest.skip("not so many per step")
         out = self.generate(self.network(), self.holes(), trace=True, steps=2)
         assert out.trace is not None
@@ -154,7 +158,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
     @property
     def one_block(self) -> dict[str, Any]:
         """Options that make the answer one block."""
-        return {"block": LENGTH} if self.options["block"] else {}
+        return {"decoding_block": LENGTH} if self.options["decoding_block"] else {}
 
     @property
     def one_by_one(self) -> dict[str, Any]:

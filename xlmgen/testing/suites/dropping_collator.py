@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from xlmgen.errors import UserError
-from xlmgen.runtime.special_tokens import Block
+from xlmgen.runtime.special_tokens import MaxLength
 from xlmgen.testing.insertion import InsertionSubject
 from xlmgen.testing.statistics import p_value
-from xlmgen.testing.suites.collator import BLOCK, EXAMPLES, WHOLE, CollatorSubject
+from xlmgen.testing.suites.collator import EXAMPLES, MAX_LENGTH, WHOLE, CollatorSubject
 from xlmgen.testing.toy import seeded
 
 ROWS = 4000
@@ -144,7 +144,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         ]
         assert batch["attention_mask"].equal(batch["input_ids"] != pad)
         assert batch["insertable"].equal(batch["input_ids"] == bos)
-        assert batch["max_insertions"].tolist() == [BLOCK.answer - self.eos] * 3
+        assert batch["max_insertions"].tolist() == [MAX_LENGTH.answer - self.eos] * 3
 
     def test_bos_counts_as_token_without_prompt(self) -> None:
         cls, bos = self.tokens.cls, self.tokens.bos
@@ -162,7 +162,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         """Includes holes after BOS, at the end, and of several tokens."""
         cls, bos = self.tokens.cls, self.tokens.bos
         end = [self.tokens.eos] * self.eos
-        collator = self.family.collators["predict_infill"](self.tokens, Block(8))
+        collator = self.family.collators["predict_infill"](self.tokens, MaxLength(8))
         batch = collator(HOLES)
         rows = [
             [cls, bos, 5, 6, *end],
@@ -179,7 +179,7 @@ class DroppingCollatorTests(InsertionSubject, CollatorSubject):
         """Collate a training batch of rows of different lengths."""
         if use != "infill":
             return self.collate(use, seed=seed)
-        collator = self.family.collators[use](self.tokens, Block(8))
+        collator = self.family.collators[use](self.tokens, MaxLength(8))
         batch: dict[str, Any] = collator(HOLES, seeded(seed))
         return batch
 

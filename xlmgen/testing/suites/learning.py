@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from xlmgen.runtime.special_tokens import Block
+from xlmgen.runtime.special_tokens import MaxLength
 from xlmgen.testing.suites.predictor import Batch, PredictorSubject
 from xlmgen.testing.toy import ANSWER, seeded
 
@@ -28,7 +28,7 @@ class LearningTests(PredictorSubject):
         ]
         batch = self.question(targets)
         model, loss = self.fresh_network(d_model=WIDTH), self.family.loss(self.tokens)
-        collate = self.family.collators["seq2seq"](self.tokens, Block(ANSWER, 3))
+        collate = self.family.collators["seq2seq"](self.tokens, MaxLength(ANSWER, 3))
         optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
         generator, answers = seeded(0), []
         for _ in range(ROUNDS):

@@ -128,7 +128,7 @@ def converted(outputs: Tensor | tuple[Tensor, ...], dtype: torch.dtype) -> Any:
 
 def use(toy: Toy) -> str:
     """Return the layout of a toy's examples."""
-    return "seq2seq" if toy.block.prompt else "lm"
+    return "seq2seq" if toy.max_length.prompt else "lm"
 
 
 def training_batch(
@@ -140,7 +140,7 @@ def training_batch(
 ) -> Batch:
     """Collate rows of the toy, by default all, by the family's collator."""
     collate = tests.family.collators[use(toy)](
-        tests.tokens, toy.block, evaluation=evaluation
+        tests.tokens, toy.max_length, evaluation=evaluation
     )
     examples = toy.examples
     if rows is not None:

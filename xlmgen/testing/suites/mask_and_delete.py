@@ -12,7 +12,7 @@ from xlmgen.errors import UserError
 from xlmgen.testing.remnants import fate_chances
 from xlmgen.testing.schedule import rising
 from xlmgen.testing.statistics import p_value
-from xlmgen.testing.suites.collator import BLOCK, EXAMPLES, WHOLE, CollatorSubject
+from xlmgen.testing.suites.collator import EXAMPLES, MAX_LENGTH, WHOLE, CollatorSubject
 from xlmgen.testing.suites.growing import GrowingFamily
 
 ROWS = 6000
@@ -129,7 +129,7 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         rows = [[*e["prompt"], *bos, *end] for e in EXAMPLES["predict"]]
         opening = [len(e["prompt"]) for e in EXAMPLES["predict"]]
         self.check_prompt(batch, rows, [{place} for place in opening])
-        assert batch["max_insertions"].tolist() == [BLOCK.answer - len(end)] * 3
+        assert batch["max_insertions"].tolist() == [MAX_LENGTH.answer - len(end)] * 3
 
     def test_answer_fills_limit_without_prompt(self) -> None:
         bos, end = [self.tokens.bos], [self.tokens.eos] * self.ended
@@ -165,8 +165,8 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
             return
         name = self.family.collators["seq2seq"]
         size = self.longest
-        block = type(BLOCK)(size + 2, 3)
-        collate = name(self.tokens, block)
+        max_length = type(MAX_LENGTH)(size + 2, 3)
+        collate = name(self.tokens, max_length)
         collate([{"prompt": [5], "target": [5] * size}])
         with pytest.raises(UserError, match=f"row 1 .*{size + 1} tokens.* {size}"):
             collate(

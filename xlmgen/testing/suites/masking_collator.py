@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xlmgen.testing.schedule import exact_ends, noise_schedule
 from xlmgen.testing.statistics import p_value
-from xlmgen.testing.suites.collator import BLOCK, WHOLE, CollatorSubject
+from xlmgen.testing.suites.collator import MAX_LENGTH, WHOLE, CollatorSubject
 
 ROWS = 4000
 LEAST = 1e-4
@@ -75,7 +75,7 @@ class MaskingSubject(CollatorSubject):
         rows, answers = [], []
         for prompt, target, given in PARTS[use]:
             rest = target + end
-            room = BLOCK.answer if use == "seq2seq" else WHOLE.answer - self.bos
+            room = MAX_LENGTH.answer if use == "seq2seq" else WHOLE.answer - self.bos
             if options["padding"] == "predict":
                 rest = rest + [self.tokens.pad] * (room - len(rest))
             start = prompt + bos
@@ -181,11 +181,13 @@ class MaskingCollatorTests(MaskingSubject):
         for row, prompt in enumerate(([5, 6, 7], [], [6])):
             start = prompt + [self.tokens.bos] * self.bos
             width = batch["input_ids"].shape[1]
-            rest = width - len(start) - BLOCK.answer
+            rest = width - len(start) - MAX_LENGTH.answer
             assert batch["input_ids"][row].tolist() == (
-                start + [mask] * BLOCK.answer + [pad] * rest
+                start + [mask] * MAX_LENGTH.answer + [pad] * rest
             )
-            fillable = [False] * len(start) + [True] * BLOCK.answer + [False] * rest
+            fillable = (
+                [False] * len(start) + [True] * MAX_LENGTH.answer + [False] * rest
+            )
             assert batch["fillable"][row].tolist() == fillable
             assert batch["attention_mask"][row].sum() == width - rest
 

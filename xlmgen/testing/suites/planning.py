@@ -53,8 +53,8 @@ class PlanningTests(UnmaskingSubject):
         table[:, list(self.suppress_tokens)] = 3.0
         model = FixedLogits(self.toy(), table)
         numbers: dict[str, Any] = {"eta": eta, "temperature": 0.0, "steps": steps}
-        if self.options["block"]:
-            numbers["block"] = length
+        if self.options["decoding_block"]:
+            numbers["decoding_block"] = length
         out = self.generate(model, self.row_of_masks(length), trace=True, **numbers)
         assert out.trace is not None
         found = zip(
@@ -87,7 +87,7 @@ class PlanningTests(UnmaskingSubject):
             for step in sorted(set(out.trace.step.tolist())):
                 now = out.trace.step == step
                 finished = ~masked.any(1)
-                if not self.options["block"]:
+                if not self.options["decoding_block"]:
                     assert not finished[out.trace.row[now]].any()
                 where = (out.trace.row[now], out.trace.position[now])
                 masked[where] = out.trace.token[now] == self.tokens.mask
@@ -103,7 +103,7 @@ class PlanningTests(UnmaskingSubject):
         """The sum over all tokens that could be drawn, in every step."""
         toy = self.toy()
         oracle = self.oracle(toy)
-        size = 2 if self.options["block"] else ANSWER
+        size = 2 if self.options["decoding_block"] else ANSWER
         for prompt, drawn in self.samples(toy, steps=steps, eta=eta):
             row, fillable = self.row(prompt)
             law: Law = {(self.tokens.mask,) * ANSWER: 1.0}

@@ -39,8 +39,8 @@ class PredictorSubject(FamilyTests):
             numbers["max_new_tokens"] = None
         if options.get("guidance") is not None:
             numbers["guidance"] = 0.0
-        if options.get("block"):
-            numbers["block"] = 2
+        if options.get("decoding_block"):
+            numbers["decoding_block"] = 2
         if options.get("remask"):
             numbers["eta"] = self.eta
         return numbers

@@ -92,8 +92,8 @@ class StableTests(UnmaskingSubject):
             logits[:, list(self.suppress_tokens)] = 3.0
             tables.append(logits)
         more: dict[str, Any] = dict(numbers)
-        if self.options["block"]:
-            more["block"] = LENGTH
+        if self.options["decoding_block"]:
+            more["decoding_block"] = LENGTH
         if self.options["order_temperature"]:
             more["order_temperature"] = 0
         model = Changing(self.toy(), tables)

@@ -24,7 +24,7 @@ REPEAT = 3000
 OFF: dict[str, Any] = dict.fromkeys(
     (
         *("order", "threshold", "entropy_bound", "first_hitting"),
-        *("block", "remask", "guidance", "steps", "rank_by", "stable"),
+        *("decoding_block", "remask", "guidance", "steps", "rank_by", "stable"),
     )
 )
 """Options that not all kinds have."""
@@ -142,7 +142,7 @@ class UnmaskingTests(UnmaskingSubject):
             out = self.generate(self.network(), batch, **self.one_at_a_time)
             assert out.forward_passes <= each * int(batch["fillable"].sum(1).max())
             return
-        parts = 2 if self.options["block"] else 1
+        parts = 2 if self.options["decoding_block"] else 1
         for steps in (2, 3, 50):
             out = self.generate(self.network(), batch, steps=steps)
             assert out.forward_passes <= each * max(steps, parts)
@@ -156,7 +156,7 @@ class UnmaskingTests(UnmaskingSubject):
         out = self.generate(self.network(), self.holes(), trace=True, **numbers)
         assert out.trace is not None
         steps = len(set(out.trace.step.tolist()))
-        blocks = 2 if self.options["block"] else 1
+        blocks = 2 if self.options["decoding_block"] else 1
         assert each * steps <= out.forward_passes <= each * steps * blocks
 
     def test_one_reveal_per_pass_samples_exact_distribution(self) -> None:
