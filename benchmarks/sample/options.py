@@ -86,6 +86,8 @@ SAMPLERS = (
         vary="threshold",
         values=(0.2, 0.4, 0.6, 0.8),
     ),
+    masked("random, growth 1.1", NUMBER, {"order": "random", "growth": 1.1}),
+    masked("random, growth 0.9", NUMBER, {"order": "random", "growth": 0.9}),
     masked("random, blocks of 32", BLOCKS, {"order": "random", "decoding_block": 32}),
     masked(
         "top_prob, blocks of 32", BLOCKS, {"order": "top_prob", "decoding_block": 32}

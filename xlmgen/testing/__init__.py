@@ -53,6 +53,7 @@ from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
 from xlmgen.testing.suites.stable import StableTests  # noqa: E402
+from xlmgen.testing.suites.step_sizes import StepSizeTests  # noqa: E402
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "SelectedTokensTests",
     "ShiftTests",
     "StableTests",
+    "StepSizeTests",
     "StopHeadTests",
     "TimeModelTests",
     "UnmaskingTests",

@@ -17,6 +17,7 @@ SCORES = {
 HEADLINES = {
     "random": "masked tokens are revealed in random order",
     "first_hitting": "masked tokens are revealed one by one in random order",
+    "sized": "masked tokens are revealed in random order, a set number per step",
     "remasking": "tokens are revealed and masked again at random",
     "planning": "all tokens are ranked, and the least probable masked again",
     "confidence": "the most confident tokens are revealed first",
@@ -31,6 +32,10 @@ SUMMARIES = {
         "First-hitting sampling (arXiv:2409.02908): the times at which tokens are "
         "revealed are drawn, and one forward pass reveals one token of every row. "
         "Exact."
+    ),
+    "sized": (
+        "Positions are drawn uniformly; step sizes form a geometric series. Exact "
+        "with one token per step: tokens revealed in one step are drawn independently."
     ),
     "remasking": (
         "Ancestral sampling with remasking (ReMDM, arXiv:2503.00307): generated "
@@ -79,6 +84,7 @@ class Unmasking:
     canvas_module: str
     canvas_imports: tuple[str, ...]
     noise_imports: tuple[str, ...]
+    sized: bool  # reveals a number of tokens per step that grows or falls
     stable: bool  # counts the passes in which a distribution has hardly changed
     sampling_imports: tuple[str, ...]
     torch_imports: str
@@ -121,6 +127,7 @@ def decide(family: FamilySpec) -> Unmasking:
         else "xlmgen.runtime.decoding.masked",
         canvas_imports=_canvas_imports(blockwise, in_blocks, stepped),
         noise_imports=("loop_times",) if window and window["kind"] == "loop" else (),
+        sized=o["growth"] is not None,
         stable=o["stable"] is not None,
         sampling_imports=_sampling_imports(o, body),
         torch_imports="Tensor" if in_blocks else "",
@@ -133,7 +140,9 @@ def _body(o: Mapping[str, Any]) -> str:
         return "planning" if o["remask"]["rule"] == "plan" else "remasking"
     if o["first_hitting"]:
         return "first_hitting"
-    return "random" if o["order"] == "random" else "confidence"
+    if o["order"] == "random":
+        return "random" if o["growth"] is None else "sized"
+    return "confidence"
 
 
 def _is_adaptive(o: Mapping[str, Any]) -> bool:
@@ -170,6 +179,8 @@ def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:
         names |= {"ranks"}
     if body == "planning":
         names |= {"ranks", "spread"}
+    if o["growth"] is not None:
+        names |= {"geometric_shares", "number_due", "ranks"}
     if body == "confidence":
         names |= {SCORES[o["order"]][0], "spread"}
         names |= {"add_gumbel"} if _is_noisy(o) else set()
@@ -177,7 +188,7 @@ def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:
             names |= {"log_top_prob", "ranks"}
         elif o["entropy_bound"] is not None:
             names |= {"entropy", "within_entropy_bound"}
-        else:
+        elif o["growth"] is None:
             names |= {"even_split", "ranks"}
     return tuple(names)
 
@@ -232,6 +243,8 @@ def _confidence_summary(o: Mapping[str, Any]) -> list[str]:
             "A step reveals as many as a bound on their joint entropy allows "
             "(arXiv:2505.24857): a heuristic.",
         ]
+    if o["growth"] is not None:
+        first += " Step sizes form a geometric series."
     return [
         first,
         "One position per step is exact, because the choice of the position depends on "
@@ -249,11 +262,14 @@ def _parameters(family: FamilySpec, body: str, *, stepped: bool) -> tuple[Option
         "entropy_bound",
     )  # null selects another algorithm
     names += [name for name in chosen if o.get(name) is not None]
+    names += ["growth"] if o["growth"] is not None else []
     names += ["order_temperature"] if _is_noisy(o) else []
     last = ["guidance"] if o.get("guidance") is not None else []
     last += ["max_length"] if "max_length" in o else []
     last += ["temperature", "top_k", "top_p"]
-    not_none = {*chosen, "guidance", *(() if body == "confidence" else ("steps",))}
+    not_none = {*chosen, "growth", "guidance"}
+    if body != "confidence" or o["growth"] is not None:
+        not_none |= {"steps"}
     return (
         *map(_with_default_steps, options(schema, o, names, not_none=not_none)),
         *_stable_parameters(family),

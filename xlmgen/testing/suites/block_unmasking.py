@@ -33,7 +33,7 @@ class BlockUnmaskingSubject(BlockSubject, UnmaskingSubject):
     @property
     def ancestral(self) -> bool:
         """Whether the number of reveals per pass is random."""
-        random = self.options["order"] == "random"
+        random = self.options["order"] == "random" and self.options["growth"] is None
         return random and not self.options["first_hitting"]
 
     def prompts(

@@ -25,6 +25,7 @@ OFF: dict[str, Any] = dict.fromkeys(
     (
         *("order", "threshold", "entropy_bound", "first_hitting"),
         *("decoding_block", "remask", "guidance", "steps", "rank_by", "stable"),
+        "growth",
     )
 )
 """Options that not all kinds have."""
@@ -53,6 +54,8 @@ class UnmaskingSubject(PredictorSubject):
             return {"entropy_bound": 0.0}
         if not self.stepped:
             return {}
+        if self.options["growth"] is not None:
+            return {"steps": ANSWER, "growth": 1.0}
         return {"steps": (12 if self.options["order"] == "random" else 2) * ANSWER}
 
     def samples(
