@@ -8,6 +8,7 @@ so that a sampler's error can be computed at the lengths that it is used at.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -36,9 +37,9 @@ class HiddenMarkov:
     length: int
 
     @classmethod
-    def chain(cls, initial: Tensor, transition: Tensor, length: int) -> HiddenMarkov:
+    def chain(cls, initial: Tensor, transition: Tensor, length: int) -> MarkovChain:
         """A Markov chain: every state shows its own token."""
-        return cls(
+        return MarkovChain(
             initial.double(),
             transition.double(),
             torch.eye(len(initial), dtype=torch.float64),
@@ -48,7 +49,7 @@ class HiddenMarkov:
     @classmethod
     def random_chain(
         cls, tokens: int, length: int, *, seed: int, peak: float = 0.1
-    ) -> HiddenMarkov:
+    ) -> MarkovChain:
         """A Markov chain in which every sequence is possible."""
         rows = _dirichlet(tokens + 1, tokens, seed, peak)
         return cls.chain(rows[0], rows[1:], length)
@@ -117,6 +118,12 @@ class HiddenMarkov:
         shown = state @ self.emission
         return shown / shown.sum(-1, keepdim=True)
 
+    def conditionals_at(
+        self, ids: Tensor, positions: Tensor, kept: Tensor | None = None
+    ) -> Tensor:
+        """Conditionals (N, K) at flat positions (N,), row · L + column."""
+        return self.conditionals(ids, kept).flatten(0, 1)[positions]
+
     @property
     def entropy(self) -> float:
         """Entropy of a Markov chain's sequences in nats.
@@ -154,6 +161,66 @@ class HiddenMarkov:
             kept = kept.double()[:, None, None]
             shown = kept * shown + (1 - kept) / self.emission.shape[1]
         return torch.where((ids == UNKNOWN)[..., None], 1.0, shown)
+
+
+class MarkovChain(HiddenMarkov):
+    """A Markov chain: given its nearest known neighbours, a token needs no others.
+
+    With them at distances d and e, p(x_i = v | …) ∝ Tᵈ[left, v] · Tᵉ[v, right].
+    """
+
+    @cached_property
+    def powers(self) -> Tensor:
+        """(L, K, K), the powers 0 … L − 1 of the transition."""
+        powers = [torch.eye(len(self.transition), dtype=torch.float64)]
+        for _ in range(self.length - 1):
+            powers.append(powers[-1] @ self.transition)
+        return torch.stack(powers)
+
+    @cached_property
+    def marginals(self) -> Tensor:
+        """(L, K), the distribution of the token at every position."""
+        return self.initial @ self.powers
+
+    def log_prob(self, ids: Tensor, kept: Tensor | None = None) -> Tensor:
+        if kept is not None:
+            return super().log_prob(ids, kept)
+        row, place = (ids != UNKNOWN).nonzero(as_tuple=True)
+        p = self._given_left(ids, row, place).gather(1, ids[row, place, None])[:, 0]
+        total = torch.zeros(len(ids), dtype=torch.float64)
+        return total.index_add_(0, row, p.log())
+
+    def conditionals(self, ids: Tensor, kept: Tensor | None = None) -> Tensor:
+        if kept is not None:
+            return super().conditionals(ids, kept)
+        found = self.conditionals_at(ids, torch.arange(ids.numel()))
+        return found.view(*ids.shape, -1)
+
+    def conditionals_at(
+        self, ids: Tensor, positions: Tensor, kept: Tensor | None = None
+    ) -> Tensor:
+        if kept is not None:
+            return super().conditionals_at(ids, positions, kept)
+        row, place = positions // self.length, positions % self.length
+        places = torch.where(ids == UNKNOWN, self.length, torch.arange(self.length))
+        after = places.flip(1).cummin(1).values.flip(1).roll(-1, 1)
+        after[:, -1] = self.length
+        right = after[row, place]  # (N,) the next known position, or L
+        inside = right.clamp(max=self.length - 1)
+        shown = self.powers[inside - place, :, ids[row, inside].clamp(min=0)]
+        shown = torch.where((right < self.length)[:, None], shown, 1.0)
+        probs = self._given_left(ids, row, place) * shown
+        return probs / probs.sum(1, keepdim=True)
+
+    def _given_left(self, ids: Tensor, row: Tensor, place: Tensor) -> Tensor:
+        """p(token | the last known one before it), (N, K)."""
+        places = torch.where(ids == UNKNOWN, -1, torch.arange(self.length))
+        before = places.cummax(1).values.roll(1, 1)
+        before[:, 0] = -1
+        left = before[row, place]  # (N,) the last known position, or −1
+        inside = left.clamp(min=0)
+        shown = self.powers[place - inside, ids[row, inside].clamp(min=0)]
+        return torch.where((left >= 0)[:, None], shown, self.marginals[place])
 
 
 def _dirichlet(rows: int, width: int, seed: int, peak: float) -> Tensor:

@@ -54,7 +54,10 @@ class MarkovOracle(nn.Module):
         t: Tensor | None = None,
     ) -> Tensor:
         kept = None if self.alpha is None or t is None else self.alpha(t)
-        return self.logits(self.model.conditionals(self.known(input_ids), kept), at)
+        ids = self.known(input_ids)
+        if at is not None:
+            return self.logits(self.model.conditionals_at(ids, at, kept))
+        return self.logits(self.model.conditionals(ids, kept))
 
     def known(self, ids: Tensor) -> Tensor:
         """Tokens of the model (B, L); `UNKNOWN` for any other id."""
@@ -62,7 +65,7 @@ class MarkovOracle(nn.Module):
         inside = (tokens >= 0) & (tokens < self.model.emission.shape[1])
         return torch.where(inside, tokens, UNKNOWN)
 
-    def logits(self, probs: Tensor, at: Tensor | None) -> Tensor:
+    def logits(self, probs: Tensor, at: Tensor | None = None) -> Tensor:
         """Convert probabilities (B, L, K) to float32 logits over all ids."""
         if at is not None:
             probs = probs.flatten(0, 1)[at]

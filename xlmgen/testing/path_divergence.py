@@ -93,7 +93,8 @@ def path_log_ratio(
         given = state[rows]
         if len(rows):
             index = torch.searchsorted(rows, row[drawn])
-            probs = model.conditionals(given)[index, position[drawn]]  # (N, K)
+            flat = index * ids.shape[1] + position[drawn]
+            probs = model.conditionals_at(given, flat)  # (N, K)
             log_q = log_drawn(sampler, probs).gather(1, token[drawn, None])[:, 0]
             ratio.index_add_(0, row[drawn], log_q)
             state[row[drawn], position[drawn]] = token[drawn]
