@@ -17,9 +17,9 @@ SCORES = {
 HEADLINES = {
     "random": "masked tokens are revealed in random order",
     "first_hitting": "masked tokens are revealed one by one in random order",
-    "sized": "masked tokens are revealed in random order, a set number per step",
+    "sized": "masked tokens are revealed in steps of set sizes",
     "remasking": "tokens are revealed and masked again at random",
-    "planning": "all tokens are ranked, and the least probable masked again",
+    "planning": "the least probable tokens are masked again",
     "confidence": "the most confident tokens are revealed first",
 }
 
