@@ -38,7 +38,7 @@ def test_masked_oracle_returns_conditionals_given_visible_tokens():
     torch.testing.assert_close(found[..., FIRST:], expected, atol=1e-6, rtol=0)
     assert float(found[..., :FIRST].max()) < 1e-12
     chosen = torch.tensor([3, 1])
-    assert probabilities(network, ids, at=chosen).equal(found[0, chosen])
+    assert probabilities(network, ids, positions=chosen).equal(found[0, chosen])
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
@@ -68,13 +68,13 @@ def test_block_oracle_sums_over_later_blocks():
     network = oracle(BlockMarkovOracle, model)
     cache = network.new_cache(1, 7)
     bos = torch.tensor([[SpecialTokens().bos]])
-    network(bos, at=torch.empty(0, dtype=torch.long), cache=cache)
+    network(bos, positions=torch.empty(0, dtype=torch.long), cache=cache)
     cache.advance(1)
     first = torch.tensor([[FIRST + 1, FIRST]])
-    network(first, at=torch.empty(0, dtype=torch.long), cache=cache)
+    network(first, positions=torch.empty(0, dtype=torch.long), cache=cache)
     cache.advance(2)
     block = torch.tensor([[MASK, FIRST + 2]])
-    found = probabilities(network, block, at=torch.arange(2), cache=cache)
+    found = probabilities(network, block, positions=torch.arange(2), cache=cache)
     known = torch.tensor([[1, 0, UNKNOWN, 2, UNKNOWN, UNKNOWN]])
     expected = model.conditionals(known)[0, 2:4]
     torch.testing.assert_close(found[:, FIRST:], expected, atol=1e-6, rtol=0)

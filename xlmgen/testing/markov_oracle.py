@@ -50,13 +50,13 @@ class MarkovOracle(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         t: Tensor | None = None,
     ) -> Tensor:
         kept = None if self.alpha is None or t is None else self.alpha(t)
         ids = self.known(input_ids)
-        if at is not None:
-            return self.logits(self.model.conditionals_at(ids, at, kept))
+        if positions is not None:
+            return self.logits(self.model.conditionals_at(ids, positions, kept))
         return self.logits(self.model.conditionals(ids, kept))
 
     def known(self, ids: Tensor) -> Tensor:
@@ -65,10 +65,10 @@ class MarkovOracle(nn.Module):
         inside = (tokens >= 0) & (tokens < self.model.emission.shape[1])
         return torch.where(inside, tokens, UNKNOWN)
 
-    def logits(self, probs: Tensor, at: Tensor | None = None) -> Tensor:
+    def logits(self, probs: Tensor, positions: Tensor | None = None) -> Tensor:
         """Convert probabilities (B, L, K) to float32 logits over all ids."""
-        if at is not None:
-            probs = probs.flatten(0, 1)[at]
+        if positions is not None:
+            probs = probs.flatten(0, 1)[positions]
         full = torch.full((*probs.shape[:-1], self.vocab_size), IMPOSSIBLE)
         stop = self.first + probs.shape[-1]
         full[..., self.first : stop] = probs.log().clamp(min=IMPOSSIBLE).float()
@@ -89,19 +89,19 @@ class BlockMarkovOracle(MarkovOracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor,
+        positions: Tensor,
         t: Tensor | None = None,
         cache: BlockCache,
     ) -> Tensor:
         cache.written = input_ids
-        if not len(at):
+        if not len(positions):
             return torch.empty(0, self.vocab_size)
         before = self.known(cache.ids)
         before = before[:, (before != UNKNOWN).any(0)]  # without the context
         ids = torch.cat((before, self.known(input_ids)), dim=1)
         # Later tokens are unknown: their sum is 1.
         probs = replace(self.model, length=ids.shape[1]).conditionals(ids)
-        return self.logits(probs[:, before.shape[1] :], at)
+        return self.logits(probs[:, before.shape[1] :], positions)
 
 
 @dataclass
@@ -128,7 +128,7 @@ class CausalMarkovOracle(MarkovOracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         cache: Belief,
     ) -> Tensor:
         emission, following = self.model.emission, []
@@ -137,4 +137,4 @@ class CausalMarkovOracle(MarkovOracle):
             moved = (seen / seen.sum(1, keepdim=True)) @ self.model.transition
             cache.probs = torch.where((token == UNKNOWN)[:, None], cache.probs, moved)
             following.append(cache.probs @ emission)
-        return self.logits(torch.stack(following, dim=1), at)
+        return self.logits(torch.stack(following, dim=1), positions)
