@@ -60,6 +60,9 @@ def draw(path: Path, points: Points, floor: float) -> None:
     axes[0, 0].set_ylabel("KL to the chain, at most (nats per token)")
     axes[0, 0].set_ylim(bottom=BOTTOM / 1.5)
     axes[1, 0].set_ylabel("total variation of pairs")
+    levels = [0.03, 0.1, 0.3, 0.6]
+    axes[1, 0].set_yticks(levels, [str(level) for level in levels])
+    axes[1, 0].minorticks_off()
     ticks = [4, 8, 16, 32, 64, 128, 256]
     axes[1, 0].set_xticks(ticks, [str(tick) for tick in ticks])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 STEPS = (4, 8, 16, 32, 64)
 BLOCK_STEPS = (1, 2, 4, 8)
+BLOCKS_STEPS = (8, 16, 32, 64, 128)
+"""Of eight blocks of 32 tokens."""
 BLOCK_SIZE = 16
 """Of `bd3lm`: a row of 256 tokens is 16 blocks."""
 
@@ -70,27 +72,36 @@ SAMPLERS = (
         NUMBER,
         {"order": "top_prob"},
         vary="threshold",
-        values=(0.2, 0.4, 0.6, 0.8, 0.95),
+        values=(0.12, 0.16, 0.2, 0.25),
     ),
     masked(
         "entropy, entropy_bound",
         NUMBER,
         {"order": "entropy"},
         vary="entropy_bound",
-        values=(0.1, 0.5, 2.0, 6.0, 20.0, 60.0),
+        values=(1.0, 3.0, 10.0, 30.0, 100.0),
     ),
     masked(
         "top_prob, threshold, stable",
         NUMBER,
         {"order": "top_prob", "stable": {"passes": 2, "kl": 0.01}},
         vary="threshold",
-        values=(0.2, 0.4, 0.6, 0.8),
+        values=(0.12, 0.16, 0.2),
     ),
+    masked("random, growth 1", NUMBER, {"order": "random", "growth": 1.0}),
     masked("random, growth 1.1", NUMBER, {"order": "random", "growth": 1.1}),
     masked("random, growth 0.9", NUMBER, {"order": "random", "growth": 0.9}),
-    masked("random, blocks of 32", BLOCKS, {"order": "random", "decoding_block": 32}),
     masked(
-        "top_prob, blocks of 32", BLOCKS, {"order": "top_prob", "decoding_block": 32}
+        "random, blocks of 32",
+        BLOCKS,
+        {"order": "random", "decoding_block": 32},
+        values=BLOCKS_STEPS,
+    ),
+    masked(
+        "top_prob, blocks of 32",
+        BLOCKS,
+        {"order": "top_prob", "decoding_block": 32},
+        values=BLOCKS_STEPS,
     ),
     Sampler(
         f"bd3lm, block_size {BLOCK_SIZE}",
