@@ -17,7 +17,9 @@ SCORES = {
 HEADLINES = {
     "random": "masked tokens are revealed in random order",
     "first_hitting": "masked tokens are revealed one by one in random order",
+    "sized": "masked tokens are revealed in steps of set sizes",
     "remasking": "tokens are revealed and masked again at random",
+    "planning": "the least probable tokens are masked again",
     "confidence": "the most confident tokens are revealed first",
 }
 
@@ -31,11 +33,34 @@ SUMMARIES = {
         "revealed are drawn, and one forward pass reveals one token of every row. "
         "Exact."
     ),
+    "sized": (
+        "Positions are drawn uniformly; step sizes form a geometric series. Exact "
+        "with one token per step: tokens revealed in one step are drawn independently."
+    ),
     "remasking": (
         "Ancestral sampling with remasking (ReMDM, arXiv:2503.00307): generated "
         "tokens may be masked again and redrawn. Given tokens are not."
     ),
+    "planning": (
+        "Path planning (P2, arXiv:2502.03540), with the model's own probabilities as "
+        "planner: a step draws a token at every mask, then masks the least probable of "
+        "all generated tokens. A heuristic, also with one token per step."
+    ),
 }
+
+STABLE = (
+    " and whose distribution has hardly changed in the last passes (KLASS, "
+    "arXiv:2511.05664)"
+)
+
+ETA = {
+    "renoise": "share of the positions that are masked again as a clean row would be.",
+    "plan": (
+        "factor of the log-probabilities of visible tokens; 0 never masks one again, "
+        "more than 1 masks more of them."
+    ),
+}
+"""What `eta` is, by the rule of remasking, if not as the schema says first."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,8 @@ class Unmasking:
     canvas_module: str
     canvas_imports: tuple[str, ...]
     noise_imports: tuple[str, ...]
+    sized: bool  # reveals a number of tokens per step that grows or falls
+    stable: bool  # counts the passes in which a distribution has hardly changed
     sampling_imports: tuple[str, ...]
     torch_imports: str
 
@@ -89,7 +116,7 @@ def decide(family: FamilySpec) -> Unmasking:
         confident=confident,
         guided=o.get("guidance") is not None,
         stepped=stepped,
-        schedule=body in ("random", "remasking") or timed,
+        schedule=body in ("random", "remasking", "planning") or timed,
         score=SCORES[o["order"]][0] if confident else "",
         shaped=o["rank_by"] == "sampling",
         noisy=_is_noisy(o),
@@ -100,6 +127,8 @@ def decide(family: FamilySpec) -> Unmasking:
         else "xlmgen.runtime.decoding.masked",
         canvas_imports=_canvas_imports(blockwise, in_blocks, stepped),
         noise_imports=("loop_times",) if window and window["kind"] == "loop" else (),
+        sized=o["growth"] is not None,
+        stable=o["stable"] is not None,
         sampling_imports=_sampling_imports(o, body),
         torch_imports="Tensor" if in_blocks else "",
     )
@@ -108,10 +137,12 @@ def decide(family: FamilySpec) -> Unmasking:
 def _body(o: Mapping[str, Any]) -> str:
     """Name of the template whose loop does what the options say."""
     if o["remask"]:
-        return "remasking"
+        return "planning" if o["remask"]["rule"] == "plan" else "remasking"
     if o["first_hitting"]:
         return "first_hitting"
-    return "random" if o["order"] == "random" else "confidence"
+    if o["order"] == "random":
+        return "random" if o["growth"] is None else "sized"
+    return "confidence"
 
 
 def _is_adaptive(o: Mapping[str, Any]) -> bool:
@@ -132,7 +163,8 @@ def never_generated(family: FamilySpec) -> tuple[str, ...]:
 def _std_imports(body: str, *, stepped: bool) -> tuple[str, ...]:
     if body == "confidence":
         return () if stepped else ("from itertools import count",)
-    return () if body == "first_hitting" else ("from itertools import pairwise",)
+    pairs = body in ("random", "remasking")
+    return ("from itertools import pairwise",) if pairs else ()
 
 
 def _canvas_imports(blockwise: bool, in_blocks: bool, stepped: bool) -> tuple[str, ...]:
@@ -145,6 +177,10 @@ def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:
     names = {"Generation", "TokenSampler"}
     if body == "first_hitting":
         names |= {"ranks"}
+    if body == "planning":
+        names |= {"ranks", "spread"}
+    if o["growth"] is not None:
+        names |= {"geometric_shares", "number_due", "ranks"}
     if body == "confidence":
         names |= {SCORES[o["order"]][0], "spread"}
         names |= {"add_gumbel"} if _is_noisy(o) else set()
@@ -152,7 +188,7 @@ def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:
             names |= {"log_top_prob", "ranks"}
         elif o["entropy_bound"] is not None:
             names |= {"entropy", "within_entropy_bound"}
-        else:
+        elif o["growth"] is None:
             names |= {"even_split", "ranks"}
     return tuple(names)
 
@@ -161,6 +197,11 @@ def _summary(family: FamilySpec, body: str) -> list[str]:
     """Sentences about the algorithm: its source, and whether it is exact."""
     o = family.predictor.options
     sentences = _confidence_summary(o) if body == "confidence" else [SUMMARIES[body]]
+    if o["remask"] and o["remask"]["rule"] == "renoise":
+        sentences.append(
+            "A share `eta` of the positions is masked again from the prediction, a "
+            "forward-backward correction (Ψ, arXiv:2602.21185, with κ = 1 − eta)."
+        )
     if o["rank_by"] == "sampling":
         sentences.append(
             "Positions are ranked by the probabilities that tokens are drawn from, "
@@ -192,7 +233,9 @@ def _confidence_summary(o: Mapping[str, Any]) -> list[str]:
         return [
             first,
             "A step reveals every position whose most likely token reaches the "
-            "threshold, or else the best position: a heuristic.",
+            "threshold"
+            + (STABLE if o["stable"] else "")
+            + ", or else the best position: a heuristic.",
         ]
     if o["entropy_bound"] is not None:
         return [
@@ -200,6 +243,8 @@ def _confidence_summary(o: Mapping[str, Any]) -> list[str]:
             "A step reveals as many as a bound on their joint entropy allows "
             "(arXiv:2505.24857): a heuristic.",
         ]
+    if o["growth"] is not None:
+        first += " Step sizes form a geometric series."
     return [
         first,
         "One position per step is exact, because the choice of the position depends on "
@@ -217,13 +262,17 @@ def _parameters(family: FamilySpec, body: str, *, stepped: bool) -> tuple[Option
         "entropy_bound",
     )  # null selects another algorithm
     names += [name for name in chosen if o.get(name) is not None]
+    names += ["growth"] if o["growth"] is not None else []
     names += ["order_temperature"] if _is_noisy(o) else []
     last = ["guidance"] if o.get("guidance") is not None else []
     last += ["max_length"] if "max_length" in o else []
     last += ["temperature", "top_k", "top_p"]
-    not_none = {*chosen, "guidance", *(() if body == "confidence" else ("steps",))}
+    not_none = {*chosen, "growth", "guidance"}
+    if body != "confidence" or o["growth"] is not None:
+        not_none |= {"steps"}
     return (
         *map(_with_default_steps, options(schema, o, names, not_none=not_none)),
+        *_stable_parameters(family),
         *_remask_parameters(family),
         *options(schema, o, last, not_none=not_none),
     )
@@ -236,13 +285,23 @@ def _with_default_steps(option: Option) -> Option:
     return replace(option, about=about)
 
 
+def _stable_parameters(family: FamilySpec) -> list[Option]:
+    o, schema = family.predictor.options, predictor_schema(family)
+    if not o["stable"]:
+        return []
+    return options(properties(schema, o)["stable"], o["stable"], ["passes", "kl"])
+
+
 def _remask_parameters(family: FamilySpec) -> list[Option]:
     o, schema = family.predictor.options, predictor_schema(family)
     remask = o["remask"]
     if not remask:
         return []
     remask_schema = properties(schema, o)["remask"]
-    parameters = options(remask_schema, remask, ["eta"])
+    parameters = [
+        replace(option, about=ETA.get(remask["rule"], option.about))
+        for option in options(remask_schema, remask, ["eta"])
+    ]
     if window := remask["window"]:
         window_schema = properties(remask_schema, remask)["window"]
         names = [name for name in ("t_on", "t_off", "alpha_on") if name in window]
