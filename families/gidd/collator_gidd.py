@@ -71,7 +71,7 @@ class GiddLmCollator:
         # 2. Noise every token of the answer with probability 1 − α(t).
         noise_prob = self.schedule.noise(t)[:, None]
         u = torch.rand(clean.ids.shape, generator=generator)
-        noised_positions = flat_positions(clean.answer & (u < noise_prob))  # (M,)
+        noised_positions = flat_positions(clean.target_mask & (u < noise_prob))  # (M,)
 
         # 3. A noised token becomes MASK or any of the K tokens, its own included.
         drawn = draw_uniform(
@@ -88,8 +88,8 @@ class GiddLmCollator:
             "input_ids": clean.ids.put(noised_positions, drawn),
             "attention_mask": clean.attention_mask,
             "target_ids": clean.ids,
-            "noisable": clean.answer,
-            "noisable_positions": flat_positions(clean.answer),
+            "noisable": clean.target_mask,
+            "noisable_positions": flat_positions(clean.target_mask),
             "noised_positions": noised_positions,
             "t": t,
             "time_weight": time_weight,
@@ -120,9 +120,9 @@ class GiddPredictCollator:
     ) -> GiddPrompt:
         prompt = self.layout(examples)
         return {
-            "input_ids": prompt.ids.masked_fill(prompt.answer, self.tokens.mask),
+            "input_ids": prompt.ids.masked_fill(prompt.target_mask, self.tokens.mask),
             "attention_mask": prompt.attention_mask,
-            "fillable": prompt.answer,
+            "fillable": prompt.target_mask,
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:

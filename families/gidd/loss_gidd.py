@@ -39,13 +39,16 @@ class GiddLoss:
 
     def __call__(self, model: GiddModel, batch: GiddBatch) -> GiddLossOutput:
         # 1. Hidden states of the tokens that may be noised.
-        at = batch["noisable_positions"]  # (N,)
+        positions = batch["noisable_positions"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden = model(input_ids, attention_mask, t=batch["t"], at=at)  # (N, D)
-        x, z = batch["target_ids"].flatten()[at], input_ids.flatten()[at]
+        hidden = model(
+            input_ids, attention_mask, t=batch["t"], positions=positions
+        )  # (N, D)
+        x, z = (ids.flatten()[positions] for ids in (batch["target_ids"], input_ids))
         masked, kept = z == self.tokens.mask, z == x
         rows, length = input_ids.shape
-        row, t = at // length, batch["t"].double()  # differences below need float64
+        row = positions // length
+        t = batch["t"].double()  # differences below need float64
 
         # 2. Among tokens that are not MASK, α are clean and 1 − α random. There K times
         # q and qθ are K α p + 1 − α for p = 1[v = x] and for the prediction.

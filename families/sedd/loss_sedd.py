@@ -41,10 +41,12 @@ class SeddLoss:
 
     def __call__(self, model: SeddModel, batch: SeddBatch) -> SeddLossOutput:
         # 1. Hidden states of the masked positions.
-        at = batch["masked_positions"]  # (N,)
+        positions = batch["masked_positions"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden = model(input_ids, attention_mask, t=batch["t"], at=at)  # (N, D)
-        targets = batch["target_ids"].flatten()[at]
+        hidden = model(
+            input_ids, attention_mask, t=batch["t"], positions=positions
+        )  # (N, D)
+        targets = batch["target_ids"].flatten()[positions]
 
         # 2. Weight every row by its time: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"]) * batch["time_weight"]  # (B,)
@@ -58,7 +60,7 @@ class SeddLoss:
 
         # 4. Score entropy, and the sum over every row.
         rows, length = input_ids.shape
-        row = at // length
+        row = positions // length
         nll = weight[row] * (torch.expm1(log_s) - log_s_clean)  # (N,)
         row_nll = segment_sum(nll.detach(), row, rows)
 

@@ -71,7 +71,7 @@ class UdlmLmCollator:
         # 2. Noise every token of the answer with probability 1 − α(t).
         noise_prob = self.schedule.noise(t)[:, None]
         u = torch.rand(clean.ids.shape, generator=generator)
-        noised_positions = flat_positions(clean.answer & (u < noise_prob))  # (M,)
+        noised_positions = flat_positions(clean.target_mask & (u < noise_prob))  # (M,)
 
         # 3. A noised token becomes any of the K tokens, its own included.
         drawn = draw_uniform(
@@ -84,8 +84,8 @@ class UdlmLmCollator:
             "input_ids": clean.ids.put(noised_positions, drawn),
             "attention_mask": clean.attention_mask,
             "target_ids": clean.ids,
-            "noisable": clean.answer,
-            "noisable_positions": flat_positions(clean.answer),
+            "noisable": clean.target_mask,
+            "noisable_positions": flat_positions(clean.target_mask),
             "noised_positions": noised_positions,
             "t": t,
             "time_weight": time_weight,
@@ -116,9 +116,9 @@ class UdlmPredictCollator:
     ) -> UdlmPrompt:
         prompt = self.layout(examples)
         return {
-            "input_ids": prompt.ids.masked_fill(prompt.answer, self.tokens.mask),
+            "input_ids": prompt.ids.masked_fill(prompt.target_mask, self.tokens.mask),
             "attention_mask": prompt.attention_mask,
-            "fillable": prompt.answer,
+            "fillable": prompt.target_mask,
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:

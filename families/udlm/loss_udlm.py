@@ -38,12 +38,15 @@ class UdlmLoss:
 
     def __call__(self, model: UdlmModel, batch: UdlmBatch) -> UdlmLossOutput:
         # 1. Hidden states of the tokens that may be noised.
-        at = batch["noisable_positions"]  # (N,)
+        positions = batch["noisable_positions"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden = model(input_ids, attention_mask, t=batch["t"], at=at)  # (N, D)
-        x, z = batch["target_ids"].flatten()[at], input_ids.flatten()[at]
+        hidden = model(
+            input_ids, attention_mask, t=batch["t"], positions=positions
+        )  # (N, D)
+        x, z = (ids.flatten()[positions] for ids in (batch["target_ids"], input_ids))
         rows, length = input_ids.shape
-        row, t = at // length, batch["t"].double()  # differences below need float64
+        row = positions // length
+        t = batch["t"].double()  # differences below need float64
 
         # 2. x̄θ at x and at z, and Σ ln x̄θ over the K tokens that can be generated.
         alpha, noise = self.schedule.alpha(t)[row], self.schedule.noise(t)[row]  # (N,)

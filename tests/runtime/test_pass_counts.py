@@ -35,7 +35,7 @@ class Counted(nn.Module):
 
     def forward(self, input_ids, attention_mask=None, **inputs):
         self.fed.append(tuple(input_ids.shape))
-        self.asked.append(len(inputs["at"]))
+        self.asked.append(len(inputs["positions"]))
         return self.model(input_ids, attention_mask, **inputs)
 
     def new_cache(self, rows, length):

@@ -21,11 +21,11 @@ __all__ = [
     "HybridSchedule",
     "LinearSchedule",
     "PolynomialSchedule",
-    "Rising",
     "Schedule",
     "draw_block_times",
     "draw_times",
     "loop_times",
+    "step_probs",
     "with_reconstruction",
 ]
 
@@ -189,41 +189,6 @@ class HybridSchedule:
         return self.masked(t) + self.random(t)
 
 
-@dataclass(frozen=True)
-class Rising:
-    """A schedule with time reversed: from 0 (noise) to 1 (data).
-
-    `level(t)` is α(1 − t), the probability that an event has happened by time t. It
-    must rise from exactly 0 to exactly 1, so the schedule must have exact ends.
-    """
-
-    schedule: Schedule
-
-    def level(self, t: Tensor) -> Tensor:
-        """Probability that an event has happened by time t."""
-        return self.schedule.alpha(1 - t)
-
-    def weight(self, t: Tensor) -> Tensor:
-        """Hazard rate level′(t) / (1 − level(t)) of an event, for t < 1."""
-        return self.schedule.weight(1 - t)
-
-    def inverse(self, level: Tensor) -> Tensor:
-        """Time at which the level has the given value."""
-        return 1 - self.schedule.inverse(level)
-
-    def remains(self, t: Tensor, s: Tensor) -> Tensor:
-        """Probability that an event that has not happened by t < 1 has not by s > t.
-
-        A ratio of 1 − level, since the level itself may round to 1 near the end.
-        """
-        return self.schedule.noise(1 - s) / self.schedule.noise(1 - t)
-
-    def step_probs(self, times: Tensor) -> list[float]:
-        """1 − `remains` from each time (T,) to the next; exactly 1 to the last."""
-        left = [*self.schedule.noise(1 - times[:-1]).tolist(), 0.0]
-        return [1 - then / now for now, then in pairwise(left)]
-
-
 def draw_times(
     batch_size: int,
     generator: torch.Generator | None = None,
@@ -265,6 +230,23 @@ def draw_block_times(
     times = draw_times(rows * blocks, generator, antithetic=antithetic)
     row, block = torch.arange(rows)[:, None], torch.arange(blocks)
     return times[row + rows * ((row + block) % blocks)]
+
+
+def step_probs(schedule: Schedule, times: Tensor) -> list[float]:
+    """Probability of revealing a masked token in each step of a sampler.
+
+    1 − (1 − α(s)) / (1 − α(t)) for a step from t to s, and exactly 1 in the last step.
+    It is computed from 1 − α, since α may round to 1 near t = 0.
+
+    Args:
+        schedule: a schedule with exact ends.
+        times: (T,), falling from 1 to 0.
+
+    Returns:
+        T − 1 probabilities.
+    """
+    noise = [*schedule.noise(times[:-1]).tolist(), 0.0]
+    return [1 - then / now for now, then in pairwise(noise)]
 
 
 def loop_times(clock: Tensor, t_on: float, t_off: float, plateau: float) -> Tensor:

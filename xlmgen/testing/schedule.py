@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xlmgen.render.kinds.schedule import CLASSES
 from xlmgen.runtime import noise
-from xlmgen.runtime.noise import Rising, Schedule
+from xlmgen.runtime.noise import Schedule
 from xlmgen.spec.family import FamilySpec
 from xlmgen.testing.law import Step
 
@@ -26,13 +26,15 @@ def noise_schedule(spec: FamilySpec) -> Schedule:
     return schedule
 
 
-def rising(spec: FamilySpec, event: str) -> Rising:
-    """Return the schedule `insert` or `unmask` of a spec that has both."""
+def event_schedule(spec: FamilySpec, event: str) -> Schedule:
+    """Return the schedule of the event `insert` or `unmask` of a spec that has both."""
     part = spec.noise_schedule
     assert part is not None
     options = part.options[event]
     class_name, names = CLASSES[options["kind"]]
-    return Rising(getattr(noise, class_name)(**{name: options[name] for name in names}))
+    numbers = {name: options[name] for name in names}
+    schedule: Schedule = getattr(noise, class_name)(**numbers)
+    return schedule
 
 
 def alpha(schedule: Schedule, t: float) -> float:

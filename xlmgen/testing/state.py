@@ -99,7 +99,7 @@ class StateOracle(Oracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         t: Tensor | None = None,
     ) -> Tensor:
         self.record(input_ids, t)
@@ -125,7 +125,7 @@ class StateOracle(Oracle):
         fits = attended.sum(1)[:, None] == self.toy.lengths
         weights = joint * (fits * self.toy.probs)[..., None]
         tokens = F.one_hot(rows.clamp(min=0), self.vocab_size).double()
-        return self.logits(torch.einsum("bsl,slv->blv", weights, tokens), at)
+        return self.logits(torch.einsum("bsl,slv->blv", weights, tokens), positions)
 
 
 def score_entropy(c: Tensor, x: int, z: int, alpha: float) -> float:

@@ -45,7 +45,7 @@ def decide(family: FamilySpec) -> Inserting:
         headline="masks are inserted and revealed until the row is complete",
         summary=_summary(o["order"]),
         options=tuple(options(predictor_schema(family), o, names)),
-        noise_imports=("Rising", *schedule.class_names),
+        noise_imports=(*schedule.class_names, "step_probs"),
         sampling_imports=tuple(sampling),
     )
 

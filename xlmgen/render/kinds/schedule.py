@@ -24,7 +24,7 @@ class ScheduleCode:
 
 @dataclass(frozen=True)
 class SchedulePair:
-    """Schedules of insertion and unmasking, each rising from 0 to 1."""
+    """Schedules of insertion and unmasking."""
 
     insert: str  # expressions
     unmask: str
@@ -70,7 +70,7 @@ def _pair(insert: Mapping[str, Any], unmask: Mapping[str, Any]) -> SchedulePair:
     one, two = (_single(each["kind"], each) for each in (insert, unmask))
     names = sorted({one.class_name, two.class_name})
     return SchedulePair(
-        insert=f"Rising({one.expression})",
-        unmask=f"Rising({two.expression})",
+        insert=one.expression,
+        unmask=two.expression,
         class_names=tuple(names),
     )

@@ -18,8 +18,8 @@ class NoisyState:
     Shapes: B rows, L positions, N selected positions, V vocabulary.
 
     Args:
-        model: called as `model(input_ids, attention_mask, at=…)`, and with `t=…` if it
-            is time-conditioned.
+        model: called as `model(input_ids, attention_mask, positions=…)`, and with
+            `t=…` if it is time-conditioned.
         input_ids: (B, L), with MASK at positions to fill.
         attention_mask: (B, L) bool or None.
         fillable: (B, L) bool; all other positions are given and do not change.
@@ -73,14 +73,17 @@ class NoisyState:
             t: time of all rows, for time-conditioned models.
         """
         rows = where.any(1).nonzero().squeeze(1)
-        at = where[rows].flatten().nonzero().squeeze(1)
+        positions = where[rows].flatten().nonzero().squeeze(1)
         attended = self.attention_mask
         time = {}
         if t is not None:
             time["t"] = torch.full((len(rows),), t, device=self.ids.device)
         self.forward_passes += 1
         hidden = self.model(
-            self.ids[rows], None if attended is None else attended[rows], at=at, **time
+            self.ids[rows],
+            None if attended is None else attended[rows],
+            positions=positions,
+            **time,
         )
         logits: Tensor = self.model.head(hidden)
         return logits

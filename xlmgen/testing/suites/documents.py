@@ -45,7 +45,7 @@ class DocumentsTests(CollatorSubject):
                 before, after = Recorder(model), Recorder(model)
                 there = documents_of(batch) == number
                 loss(before, batch)
-                asked = tokens_of(batch, asked=True).flatten()[before.at]
+                asked = tokens_of(batch, asked=True).flatten()[before.positions]
                 # Only the first document has an EOS.
                 own = (asked == SECOND) == (number == 2)
                 loss(after, {k: swapped(v, there) for k, v in batch.items()})
@@ -70,14 +70,15 @@ class Recorder(nn.Module):
     """A network that records its hidden states and their flat positions."""
 
     hidden: Tensor
-    at: Tensor
+    positions: Tensor
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner, self.head = inner, inner.head
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        outputs, self.at = self.inner(*inputs, **options), options["at"]
+        outputs = self.inner(*inputs, **options)
+        self.positions = options["positions"]
         hidden = outputs if isinstance(outputs, Tensor) else outputs[0]
         self.hidden = hidden.detach().clone()
         return outputs
