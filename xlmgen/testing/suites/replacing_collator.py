@@ -73,7 +73,7 @@ class ReplacingCollatorTests(ScheduledMaskingTests):
         """The token's own value is as likely as any other."""
         batch = self.many()
         seen = batch["input_ids"][self.chosen(batch) & (batch["target_ids"] == 5)]
-        seen = seen[seen != self.noise.mask]
+        seen = seen[seen != self.tokens.mask]
         probs = torch.zeros(self.tokens.vocab_size, dtype=torch.float64)
         probs[self.ordinary] = 1 / len(self.ordinary)
         assert len(seen) > 1000
