@@ -33,16 +33,16 @@ from benchmarks.learn.curves import colours, draw  # noqa: E402
 from benchmarks.learn.jobs import (  # noqa: E402
     PEER_FAMILIES,
     ROOT,
-    Job,
+    LearningJob,
     Plan,
     environment,
     families,
 )
-from benchmarks.learn.queue import Queue  # noqa: E402
 from benchmarks.learn.runs import PEERS, find  # noqa: E402
 from benchmarks.learn.table import Board  # noqa: E402
 from benchmarks.learn.target import Target  # noqa: E402
 from xlmgen.errors import UserError  # noqa: E402
+from xlmgen.sweeps.queue import Queue  # noqa: E402
 
 FAMILIES = sorted(path.parent.name for path in ROOT.glob("families/*/family.yaml"))
 TARGET = Target("val/exact_match", 0.95)
@@ -98,7 +98,7 @@ def run_all(asked: argparse.Namespace) -> int:
     jobs = plan(asked)
     console = Console()
     board = Board(console, asked.target)
-    queue = Queue(jobs, asked.parallel, environment(), board.update)
+    queue = Queue(jobs, asked.parallel, lambda slot: environment(), board.update)
     board.jobs = queue.jobs
     with board:
         queue.run()
@@ -116,7 +116,7 @@ def run_all(asked: argparse.Namespace) -> int:
     return 1 if queue.failed else 0
 
 
-def plan(asked: argparse.Namespace) -> list[Job]:
+def plan(asked: argparse.Namespace) -> list[LearningJob]:
     """The jobs in their order: by seed, ours before the peer's.
 
     Raises:

@@ -6,8 +6,6 @@ import math
 import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,14 +27,11 @@ from benchmarks.learn.export import export  # noqa: E402
 from benchmarks.learn.fit import Fit, Peer, answer_of  # noqa: E402
 from benchmarks.learn.jobs import (  # noqa: E402
     PEER_FAMILIES,
-    Command,
-    Job,
     Plan,
-    environment,
     installed_torch,
     keep_experiment,
+    learning_job,
 )
-from benchmarks.learn.queue import Queue  # noqa: E402
 from benchmarks.learn.rows import Pairs, Rows  # noqa: E402
 from benchmarks.learn.runs import Run, find, read_rows  # noqa: E402
 from benchmarks.learn.table import cells  # noqa: E402
@@ -215,112 +210,10 @@ def test_results_are_looked_for_where_eval_writes_them(options):
     assert predictor_options(arguments(options)) == options
 
 
-# The queue
-
-
-def script(folder, text):
-    return [sys.executable, "-c", text, str(folder)]
-
-
-def make_job(folder, name, *texts, done=lambda folder: False):
-    """A job whose commands are Python texts that are given the run's folder."""
-    run = Run.at(folder, name, 0)
-    commands = [
-        Command(f"part {n}", script(run.path, text), partial(done, run.path))
-        for n, text in enumerate(texts)
-    ]
-    return Job(run, 10, commands)
-
-
-def run_queue(jobs, parallel=2):
-    changes = []
-    queue = Queue(
-        jobs,
-        parallel,
-        environment(),
-        lambda p: changes.append((p.job.run.family, p.state)) if p else None,
-    )
-    queue.run()
-    return queue, changes
-
-
-TOUCH = "import sys, pathlib; pathlib.Path(sys.argv[1]).mkdir()"
-
-
-def test_run_that_fails_does_not_end_the_others(tmp_path):
-    bad = make_job(tmp_path, "bad", "print('why'); raise SystemExit(3)", TOUCH)
-    good = make_job(tmp_path, "good", TOUCH, "pass")
-    queue, changes = run_queue([bad, good], parallel=1)
-    assert changes == [
-        ("bad", "part 0"),
-        ("bad", "failed"),
-        ("good", "part 0"),
-        ("good", "part 1"),
-        ("good", "done"),
-    ]
-    assert [(p.job.run.family, p.reason) for p in queue.failed] == [("bad", "why")]
-    assert not bad.run.path.exists(), "its second command has run"
-    assert good.run.path.exists()
-
-
-def test_what_is_done_is_not_run_again(tmp_path):
-    job = make_job(tmp_path, "a", TOUCH, done=Path.exists)
-    for expected in (["part 0", "done"], ["done"]):
-        _, changes = run_queue([job])
-        assert [state for _, state in changes] == expected
-
-
-def test_run_that_cannot_be_prepared_fails_with_the_reason(tmp_path):
-    def refuse():
-        raise UserError("another experiment is there")
-
-    job = make_job(tmp_path, "a", TOUCH)
-    queue, _ = run_queue([Job(job.run, 10, job.commands, refuse)])
-    assert queue.failed[0].reason == "another experiment is there"
-
-
-STOPPABLE = """\
-import pathlib, signal, sys, time
-folder = pathlib.Path(sys.argv[1])
-def save(signum, frame):
-    (folder / "saved").touch()
-    raise SystemExit(143)
-signal.signal(signal.SIGTERM, save)
-folder.mkdir()
-while True:
-    time.sleep(0.05)
-"""
-DRIVER = """\
-import sys
-from tests.test_learning_benchmark import STOPPABLE, make_job, run_queue
-from pathlib import Path
-jobs = [make_job(Path(sys.argv[1]), name, STOPPABLE) for name in ("a", "b")]
-queue, changes = run_queue(jobs, parallel=1)
-print(changes, queue.was_stopped, queue.failed)
-"""
-
-
-def test_interrupt_lets_what_runs_save_and_starts_nothing_more(tmp_path):
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(tmp_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    begun = time.monotonic() + 300
-    while not (tmp_path / "a-0").exists() and time.monotonic() < begun:
-        time.sleep(0.05)
-    driver.send_signal(signal.SIGINT)
-    output, _ = driver.communicate(timeout=300)
-    states = [("a", "part 0"), ("a", "stopped"), ("b", "stopped")]
-    assert output.strip() == f"{states} True []"
-    assert (tmp_path / "a-0" / "saved").exists()
-    assert not (tmp_path / "b-0").exists()
-
-
 def test_table_shows_step_metric_and_time_left(tmp_path):
     run = make_run(tmp_path / "mdlm-0", steps=300)
-    progress = SimpleNamespace(job=Job(run, 300, []), state="training", is_running=True)
+    job = learning_job(run, 300, [])
+    progress = SimpleNamespace(job=job, state="training", is_running=True)
     assert cells(progress, TARGET) == (
         "mdlm-0",
         "training",

@@ -27,7 +27,8 @@ from xlmgen.experiment.family_check import family_folder
 from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.registry import load_family, pin
 from xlmgen.runs.build import data_module
-from xlmgen.training.metrics_file import MetricsFile, read_rows
+from xlmgen.runs.metrics import read_rows
+from xlmgen.training.metrics_file import MetricsFile
 from xlmgen.training.schedule import learning_rate_factor
 
 Row = dict[str, str]

@@ -5,10 +5,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.learn.decoding import arguments, one_token_per_pass, result_name
+from benchmarks.learn.hardware import hardware, record
 from benchmarks.learn.runs import EXPERIMENT, NUMBERS, ROWS, Run
 from benchmarks.speed import venv
 from xlmgen.data.task import load_task
@@ -24,6 +26,7 @@ from xlmgen.runs.checkpoint_folder import best_step, checkpoints
 from xlmgen.runs.folder import may_change
 from xlmgen.spec.document import dotted
 from xlmgen.spec.load import load_yaml
+from xlmgen.sweeps.queue import Command, Job
 
 ROOT = Path(__file__).parents[2]
 THREADS = 1
@@ -34,44 +37,17 @@ PEER_FAMILIES = {
 """The families of ours that a peer has a model to put beside."""
 
 
-@dataclass(frozen=True)
-class Command:
-    """One process of a run.
+@dataclass(frozen=True, kw_only=True)
+class LearningJob(Job):
+    """The job of a run of the benchmark.
 
     Args:
-        state: what the run is doing meanwhile.
-        arguments: the program and its arguments.
-        is_done: whether it has nothing to do.
-        trains: whether the speed of this machine is part of what it leaves.
-    """
-
-    state: str
-    arguments: Sequence[str]
-    is_done: Callable[[], bool]
-    trains: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run and the commands that make it, in order.
-
-    Args:
-        run: where.
-        steps: optimiser steps in all.
-        commands: one after the other.
-        prepare: called before the first of them.
-        torch: the version of PyTorch, where it is not ours.
+        run: the run.
+        steps: number of optimiser steps.
     """
 
     run: Run
     steps: int
-    commands: Sequence[Command]
-    prepare: Callable[[], None] = lambda: None
-    torch: str | None = None
-
-    @property
-    def is_done(self) -> bool:
-        return all(command.is_done() for command in self.commands)
 
 
 @dataclass(frozen=True)
@@ -94,7 +70,7 @@ class Plan:
     evaluate: bool = True
     peer_folder: Path = field(default=ROOT / "benchmarks" / ".peer")
 
-    def job(self, family: str, seed: int, peer: str = "") -> Job:
+    def job(self, family: str, seed: int, peer: str = "") -> LearningJob:
         """The run of a family and seed, ours or a peer's.
 
         Raises:
@@ -107,14 +83,14 @@ class Plan:
         made = {"": self._ours, "xlm-core": self._xlm_core, "gpt2": self._gpt2}[peer]
         return made(run, experiment, [str(file), *overrides])
 
-    def _ours(self, run: Run, experiment: Experiment, given: list[str]) -> Job:
+    def _ours(self, run: Run, experiment: Experiment, given: list[str]) -> LearningJob:
         path = str(run.path)
         xlmgen = [sys.executable, "-m", "xlmgen"]
         train = Command(
             "training",
             [*xlmgen, "train", *given, "--run-dir", path],
             lambda: run.is_finished and not differing(run.path, experiment),
-            trains=True,
+            before=partial(record_hardware, run),
         )
         commands = [train]
         if self.evaluate:
@@ -126,9 +102,11 @@ class Plan:
                 )
                 for options in ways_to_decode(experiment)
             ]
-        return Job(run, experiment.training.max_steps, commands)
+        return learning_job(run, experiment.training.max_steps, commands)
 
-    def _xlm_core(self, run: Run, experiment: Experiment, given: list[str]) -> Job:
+    def _xlm_core(
+        self, run: Run, experiment: Experiment, given: list[str]
+    ) -> LearningJob:
         steps, path = experiment.training.max_steps, str(run.path)
         worker = [str(venv.python(self.peer_folder)), "-m", "benchmarks.learn.peer"]
         commands = [
@@ -141,7 +119,7 @@ class Plan:
                 "training",
                 [*worker, "train", path],
                 lambda: run.step >= steps,
-                trains=True,
+                partial(record_hardware, run, installed_torch(self.peer_folder)),
             ),
         ]
         if self.evaluate:
@@ -152,24 +130,47 @@ class Plan:
                     lambda: (run.results() or {}).get("trained_to") == steps,
                 )
             )
-        return Job(
-            run,
-            steps,
-            commands,
-            lambda: keep_experiment(run.path, experiment),
-            installed_torch(self.peer_folder),
+        return learning_job(
+            run, steps, commands, partial(keep_experiment, run.path, experiment)
         )
 
-    def _gpt2(self, run: Run, experiment: Experiment, given: list[str]) -> Job:
+    def _gpt2(self, run: Run, experiment: Experiment, given: list[str]) -> LearningJob:
         steps = experiment.training.max_steps
         train = Command(
             "training",
             [sys.executable, "-m", "benchmarks.learn.gpt2", str(run.path), *given],
             lambda: run.step >= steps,
-            trains=True,
+            partial(record_hardware, run),
         )
-        keep = lambda: keep_experiment(run.path, experiment)  # noqa: E731
-        return Job(run, steps, [train], keep)
+        return learning_job(
+            run, steps, [train], partial(keep_experiment, run.path, experiment)
+        )
+
+
+def learning_job(
+    run: Run,
+    steps: int,
+    commands: Sequence[Command],
+    prepare: Callable[[], None] = lambda: None,
+) -> LearningJob:
+    """Make the job of a run, with its log beside its folder."""
+    return LearningJob(
+        name=run.path.name,
+        log=run.log,
+        commands=commands,
+        prepare=prepare,
+        run=run,
+        steps=steps,
+    )
+
+
+def record_hardware(run: Run, torch: str | None = None) -> None:
+    """Record this machine among those that have trained a run.
+
+    Args:
+        torch: the version of PyTorch, if it is not ours.
+    """
+    record(run.hardware, hardware(THREADS, torch))
 
 
 def experiment_file(family: str, task: str) -> Path:

@@ -6,10 +6,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from benchmarks.learn.queue import DONE, FAILED, STOPPED, Progress
+from benchmarks.learn.jobs import LearningJob
 from benchmarks.learn.runs import Run
 from benchmarks.learn.target import Target
 from benchmarks.learn.text import duration, number
+from xlmgen.sweeps.queue import DONE, FAILED, STOPPED, Progress
 
 COLUMNS = ("run", "state", "step", "latest validation", "steps to target", "time left")
 STYLES = {DONE: "green", FAILED: "red", STOPPED: "yellow"}
@@ -27,7 +28,7 @@ class Board:
         self._console = console
         self._target = target
         self._live: Live | None = None
-        self.jobs: Sequence[Progress] = ()
+        self.jobs: Sequence[Progress[LearningJob]] = ()
 
     def __enter__(self) -> "Board":
         if self._console.is_terminal:
@@ -41,7 +42,7 @@ class Board:
         else:
             self._console.print(self.table())
 
-    def update(self, changed: Progress | None) -> None:
+    def update(self, changed: Progress[LearningJob] | None) -> None:
         """Show the states; `changed` is the run whose state is another, if any is."""
         if self._live is not None:
             self._live.update(self.table(), refresh=True)
@@ -70,7 +71,7 @@ class Board:
         return table
 
 
-def cells(progress: Progress, target: Target) -> tuple[str, ...]:
+def cells(progress: Progress[LearningJob], target: Target) -> tuple[str, ...]:
     """One row of the table."""
     run, steps = progress.job.run, progress.job.steps
     step, reached = run.step, run.steps_to(target)

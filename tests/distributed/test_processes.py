@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from xlmgen.cli import main
-from xlmgen.runs.run import Run
-from xlmgen.training.metrics_file import read_rows
-from xlmgen.training.throughput import FILE
+from xlmgen.runs.metrics import read_rows
+from xlmgen.runs.run import THROUGHPUT, Run
 
 # Answers of 1 to 8 tokens: halves of a batch hardly ever have as many as each other.
 TASK = """\
@@ -338,7 +337,9 @@ def test_two_processes_equal_one(project, capsys):
     for one, other in (("noisy-one", "noisy-ddp"), ("mdlm-one", "mdlm-ddp")):
         compare_rows(rows_of(one), rows_of(other), "val/")
         assert rows_of(one)[0]["train/loss"] != rows_of(other)[0]["train/loss"]
-    shares = ["speed/mfu" in read_rows(Path(one) / FILE)[0] for one in ("ddp", "fsdp")]
+    shares = [
+        "speed/mfu" in read_rows(Path(one) / THROUGHPUT)[0] for one in ("ddp", "fsdp")
+    ]
     assert shares == [True, False]
     stopped, _ = Run.open("signalled").checkpoint("last")
     assert f"stopped at step {stopped} and saved" in said.stdout

@@ -8,9 +8,9 @@ import pytest
 
 from xlmgen.cli import main
 from xlmgen.errors import UserError
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
 from xlmgen.training import fit
-from xlmgen.training.metrics_file import read_rows
 
 STEPS = (4, 6, 8, 12)  # at 6 the validation loss improved
 

@@ -14,8 +14,8 @@ from xlmgen.cli import main
 from xlmgen.errors import UserError
 from xlmgen.experiment import resolve
 from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
-from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.train import train
 
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from xlmgen.cli import main
 from xlmgen.runs.build import build
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
 from xlmgen.training.average import Average, decay_at
-from xlmgen.training.metrics_file import read_rows
 
 DECAY = 0.4  # (1 + n) / (10 + n) is less until step 5
 

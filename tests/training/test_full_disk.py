@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from xlmgen.cli import main
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
-from xlmgen.training.metrics_file import read_rows
 
 
 class Full(io.FileIO):

@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
 from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
 from xlmgen.training import trainer as trainer_module
 from xlmgen.training.harness import Harness
-from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.train import train
 
 WAITS = {"_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select"}

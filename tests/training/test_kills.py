@@ -20,8 +20,8 @@ import torch
 from xlmgen import resources
 from xlmgen.runs.checkpoint import FolderCheckpoint
 from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
-from xlmgen.training.metrics_file import read_rows
 
 TASK = """\
 spec: xlmgen/task/v1

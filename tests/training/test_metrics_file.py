@@ -2,7 +2,8 @@
 
 import csv
 
-from xlmgen.training.metrics_file import MetricsFile, read_rows
+from xlmgen.runs.metrics import read_rows
+from xlmgen.training.metrics_file import MetricsFile
 
 
 def rows(path):

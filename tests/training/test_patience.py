@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
 from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
 from xlmgen.training import fit as fit_module
 from xlmgen.training.harness import Harness
-from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.train import train
 
 COMMON = ("training.validate_every=2", "training.log_every=3", "loggers=[]")

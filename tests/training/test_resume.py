@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
 from xlmgen.training import fit as fit_module
-from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.train import train
 
 PROGRAM = "import sys; from xlmgen.cli import main; sys.exit(main())"

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
 from xlmgen.runs.checkpoint_folder import checkpoints
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
 from xlmgen.training import trainer as trainer_module
-from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.schedule import (
     change_after,
     cooldown_start,

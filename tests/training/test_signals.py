@@ -19,9 +19,9 @@ from xlmgen.data.datamodule import DataModule
 from xlmgen.data.workers import leave_signals_to_the_parent
 from xlmgen.io.manifest import HashedFile
 from xlmgen.runs.checkpoint import FolderCheckpoint
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
 from xlmgen.training.harness import Harness
-from xlmgen.training.metrics_file import read_rows
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
 from xlmgen.runs.checkpoint import FolderCheckpoint
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
 from xlmgen.training import throughput as module
 from xlmgen.training.harness import Harness
-from xlmgen.training.metrics_file import read_rows
 from xlmgen.training.peaks import peak_flops, peak_of
 from xlmgen.training.train import train
 

@@ -10,8 +10,8 @@ import pytest
 
 from xlmgen.cli import main
 from xlmgen.experiment import resolve
+from xlmgen.runs.metrics import read_rows
 from xlmgen.training import train as train_module
-from xlmgen.training.metrics_file import read_rows
 
 STANDIN = """\
 calls = []

@@ -23,6 +23,8 @@ NOTHING_MEASURED = (
 
 Measure = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
 """The loss's output on a batch; the model is in evaluation mode."""
+AfterBatch = Callable[[int, Mapping[str, Tensor]], None]
+"""Called with the rows of a batch, repetitions counted, and the loss's output."""
 
 
 @dataclass(frozen=True)
@@ -85,28 +87,80 @@ def measure_split(
         draws: Monte Carlo draws per row, where the loss is random.
         after_batch: called with the rows of a batch, repetitions counted.
     """
+    metrics.reset()
+
+    def update(rows: int, output: Mapping[str, Tensor]) -> None:
+        metrics.update(output)
+        after_batch(rows)
+
+    losses = measure_rows(measure, rows, draws=draws, device=device, after_batch=update)
+    means = _computed(metrics)
+    nll, tokens = losses.nll, losses.tokens
+    return Likelihood(
+        {"loss": float(nll.sum() / tokens.sum()), **means},
+        losses.draws,
+        ratio_error(nll, tokens),
+        _monte_carlo_error(nll, losses.squares, tokens, losses.draws),
+    )
+
+
+@dataclass(frozen=True)
+class RowLosses:
+    """Losses of rows: means over draws, each (rows,), float64, on the CPU.
+
+    Args:
+        nll: loss of each row in nats.
+        squares: of the losses.
+        tokens: what the family divides the loss by.
+        draws: Monte Carlo draws per row; 1 where the loss is deterministic.
+    """
+
+    nll: Tensor
+    squares: Tensor
+    tokens: Tensor
+    draws: int
+
+    @property
+    def errors(self) -> Tensor:
+        """(rows,) standard errors of `nll` over the draws; an upper bound."""
+        if self.draws == 1:
+            return torch.zeros_like(self.nll)
+        variance = (self.squares - self.nll.square()).clamp(min=0)
+        return (variance / (self.draws - 1)).sqrt()
+
+
+def measure_rows(
+    measure: Measure,
+    rows: SplitRows,
+    *,
+    draws: int,
+    device: torch.device,
+    after_batch: Callable[[int, Mapping[str, Tensor]], None] = lambda rows, output: (
+        None
+    ),
+) -> RowLosses:
+    """Measure the loss of each of the rows. A collective call.
+
+    Args:
+        measure: the loss's output on a batch.
+        rows: of the split.
+        draws: Monte Carlo draws per row, where the loss is random.
+        after_batch: called with the rows of a batch, repetitions counted, and the
+            loss's output.
+    """
     if not _is_random(measure, rows, device):
         draws = 1
     plan = list(requests(rows.count, draws, rows.batch_size, rows.split))
     plan = plan[processes.rank() :: processes.count()]
     loader = DataLoader(rows.batches, sampler=plan, batch_size=None, collate_fn=_same)
     sums = _RowSums(rows.count)
-    metrics.reset()
     with torch.inference_mode():
         for request, batch in zip(plan, loader, strict=True):
             torch.manual_seed(request.seed)  # a batch draws the same on any process
             output = measure(move_data_to_device(batch, device))
-            metrics.update(output)
             sums.add(request.rows, output)
-            after_batch(len(request.rows))
-    means = _computed(metrics)
-    nll, squares, tokens = sums.means(draws)
-    return Likelihood(
-        {"loss": float(nll.sum() / tokens.sum()), **means},
-        draws,
-        ratio_error(nll, tokens),
-        _monte_carlo_error(nll, squares, tokens, draws),
-    )
+            after_batch(len(request.rows), output)
+    return RowLosses(*sums.means(draws), draws)
 
 
 class _RowSums:

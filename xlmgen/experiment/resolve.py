@@ -23,6 +23,7 @@ from xlmgen.spec.messages import LONGEST
 from xlmgen.spec.validate import validate
 
 DEFAULT, COMMAND_LINE = "default", "command line"
+SEED = "training.seed"
 
 
 def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -61,9 +62,11 @@ def settle_document(
     for key in ("family", "task"):
         base = Path.cwd() if origins[key] == COMMAND_LINE else path.parent
         data[key] = _settled_path(data[key], base)
-    data["name"] = data["name"] or "-".join(
-        (stem(data["family"]), stem(data["task"]), data["size"])
-    )
+    if not data["name"]:
+        parts = [stem(data["family"]), stem(data["task"]), data["size"]]
+        if origins[SEED] == COMMAND_LINE:  # runs with other seeds have other folders
+            parts.append(f"seed{data['training']['seed']}")
+        data["name"] = "-".join(parts)
     return settle(data, origins, path)
 
 

@@ -57,6 +57,14 @@ def hold(lock: Path, occupied: Callable[[str], bool]) -> Iterator[bool]:
             file.release()
 
 
+def is_held(lock: Path) -> bool:
+    """Whether another process holds a lock file."""
+    if not lock.exists():
+        return False
+    with hold(lock, lambda owner: False) as held:
+        return not held
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock on a folder; wait a while for a process that has it.

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from xlmgen import __version__, resources
+from xlmgen import resources
 from xlmgen.data.task import Task
 from xlmgen.errors import UserError
 from xlmgen.experiment.overrides import KeyPath
@@ -25,6 +25,7 @@ from xlmgen.spec.document import dotted
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.messages import show
 from xlmgen.spec.project import own_files, project_of
+from xlmgen.version import __version__
 
 MAY_CHANGE = {"name", "loggers"} | {
     f"training.{key}"
@@ -113,7 +114,22 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
         UserError: the experiment differs in a setting outside `MAY_CHANGE`.
     """
     run = Run.open(path)
-    known = run.experiment
+    check_same(run, experiment)
+    for leftover in (path / "checkpoints").glob(".step=*"):
+        shutil.rmtree(leftover)
+    write_text(path / EXPERIMENT, to_yaml(experiment))
+    continued = [*run.record.get("continued", []), versions(experiment, command)]
+    write_json(path / VERSIONS, {**run.record, "continued": continued})
+    return Run(path, experiment)
+
+
+def check_same(run: Run, experiment: Experiment) -> None:
+    """Check that a run can be continued with an experiment.
+
+    Raises:
+        UserError: the experiment differs in a setting outside `MAY_CHANGE`.
+    """
+    path, known = run.path, run.experiment
     old, new = dict(leaves(known.data)), dict(leaves(experiment.data))
     differing = [
         f"{dotted(keys)} is {show(new.get(keys))} here and {show(old.get(keys))} there"
@@ -132,12 +148,6 @@ def reopen(path: Path, experiment: Experiment, command: Sequence[str]) -> Run:
             f"{path} holds a run with {before} rows in a step, not {rows}",
             f"keep the product of {product}, or choose another folder with --run-dir",
         )
-    for leftover in (path / "checkpoints").glob(".step=*"):
-        shutil.rmtree(leftover)
-    write_text(path / EXPERIMENT, to_yaml(experiment))
-    continued = [*run.record.get("continued", []), versions(experiment, command)]
-    write_json(path / VERSIONS, {**run.record, "continued": continued})
-    return Run(path, experiment)
 
 
 def may_change(keys: KeyPath) -> bool:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT, TASK, TOKENIZER = "experiment.yaml", "task.yaml", "tokenizer.json"
 VERSIONS, METRICS = "versions.json", "metrics.csv"
+THROUGHPUT = "throughput.csv"
 RECORD: Schema = {
     "properties": {
         "id": {"type": "string"},
@@ -40,6 +41,11 @@ RECORD: Schema = {
     }
 }
 """Schema of the keys of `versions.json` that are read."""
+
+
+def lock_of(path: Path) -> Path:
+    """The lock file of a run folder, held by the process that trains it."""
+    return path.absolute().with_name(f".lock-{path.name}")
 
 
 @dataclass(frozen=True)

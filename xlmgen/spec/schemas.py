@@ -24,7 +24,7 @@ from xlmgen.spec.json_layout import json_layout
 SUFFIX = ".schema.json"
 COMPONENTS = ("collator", "noise_schedule", "model", "loss", "predictor")
 GENERATOR = "generator"  # key of a task's source that names the kind
-FILES = ("family", "task", "experiment")
+FILES = ("family", "task", "experiment", "sweep")
 MOST_PARTS = 20_000
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

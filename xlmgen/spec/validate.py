@@ -10,7 +10,7 @@ from typing import Any
 
 from xlmgen.io import bounded
 from xlmgen.io.json_schema import Schema, validator
-from xlmgen.spec import checks, contracts, own_kinds, task_checks
+from xlmgen.spec import checks, contracts, own_kinds, sweep_checks, task_checks
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
 from xlmgen.spec.messages import (
@@ -29,8 +29,8 @@ from xlmgen.spec.project import project_of
 from xlmgen.spec.scalars import resolve
 from xlmgen.spec.schemas import COMPONENTS, Schemas, built_in
 
-SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment)/v([0-9]{1,9})")
-VERSIONS = {"family": 1, "task": 1, "experiment": 1}  # the newest
+SPEC_LINE = re.compile(r"xlmgen/(family|task|experiment|sweep)/v([0-9]{1,9})")
+VERSIONS = {"family": 1, "task": 1, "experiment": 1, "sweep": 1}  # the newest
 OWN_KIND = "write your own kind: docs/own-kinds.md"
 MOST = 100
 """Maximum number of reported problems; suggesting a fix for each takes time."""
@@ -45,7 +45,7 @@ def validate(
 
     Args:
         document: from `load_yaml`.
-        file: the required kind of file: `family`, `task` or `experiment`.
+        file: the required kind of file: `family`, `task`, `experiment` or `sweep`.
         schemas: by default those of the project of the document's file; problems of the
             project's own kinds are then problems of each of its families.
     """
@@ -85,8 +85,9 @@ def _problems(document: Document, file: str, schemas: Schemas) -> Iterator[Diagn
         yield from contracts.check(document, schemas, found)
         return
     yield from found
-    if file == "task":
-        yield from islice(task_checks.check(document), MOST + 1)
+    more = {"task": task_checks.check, "sweep": sweep_checks.check}
+    if file in more:
+        yield from islice(more[file](document), MOST + 1)
 
 
 def _uses_own_kinds(document: Document, schemas: Schemas) -> bool:
@@ -121,7 +122,7 @@ def find_problems(request: tuple[Document, Schemas]) -> list[dict[str, Any]]:
 
 
 def file_kind(document: Document) -> str | None:
-    """Return `family`, `task` or `experiment` by the `spec:` line; None without one."""
+    """Return the kind of file by its `spec:` line, such as `family`, or None."""
     line = (document.data or {}).get("spec")
     match = SPEC_LINE.fullmatch(line) if isinstance(line, str) else None
     return match[1] if match else None

@@ -22,6 +22,7 @@ from xlmgen.runs.build import Parts, build
 from xlmgen.runs.checkpoint import load_into, load_state
 from xlmgen.runs.checkpoint_folder import IMPORTED, Weights, checkpoints
 from xlmgen.runs.folder import record_rows
+from xlmgen.runs.metrics import read_rows, validated_before_last
 from xlmgen.runs.provenance import changed_rows
 from xlmgen.runs.run import METRICS, ResumePoint, Run, Stored
 from xlmgen.training.curve import learning_curve
@@ -30,7 +31,6 @@ from xlmgen.training.early_end import EarlyEnd, rises
 from xlmgen.training.guard import NotFinite, StepRange
 from xlmgen.training.harness import Harness
 from xlmgen.training.interrupt import StopOnSignal
-from xlmgen.training.metrics_file import read_rows, validated_before_last
 from xlmgen.training.patience import Patience
 from xlmgen.training.recorder import Recorder, Scorer, callbacks_of
 from xlmgen.training.stop_when import StopWhen, Target

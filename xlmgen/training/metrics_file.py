@@ -1,22 +1,19 @@
-"""`metrics.csv`: one row per step, readable at every moment and whole after a kill."""
+"""`metrics.csv`: one row per step, readable at every moment and intact after a kill."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from xlmgen.errors import UserError
 from xlmgen.io.files import write_text, writing
-from xlmgen.runs.checkpoint_folder import MONITOR
+from xlmgen.runs.metrics import read_rows
 
 FIRST_COLUMNS = ("step", "train/loss", "train/lr")
 
@@ -92,44 +89,6 @@ class MetricsFile(Logger):
 
     def _values(self, row: Mapping[str, str]) -> str:
         return _line(row.get(name, "") for name in self._columns)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file without empty cells; none if it does not exist.
-
-    A last line that a kill cut short is left out.
-
-    Raises:
-        UserError: the file is not a table of text, or a row of it has no step.
-    """
-    if not path.is_file():
-        return []
-    try:
-        text = path.read_text(encoding="utf-8")
-        complete = text[: text.rfind("\n") + 1]
-        rows = list(csv.DictReader(io.StringIO(complete), strict=True))
-        for row in rows:
-            int(row["step"])
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise UserError(
-            f"{path} is damaged: it is not a table whose rows have a step",
-            "restore it from a copy, or delete it: the run goes on without its rows",
-        ) from error
-    return [
-        {name: value for name, value in row.items() if name and value} for row in rows
-    ]
-
-
-def validated_before_last(rows: Sequence[Mapping[str, str]]) -> int | None:
-    """The last step but that of the last row whose validation loss is finite.
-
-    A checkpoint of the first such step was saved before a later row was written.
-    """
-    for row in reversed(rows[:-1]):
-        with suppress(ValueError):
-            if math.isfinite(float(row.get(MONITOR, "nan"))):
-                return int(row["step"])
-    return None
 
 
 def _line(values: Iterable[str]) -> str:

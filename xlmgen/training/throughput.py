@@ -23,7 +23,6 @@ from xlmgen.training.recorder import Recorder, log
 from xlmgen.training.sharding import FullyShardedStrategy
 from xlmgen.training.step_callback import StepCallback
 
-FILE = "throughput.csv"
 GIB = 2**30
 
 

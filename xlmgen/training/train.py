@@ -28,7 +28,7 @@ from xlmgen.runs.provenance import (
     same_family,
     same_task,
 )
-from xlmgen.runs.run import TASK, Run, is_run
+from xlmgen.runs.run import TASK, Run, is_run, lock_of
 from xlmgen.terminal.console import SafeConsole
 from xlmgen.training.schedule import change_after
 from xlmgen.training.signals import Interrupted, stopped_by_signals
@@ -100,7 +100,7 @@ def alone(path: Path) -> Iterator[None]:
     with suppress(OSError):  # who writes the run says it better
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with hold(path.absolute().with_name(f".lock-{path.name}"), occupied):
+        with hold(lock_of(path), occupied):
             yield
     finally:
         for folder in made:  # of a run that could not begin

@@ -24,7 +24,7 @@ from xlmgen.distributed import launch
 from xlmgen.evaluation.likelihood import NOTHING_MEASURED
 from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.runs.checkpoint import FolderCheckpoint
-from xlmgen.runs.run import METRICS, run_id
+from xlmgen.runs.run import METRICS, THROUGHPUT, run_id
 from xlmgen.training.averaging import AverageWeights
 from xlmgen.training.early_end import EarlyEnd
 from xlmgen.training.interrupt import StopOnSignal
@@ -35,7 +35,7 @@ from xlmgen.training.recorder import Recorder, Scorer
 from xlmgen.training.schedule import cooldown_start
 from xlmgen.training.sharding import FullyShardedStrategy
 from xlmgen.training.tensorboard import TensorBoard
-from xlmgen.training.throughput import FILE, Throughput
+from xlmgen.training.throughput import Throughput
 from xlmgen.training.trackers import Tracker
 
 
@@ -67,7 +67,7 @@ def build_trainer(
         scaled=settings.precision == "16-mixed",
     )
     throughput = Throughput(
-        recorder, MetricsFile(folder / FILE, resumed_at, columns=["step"])
+        recorder, MetricsFile(folder / THROUGHPUT, resumed_at, columns=["step"])
     )
     keeper = _keeper(settings, folder, recorder)
     return Trainer(

@@ -15,6 +15,15 @@ SCORES = {
 }
 """Functions of `xlmgen.runtime.sampling` that score positions, by order."""
 
+ETA = {
+    "renoise": "share of the positions that are masked again as a clean row would be.",
+    "plan": (
+        "factor of the log-probabilities of visible tokens; 0 never masks one again, "
+        "more than 1 masks more of them."
+    ),
+}
+"""What `eta` is, by the rule of remasking, if not as the schema says first."""
+
 
 @dataclass(frozen=True)
 class Unmasking:
@@ -35,6 +44,8 @@ class Unmasking:
     state_module: str
     state_imports: tuple[str, ...]
     noise_imports: tuple[str, ...]
+    sized: bool  # reveals a number of tokens per step that grows or falls
+    stable: bool  # counts the passes in which a distribution has hardly changed
     sampling_imports: tuple[str, ...]
     torch_imports: str
 
@@ -57,12 +68,12 @@ def decide(family: FamilySpec) -> Unmasking:
             for option in parameters
             if option.name not in ("temperature", "top_k", "top_p", "alpha_on")
         ),
-        suppress_tokens=_never_generated(family),
+        suppress_tokens=never_generated(family),
         in_blocks=in_blocks,
         confident=confident,
         guided=o.get("guidance") is not None,
         stepped=stepped,
-        schedule=loop in ("random", "remasking") or timed,
+        schedule=loop in ("random", "remasking", "planning") or timed,
         score=SCORES[o["order"]] if confident else "",
         shaped=o["rank_by"] == "sampling",
         noisy=_is_noisy(o),
@@ -73,6 +84,8 @@ def decide(family: FamilySpec) -> Unmasking:
         else "xlmgen.runtime.decoding.masked",
         state_imports=_state_imports(blockwise, in_blocks, stepped),
         noise_imports=("loop_times",) if window and window["kind"] == "loop" else (),
+        sized=o["growth"] is not None,
+        stable=o["stable"] is not None,
         sampling_imports=_sampling_imports(o, loop),
         torch_imports="Tensor" if in_blocks else "",
     )
@@ -81,10 +94,12 @@ def decide(family: FamilySpec) -> Unmasking:
 def _loop(o: Mapping[str, Any]) -> str:
     """Name of the template whose loop does what the options say."""
     if o["remask"]:
-        return "remasking"
+        return "planning" if o["remask"]["rule"] == "plan" else "remasking"
     if o["first_hitting"]:
         return "first_hitting"
-    return "random" if o["order"] == "random" else "confidence"
+    if o["order"] == "random":
+        return "random" if o["growth"] is None else "sized"
+    return "confidence"
 
 
 def _is_adaptive(o: Mapping[str, Any]) -> bool:
@@ -96,7 +111,7 @@ def _is_noisy(o: Mapping[str, Any]) -> bool:
     return bool(o["order"] != "random" and o["order_temperature"] > 0)
 
 
-def _never_generated(family: FamilySpec) -> tuple[str, ...]:
+def never_generated(family: FamilySpec) -> tuple[str, ...]:
     """Special tokens that are never generated: PAD only if padding is ignored."""
     ignored = family.collator.options.get("padding") == "ignore"
     return (*(("pad",) if ignored else ()), "bos", "mask", "cls")
@@ -105,7 +120,8 @@ def _never_generated(family: FamilySpec) -> tuple[str, ...]:
 def _std_imports(loop: str, *, stepped: bool) -> tuple[str, ...]:
     if loop == "confidence":
         return () if stepped else ("from itertools import count",)
-    return () if loop == "first_hitting" else ("from itertools import pairwise",)
+    pairs = loop in ("random", "remasking")
+    return ("from itertools import pairwise",) if pairs else ()
 
 
 def _state_imports(blockwise: bool, in_blocks: bool, stepped: bool) -> tuple[str, ...]:
@@ -118,6 +134,10 @@ def _sampling_imports(o: Mapping[str, Any], loop: str) -> tuple[str, ...]:
     names = {"Generation", "TokenSampler"}
     if loop == "first_hitting":
         names |= {"ranks"}
+    if loop == "planning":
+        names |= {"ranks", "spread"}
+    if o["growth"] is not None:
+        names |= {"geometric_shares", "number_due", "ranks"}
     if loop == "confidence":
         names |= {SCORES[o["order"]], "spread"}
         names |= {"add_gumbel"} if _is_noisy(o) else set()
@@ -125,7 +145,7 @@ def _sampling_imports(o: Mapping[str, Any], loop: str) -> tuple[str, ...]:
             names |= {"log_top_prob", "ranks"}
         elif o["entropy_bound"] is not None:
             names |= {"entropy", "within_entropy_bound"}
-        else:
+        elif o["growth"] is None:
             names |= {"even_split", "ranks"}
     return tuple(names)
 
@@ -140,13 +160,17 @@ def _parameters(family: FamilySpec, loop: str, *, stepped: bool) -> tuple[Option
         "entropy_bound",
     )  # null selects another algorithm
     names += [name for name in chosen if o.get(name) is not None]
+    names += ["growth"] if o["growth"] is not None else []
     names += ["order_temperature"] if _is_noisy(o) else []
     last = ["guidance"] if o.get("guidance") is not None else []
     last += ["max_length"] if "max_length" in o else []
     last += ["temperature", "top_k", "top_p"]
-    not_none = {*chosen, "guidance", *(() if loop == "confidence" else ("steps",))}
+    not_none = {*chosen, "growth", "guidance"}
+    if loop != "confidence" or o["growth"] is not None:
+        not_none |= {"steps"}
     return (
         *map(_with_default_steps, options(schema, o, names, not_none=not_none)),
+        *_stable_parameters(family),
         *_remask_parameters(family),
         *options(schema, o, last, not_none=not_none),
     )
@@ -159,13 +183,23 @@ def _with_default_steps(option: Option) -> Option:
     return replace(option, about=about)
 
 
+def _stable_parameters(family: FamilySpec) -> list[Option]:
+    o, schema = family.predictor.options, predictor_schema(family)
+    if not o["stable"]:
+        return []
+    return options(properties(schema, o)["stable"], o["stable"], ["passes", "kl"])
+
+
 def _remask_parameters(family: FamilySpec) -> list[Option]:
     o, schema = family.predictor.options, predictor_schema(family)
     remask = o["remask"]
     if not remask:
         return []
     remask_schema = properties(schema, o)["remask"]
-    parameters = options(remask_schema, remask, ["eta"])
+    parameters = [
+        replace(option, about=ETA.get(remask["rule"], option.about))
+        for option in options(remask_schema, remask, ["eta"])
+    ]
     if window := remask["window"]:
         window_schema = properties(remask_schema, remask)["window"]
         names = [name for name in ("t_on", "t_off", "alpha_on") if name in window]

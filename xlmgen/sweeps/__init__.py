@@ -1,0 +1,1 @@
+"""Sweeps: many runs that are planned, trained and evaluated by one command."""

@@ -1,0 +1,152 @@
+"""A sweep's YAML, and the runs that it describes; no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from xlmgen.data.task import load_task
+from xlmgen.errors import UserError
+from xlmgen.evaluation.predictor_options import changed_predictor
+from xlmgen.evaluation.request import EvaluationRequest
+from xlmgen.experiment import resolve
+from xlmgen.experiment.family_check import check_family, family_folder
+from xlmgen.experiment.settings import Experiment
+from xlmgen.registry import SPEC, find_family
+from xlmgen.spec.defaults import fill_defaults
+from xlmgen.spec.diagnostics import SpecError, errors
+from xlmgen.spec.load import load_yaml
+from xlmgen.spec.messages import did_you_mean, show
+from xlmgen.spec.validate import validate
+
+EXPERIMENTS = "experiments"
+MOST_RUNS = 10_000
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep.
+
+    Args:
+        path: its folder.
+        experiment: resolved, with the sweep's settings and the run's seed.
+        arguments: of `xlmgen train`: the experiment's file and the overrides.
+        evaluations: of the trained run, in their order.
+    """
+
+    path: Path
+    experiment: Experiment
+    arguments: tuple[str, ...]
+    evaluations: tuple[EvaluationRequest, ...]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that has been read and checked.
+
+    Args:
+        name: of the sweep.
+        runs: by seed, then by experiment, so that a sweep that is stopped early has
+            runs of every experiment.
+    """
+
+    name: str
+    runs: tuple[SweepRun, ...]
+
+
+def read_sweep(file: Path, folder: Path) -> Sweep:
+    """Read and check a sweep, its experiments, families, tasks and settings.
+
+    Args:
+        file: the YAML file.
+        folder: the sweep's folder is made here; `runs` on the command line.
+
+    Raises:
+        SpecError: the file, or a file that it names, has problems.
+        UserError: a setting is wrong, an experiment is missing, or two runs would have
+            the same folder.
+    """
+    document = load_yaml(file)
+    if problems := errors(validate(document, "sweep")):
+        raise SpecError(problems)
+    data = fill_defaults(document.data, "sweep")
+    name = data["name"] or file.stem
+    requests = tuple(
+        EvaluationRequest(split=data["split"], predictor=options)
+        for options in data["evaluate"]
+    )
+    files = list(_experiment_files(data, file.parent))
+    count = len(files) * len(data["seeds"])
+    for values in data["vary"].values():
+        count *= len(values)
+    if count > MOST_RUNS:
+        raise UserError(
+            f"{file} describes {count:,} runs", f"at most {MOST_RUNS:,} are possible"
+        )
+    runs: dict[Path, SweepRun] = {}
+    for seed, path, varied in product(data["seeds"], files, _combinations(data)):
+        run = _run(folder / name, path, data["settings"], varied, seed, requests)
+        if run.path in runs:
+            raise UserError(
+                f"{path} and {runs[run.path].experiment.file} would both be {run.path}",
+                "give one of the experiments a name",
+            )
+        runs[run.path] = run
+    return Sweep(name, tuple(runs.values()))
+
+
+def _experiment_files(data: Mapping[str, Any], base: Path) -> Iterator[Path]:
+    """The experiments that are listed, then those of families on tasks."""
+    for listed in data["experiments"]:
+        path = base / Path(listed).expanduser()
+        if not path.is_file():
+            raise UserError(f"experiments: there is no file {path}")
+        yield path
+    for family, task in product(data["families"], data["tasks"]):
+        place = find_family(family, pinned=False).folder / EXPERIMENTS
+        if not (place / f"{task}.yaml").is_file():
+            known = sorted(path.stem for path in place.glob("*.yaml"))
+            raise UserError(
+                f"tasks: {family} has no experiment {show(task)}",
+                f"{did_you_mean(task, known)} it has {', '.join(known)}".strip(),
+            )
+        yield place / f"{task}.yaml"
+
+
+def _combinations(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All combinations of the values that vary."""
+    names, values = data["vary"].keys(), data["vary"].values()
+    return [dict(zip(names, chosen, strict=True)) for chosen in product(*values)]
+
+
+def _run(
+    folder: Path,
+    file: Path,
+    settings: Mapping[str, Any],
+    varied: Mapping[str, Any],
+    seed: int,
+    requests: Sequence[EvaluationRequest],
+) -> SweepRun:
+    given = {**settings, **varied}
+    overrides = [f"{key}={json.dumps(value)}" for key, value in given.items()]
+    name = resolve(file, overrides).name
+    parts = [f"{key.rpartition('.')[2]}={value}" for key, value in varied.items()]
+    safe = [re.sub(r"[^\w.=+]+", "_", part) for part in [*parts, f"seed{seed}"]]
+    overrides.append(f"training.seed={seed}")
+    experiment = resolve(file, overrides)
+    source = family_folder(experiment)
+    check_family(experiment, source, load_task(experiment.task).packing)
+    document = load_yaml(source / SPEC)
+    for request in requests:
+        changed_predictor(document, {**experiment.predictor, **request.predictor})
+    return SweepRun(
+        folder / "-".join([name, *safe]),
+        experiment,
+        (str(file), *overrides),
+        tuple(requests),
+    )
