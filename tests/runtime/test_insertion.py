@@ -12,7 +12,7 @@ from xlmgen.runtime.decoding.insertion import (
     PairSampler,
     SlotFirstSampler,
 )
-from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.nn import chunks
 from xlmgen.runtime.sampling import TokenSampler, categorical
 from xlmgen.testing.oracle import identity_head
 from xlmgen.testing.statistics import p_value
@@ -325,7 +325,7 @@ def test_missing_slots_are_not_drawn_and_rows_are_independent(sampler):
 
 def test_draws_from_a_large_vocabulary_hold_one_chunk_of_logits(monkeypatch, largest):
     vocab, rows, slots = 5000, 8, 64
-    monkeypatch.setattr(cross_entropy, "CHUNK_CPU", 2**15)
+    monkeypatch.setattr(chunks, "CHUNK_CPU", 2**15)
     torch.manual_seed(0)
     head, hidden = nn.Linear(16, vocab, bias=False), torch.randn(rows, slots, 16)
     missing = torch.zeros(rows, slots, dtype=torch.bool)

@@ -86,6 +86,13 @@ def test_random_order_runs_the_head_once_per_token(name, steps):
     )
 
 
+def test_resampling_runs_the_head_on_every_position_in_every_step():
+    model = Counted("udlm")
+    out = model.generate(steps=5)
+    assert model.asked == [4 * ANSWER] * 5
+    assert out.forward_passes == 5
+
+
 def test_confidence_order_runs_the_head_on_masked_positions():
     model = Counted("dream")
     model.generate(steps=4)

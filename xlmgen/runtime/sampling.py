@@ -211,9 +211,7 @@ class TokenSampler:
         def rate_chunk(chunk: Tensor) -> Tensor:
             return rating(self.allowed(self.shape(chunk) if shaped else chunk))
 
-        size = max(1, RATED // logits.shape[-1])
-        starts = range(0, max(1, len(logits)), size)
-        return torch.cat([rate_chunk(logits[start : start + size]) for start in starts])
+        return torch.cat([rate_chunk(logits[some]) for some in _chunks(logits)])
 
     def log_prob(self, logits: Tensor, tokens: Tensor) -> Tensor:
         """Log-probabilities of tokens in the model's own distribution, in chunks.
@@ -244,10 +242,42 @@ class TokenSampler:
             UserError: a row is NaN or excludes every id.
         """
         if self.temperature == 0:
-            largest, token = exclude(wide(logits), self.suppress_tokens).max(-1)
-            check_rows(largest)
-            return token
+            return self.best(logits)
         return categorical(self.shape(logits), generator)
+
+    def best(self, logits: Tensor) -> Tensor:
+        """The most likely token of every row. (N, V) → (N,) int64
+
+        Raises:
+            UserError: a row is NaN or excludes every id.
+        """
+        largest, token = exclude(wide(logits), self.suppress_tokens).max(-1)
+        check_rows(largest)
+        return token
+
+    def probability(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Probability with which each of the tokens is drawn from its row of logits.
+
+        Args:
+            logits: (N, V).
+            tokens: (N,) int64.
+
+        Returns:
+            (N,) float64
+        """
+        if self.temperature == 0:
+            return (self.best(logits) == tokens).double()
+        found = [
+            self.shape(logits[some]).double().softmax(-1).gather(1, tokens[some, None])
+            for some in _chunks(logits)
+        ]
+        return torch.cat(found)[:, 0]
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    """Slices of the rows of logits (N, V) that are rated together; at least one."""
+    size = max(1, RATED // logits.shape[-1])
+    return [slice(i, i + size) for i in range(0, max(1, len(logits)), size)]
 
 
 def entropy(log_probs: Tensor) -> Tensor:

@@ -51,8 +51,21 @@ from xlmgen.testing.suites.model import (  # noqa: E402
 from xlmgen.testing.suites.planning import PlanningTests  # noqa: E402
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
+from xlmgen.testing.suites.replacing_collator import (  # noqa: E402
+    ReplacingCollatorTests,
+)
+from xlmgen.testing.suites.resampling import (  # noqa: E402
+    ResamplingLawTests,
+    ResamplingTests,
+)
+from xlmgen.testing.suites.score_entropy import ScoreEntropyTests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
 from xlmgen.testing.suites.stable import StableTests  # noqa: E402
+from xlmgen.testing.suites.state_bound import StateBoundTests  # noqa: E402
+from xlmgen.testing.suites.state_losses import (  # noqa: E402
+    GeneralisedKlTests,
+    NoisedTokensTests,
+)
 from xlmgen.testing.suites.step_sizes import StepSizeTests  # noqa: E402
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
@@ -74,6 +87,7 @@ __all__ = [
     "DocumentsTests",
     "DroppingCollatorTests",
     "GapHeadTests",
+    "GeneralisedKlTests",
     "GuidanceTests",
     "InsertionLawTests",
     "InsertionLossTests",
@@ -87,14 +101,20 @@ __all__ = [
     "MaskAndInsertTests",
     "MaskingCollatorTests",
     "ModelTests",
+    "NoisedTokensTests",
     "PlanningTests",
     "PredictorTests",
     "QkNormTests",
     "Qwen2Tests",
+    "ReplacingCollatorTests",
+    "ResamplingLawTests",
+    "ResamplingTests",
     "ScheduledMaskingTests",
+    "ScoreEntropyTests",
     "SelectedTokensTests",
     "ShiftTests",
     "StableTests",
+    "StateBoundTests",
     "StepSizeTests",
     "StopHeadTests",
     "TimeModelTests",

@@ -67,6 +67,14 @@ class Toy:
         chosen = torch.tensor([other == prompt for other in self.prompts])
         return self.probs * chosen / self.probs[chosen].sum()
 
+    def conditional_entropy(self) -> float:
+        """Compute −Σ p log p(answer | given tokens and length)."""
+        given = (~self.answer)[:, None]
+        same = (self.rows[:, None] == self.rows[None]) | ~given
+        fits = same.all(-1) & (self.lengths[:, None] == self.lengths)
+        context = fits.double() @ self.probs
+        return -float((self.probs * (self.probs / context).log()).sum())
+
     def sample(self, size: int, seed: int = 0) -> Tensor:
         """Draw indices (size,) of rows."""
         return torch.multinomial(

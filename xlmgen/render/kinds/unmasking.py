@@ -111,7 +111,7 @@ def decide(family: FamilySpec) -> Unmasking:
             for option in parameters
             if option.name not in ("temperature", "top_k", "top_p", "alpha_on")
         ),
-        suppress_tokens=_never_generated(family),
+        suppress_tokens=never_generated(family),
         in_blocks=in_blocks,
         confident=confident,
         guided=o.get("guidance") is not None,
@@ -154,7 +154,7 @@ def _is_noisy(o: Mapping[str, Any]) -> bool:
     return bool(o["order"] != "random" and o["order_temperature"] > 0)
 
 
-def _never_generated(family: FamilySpec) -> tuple[str, ...]:
+def never_generated(family: FamilySpec) -> tuple[str, ...]:
     """Special tokens that are never generated: PAD only if padding is ignored."""
     ignored = family.collator.options.get("padding") == "ignore"
     return (*(("pad",) if ignored else ()), "bos", "mask", "cls")

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from xlmgen.runtime import sampling
 from xlmgen.runtime.sampling import Generation
 from xlmgen.testing.oracle import CausalOracle, FixedLogits, MaskedOracle, Oracle
+from xlmgen.testing.schedule import noise_schedule
+from xlmgen.testing.state import StateOracle
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.toy import ANSWER, Toy, seeded
@@ -44,6 +46,11 @@ class PredictorSubject(FamilyTests):
         if options.get("remask"):
             numbers["eta"] = self.eta
         return numbers
+
+    @property
+    def one_draw(self) -> dict[str, Any]:
+        """Options with which a token is drawn from the network once."""
+        return {"steps": 1} if "uniform_noise" in self.provided else {}
 
     @property
     def eta(self) -> float:
@@ -118,7 +125,21 @@ class PredictorSubject(FamilyTests):
         size = self.tokens.vocab_size
         if self.causal:
             return CausalOracle(toy, size, self.suppress_tokens)
+        if "uniform_noise" in self.provided:
+            return StateOracle(
+                toy,
+                size,
+                self.ordinary,
+                noise_schedule(self.spec),
+                own=self.knows_itself,
+                distractors=self.suppress_tokens,
+            )
         return MaskedOracle(toy, size, self.tokens.mask, self.suppress_tokens)
+
+    @property
+    def knows_itself(self) -> bool:
+        """Whether the network's prediction of a noised token knows the token itself."""
+        return "predicts:clean" in self.provided
 
     def fixed(self, logits: Tensor) -> Oracle:
         """Make a network with constant logits (V,)."""
@@ -262,7 +283,7 @@ class PredictorTests(PredictorSubject):
         logits[5:] = torch.tensor([1.0, 1e-8, 1e-8]).log()
         for token, from_the_end in ((6, 1.5e-8), (7, 0.5e-8)):
             monkeypatch.setattr(sampling, "uniform", always(1 - from_the_end))
-            counts = self.first_tokens(logits.tolist())
+            counts = self.first_tokens(logits.tolist(), **self.one_draw)
             assert counts[token] == counts.sum() > 0
 
     def softmax(self, logits: list[float]) -> Tensor:
