@@ -59,12 +59,15 @@ class Likelihood:
         monte_carlo_error: the part of `standard_error` that more draws would remove; 0
             where the loss is deterministic. An upper bound, since the draws of a row
             are stratified.
+        row_nats: negative log-likelihood of every row in nats, or its bound; empty for
+            a family whose metrics have none.
     """
 
     metrics: Mapping[str, float]
     draws: int
     standard_error: float
     monte_carlo_error: float
+    row_nats: Sequence[float] = ()
 
 
 def measure_split(
@@ -90,7 +93,9 @@ def measure_split(
     plan = list(requests(rows.count, draws, rows.batch_size, rows.split))
     plan = plan[processes.rank() :: processes.count()]
     loader = DataLoader(rows.batches, sampler=plan, batch_size=None, collate_fn=_same)
-    sums = _RowSums(rows.count)
+    # the sum of `NllMetric` that its nats per sequence are the mean of
+    nats_key = getattr(metrics, "numerator", None)
+    sums = _RowSums(rows.count, nats_key)
     metrics.reset()
     with torch.inference_mode():
         for request, batch in zip(plan, loader, strict=True):
@@ -100,40 +105,43 @@ def measure_split(
             sums.add(request.rows, output)
             after_batch(len(request.rows))
     means = _computed(metrics)
-    nll, squares, tokens = sums.means(draws)
+    nll, squares, tokens, nats = sums.means(draws)
     return Likelihood(
         {"loss": float(nll.sum() / tokens.sum()), **means},
         draws,
         ratio_error(nll, tokens),
         _monte_carlo_error(nll, squares, tokens, draws),
+        nats.tolist() if nats_key else (),
     )
 
 
 class _RowSums:
-    """Sums over the draws of each row; each (rows,), float64, on the CPU.
+    """Sums over the draws of each row, float64, on the CPU.
 
     Args:
         rows: number of rows.
+        nats_key: key of the negative log-likelihood in the loss's output, or None.
     """
 
-    def __init__(self, rows: int) -> None:
-        self.nll, self.squares, self.tokens = torch.zeros(3, rows, dtype=torch.float64)
+    def __init__(self, rows: int, nats_key: str | None) -> None:
+        self.sums = torch.zeros(4, rows, dtype=torch.float64)
+        self.nats_key = nats_key or "row_loss"
 
     def add(self, rows: Sequence[int], output: Mapping[str, Tensor]) -> None:
         """Add a batch: the loss's output on these rows, which may repeat."""
         index = torch.tensor(rows)
-        nll = output["row_loss"].double().cpu()
-        self.nll.index_add_(0, index, nll)
-        self.squares.index_add_(0, index, nll.square())
-        self.tokens.index_add_(0, index, output["normalizer"].double().cpu())
+        loss = output["row_loss"].double().cpu()
+        tokens = output["normalizer"].double().cpu()
+        nats = output[self.nats_key].double().cpu()
+        added = torch.stack([loss, loss.square(), tokens, nats])
+        self.sums.index_add_(1, index, added)
 
-    def means(self, draws: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Means over draws of `nll`, its square and the tokens, over all processes."""
-        nll, squares, tokens = (
-            torch.stack(processes.gather(part)).sum(0) / draws
-            for part in (self.nll, self.squares, self.tokens)
-        )
-        return nll, squares, tokens
+    def means(self, draws: int) -> Tensor:
+        """Means over draws of loss, its square, tokens and nats. (4, rows)
+
+        Over all processes.
+        """
+        return torch.stack(processes.gather(self.sums)).sum(0) / draws
 
 
 def _computed(metrics: Any) -> dict[str, float]:
