@@ -49,6 +49,7 @@ from xlmgen.testing.suites.model import (  # noqa: E402
     StopHeadTests,
     TimeModelTests,
 )
+from xlmgen.testing.suites.planning import PlanningTests  # noqa: E402
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
 from xlmgen.testing.suites.replacing_collator import (  # noqa: E402
@@ -60,11 +61,13 @@ from xlmgen.testing.suites.resampling import (  # noqa: E402
 )
 from xlmgen.testing.suites.score_entropy import ScoreEntropyTests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
+from xlmgen.testing.suites.stable import StableTests  # noqa: E402
 from xlmgen.testing.suites.state_bound import StateBoundTests  # noqa: E402
 from xlmgen.testing.suites.state_losses import (  # noqa: E402
     GeneralisedKlTests,
     NoisedTokensTests,
 )
+from xlmgen.testing.suites.step_sizes import StepSizeTests  # noqa: E402
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
 __all__ = [
@@ -101,6 +104,7 @@ __all__ = [
     "MaskingCollatorTests",
     "ModelTests",
     "NoisedTokensTests",
+    "PlanningTests",
     "PredictorTests",
     "QkNormTests",
     "Qwen2Tests",
@@ -111,7 +115,9 @@ __all__ = [
     "ScoreEntropyTests",
     "SelectedTokensTests",
     "ShiftTests",
+    "StableTests",
     "StateBoundTests",
+    "StepSizeTests",
     "StopHeadTests",
     "TimeModelTests",
     "UnmaskingTests",

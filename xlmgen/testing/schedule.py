@@ -115,10 +115,17 @@ def _chances(spec: FamilySpec, steps: int, eta: float) -> Iterator[tuple[float, 
     for step, (now, then) in enumerate(pairwise(levels(spec, steps))):
         sigma = 0.0
         if remask and _in_window(remask["window"], 1 - step / steps):
-            limit = 1.0 if now == 0 else min(1.0, (1 - then) / now)
-            sigma = min(eta, limit) if remask["rule"] == "cap" else eta * limit
+            sigma = remask_probability(remask["rule"], eta, now, then)
         # α is exactly 1 before the end: everything is visible already.
         yield (then - (1 - sigma) * now) / (1 - now) if now < 1 else 0.0, sigma
+
+
+def remask_probability(rule: str, eta: float, now: float, then: float) -> float:
+    """σ of a rule of remasking, for a step from α = `now` to α = `then`."""
+    if rule == "renoise":
+        return eta * (1 - then)
+    limit = 1.0 if now == 0 else min(1.0, (1 - then) / now)
+    return min(eta, limit) if rule == "cap" else eta * limit
 
 
 def _in_window(window: dict[str, Any] | None, clock: float) -> bool:

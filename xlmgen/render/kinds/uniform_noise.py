@@ -81,7 +81,7 @@ def decide_predictor(family: FamilySpec) -> Resampling:
     parameters = _parameters(family)
     names = {"Generation", "TokenSampler"}
     names |= {"ranks", "spread"} if corrector else set()
-    names |= {SCORES[corrector["choose"]][0]} if heuristic else set()
+    names |= {SCORES[corrector["choose"]]} if heuristic else set()
     return Resampling(
         cavity=cavity,
         hybrid=hybrid,
@@ -95,7 +95,7 @@ def decide_predictor(family: FamilySpec) -> Resampling:
             if option.name not in ("temperature", "top_k", "top_p")
         ),
         corrects=bool(corrector),
-        score=SCORES[corrector["choose"]][0] if heuristic else "",
+        score=SCORES[corrector["choose"]] if heuristic else "",
         sampling_imports=tuple(names),
         noise_functions=(("without_own_token",) if corrector and not cavity else ()),
     )

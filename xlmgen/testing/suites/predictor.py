@@ -55,7 +55,14 @@ class PredictorSubject(FamilyTests):
     def eta(self) -> float:
         """Strength of remasking: strong if it keeps the distribution, else none."""
         remask = self.spec.predictor.options.get("remask")
-        return 0.5 if remask and not remask["confidence"] else 0.0
+        keeps = remask and not (remask["confidence"] or self.planned)
+        return 0.5 if keeps else 0.0
+
+    @property
+    def planned(self) -> bool:
+        """Whether drawn tokens decide which positions are revealed."""
+        remask = self.spec.predictor.options.get("remask")
+        return bool(remask and remask["rule"] == "plan")
 
     def generate(
         self,
@@ -144,6 +151,8 @@ class PredictorSubject(FamilyTests):
         """Count (V,) the first generated tokens for constant logits."""
         model = self.fixed(torch.tensor(logits))
         batch = self.prompts([(5,)], repeat=3000)
+        if self.planned:  # in one step no token is preferred to another
+            numbers |= {"steps": 1}
         out = self.generate(model, batch, **numbers)
         place = int(out.generated[0].long().argmax())
         return out.ids[:, place].bincount(minlength=self.tokens.vocab_size)
