@@ -74,14 +74,14 @@ class UdlmLmCollator:
         noised_positions = flat_positions(clean.target_mask & (u < noise_prob))  # (M,)
 
         # 3. A noised token becomes any of the K tokens, its own included.
-        random = draw_uniform(
+        drawn = draw_uniform(
             noised_positions.shape,
             self.tokens.vocab_size,
             self.suppress_tokens,
             generator,
         )
         return {
-            "input_ids": clean.ids.put(noised_positions, random),
+            "input_ids": clean.ids.put(noised_positions, drawn),
             "attention_mask": clean.attention_mask,
             "target_ids": clean.ids,
             "noisable": clean.target_mask,

@@ -43,7 +43,7 @@ class UdlmLoss:
         hidden = model(
             input_ids, attention_mask, t=batch["t"], positions=positions
         )  # (N, D)
-        x, z = batch["target_ids"].flatten()[positions], input_ids.flatten()[positions]
+        x, z = (ids.flatten()[positions] for ids in (batch["target_ids"], input_ids))
         rows, length = input_ids.shape
         row = positions // length
         t = batch["t"].double()  # differences below need float64

@@ -70,11 +70,11 @@ class UdlmPredictor:
             fillable,
             self.tokens.vocab_size,
             self.suppress_tokens,
-            generator,
             trace=trace,
         )
         if not fillable.any():
             return state.generation()
+        state.ids[fillable] = state.noise(fillable, generator)
         times = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
         noise = self.schedule.noise(times).tolist()  # 1 − α
         noise[-1] = 0.0  # the last step leaves no noise

@@ -16,7 +16,7 @@ class UdlmBatch(TypedDict):
     """A batch for training and for evaluating the loss."""
 
     input_ids: Int[Tensor, "B L"]
-    """Tokens, some replaced by random ones."""
+    """Tokens, some replaced by noise."""
 
     attention_mask: Bool[Tensor, "B L"] | Int[Tensor, "B L"] | None
     """False on ignored pads; document number of each token in packed rows with separate
@@ -32,8 +32,8 @@ class UdlmBatch(TypedDict):
     """Flat positions (row · L + column) of these tokens."""
 
     noised_positions: Int[Tensor, " M"]
-    """Flat positions of the tokens that were drawn from the K tokens, those that drew
-    their own value included."""
+    """Flat positions of the tokens that were replaced, those that drew their own value
+    included."""
 
     t: Float[Tensor, " B"]
     """Time of each row."""

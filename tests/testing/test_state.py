@@ -12,6 +12,7 @@ from xlmgen.testing.state import (
     mixture_of_bridges,
     plug_in_bridge,
     score_entropy,
+    uniform_level,
     with_own_token,
     without_own_token,
 )
@@ -92,22 +93,31 @@ def test_each_distribution_converts_to_the_other(alpha):
 def test_bridges_of_both_distributions_are_the_same_law(levels):
     alpha_t, alpha_s = levels
     c, d = cavity(STRINGS, alpha_t), posterior(STRINGS, alpha_t)
-    plugged = plug_in_bridge(c, STRINGS, alpha_t, alpha_s)
-    mixed = mixture_of_bridges(d, STRINGS, alpha_t, alpha_s)
+    now, then = uniform_level(alpha_t, K), uniform_level(alpha_s, K)
+    plugged = plug_in_bridge(c, STRINGS, now, then)
+    mixed = mixture_of_bridges(d, STRINGS, now, then)
     torch.testing.assert_close(plugged, mixed)
     if alpha_t > 0:
-        crossed = plug_in_bridge(d, STRINGS, alpha_t, alpha_s)
+        crossed = plug_in_bridge(d, STRINGS, now, then)
         assert (crossed - mixed).abs().max() > 0.01
 
 
 def sampler(choose=at_random):
-    return StateSampler(cavity, own=False, number=L, size=K, choose=choose)
+    """By the linear schedule: α = 1 − t."""
+    return StateSampler(
+        lambda strings, t: cavity(strings, 1 - t),
+        lambda t: uniform_level(1 - t, K),
+        own=False,
+        number=L,
+        size=K,
+        choose=choose,
+    )
 
 
 def test_law_approaches_the_data_as_steps_grow():
     def distance(steps):
-        alphas = [step / steps for step in range(steps + 1)]
-        return total_variation(sampler().law(alphas), DATA.view(K, K))
+        times = [1 - step / steps for step in range(steps + 1)]
+        return total_variation(sampler().law(times), DATA.view(K, K))
 
     one, four, sixteen, many = map(distance, (1, 4, 16, 128))
     assert one > 2 * four > 4 * sixteen
@@ -117,8 +127,8 @@ def test_law_approaches_the_data_as_steps_grow():
 def least(rate):
     """Choose the position with the least confidence in its noisy value."""
 
-    def choose(strings, alpha):
-        p = alpha * cavity(strings, alpha) + (1 - alpha) / K
+    def choose(strings, t):
+        p = (1 - t) * cavity(strings, 1 - t) + t / K
         chosen = torch.zeros(strings.shape, dtype=torch.float64)
         return chosen.scatter(1, rate(p).argmin(1, keepdim=True), 1.0)
 
@@ -127,7 +137,7 @@ def least(rate):
 
 @pytest.mark.parametrize("alpha", [0.05, 0.3, 0.7, 0.99])
 def test_correction_at_random_keeps_every_marginal(alpha):
-    after = sampler().correct(marginal(alpha), alpha)
+    after = sampler().correct(marginal(alpha), 1 - alpha)
     torch.testing.assert_close(after, marginal(alpha))
 
 
@@ -137,7 +147,7 @@ def test_correction_of_the_least_confident_token_moves_the_marginal():
         return best[..., 0].log() - best[..., 1].log()
 
     moved = [
-        total_variation(sampler(least(rate)).correct(marginal(0.7), 0.7), marginal(0.7))
+        total_variation(sampler(least(rate)).correct(marginal(0.7), 0.3), marginal(0.7))
         for rate in (margin, lambda p: p.amax(-1))
     ]
     assert moved == pytest.approx([0.0558, 0.1055], abs=1e-4)

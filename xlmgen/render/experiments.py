@@ -9,7 +9,7 @@ from xlmgen.spec.family import FamilySpec
 FILLING = frozenset(
     {
         *("masked", "block_masked", "mask_and_insert"),
-        *("generalised_kl", "noised", "score_entropy", "state_entropy"),
+        *("generalised_kl", "hybrid", "noised", "score_entropy", "state_entropy"),
     }
 )
 """Kinds of loss that learn from the noised tokens of each row and train more slowly."""

@@ -18,6 +18,7 @@ from torch import Tensor
 __all__ = [
     "CosineSchedule",
     "GeometricSchedule",
+    "HybridSchedule",
     "LinearSchedule",
     "PolynomialSchedule",
     "Schedule",
@@ -149,6 +150,43 @@ class GeometricSchedule:
     def inverse(self, alpha: Tensor) -> Tensor:
         log_sigma = torch.log(-torch.log(alpha))
         return ((log_sigma - math.log(self.sigma_min)) / self._rate).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class HybridSchedule:
+    """Noise of MASK and of random tokens together (GIDD, arXiv:2503.04482).
+
+    With c = B √(t (1 − t)), a token at time t is clean with probability α = (1 − t) /
+    (1 + c), MASK with t / (1 + c), and random with c / (1 + c). The share of random
+    tokens is 0 at both ends and largest at t = ½.
+
+    Args:
+        uniform_share: that largest share, which gives B.
+    """
+
+    uniform_share: float = 0.2
+
+    def ratio(self, t: Tensor) -> Tensor:
+        """c(t), the number of random tokens for each that is not."""
+        scale = 2 * self.uniform_share / (1 - self.uniform_share)
+        return scale * torch.sqrt(t * (1 - t))
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """Probability that a token is clean at time t."""
+        return (1 - t) / (1 + self.ratio(t))
+
+    def masked(self, t: Tensor) -> Tensor:
+        """Probability that a token is MASK at time t."""
+        return t / (1 + self.ratio(t))
+
+    def random(self, t: Tensor) -> Tensor:
+        """Probability that a token is drawn from the ordinary ones at time t."""
+        c = self.ratio(t)
+        return c / (1 + c)
+
+    def noise(self, t: Tensor) -> Tensor:
+        """1 − α(t)."""
+        return self.masked(t) + self.random(t)
 
 
 def draw_times(

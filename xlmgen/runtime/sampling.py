@@ -150,7 +150,7 @@ class TokenSampler:
     """Sampler of one token for every row of logits.
 
     Args:
-        never: ids that are not generated; EOS must not be among them.
+        suppress_tokens: ids that are not generated; EOS must not be among them.
         temperature: divides the logits; 0 takes the most likely token.
         top_k: draw from the k most likely tokens only.
         top_p: draw from the smallest set of tokens whose mass reaches p.

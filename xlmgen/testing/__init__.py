@@ -25,6 +25,7 @@ from xlmgen.testing.suites.context_weight import ContextWeightTests  # noqa: E40
 from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
 from xlmgen.testing.suites.documents import DocumentsTests  # noqa: E402
 from xlmgen.testing.suites.dropping_collator import DroppingCollatorTests  # noqa: E402
+from xlmgen.testing.suites.hybrid_bound import HybridBoundTests  # noqa: E402
 from xlmgen.testing.suites.insertion import InsertionPredictorTests  # noqa: E402
 from xlmgen.testing.suites.insertion_loss import InsertionLossTests  # noqa: E402
 from xlmgen.testing.suites.learning import LearningTests  # noqa: E402
@@ -89,6 +90,7 @@ __all__ = [
     "GapHeadTests",
     "GeneralisedKlTests",
     "GuidanceTests",
+    "HybridBoundTests",
     "InsertionLawTests",
     "InsertionLossTests",
     "InsertionPredictorTests",

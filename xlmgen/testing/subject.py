@@ -18,6 +18,8 @@ from xlmgen.runtime.family import Family
 from xlmgen.runtime.special_tokens import SpecialTokens
 from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.family import FamilySpec, read_family
+from xlmgen.testing.schedule import noise_schedule
+from xlmgen.testing.state import StateNoise
 from xlmgen.testing.toy import ANSWER, Toy, make_toy, seeded
 
 TOKENS = SpecialTokens(vocab_size=8)
@@ -101,6 +103,13 @@ class FamilyTests:
     def provided(self) -> frozenset[str]:
         """Capabilities of the family's components."""
         return capabilities(self.spec.components, self.spec.project.schemas)
+
+    @property
+    def noise(self) -> StateNoise:
+        """Noise of a family whose tokens are replaced by random ones."""
+        mask = self.tokens.mask if "hybrid_noise" in self.provided else None
+        schedule, size = noise_schedule(self.spec), self.tokens.vocab_size
+        return StateNoise(schedule, self.ordinary, size, mask)
 
     def toy(self, *, prompted: bool = True) -> Toy:
         """Make a toy distribution over examples that the family can represent.

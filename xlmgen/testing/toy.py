@@ -67,6 +67,14 @@ class Toy:
         chosen = torch.tensor([other == prompt for other in self.prompts])
         return self.probs * chosen / self.probs[chosen].sum()
 
+    def padded_law(self, prompt: tuple[int, ...], pad: int, vocab_size: int) -> Tensor:
+        """Distribution (V, …, V) of the answers to a prompt, padded to `ANSWER`."""
+        law = torch.zeros((vocab_size,) * ANSWER, dtype=torch.float64)
+        for row, prob in enumerate(self.given(prompt)):
+            answer = self.rows[row][self.answer[row]].tolist()
+            law[(*answer, *[pad] * (ANSWER - len(answer)))] += prob
+        return law
+
     def conditional_entropy(self) -> float:
         """Compute −Σ p log p(answer | given tokens and length)."""
         given = (~self.answer)[:, None]

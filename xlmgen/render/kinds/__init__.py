@@ -29,6 +29,7 @@ DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
     ("collator", "masking"): ("masking", masking.decide),
     ("collator", "replacing"): ("replacing", uniform_noise.decide_collator),
     ("loss", "generalised_kl"): ("state", uniform_noise.decide_loss),
+    ("loss", "hybrid"): ("state", uniform_noise.decide_loss),
     ("loss", "insertion"): ("objective", insertion.decide_loss),
     ("loss", "noised"): ("state", uniform_noise.decide_loss),
     ("loss", "state_entropy"): ("state", uniform_noise.decide_loss),

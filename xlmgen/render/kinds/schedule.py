@@ -11,6 +11,7 @@ CLASSES = {
     "cosine": ("CosineSchedule", ()),
     "polynomial": ("PolynomialSchedule", ("exponent",)),
     "geometric": ("GeometricSchedule", ("sigma_min", "sigma_max")),
+    "hybrid": ("HybridSchedule", ("uniform_share",)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Decisions of the kinds that noise with random tokens."""
+"""Decisions of the kinds that noise with random tokens, alone or beside MASK."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.schemas import properties
 
 CAVITY = "predicts:clean_without_itself"
+HYBRID = "hybrid_noise"
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Replacing:
     sampling_eps: str  # expression of the smallest time to draw
     suppressed: str  # arguments of `SpecialTokens.suppressed`
     pad_to_max_length: bool
+    hybrid: bool  # some noise is MASK
     noise_imports: tuple[str, ...]
     lm_layout: str
     seq2seq_layout: str
@@ -32,6 +34,7 @@ class StateLoss:
 @dataclass(frozen=True)
 class Resampling:
     cavity: bool  # the network predicts each token without seeing it
+    hybrid: bool  # some noise is MASK
     suppressed: str
     suppress_words: str
     summary: str
@@ -54,6 +57,7 @@ def decide_collator(family: FamilySpec) -> Replacing:
         sampling_eps=sampling_eps(family),
         suppressed=_suppressed(family),
         pad_to_max_length=o["padding"] == "predict",
+        hybrid=o["noise"] == "hybrid",
         noise_imports=(
             schedule.class_name,
             "draw_times",
@@ -70,18 +74,20 @@ def decide_loss(family: FamilySpec) -> StateLoss:
 
 def decide_predictor(family: FamilySpec) -> Resampling:
     o = family.predictor.options
-    cavity = CAVITY in capabilities(family.components, family.project.schemas)
+    provided = capabilities(family.components, family.project.schemas)
+    cavity, hybrid = CAVITY in provided, HYBRID in provided
     corrector = o["corrector"]
     heuristic = bool(corrector) and corrector["choose"] != "random"
     parameters = _parameters(family)
     names = {"Generation", "TokenSampler"}
     names |= {"ranks", "spread"} if corrector else set()
-    names |= {SCORES[corrector["choose"]][0]} if heuristic else set()
+    names |= {SCORES[corrector["choose"]]} if heuristic else set()
     return Resampling(
         cavity=cavity,
+        hybrid=hybrid,
         suppressed=_suppressed(family),
         suppress_words=", ".join(never_generated(family)).upper(),
-        summary=" ".join(_summary(o, cavity=cavity)),
+        summary=" ".join(_summary(o, cavity=cavity, hybrid=hybrid)),
         options=parameters,
         stored=tuple(
             option.name
@@ -89,7 +95,7 @@ def decide_predictor(family: FamilySpec) -> Resampling:
             if option.name not in ("temperature", "top_k", "top_p")
         ),
         corrects=bool(corrector),
-        score=SCORES[corrector["choose"]][0] if heuristic else "",
+        score=SCORES[corrector["choose"]] if heuristic else "",
         sampling_imports=tuple(names),
         noise_functions=(("without_own_token",) if corrector and not cavity else ()),
     )
@@ -99,11 +105,16 @@ def _suppressed(family: FamilySpec) -> str:
     return ", ".join(f'"{name}"' for name in never_generated(family))
 
 
-def _summary(o: Mapping[str, Any], *, cavity: bool) -> list[str]:
+def _summary(o: Mapping[str, Any], *, cavity: bool, hybrid: bool) -> list[str]:
     """Sentences about the algorithm: its source, and whether it is exact."""
+    source = (
+        "hybrid diffusion (arXiv:2503.04482)"
+        if hybrid
+        else "uniform diffusion (arXiv:2412.10193)"
+    )
     sentences = [
-        "Ancestral sampling of uniform diffusion (arXiv:2412.10193). Exact as the "
-        "number of steps grows: tokens of one step are drawn independently."
+        f"Ancestral sampling of {source}. Exact as the number of steps grows: tokens "
+        "of one step are drawn independently."
     ]
     if cavity:
         sentences.append(

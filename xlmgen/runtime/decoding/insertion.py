@@ -32,7 +32,7 @@ class PairSampler:
     """Sampler of a slot and a token as one pair for every row.
 
     Args:
-        never: ids that are not generated.
+        suppress_tokens: ids that are not generated.
         temperature: divides the logits; 0 takes the most likely pair.
         top_k: draw from the k most likely pairs only.
         top_p: draw from the smallest set of pairs whose mass reaches p.

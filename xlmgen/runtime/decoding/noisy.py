@@ -1,4 +1,4 @@
-"""Decoding state of uniform diffusion: rows whose tokens are all redrawn in a step."""
+"""Decoding state of rows whose tokens are all redrawn in every step."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ __all__ = ["NoisyState"]
 
 
 class NoisyState:
-    """Rows of tokens that start as noise at the positions to fill.
+    """Rows of noisy tokens at the positions to fill.
 
     Shapes: B rows, L positions, N selected positions, V vocabulary.
 
     Args:
         model: called as `model(input_ids, attention_mask, positions=…)`, and with
             `t=…` if it is time-conditioned.
-        input_ids: (B, L); positions to fill are replaced by noise.
+        input_ids: (B, L), with MASK at positions to fill.
         attention_mask: (B, L) bool or None.
         fillable: (B, L) bool; all other positions are given and do not change.
         vocab_size: V.
@@ -36,7 +36,6 @@ class NoisyState:
         fillable: Tensor,
         vocab_size: int,
         suppress_tokens: Sequence[int],
-        generator: torch.Generator | None = None,
         *,
         trace: bool = False,
     ) -> None:
@@ -49,7 +48,6 @@ class NoisyState:
         self.forward_passes = 0
         self.tracer = Tracer() if trace else None
         self.untraced = fillable  # positions without an entry in the trace
-        self.ids[fillable] = self.noise(fillable, generator)
 
     def noise(self, where: Tensor, generator: torch.Generator | None) -> Tensor:
         """Random tokens (N,) for the N true positions of `where` (B, L)."""

@@ -91,11 +91,7 @@ class BlockUnmaskingTests(BlockUnmaskingSubject):
         if size > 1 and self.ancestral:
             return  # the number of reveals is random; the distribution is tested below
         for prompt, toy, drawn in self.drawn(size, **self.one_at_a_time):
-            law = torch.zeros((self.tokens.vocab_size,) * ANSWER, dtype=torch.float64)
-            for row, chance in enumerate(toy.given(prompt)):
-                answer = toy.rows[row][toy.answer[row]].tolist()
-                answer += [self.tokens.pad] * (ANSWER - len(answer))
-                law[tuple(answer)] += chance
+            law = toy.padded_law(prompt, self.tokens.pad, self.tokens.vocab_size)
             assert p_value(tally(drawn, self.tokens.vocab_size), law) > LEAST
 
     def test_greedy_generation_equals_loop_without_cache(self) -> None:

@@ -77,7 +77,8 @@ class Recorder(nn.Module):
         self.inner, self.head = inner, inner.head
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        outputs, self.positions = self.inner(*inputs, **options), options["positions"]
+        outputs = self.inner(*inputs, **options)
+        self.positions = options["positions"]
         hidden = outputs if isinstance(outputs, Tensor) else outputs[0]
         self.hidden = hidden.detach().clone()
         return outputs

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from xlmgen.runtime import sampling
 from xlmgen.runtime.sampling import Generation
 from xlmgen.testing.oracle import CausalOracle, FixedLogits, MaskedOracle, Oracle
-from xlmgen.testing.schedule import noise_schedule
 from xlmgen.testing.state import StateOracle
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.subject import FamilyTests
@@ -50,7 +49,7 @@ class PredictorSubject(FamilyTests):
     @property
     def one_draw(self) -> dict[str, Any]:
         """Options with which a token is drawn from the network once."""
-        return {"steps": 1} if "uniform_noise" in self.provided else {}
+        return {"steps": 1} if "objective:state" in self.provided else {}
 
     @property
     def eta(self) -> float:
@@ -125,15 +124,10 @@ class PredictorSubject(FamilyTests):
         size = self.tokens.vocab_size
         if self.causal:
             return CausalOracle(toy, size, self.suppress_tokens)
-        if "uniform_noise" in self.provided:
-            return StateOracle(
-                toy,
-                size,
-                self.ordinary,
-                noise_schedule(self.spec),
-                own=self.knows_itself,
-                distractors=self.suppress_tokens,
-            )
+        if "objective:state" in self.provided:
+            known = self.knows_itself
+            distractors = self.suppress_tokens
+            return StateOracle(toy, self.noise, own=known, distractors=distractors)
         return MaskedOracle(toy, size, self.tokens.mask, self.suppress_tokens)
 
     @property

@@ -73,17 +73,30 @@ class ReplacingCollatorTests(ScheduledMaskingTests):
         """The token's own value is as likely as any other."""
         batch = self.many()
         seen = batch["input_ids"][self.chosen(batch) & (batch["target_ids"] == 5)]
+        seen = seen[seen != self.tokens.mask]
         probs = torch.zeros(self.tokens.vocab_size, dtype=torch.float64)
         probs[self.ordinary] = 1 / len(self.ordinary)
         assert len(seen) > 1000
         counts = seen.bincount(minlength=self.tokens.vocab_size)
         assert p_value(counts, probs) > LEAST
 
+    def test_masked_tokens_have_the_share_of_the_time(self) -> None:
+        """None are in uniform noise."""
+        batch = self.many()
+        masked = (batch["input_ids"] == self.tokens.mask) & batch["noisable"]
+        _, drawn = self.noise(batch["t"])
+        chance = drawn[:, self.tokens.mask, None] * batch["noisable"]
+        error = (chance * (1 - chance)).sum().sqrt()
+        assert abs(masked.sum() - chance.sum()) <= 4.5 * error
+        chosen = self.chosen(batch)
+        assert not (masked & ~chosen).any()
+
     def test_noised_tokens_of_a_row_are_independent(self) -> None:
         batch = self.many()
         start = 1 + self.bos
         both = self.chosen(batch)[:, start : start + 2].all(1)
         ids = batch["input_ids"][both, start : start + 2]
+        ids = ids[(ids != self.tokens.mask).all(1)]
         place = torch.full((self.tokens.vocab_size,), -1)
         place[self.ordinary] = torch.arange(len(self.ordinary))
         size = len(self.ordinary)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from xlmgen.runtime.sampling import log_margin, log_top_prob
-from xlmgen.testing.schedule import levels, noise_schedule
 from xlmgen.testing.state import StateSampler, at_random
 from xlmgen.testing.statistics import p_value, tally
 from xlmgen.testing.suites.model import takes_time
@@ -55,12 +54,13 @@ class ResamplingSubject(PredictorSubject):
 class ResamplingTests(ResamplingSubject):
     """Noise at the start, every position until the end, and nothing else."""
 
-    def test_network_never_sees_mask(self) -> None:
+    def test_network_sees_symbols_of_the_noise_only(self) -> None:
+        """MASK is one of them in hybrid noise."""
         seen = Seen(self.network())
         self.generate(seen, self.holes())
         assert seen.inputs
         for ids in seen.inputs:
-            assert set(ids.flatten().tolist()) <= set(self.ordinary)
+            assert set(ids.flatten().tolist()) <= set(self.noise.symbols)
 
     def test_default_options_fill_every_position(self) -> None:
         batch = self.holes()
@@ -70,13 +70,16 @@ class ResamplingTests(ResamplingSubject):
         assert out.ids[given].equal(batch["input_ids"][given])
         assert out.generated.equal(batch["fillable"])
 
-    def test_first_input_is_uniform_noise(self) -> None:
-        """Over all pairs of the K tokens, each position on its own."""
+    def test_first_input_is_noise(self) -> None:
+        """Uniform over all pairs of the K tokens, or MASK in hybrid noise."""
         seen = Seen(self.network())
         batch = self.prompts([(5,)], repeat=REPEAT)
         self.generate(seen, batch, steps=1)
         size = len(self.ordinary)
         noise = seen.inputs[0][batch["fillable"]].view(-1, ANSWER)
+        if self.noise.mask is not None:
+            assert (noise == self.noise.mask).all()
+            return
         counts = tally(self.places(noise[:, :2]), size)
         even = torch.full((size, size), 1 / size**2, dtype=torch.float64)
         assert p_value(counts, even) > LEAST
@@ -167,39 +170,39 @@ class ResamplingLawTests(ResamplingSubject):
         out = self.generate(oracle, batch, steps=steps)
         answers = out.ids[batch["fillable"]].view(len(prompts), REPEAT, ANSWER)
         for prompt, drawn in zip(prompts, answers, strict=True):
-            law = self.sampler(oracle, prompt).law(
-                levels(self.spec, steps), self.corrections
-            )
+            times = [1 - step / steps for step in range(steps)] + [0.0]
+            law = self.sampler(oracle, prompt).law(times, self.corrections)
+            law = law[(slice(size),) * ANSWER]  # no MASK is left
+            assert float(law.sum()) == pytest.approx(1)
             assert p_value(tally(self.places(drawn), size), law) > LEAST
 
     def sampler(self, oracle: nn.Module, prompt: tuple[int, ...]) -> StateSampler:
         """The reference of the family's sampler after a prompt."""
         batch = self.prompts([prompt])
         row, fillable = batch["input_ids"][0], batch["fillable"][0]
-        ids = torch.tensor(self.ordinary)
-        schedule = noise_schedule(self.spec)
+        noise = self.noise
+        ids = torch.tensor(noise.symbols)
+        timed = takes_time(self.network())
 
-        def predict(strings: Tensor, alpha: float) -> Tensor:
+        def predict(strings: Tensor, t: float) -> Tensor:
             rows = row.repeat(len(strings), 1)
             rows[:, fillable] = ids[strings]
-            level = torch.tensor(alpha, dtype=torch.float64)
-            t = schedule.inverse(level).float().expand(len(rows))
-            time: dict[str, Any] = {"t": t} if takes_time(self.network()) else {}
-            logits: Tensor = oracle(rows, **time)[:, fillable][..., ids]
-            return logits.double().softmax(-1)
+            time = {"t": torch.full((len(rows),), t)} if timed else {}
+            logits: Tensor = oracle(rows, **time)[:, fillable].double()
+            logits[..., list(self.suppress_tokens)] = -torch.inf
+            return logits[..., ids].softmax(-1)
 
-        def choose(strings: Tensor, alpha: float) -> Tensor:
+        def choose(strings: Tensor, t: float) -> Tensor:
             corrector = self.spec.predictor.options["corrector"]
             if corrector["choose"] == "random":
-                return at_random(strings, alpha)
+                return at_random(strings, t)
             rate = {"margin": log_margin, "top_prob": log_top_prob}[corrector["choose"]]
-            scores = rate(predict(strings, alpha).log())
+            scores = rate(predict(strings, t).log())
             chosen = torch.zeros_like(scores)
             return chosen.scatter(1, scores.argmin(1, keepdim=True), 1.0)
 
-        return StateSampler(
-            predict, self.knows_itself, ANSWER, len(self.ordinary), choose
-        )
+        known, size = self.knows_itself, len(ids)
+        return StateSampler(predict, noise.level, known, ANSWER, size, choose)
 
 
 class Seen(nn.Module):

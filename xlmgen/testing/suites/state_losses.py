@@ -195,9 +195,11 @@ class Timed(nn.Module):
         self.inner, self.head, self.t = inner, inner.head, t
 
     def forward(
-        self, *inputs: Tensor, t: Tensor | None = None, at: Tensor | None = None
+        self, *inputs: Tensor, t: Tensor | None = None, positions: Tensor | None = None
     ) -> Tensor:
-        hidden: Tensor = self.inner(*inputs, t=self.t if t is None else t, at=at)
+        hidden: Tensor = self.inner(
+            *inputs, t=self.t if t is None else t, positions=positions
+        )
         return hidden
 
 
@@ -215,14 +217,14 @@ class Moved(nn.Module):
         self,
         input_ids: Tensor,
         *inputs: Tensor,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         t: Tensor | None = None,
     ) -> Tensor:
         hidden = self.inner(input_ids, *inputs, t=t)
         places = torch.arange(1, input_ids.shape[1] + 1) * 7
         kind = (input_ids * places).sum(1, keepdim=True) + places  # (B, L)
         hidden = hidden + self.by * self.direction[kind % 64]
-        return hidden if at is None else hidden.flatten(0, 1)[at]
+        return hidden if positions is None else hidden.flatten(0, 1)[positions]
 
 
 def first_rows(batch: Batch, number: int) -> Batch:
