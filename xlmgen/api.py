@@ -19,7 +19,7 @@ from xlmgen.data.task import load_task as load_task
 from xlmgen.errors import UserError
 from xlmgen.evaluation.evaluate import evaluate
 from xlmgen.evaluation.generate import generate
-from xlmgen.evaluation.likelihood import SplitRows, measure_rows
+from xlmgen.evaluation.likelihood import SplitRows, measure_rows, nats_key
 from xlmgen.evaluation.request import EvaluationRequest
 from xlmgen.evaluation.scores import prompt_text
 from xlmgen.evaluation.show_trace import written_tokens
@@ -224,6 +224,7 @@ class Model:
         losses = measure_rows(
             self.parts.measure,
             rows,
+            nats_key=nats_key(metrics),
             draws=draws,
             device=self.device,
             after_batch=lambda rows, output: metrics.update(output),
@@ -235,8 +236,11 @@ class Model:
                 f"the loss of {self.run.family_folder.name} is not a likelihood",
                 "use a family whose loss is exact or a bound: docs/families",
             )
-        pairs_of_numbers = zip(losses.nll.tolist(), losses.errors.tolist(), strict=True)
-        return [LogLikelihood(-nll, kinds[0], error) for nll, error in pairs_of_numbers]
+        nats, errors = losses.nats.tolist(), losses.nats_errors.tolist()
+        return [
+            LogLikelihood(-value, kinds[0], error)
+            for value, error in zip(nats, errors, strict=True)
+        ]
 
     def evaluate(
         self,

@@ -1,6 +1,9 @@
 """`xlmgen compare`: tables of evaluations, and unfair comparisons."""
 
+import csv
+import io
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from safetensors.numpy import load_file
 
 from xlmgen.cli import main
 from xlmgen.comparison.fairness import TRAINING
+from xlmgen.comparison.interval import student_quantile
 from xlmgen.experiment.settings import ROWS, Training
 from xlmgen.runs.checkpoint_folder import WEIGHTS
 
@@ -71,33 +75,43 @@ def row(out, start):
     return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
+def numbers(out, **named):
+    """Numbers of CSV by metric, in the rows that have these values."""
+    return {
+        line["metric"]: (float(line["value"]), float(line["error"] or "nan"))
+        for line in csv.DictReader(io.StringIO(out))
+        if all(line[key] == value for key, value in named.items())
+    }
+
+
 def test_runs_are_shown_with_scores_and_differences(runs, capsys):
     answered(runs / "a", 10, data_nll=0.5)
     answered(runs / "b", 12, data_nll_bound=0.75)
     code, out, _ = said(capsys, "a", "b")
     assert code == 0
     results = json.loads((runs / "a" / "results" / "test.json").read_text())
-    cells = row(out, "a ")
-    assert cells[:3] == ["a", "12", "41"]
-    assert "0.5000" in cells
-    assert "≤ 0.7500" in row(out, "b ")
-    assert cells[-1] == str(results["forward_passes"])
-    assert any(cell.startswith("24.4 ±") for cell in cells)  # 10 of 41
+    assert row(out, "a ") == ["a", "b"]  # two runs of many metrics are columns
+    assert row(out, "step") == ["step", "12", "12"]
+    assert row(out, "nats per token")[1].startswith("0.5000")
+    assert row(out, "nats per token")[2].startswith("≤ 0.7500")
+    assert row(out, "passes") == ["passes", *[str(results["forward_passes"])] * 2]
+    assert row(out, "exact match")[1].startswith("24.4 ±")  # 10 of 41
     less = out.partition("less a, on the rows of both")[2]
     # 2 of 41 rows differ: 4.9 ± √(2/41 · 39/41 / 40) · 100
-    assert row(less, "b ")[:3] == ["b", "41", "+4.9 ± 3.4 %"]
+    assert row(less, "b ")[:2] == ["b", "41"]
+    assert "+4.9 ± 3.4 %" in row(less, "b ")
     assert "the same task, backbone and training for all" in out
-    assert max(map(len, out.splitlines())) <= 150
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_decoding_options_of_a_run_are_rows(runs, capsys):
     assert main(["eval", "a", "predictor.max_new_tokens=1"]) == 0
     capsys.readouterr()
-    code, out, _ = said(capsys, "a")
+    code, out, _ = said(capsys, "a", "--format", "markdown")
     assert code == 0
-    rows = [line.split()[:2] for line in out.splitlines() if line.startswith(" a ")]
-    assert rows[0][1] == "12"
-    assert rows[1] == ["a", "max_new_tokens=1"]
+    rows = [line.split(" | ")[:2] for line in out.splitlines() if line[:3] == "| a"]
+    assert rows[:2] == [["| a", "12"], ["| a max_new_tokens=1", "12"]]
+    assert rows[2:] == [["| a max_new_tokens=1", "41"]]  # the differences
     assert "less a, on the rows of both" in out
     assert "the same task" not in out  # one run has nothing to share
 
@@ -157,7 +171,109 @@ def test_seeds_of_one_experiment_are_averaged(runs, capsys):
     assert mean["error"] == pytest.approx((13 / 3) ** 0.5 / 41)
     assert main(["eval", "c", "--checkpoint", "last"]) == 0  # and no seed more
     _, out, _ = said(capsys, "a", "b", "c")
-    assert row(out.partition("means over seeds")[2], "a and others")[1] == "3"
+    assert row(out.partition("means over seeds")[2], "a and 2 more")[1] == "3"
+
+
+def seeds_of_two_settings(runs, right):
+    """Make runs a0, a1, b0, b1 of two learning rates, with this number of answers."""
+    for name, count in right.items():
+        shutil.copytree("a", name)
+        values = {"training__seed": int(name[1])}
+        if name[0] == "b":
+            values["training__learning_rate"] = 0.5
+        change(runs / name / "experiment.yaml", **values)
+        answered(runs / name, count)
+
+
+def test_differences_over_seeds_are_paired_by_seed_and_example(runs, capsys):
+    right = {"a0": 10, "a1": 12, "b0": 15, "b1": 19}
+    seeds_of_two_settings(runs, right)
+    _, out, _ = said(capsys, *right, "--format", "json")
+    (found,) = json.loads(out)["seeds_less_first"]
+    match = found["exact_match"]
+    assert (match["seeds"], match["rows"]) == (2, 41)
+    assert match["mean"] == pytest.approx((5 + 7) / 2 / 41)
+    # Rows 10 to 11 differ for seed 0 only, 12 to 14 for both, 15 to 18 for seed 1 only.
+    table = [[10 <= r < 15 for r in range(41)], [12 <= r < 19 for r in range(41)]]
+    of_seeds = [sum(line) / 41 for line in table]
+    of_rows = [(a + b) / 2 for a, b in zip(*table, strict=True)]
+    grand = sum(of_seeds) / 2
+    between_seeds = 41 * sum((m - grand) ** 2 for m in of_seeds)
+    between_rows = 2 * sum((m - grand) ** 2 for m in of_rows) / 40
+    rest = [
+        (table[s][r] - of_seeds[s] - of_rows[r] + grand) ** 2
+        for s in (0, 1)
+        for r in range(41)
+    ]
+    total = between_seeds + between_rows - sum(rest) / 40
+    half = (match["high"] - match["low"]) / 2
+    freedom = (total / between_seeds) ** 2
+    assert half == pytest.approx(student_quantile(freedom) * math.sqrt(total / 82))
+    _, out, _ = said(capsys, *right)
+    assert "less a0 and 1 more, with 95 % confidence intervals" in out
+
+
+def test_likelihoods_over_seeds_are_compared(runs, capsys):
+    right = {"a0": 10, "a1": 12, "b0": 15, "b1": 19}
+    seeds_of_two_settings(runs, right)
+    values = {"a0": 1.0, "a1": 1.5, "b0": 0.5, "b1": 0.75}
+    for name, nats in values.items():
+        key = "data_nll" if name[0] == "a" else "data_nll_bound"
+        answered(runs / name, right[name], **{key: nats})
+        lines = [
+            {
+                "row": r,
+                "example": f"{r}",
+                "nats": nats * (3 + r % 2),
+                "tokens": 3 + r % 2,
+            }
+            for r in range(41)
+        ]
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        (runs / name / "results" / "test.rows.jsonl").write_text(text)
+    _, out, _ = said(capsys, *right, "--format", "json")
+    data = json.loads(out)
+    means = [group["means"]["nats"] for group in data["seeds"]]
+    assert [m["mean"] for m in means] == pytest.approx([1.25, 0.625])
+    assert [m["error"] for m in means] == pytest.approx([0.25, 0.125])
+    assert [group["bound"] for group in data["seeds"]] == [False, True]
+    (found,) = data["seeds_less_first"]
+    assert found["nats"]["mean"] == pytest.approx(-0.625)
+    assert (found["nats"]["seeds"], found["nats"]["rows"]) == (2, 41)
+    _, out, _ = said(capsys, *right)
+    assert row(out.partition("means over")[2], "nats per token") == [
+        "nats per token",
+        "1.2500 ± 0.2500",
+        "≤ 0.6250 ± 0.1250",
+    ]
+    assert row(out.partition("less ")[2], "nats per token")[1].startswith("≤ −0.6250 [")
+
+
+def test_csv_has_one_line_per_number(runs, capsys):
+    right = {"a0": 10, "a1": 12, "b0": 15}
+    seeds_of_two_settings(runs, right)
+    _, out, _ = said(capsys, *right, "--format", "csv")
+    one = numbers(out, table="evaluation", run="a1")
+    assert one["exact_match"][0] == pytest.approx(12 / 41)
+    mean = numbers(out, table="mean", run="a0 and 1 more", seeds="2")
+    assert mean["exact_match"] == pytest.approx((11 / 41, 1 / 41))
+    less = numbers(out, table="difference", run="b0", seeds="1", rows="41")
+    assert less["exact_match"][0] == pytest.approx(5 / 41)
+
+
+def test_latex_is_escaped(runs, capsys):
+    shutil.copytree("a", "a_b%$#&{}~^\\input{x}")
+    change(runs / "a" / "experiment.yaml", training__learning_rate=0.5)
+    _, out, _ = said(capsys, "a", "a_b%$#&{}~^\\input{x}", "--format", "latex")
+    assert "\\begin{tabular}{lrr" in out
+    assert out.count("\\toprule") == out.count("\\bottomrule") == 2
+    name = r"a\_b\%\$\#\&\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}input"
+    assert name in out
+    assert "\\input" not in out.replace("\\textbackslash{}input", "")
+    head = next(line for line in out.splitlines() if line.startswith("run &"))
+    first = next(line for line in out.splitlines() if line.startswith("a &"))
+    assert head.count("&") == first.count("&")
+    assert r"\%" in first
 
 
 def test_runs_with_other_settings_or_code_are_not_averaged(runs, capsys):
@@ -233,7 +349,7 @@ def test_damaged_files_are_one_line(runs, capsys, place):
 def test_names_are_shown_literally(runs, capsys):
     shutil.copytree("a", "[bold]a:smile:|b")
     _, out, _ = said(capsys, "a", "[bold]a:smile:|b")
-    assert row(out, "[bold]a:smile:|b ")[1] == "12"
+    assert "[bold]a:smile:|b" in row(out, "a ")
     _, out, _ = said(capsys, "a", "[bold]a:smile:|b", "--format", "markdown")
     assert "| \\[bold\\]a:smile:\\|b | 12 |" in out
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from xlmgen.cli import main
+from xlmgen.evaluation.generate import TRACED
 
 
 @pytest.fixture
@@ -41,6 +42,17 @@ def test_every_row_of_the_split_is_scored_and_written(run, capsys):
     assert f"{results['loss']['loss']:.4f}" in out
     assert out.splitlines()[-1] == f"exact match: {100 * sum(right) / 41:.1f} %"
     assert max(map(len, out.splitlines())) <= 120
+
+
+def test_first_rows_have_the_order_of_their_tokens(run, capsys):
+    said(capsys, "run")
+    rows = predictions(run, "test")
+    assert [row["row"] for row in rows if "order" in row] == list(range(TRACED))
+    for row in rows[:TRACED]:
+        texts = [token for token, _ in row["order"] if token != "[EOS]"]
+        assert " ".join(texts) == row["prediction"]
+        # The stand-in writes from left to right, one token per step.
+        assert [step for _, step in row["order"]] == [*range(1, len(row["order"]) + 1)]
 
 
 def test_second_evaluation_replaces_the_first(run, capsys):

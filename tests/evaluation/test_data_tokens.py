@@ -45,3 +45,7 @@ def test_eval_reports_nats_per_data_token_next_to_family_metrics(
     assert math.log(loss[f"data_{kind.replace('nll', 'perplexity')}"]) == pytest.approx(
         loss[f"data_{kind}"]
     )
+    lines = (text_project / "run/results/test.rows.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert sum(row["nats"] for row in rows) == pytest.approx(total, rel=1e-4)
+    assert sum(row["tokens"] for row in rows) == 5.5 * 120

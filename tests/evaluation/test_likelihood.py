@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from xlmgen.evaluation.data_tokens import digest, likelihood_rows
 from xlmgen.evaluation.likelihood import SplitRows, measure_split, requests
 from xlmgen.experiment import resolve
 from xlmgen.runs.build import build
@@ -111,3 +112,21 @@ def test_random_loss_is_drawn_as_often_as_requested(parts):
 
 def test_standard_error_of_one_row_is_nan(parts):
     assert math.isnan(measured(parts, rows=1).standard_error)
+
+
+def test_likelihoods_of_rows_add_up_to_that_of_the_split(parts, project):
+    found = measured(parts)
+    rows = list(likelihood_rows(found, parts.task.examples("test"), "seq2seq"))
+    assert [row["row"] for row in rows] == list(range(41))
+    assert [row["nats"] for row in rows] == pytest.approx(
+        losses(parts)[0].tolist(), rel=1e-5
+    )
+    nats = sum(row["nats"] for row in rows) / sum(row["tokens"] for row in rows)
+    assert nats == pytest.approx(found.metrics["nll"])  # five tokens in each row
+
+
+def test_examples_with_equal_ids_have_equal_digests():
+    one = {"prompt": [1, 2], "target": [3]}
+    assert digest(one) == digest({"target": torch.tensor([3]), "prompt": [1, 2]})
+    assert digest(one) != digest({"prompt": [1], "target": [2, 3]})
+    assert digest(one) != digest({"prompt": [1, 2], "target": [4]})

@@ -7,7 +7,6 @@ import pytest
 from xlmgen.errors import UserError
 from xlmgen.spec.diagnostics import SpecError
 from xlmgen.sweeps.sweep import read_sweep
-from xlmgen.sweeps.table import short_names
 
 SWEEP = """\
 spec: xlmgen/sweep/v1
@@ -113,10 +112,3 @@ def test_experiments_with_one_name_are_refused(project):
     Path("other.yaml").write_text(Path("toy.yaml").read_text("utf-8"), "utf-8")
     with pytest.raises(UserError, match="would both be"):
         read(SWEEP.replace("[toy.yaml]", "[toy.yaml, other.yaml]"))
-
-
-def test_short_names_leave_out_what_all_runs_have_in_common():
-    names = ["arlm-x-tiny-seed0", "mdlm-x-tiny-seed0"]
-    assert list(short_names(names).values()) == ["arlm", "mdlm"]
-    assert short_names(["a-b", "a-b-c"]) == {"a-b": "a-b", "a-b-c": "a-b-c"}
-    assert short_names(["a-b"]) == {"a-b": "a-b"}

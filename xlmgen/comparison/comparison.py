@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
 
 from xlmgen.comparison.fairness import (
     Difference,
@@ -17,26 +14,19 @@ from xlmgen.comparison.fairness import (
     differences,
     settings,
 )
+from xlmgen.comparison.groups import Group, difference, nats_difference
+from xlmgen.comparison.interval import Interval
 from xlmgen.comparison.measured import Measured, measured
-from xlmgen.comparison.paired import Paired, paired
+from xlmgen.comparison.paired import Paired, paired, paired_nats
 from xlmgen.errors import UserError
 from xlmgen.io.shards import count_numbers
 from xlmgen.runs.checkpoint_folder import WEIGHTS, folder_name
+from xlmgen.runs.names import common_name, short_names
 from xlmgen.runs.provenance import family_code
 from xlmgen.runs.run import Run
 
-
-@dataclass(frozen=True)
-class Seeds:
-    """Evaluations that differ only in the seed of training.
-
-    Args:
-        members: one per seed, in order.
-        means: mean over seeds of every score, with its standard error.
-    """
-
-    members: tuple[Measured, ...]
-    means: dict[str, tuple[float, float]]
+NATS = "nats"
+"""Key of the nats per token, beside the names of metrics."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +62,17 @@ class Comparison:
         known = {one.run.path for one in self.evaluations}
         return [run for run in self.runs if run.path not in known]
 
-    @property
+    @cached_property
     def names(self) -> dict[Path, str]:
-        """Displayed name of every run: its folder name, or its path if that repeats."""
+        """Displayed name of every run: its folder name without what all have in common.
+
+        Its path if that repeats.
+        """
+        short = short_names(list(self._full_names.values()))
+        return dict(zip(self._full_names, short, strict=True))
+
+    @cached_property
+    def _full_names(self) -> dict[Path, str]:
         names = [run.path.resolve().name for run in self.runs]
         return {
             run.path: name if names.count(name) == 1 else str(run.path)
@@ -91,32 +89,76 @@ class Comparison:
         return f"{self.names[one.run.path]} {one.how}".rstrip()
 
     def less_first(self) -> Iterator[tuple[Measured, dict[str, Paired]]]:
-        """Paired differences of later evaluations from the first, on common rows."""
+        """Differences of later evaluations from the first on common rows, by metric.
+
+        `NATS` for nats per token.
+        """
         first, *others = self.evaluations
         for other in others:
-            found = {m: paired(other.rows, first.rows, m) for m in self.metrics}
+            found = {NATS: paired_nats(other.likelihoods, first.likelihoods)}
+            found |= {m: paired(other.rows, first.rows, m) for m in self.metrics}
             if kept := {m: value for m, value in found.items() if value is not None}:
                 yield other, kept
 
-    def seeds(self) -> Iterator[Seeds]:
-        """Groups of evaluations with several seeds, and their means."""
+    @cached_property
+    def groups(self) -> list[Group]:
+        """All evaluations, those that differ only in the seed of training together."""
         groups: dict[str, list[Measured]] = {}
         for one in self.evaluations:
             groups.setdefault(self._key_without_seed(one), []).append(one)
-        for members in groups.values():
-            if len({one.run.experiment.training.seed for one in members}) > 1:
-                metrics = [
-                    m for m in self.metrics if all(m in o.numbers for o in members)
-                ]
-                values = {m: [o.numbers[m].value for o in members] for m in metrics}
-                yield Seeds(tuple(members), {m: _mean(v) for m, v in values.items()})
+        return [Group(tuple(members)) for members in groups.values()]
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether there are several seeds of an evaluation."""
+        return any(len(group.by_seed) > 1 for group in self.groups)
+
+    def group_name(self, group: Group) -> str:
+        """Name of a group: what its runs have in common, and options of decoding."""
+        return f"{self.runs_name(group)} {group.first.how}".rstrip()
+
+    def runs_name(self, group: Group) -> str:
+        """Name of the runs of a group, such as that of their family."""
+        return self.common_name([one.run for one in group.members])
+
+    def common_name(self, runs: Sequence[Run]) -> str:
+        """Name of some runs: the part that they share and others do not.
+
+        Without one, the name of the first and the number of others.
+        """
+        paths = list({run.path: None for run in runs})
+        first = self.names[paths[0]]
+        if len(paths) == 1:
+            return first
+        full = [self._full_names[path] for path in paths]
+        shared = common_name(full, list(self._full_names.values()))
+        return shared or f"{first} and {len(paths) - 1} more"
+
+    def group_differences(self) -> Iterator[tuple[Group, dict[str, Interval]]]:
+        """Differences of later groups from the first, by metric; `NATS` for nats."""
+        first, *others = self.groups
+        for other in others:
+            found = {NATS: nats_difference(other, first)}
+            found |= {m: difference(other, first, m) for m in self.metrics}
+            if kept := {m: value for m, value in found.items() if value is not None}:
+                yield other, kept
 
     def _key_without_seed(self, one: Measured) -> str:
         """Key of an evaluation that is equal for all seeds of its training."""
-        known = self.settings[self.runs.index(one.run)]
+        known = self._settings_of[one.run.path]
         shared = {key: value for key, value in known.items() if key[0] is not Part.seed}
         how = one.how, one.results["rows"], one.results["predictor"]
-        return repr((family_code(one.run.family_folder), shared, how))
+        return repr((self._code[one.run.path], shared, how))
+
+    @cached_property
+    def _settings_of(self) -> dict[Path, Settings]:
+        paths = (run.path for run in self.runs)
+        return dict(zip(paths, self.settings, strict=True))
+
+    @cached_property
+    def _code(self) -> dict[Path, dict[str, bytes]]:
+        """Modules of the family of every run."""
+        return {run.path: family_code(run.family_folder) for run in self.runs}
 
 
 def compare(runs: Sequence[Run], split: str) -> Comparison:
@@ -144,42 +186,3 @@ def parameters(one: Measured) -> int | None:
     """Number of parameters of the measured weights; None if the file is gone."""
     file = one.run.checkpoints / folder_name(one.results["step"]) / WEIGHTS
     return count_numbers(file) if file.exists() else None
-
-
-def _mean(values: Sequence[float]) -> tuple[float, float]:
-    return fmean(values), stdev(values) / math.sqrt(len(values))
-
-
-def as_data(found: Comparison) -> dict[str, Any]:
-    """A comparison as JSON values."""
-    return {
-        "split": found.split,
-        "runs": [str(run.path) for run in found.runs],
-        "unfair": found.unfair,
-        "differences": [
-            {"part": d.part, "key": d.key, "values": list(d.values)}
-            for d in found.differences
-        ],
-        "evaluations": [
-            {
-                "run": str(one.run.path),
-                "file": str(one.file),
-                "parameters": parameters(one),
-                **one.results,
-            }
-            for one in found.evaluations
-        ],
-        "less_first": [
-            {"file": str(one.file), **{m: vars(v) for m, v in less.items()}}
-            for one, less in found.less_first()
-        ],
-        "seeds": [
-            {
-                "files": [str(one.file) for one in group.members],
-                "means": {
-                    m: {"mean": a, "error": b} for m, (a, b) in group.means.items()
-                },
-            }
-            for group in found.seeds()
-        ],
-    }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from xlmgen.comparison.measured import ratio_error
 from xlmgen.io.json_schema import is_number
 
 QUESTION = ("prompt", "target")
@@ -50,3 +51,21 @@ def paired(
     delta = [a[metric] - b[metric] for a, b in pairs]
     error = stdev(delta) / math.sqrt(len(delta)) if len(delta) > 1 else math.nan
     return Paired(fmean(delta), error, len(delta))
+
+
+def paired_nats(
+    rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
+) -> Paired | None:
+    """Difference of the first and the second evaluation in nats per data token.
+
+    Returns:
+        None where their examples differ, or one of them has no likelihood.
+    """
+    found = {row["row"]: row for row in others}
+    pairs = [(row, found[row["row"]]) for row in rows if row["row"] in found]
+    if not pairs or any(a["example"] != b["example"] for a, b in pairs):
+        return None
+    delta = [a["nats"] - b["nats"] for a, b in pairs]
+    tokens = [a["tokens"] for a, _ in pairs]
+    mean = math.fsum(delta) / math.fsum(tokens)
+    return Paired(mean, ratio_error(delta, tokens), len(delta))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from xlmgen.distributed import processes
@@ -33,6 +36,31 @@ def per_data_token(
                 torch.tensor(nats).double().exp()
             )
     return found
+
+
+def likelihood_rows(
+    likelihood: Likelihood, examples: Any, layout: str
+) -> Iterator[dict[str, Any]]:
+    """Nats and data tokens of every row, with a digest of its example.
+
+    Two evaluations have the same question in a row if the digests are equal.
+    """
+    for row, nats in enumerate(likelihood.row_nats):
+        yield {
+            "row": row,
+            "example": digest(examples[row]),
+            "nats": nats if math.isfinite(nats) else None,
+            "tokens": count_tokens(examples[row], layout),
+        }
+
+
+def digest(example: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that identify the ids of an example."""
+    found = hashlib.blake2b(digest_size=8)
+    for key in sorted(example):
+        found.update(f"{key}\0".encode())
+        found.update(np.asarray(example[key], dtype=np.int64).tobytes())
+    return found.hexdigest()
 
 
 def count_tokens(example: Mapping[str, Any], layout: str) -> int:

@@ -18,7 +18,7 @@ from xlmgen.data.task import Task
 from xlmgen.distributed import processes
 from xlmgen.errors import UserError
 from xlmgen.evaluation.bits import in_bits
-from xlmgen.evaluation.data_tokens import per_data_token
+from xlmgen.evaluation.data_tokens import likelihood_rows, per_data_token
 from xlmgen.evaluation.evaluator import Evaluator, check_evaluator, check_mauve, mauve
 from xlmgen.evaluation.generate import Answers, generate_answers
 from xlmgen.evaluation.likelihood import Likelihood, SplitRows, measure_split
@@ -27,7 +27,7 @@ from xlmgen.evaluation.pseudo_likelihood import (
     measure_pseudo_likelihood,
     require_masked_tokens,
 )
-from xlmgen.evaluation.request import EvaluationRequest
+from xlmgen.evaluation.request import LIKELIHOODS, EvaluationRequest
 from xlmgen.evaluation.samples import data_ids, describe, samples_of
 from xlmgen.evaluation.scores import (
     require_metrics,
@@ -144,7 +144,10 @@ class Evaluation:
         }
 
     def loss(self, after_batch: Callable[[int], None]) -> dict[str, Any]:
-        """The loss, and the likelihood per token of the data and in bits."""
+        """The loss, and the likelihood per token of the data and in bits.
+
+        Also writes the likelihood of every row beside the results.
+        """
         likelihood = measure_split(
             self.parts.measure,
             self.parts.metrics,
@@ -155,6 +158,10 @@ class Evaluation:
         )
         task, count = self.parts.task, self.rows.count
         per_token = per_data_token(likelihood, self.rows.examples, count, task.layout)
+        if per_token and processes.rank() == 0:
+            rows = likelihood_rows(likelihood, self.rows.examples, task.layout)
+            file = f"{self.request.result_name}{LIKELIHOODS}"
+            write_jsonl(self.run.path / "results" / file, rows)
         bits = in_bits(per_token, task, self.request.split, count)
         return loss_record(likelihood) | per_token | bits
 
@@ -194,7 +201,7 @@ class Evaluation:
         if sample_metrics(task) or self.evaluator:
             evaluator, with_mauve = self.evaluator, request.mauve
             record |= sample_record(task, request.split, answers, evaluator, with_mauve)
-        lines = prediction_rows(task, examples, answers.ids, by_row)
+        lines = prediction_rows(task, examples, answers.ids, by_row, answers.orders)
         folder = self.run.path / "predictions"
         write_jsonl(folder / f"{request.result_name}.jsonl", lines)
         return record

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,8 +12,11 @@ from torch import nn
 
 from xlmgen.data.batches import batch_seed
 from xlmgen.distributed import processes
+from xlmgen.evaluation.order import written_order
 from xlmgen.runtime.sampling import Generation
 
+TRACED = 8
+"""Number of rows, from the first, whose order of writing is recorded."""
 AfterBatch = Callable[[int], None]
 """Called with the number of rows answered by a batch."""
 
@@ -26,11 +29,13 @@ class Answers:
         rows: indices of the examples, ascending.
         ids: the answer to each, cut at its EOS.
         forward_passes: total over all batches.
+        orders: see `written_order`; of the first `TRACED` rows.
     """
 
     rows: tuple[int, ...]
     ids: tuple[list[int], ...]
     forward_passes: int
+    orders: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
 def generate_answers(
@@ -52,19 +57,28 @@ def generate_answers(
     """
     generator = torch.Generator(device)
     answers: dict[int, list[int]] = {}
+    orders: dict[int, list[tuple[int, int]]] = {}
     passes = 0
     for batch, rows in batches:
         generator.manual_seed(batch_seed(seed, "sampling", rows[0], 0))
-        generation = generate(model, predictor, batch, device, generator)
+        traced = rows[0] < TRACED
+        generation = generate(model, predictor, batch, device, generator, trace=traced)
         answers |= zip(rows, generation.answers(eos), strict=True)
+        if traced:
+            orders |= {
+                row: written_order(generation, index, eos)
+                for index, row in enumerate(rows)
+                if row < TRACED
+            }
         passes += generation.forward_passes
         after_batch(len(rows))
-    parts = processes.gather((answers, passes))
-    ordered = sorted(pair for part, _ in parts for pair in part.items())
+    parts = processes.gather((answers, passes, orders))
+    ordered = sorted(pair for part, _, _ in parts for pair in part.items())
     return Answers(
         tuple(row for row, _ in ordered),
         tuple(ids for _, ids in ordered),
-        sum(count for _, count in parts),
+        sum(count for _, count, _ in parts),
+        {row: order for *_, part in parts for row, order in part.items()},
     )
 
 

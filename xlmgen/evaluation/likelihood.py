@@ -61,12 +61,15 @@ class Likelihood:
         monte_carlo_error: the part of `standard_error` that more draws would remove; 0
             where the loss is deterministic. An upper bound, since the draws of a row
             are stratified.
+        row_nats: negative log-likelihood of every row in nats, or its bound; empty for
+            a family whose metrics have none.
     """
 
     metrics: Mapping[str, float]
     draws: int
     standard_error: float
     monte_carlo_error: float
+    row_nats: Sequence[float] = ()
 
 
 def measure_split(
@@ -93,15 +96,28 @@ def measure_split(
         metrics.update(output)
         after_batch(rows)
 
-    losses = measure_rows(measure, rows, draws=draws, device=device, after_batch=update)
-    means = _computed(metrics)
-    nll, tokens = losses.nll, losses.tokens
-    return Likelihood(
-        {"loss": float(nll.sum() / tokens.sum()), **means},
-        losses.draws,
-        ratio_error(nll, tokens),
-        _monte_carlo_error(nll, losses.squares, tokens, losses.draws),
+    key = nats_key(metrics)
+    losses = measure_rows(
+        measure, rows, nats_key=key, draws=draws, device=device, after_batch=update
     )
+    means = _computed(metrics)
+    loss, tokens = losses.loss, losses.tokens
+    return Likelihood(
+        {"loss": float(loss.sum() / tokens.sum()), **means},
+        losses.draws,
+        ratio_error(loss, tokens),
+        _monte_carlo_error(loss, losses.squares, tokens, losses.draws),
+        losses.nats.tolist() if key else (),
+    )
+
+
+def nats_key(metrics: Any) -> str | None:
+    """Key of the negative log-likelihood of rows in the output of a family's loss.
+
+    It is that of the sum of `NllMetric`; None for other metrics.
+    """
+    found: str | None = getattr(metrics, "numerator", None)
+    return found
 
 
 @dataclass(frozen=True)
@@ -109,23 +125,28 @@ class RowLosses:
     """Losses of rows: means over draws, each (rows,), float64, on the CPU.
 
     Args:
-        nll: loss of each row in nats.
+        loss: minimised loss of each row.
         squares: of the losses.
         tokens: what the family divides the loss by.
+        nats: negative log-likelihood of each row, or its bound; the loss where the
+            output has none.
+        nats_squares: of `nats`.
         draws: Monte Carlo draws per row; 1 where the loss is deterministic.
     """
 
-    nll: Tensor
+    loss: Tensor
     squares: Tensor
     tokens: Tensor
+    nats: Tensor
+    nats_squares: Tensor
     draws: int
 
     @property
-    def errors(self) -> Tensor:
-        """(rows,) standard errors of `nll` over the draws; an upper bound."""
+    def nats_errors(self) -> Tensor:
+        """(rows,) standard errors of `nats` over the draws; an upper bound."""
         if self.draws == 1:
-            return torch.zeros_like(self.nll)
-        variance = (self.squares - self.nll.square()).clamp(min=0)
+            return torch.zeros_like(self.nats)
+        variance = (self.nats_squares - self.nats.square()).clamp(min=0)
         return (variance / (self.draws - 1)).sqrt()
 
 
@@ -133,17 +154,17 @@ def measure_rows(
     measure: Measure,
     rows: SplitRows,
     *,
+    nats_key: str | None,
     draws: int,
     device: torch.device,
-    after_batch: Callable[[int, Mapping[str, Tensor]], None] = lambda rows, output: (
-        None
-    ),
+    after_batch: AfterBatch = lambda rows, output: None,
 ) -> RowLosses:
     """Measure the loss of each of the rows. A collective call.
 
     Args:
         measure: the loss's output on a batch.
         rows: of the split.
+        nats_key: see `nats_key`.
         draws: Monte Carlo draws per row, where the loss is random.
         after_batch: called with the rows of a batch, repetitions counted, and the
             loss's output.
@@ -153,41 +174,22 @@ def measure_rows(
     plan = list(requests(rows.count, draws, rows.batch_size, rows.split))
     plan = plan[processes.rank() :: processes.count()]
     loader = DataLoader(rows.batches, sampler=plan, batch_size=None, collate_fn=_same)
-    sums = _RowSums(rows.count)
+    sums = torch.zeros(5, rows.count, dtype=torch.float64)
     with torch.inference_mode():
         for request, batch in zip(plan, loader, strict=True):
             torch.manual_seed(request.seed)  # a batch draws the same on any process
             output = measure(move_data_to_device(batch, device))
-            sums.add(request.rows, output)
+            loss, tokens, nats = (
+                output[key].double().cpu()
+                for key in ("row_loss", "normalizer", nats_key or "row_loss")
+            )
+            added = torch.stack([loss, loss.square(), tokens, nats, nats.square()])
+            sums.index_add_(1, torch.tensor(request.rows), added)
             after_batch(len(request.rows), output)
-    return RowLosses(*sums.means(draws), draws)
-
-
-class _RowSums:
-    """Sums over the draws of each row; each (rows,), float64, on the CPU.
-
-    Args:
-        rows: number of rows.
-    """
-
-    def __init__(self, rows: int) -> None:
-        self.nll, self.squares, self.tokens = torch.zeros(3, rows, dtype=torch.float64)
-
-    def add(self, rows: Sequence[int], output: Mapping[str, Tensor]) -> None:
-        """Add a batch: the loss's output on these rows, which may repeat."""
-        index = torch.tensor(rows)
-        nll = output["row_loss"].double().cpu()
-        self.nll.index_add_(0, index, nll)
-        self.squares.index_add_(0, index, nll.square())
-        self.tokens.index_add_(0, index, output["normalizer"].double().cpu())
-
-    def means(self, draws: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Means over draws of `nll`, its square and the tokens, over all processes."""
-        nll, squares, tokens = (
-            torch.stack(processes.gather(part)).sum(0) / draws
-            for part in (self.nll, self.squares, self.tokens)
-        )
-        return nll, squares, tokens
+    loss, squares, tokens, nats, nats_squares = (
+        torch.stack(processes.gather(sums)).sum(0) / draws
+    )
+    return RowLosses(loss, squares, tokens, nats, nats_squares, draws)
 
 
 def _computed(metrics: Any) -> dict[str, float]:

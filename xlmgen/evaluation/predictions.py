@@ -19,6 +19,7 @@ def prediction_rows(
     examples: Sequence[Example],
     answers: Sequence[Sequence[int]],
     scores: Mapping[str, Sequence[float]],
+    orders: Mapping[int, Sequence[tuple[int, int]]],
 ) -> Iterator[dict[str, Any]]:
     """Prompt, prediction, target, correctness and scores of every example.
 
@@ -26,12 +27,16 @@ def prediction_rows(
 
     Args:
         scores: of the same answers, by `score_rows`.
+        orders: tokens of some answers with the step that wrote each.
     """
+    token = task.tokenizer.token
     for row, (example, answer) in enumerate(zip(examples, answers, strict=True)):
         reference: dict[str, Any] = {}
         if has_target(example):
             reference["target"] = task.decode(target(example))
             reference["correct"] = is_correct(task, example, answer)
+        if row in orders:
+            reference["order"] = [[token(id), step] for id, step in orders[row]]
         yield {
             "row": row,
             "prompt": prompt_text(task, example),

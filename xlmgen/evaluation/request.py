@@ -10,6 +10,9 @@ from typing import Any
 
 from xlmgen.runs.checkpoint_folder import Weights
 
+LIKELIHOODS = ".rows.jsonl"
+"""Suffix of the file of `results/` with the likelihood of every row."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRequest:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from xlmgen.evaluation.grid import print_grid
+from xlmgen.evaluation.order import written_order
 from xlmgen.runtime.sampling import Generation
 from xlmgen.terminal.escape import terminal
 
@@ -36,33 +37,13 @@ class Written:
 def written_tokens(
     generation: Generation, row: int, name: Callable[[int], str], eos: int
 ) -> list[Written]:
-    """Tokens of a row's answer, up to and including its EOS, in reading order.
+    """Displayed tokens of a row's answer; arguments as for `written_order`.
 
     Args:
-        generation: with a trace.
-        row: index of the row.
         name: the displayed text of an id.
-        eos: the id that ends an answer.
     """
-    trace = generation.trace
-    assert trace is not None
-    here = trace.row == row
-    events = zip(trace.step[here].tolist(), trace.position[here].tolist(), strict=True)
-    steps = {position: step for step, position in events}
-    result = []
-    for position, (token, new) in enumerate(
-        zip(
-            generation.ids[row].tolist(),
-            generation.generated[row].tolist(),
-            strict=True,
-        )
-    ):
-        if not new:
-            continue
-        result.append(Written(visible(name(token)), steps[position] + 1))
-        if token == eos:
-            break
-    return result
+    order = written_order(generation, row, eos)
+    return [Written(visible(name(token)), step) for token, step in order]
 
 
 def visible(text: str) -> str:

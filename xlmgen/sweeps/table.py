@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import compress
 from types import TracebackType
 
 from rich.box import SIMPLE_HEAD
@@ -13,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from xlmgen.evaluation.scores import SHARES
+from xlmgen.runs.names import short_names
 from xlmgen.sweeps.jobs import SweepJob
 from xlmgen.sweeps.queue import DONE, FAILED, STOPPED, Progress
 from xlmgen.sweeps.state import State
@@ -83,7 +83,8 @@ class SweepTable:
         for name in ("state", "step", "last validation", "left"):
             justify = "left" if name == "state" else "right"
             table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        labels = short_names([progress.job.name for progress in self.jobs])
+        names = [progress.job.name for progress in self.jobs]
+        labels = dict(zip(names, short_names(names), strict=True))
         shown = list(self.jobs)
         if len(shown) > rows:
             shown = sorted(shown, key=_urgency)[:rows]
@@ -95,21 +96,6 @@ class SweepTable:
         if hidden := len(self.jobs) - len(shown):
             table.add_row(f"… {hidden} more")
         return table
-
-
-def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Names of runs without the parts that they have in common.
-
-    `arlm-star_tiny-tiny-seed=0` beside `mdlm-star_tiny-tiny-seed=0` is `arlm`.
-    """
-    parts = [name.split("-") for name in names]
-    if len(names) < 2 or len({len(one) for one in parts}) > 1:
-        return {name: name for name in names}
-    varied = [len(set(column)) > 1 for column in zip(*parts, strict=True)]
-    return {
-        name: " ".join(compress(one, varied))
-        for name, one in zip(names, parts, strict=True)
-    }
 
 
 def cells(progress: Progress[SweepJob]) -> tuple[str, ...]:

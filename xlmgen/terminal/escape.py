@@ -21,6 +21,22 @@ _OPENING = re.compile(
     r"^([0-9]*)((?<=[0-9])[.)](?=\s|$)|(?<![0-9])[+-](?=\s|$|--)|(?<![0-9])=(?==*$))"
 )
 _MARKS = re.compile(r"[\\`*\[\]<>#|~$&]|(?<!\w)_|_(?!\w)")
+_LATEX = str.maketrans(
+    {
+        **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "[": "{[}",  # at the start of a row it would be an argument of \\\\
+        "±": r"$\pm$",
+        "≤": r"$\le$",
+        "≥": r"$\ge$",
+        "−": r"$-$",
+        "–": "--",
+    }
+)
 
 
 def terminal(text: object) -> str:
@@ -48,6 +64,11 @@ def markdown(text: object) -> str:
     shown = _OPENING.sub(r"\1\\\2", shown)
     # GitHub turns bare addresses into links.
     return shown.replace("://", ":\\//").replace("www.", "www\\.")
+
+
+def latex(text: object) -> str:
+    """Escape text for LaTeX in text mode; some symbols become those of its maths."""
+    return terminal(text).translate(_LATEX)
 
 
 def code(text: object, *, cell: bool = False) -> str:
