@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.learn.hardware import hardware, sentence  # noqa: E402
 from benchmarks.learn.report import markdown, write_section  # noqa: E402
-from benchmarks.sample.figure import EXACT, draw  # noqa: E402
+from benchmarks.sample.figure import EXACT, FAR, draw  # noqa: E402
 from benchmarks.sample.measure import Setting, measure, settings  # noqa: E402
 from benchmarks.sample.options import SAMPLERS, Sampler  # noqa: E402
 from xlmgen.errors import UserError  # noqa: E402
@@ -158,11 +159,14 @@ def section(results: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             markdown(*summary(results["points"])),
-            f"A Markov chain of {setting['tokens']} tokens and entropy "
-            f"{setting['entropy']:.3f} nats per token; {setting['rows']} rows of "
-            f"{setting['length']} tokens for each point. As many exact samples have a "
-            f"total variation of {setting['floor']:.4f}. Measured on "
-            f"{sentence(results['machine'])}.",
+            fill(
+                f"A Markov chain of {setting['tokens']} tokens and entropy "
+                f"{setting['entropy']:.3f} nats per token; {setting['rows']} rows of "
+                f"{setting['length']} tokens for each point. As many exact samples "
+                f"have a total variation of {setting['floor']:.4f}. Measured on "
+                f"{sentence(results['machine'])}.",
+                88,
+            ),
             "<details><summary>All points</summary>",
             markdown(*details(results["points"])),
             "</details>",
@@ -189,7 +193,8 @@ def summary(points: Points) -> tuple[list[str], list[list[str]]]:
 def at_passes(points: Points, metric: str, passes: int) -> float | None:
     """A value between two measured points: the logarithms of both are linear.
 
-    None outside the measured numbers of passes, or if the metric is not known.
+    None outside the measured numbers of passes, between points that are far apart, or
+    if the metric is not known.
     """
     known = sorted(
         (point["passes"], point[metric])
@@ -197,7 +202,7 @@ def at_passes(points: Points, metric: str, passes: int) -> float | None:
         if point[metric] is not None
     )
     for (x, y), (x_next, y_next) in pairwise(known):
-        if x <= passes <= x_next and x < x_next:
+        if x <= passes <= x_next and x < x_next <= FAR * x:
             share = math.log(passes / x) / math.log(x_next / x)
             ends = [math.log(max(value, EXACT)) for value in (y, y_next)]
             return math.exp((1 - share) * ends[0] + share * ends[1])

@@ -94,10 +94,12 @@ def test_report_writes_figure_and_tables(tmp_path):
 @pytest.mark.parametrize(
     ("passes", "expected"), [(8, 0.4), (16, 0.2), (32, 0.1), (4, None), (64, None)]
 )
-def test_between_two_points_the_logarithm_is_linear(passes, expected):
+def test_between_two_near_points_the_logarithm_is_linear(passes, expected):
     known = [
         {"passes": 8.0, "kl": 0.4},
+        {"passes": 18.0, "kl": 0.4 * 8 / 18},
         {"passes": 32.0, "kl": 0.1},
+        {"passes": 128.0, "kl": 0.01},
     ]
     found = samplers.at_passes(known, "kl", passes)
     assert found == (None if expected is None else pytest.approx(expected))

@@ -1,5 +1,6 @@
 """The curves of all samplers as an SVG. Needs the extra `bench`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ REFERENCE = "random"
 EXACT = 1e-7
 """Nats per token; a mean below it is rounding, and drawn at the bottom."""
 BOTTOM = 1e-3
+FAR = 3.0
+"""Points whose numbers of passes differ by more are not joined."""
 
 Points = Sequence[Mapping[str, Any]]
 
@@ -29,6 +32,7 @@ def draw(path: Path, points: Points, floor: float) -> None:
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "xlmgen"
+    matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot
 
     names = {point["name"] for point in points}
@@ -75,12 +79,20 @@ def plot(axis: Any, points: Points, name: str, metric: str, **style: Any) -> Non
     some = [p for p in points if p["name"] == name and p[metric] is not None]
     some.sort(key=lambda point: point["passes"])
     bottom = BOTTOM if metric == "kl" else 0.0
+    passes, values, errors = [], [], []
+    for point in some:
+        if passes and point["passes"] > FAR * passes[-1]:  # no line between them
+            passes.append(passes[-1])
+            values.append(math.nan)
+            errors.append(0.0)
+        passes.append(point["passes"])
+        values.append(max(point[metric], bottom))
+        error = point[f"{metric}_error"]
+        errors.append(0.0 if point[metric] < EXACT else error)
     axis.errorbar(
-        [point["passes"] for point in some],
-        [max(point[metric], bottom) for point in some],
-        yerr=[
-            0.0 if point[metric] < EXACT else point[f"{metric}_error"] for point in some
-        ],
+        passes,
+        values,
+        yerr=errors,
         label=name,
         markersize=4,
         fillstyle="none",

@@ -86,7 +86,7 @@ SAMPLERS = (
         NUMBER,
         {"order": "top_prob", "stable": {"passes": 2, "kl": 0.01}},
         vary="threshold",
-        values=(0.12, 0.16, 0.2),
+        values=(0.06, 0.09, 0.12),
     ),
     masked("random, growth 1", NUMBER, {"order": "random", "growth": 1.0}),
     masked("random, growth 1.1", NUMBER, {"order": "random", "growth": 1.1}),
