@@ -103,7 +103,7 @@ class ResamplingTests(ResamplingSubject):
         assert times == pytest.approx(expected, abs=1e-6)
 
     def test_inputs_have_the_noise_of_their_time(self) -> None:
-        """The share of a token that the network is certain of is α + b before a step."""
+        """The share of a token that the network is sure of is α + b before a step."""
         logits = torch.full((self.tokens.vocab_size,), -40.0)
         logits[6] = 0.0
         seen = Seen(self.fixed(logits))
