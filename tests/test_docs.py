@@ -126,6 +126,19 @@ def test_readme_shows_spec_and_render_of_demo():
     assert "return" in shown["python"]
 
 
+@pytest.mark.slow
+def test_python_of_the_page_on_python_runs(tmp_path, monkeypatch):
+    page = ROOT / "docs" / "python.md"
+    checkout(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XLMGEN_PINNED", "")
+    names = {}
+    for kind, text in code(page):
+        if kind == "python":
+            exec(compile(text, page.name, "exec"), names)
+    assert set(xlmgen.API) <= set(re.findall(r"\w+", page.read_text("utf-8")))
+
+
 def public_names():
     """Every module of the runtime that has public names, and these names."""
     packages = pkgutil.walk_packages(xlmgen.runtime.__path__, "xlmgen.runtime.")

@@ -110,6 +110,7 @@ def test_commands_work_from_installed_wheel(installed):
     assert "check" in installed("-m", "xlmgen", "--help")
     where = installed("-c", "import xlmgen; print(xlmgen.__file__)").strip()
     assert Path(where).is_relative_to(installed.site)
+    assert Path(where).with_name("py.typed").is_file()
     installed("-c", SCRIPT)
 
     listed = installed("-m", "xlmgen", "list")

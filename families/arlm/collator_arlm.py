@@ -50,7 +50,7 @@ class ArlmLmCollator:
             pad_to_max_length=False,
         )
         # Causal attention never looks ahead, so pads on the right need no mask.
-        scored = clean.answer[:, 1:]
+        scored = clean.target_mask[:, 1:]
         return {
             "input_ids": clean.ids[:, :-1],
             "target_ids": clean.ids[:, 1:].masked_fill(~scored, -100),

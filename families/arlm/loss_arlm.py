@@ -20,9 +20,10 @@ class ArlmLoss:
 
     def __call__(self, model: ArlmModel, batch: ArlmBatch) -> ArlmLossOutput:
         # 1. Hidden states of the scored positions.
-        at = batch["scored_positions"]  # (N,)
-        hidden = model(batch["input_ids"], batch["documents"], at=at)  # (N, D)
-        targets = batch["target_ids"].flatten()[at]
+        positions = batch["scored_positions"]  # (N,)
+        input_ids, documents = batch["input_ids"], batch["documents"]
+        hidden = model(input_ids, documents, positions=positions)  # (N, D)
+        targets = batch["target_ids"].flatten()[positions]
 
         # 2. −log p(x_i | x_<i).
         nll = linear_cross_entropy(hidden, model.head, targets)  # (N,)
@@ -30,6 +31,6 @@ class ArlmLoss:
         # 3. Mean over the scored tokens of the batch.
         num_tokens = (batch["target_ids"] != -100).sum(1)
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
-        rows, length = batch["input_ids"].shape
-        row_nll = segment_sum(nll.detach(), at // length, rows)
+        rows, length = input_ids.shape
+        row_nll = segment_sum(nll.detach(), positions // length, rows)
         return {"loss": loss, "row_loss": row_nll, "normalizer": num_tokens}

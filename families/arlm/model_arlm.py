@@ -94,7 +94,7 @@ class ArlmModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Hidden states; `head` makes them logits of the next token at every position.
@@ -104,11 +104,11 @@ class ArlmModel(nn.Module):
             attention_mask: (B, L) bool, or int document numbers of packed rows: a token
                 attends to its own document only. (B, cached + L) with a cache. None
                 attends to all tokens.
-            at: (N,) flat positions, row · L + column; None is all of them.
+            positions: (N,) flat positions, row · L + column; None is all of them.
             cache: keys and values of earlier tokens; those of `input_ids` are appended.
 
         Returns:
-            (B, L, D), or (N, D) with `at`.
+            (B, L, D), or (N, D) with `positions`.
         """
         past = 0 if cache is None else cache.length
         rotary = self.rotary(token_positions(input_ids, attention_mask, past))
@@ -118,7 +118,7 @@ class ArlmModel(nn.Module):
             x = block(x, rotary, mask, cache, layer)
         if cache is not None:
             cache.advance(input_ids.shape[1])
-        return self.norm(select_positions(x, at))
+        return self.norm(select_positions(x, positions))
 
     def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
         """Create an empty cache of `batch_size` rows of up to `max_length` tokens."""

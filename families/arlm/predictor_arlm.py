@@ -66,7 +66,9 @@ class ArlmPredictor:
             # 1. Logits of the last position; first after the prompt, then per token.
             length = new_ids.shape[1]
             last = torch.arange(1, len(active) + 1, device=ids.device) * length - 1
-            hidden = model(new_ids, attention_mask, at=last, cache=cache)  # (B, D)
+            hidden = model(
+                new_ids, attention_mask, positions=last, cache=cache
+            )  # (B, D)
             logits = model.head(hidden)  # (B, V)
             passes += 1
 

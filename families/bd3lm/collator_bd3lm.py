@@ -48,7 +48,7 @@ class Bd3lmLmCollator:
             examples, self.tokens, self.max_length, size=self.block_size
         )
         answer = clean.ids[:, clean.context :]  # (B, A)
-        maskable = clean.answer[:, clean.context :]
+        maskable = clean.target_mask[:, clean.context :]
         rows, length = answer.shape
         blocks = -(-length // self.block_size)
 
@@ -95,7 +95,7 @@ class Bd3lmPredictCollator:
         return {
             "input_ids": prompt.ids,
             "attention_mask": prompt.attention_mask,
-            "fillable": prompt.answer,
+            "fillable": prompt.target_mask,
             "context": prompt.context,
             "block_size": self.block_size,
         }

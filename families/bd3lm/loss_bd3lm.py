@@ -30,19 +30,19 @@ class Bd3lmLoss:
 
     def __call__(self, model: Bd3lmModel, batch: Bd3lmBatch) -> Bd3lmLossOutput:
         # 1. All blocks in one pass; hidden states of the masked positions.
-        at = batch["masked_positions"]  # (N,)
+        positions = batch["masked_positions"]  # (N,)
         rows, length = batch["input_ids"].shape
         hidden = model(
             batch["input_ids"],
             batch["attention_mask"],
-            at=at,
+            positions=positions,
             clean_ids=batch["clean_ids"],
             block_size=batch["block_size"],
         )  # (N, D)
-        targets = batch["clean_ids"][:, -length:].flatten()[at]
+        targets = batch["clean_ids"][:, -length:].flatten()[positions]
 
         # 2. Weight every token by the time of its block: w(t) = −α′(t) / (1 − α(t)).
-        t = batch["t"].flatten()[at]
+        t = batch["t"].flatten()[positions]
         weight = self.schedule.weight(t) * batch["time_weight"]  # (N,)
 
         # 3. A clean token is never MASK (SUBS: zero masking probability).
@@ -57,5 +57,5 @@ class Bd3lmLoss:
         # 4. Mean over the maskable tokens.
         num_tokens = batch["maskable"].sum(1)
         loss = nll.sum() / num_tokens.sum().clamp(min=1)
-        row_nll = segment_sum(nll.detach(), at // length, rows)
+        row_nll = segment_sum(nll.detach(), positions // length, rows)
         return {"loss": loss, "row_loss": row_nll, "normalizer": num_tokens}

@@ -98,7 +98,7 @@ class Bd3lmModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         clean_ids: Tensor | None = None,
         block_size: int = 1,
         cache: KeyValueCache | None = None,
@@ -111,7 +111,7 @@ class Bd3lmModel(nn.Module):
                 attends to its own document only. (B, cached + L) with a cache, the
                 shape of `clean_ids` with those, else (B, L). None attends to all
                 tokens.
-            at: (N,) flat positions, row · L + column; None is all of them.
+            positions: (N,) flat positions, row · L + column; None is all of them.
             clean_ids: (B, context + L), in training: the context and the same blocks
                 without noise. A noisy block attends to itself and to the clean tokens
                 before it.
@@ -120,25 +120,25 @@ class Bd3lmModel(nn.Module):
                 written after them, and kept once `cache.advance` is called.
 
         Returns:
-            (B, L, D), or (N, D) with `at`.
+            (B, L, D), or (N, D) with `positions`.
         """
         length = input_ids.shape[1]
         if clean_ids is None:
             past = 0 if cache is None else cache.length
-            positions = token_positions(input_ids, attention_mask, past)
+            position_ids = token_positions(input_ids, attention_mask, past)
             mask = key_mask(attention_mask)
         else:  # one pass over [noisy ‖ clean]
-            positions = token_positions(clean_ids, attention_mask)
-            positions = torch.cat((positions[:, -length:], positions), dim=1)
+            position_ids = token_positions(clean_ids, attention_mask)
+            position_ids = torch.cat((position_ids[:, -length:], position_ids), dim=1)
             mask = block_diffusion_mask(length, clean_ids, block_size, attention_mask)
             input_ids = torch.cat((input_ids, clean_ids), dim=1)
-        rotary = self.rotary(positions)
-        x = self.embedding(input_ids) + self.absolute(positions)  # (B, L, D)
+        rotary = self.rotary(position_ids)
+        x = self.embedding(input_ids) + self.absolute(position_ids)  # (B, L, D)
         x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask, cache, layer)
         x = x[:, :length]  # the noisy blocks
-        return self.norm(select_positions(x, at))
+        return self.norm(select_positions(x, positions))
 
     def new_cache(self, batch_size: int, max_length: int) -> KeyValueCache:
         """Create an empty cache of `batch_size` rows of up to `max_length` tokens."""

@@ -29,19 +29,19 @@ class DreamLoss:
 
     def __call__(self, model: DreamModel, batch: DreamBatch) -> DreamLossOutput:
         # 1. Hidden states of the masked positions.
-        at = batch["masked_positions"]  # (N,)
+        positions = batch["masked_positions"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden = model(input_ids, attention_mask, at=at)  # (N, D)
-        targets = batch["target_ids"].flatten()[at]
+        hidden = model(input_ids, attention_mask, positions=positions)  # (N, D)
+        targets = batch["target_ids"].flatten()[positions]
 
         # 2. Weight every token by the visible ones around it.
         visible = input_ids != self.tokens.mask
         weight = context_weight(visible, attention_mask, p=self.context_p)  # (B, L)
-        weight = weight.flatten()[at]  # (N,)
+        weight = weight.flatten()[positions]  # (N,)
 
         # 3. A clean token is never MASK: MASK gets probability 0.
         rows, length = input_ids.shape
-        row = at // length
+        row = positions // length
         nll = linear_cross_entropy(
             hidden,
             model.head,

@@ -126,7 +126,7 @@ class DreamModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Hidden states; `head` makes them logits of the token at each position.
 
@@ -134,10 +134,10 @@ class DreamModel(nn.Module):
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int document numbers of packed rows: a token
                 attends to its own document only. None attends to all tokens.
-            at: (N,) flat positions, row · L + column; None is all of them.
+            positions: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:
-            (B, L, D), or (N, D) with `at`.
+            (B, L, D), or (N, D) with `positions`.
         """
         x = self.model(input_ids, attention_mask)
-        return previous(x, at)
+        return previous(x, positions)

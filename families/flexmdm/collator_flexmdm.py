@@ -19,27 +19,28 @@ from xlmgen.runtime.collate.gaps import (
     seq2seq_gaps,
 )
 from xlmgen.runtime.collate.layout import Example, count, flat_positions, with_token_at
-from xlmgen.runtime.noise import LinearSchedule, Rising, draw_times
+from xlmgen.runtime.noise import LinearSchedule, draw_times
 from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 from .types_flexmdm import FlexmdmBatch, FlexmdmPrompt
 
 
 class FlexmdmLmCollator:
-    """Batches of `[BOS] tokens` at times between 0 (empty) and 1 (the data).
+    """Batches of `[BOS] tokens` at times between 1 (empty) and 0 (the data).
 
-    A token is inserted as MASK at a time T₁ with distribution function a, and unmasked
-    at a time T₂ with distribution function b, given T₂ > T₁ (arXiv:2509.01025).
+    Generation inserts a token as MASK at a time T₁, and then unmasks it at a time
+    T₂ < T₁: P(T₁ ≥ t) = a(t), and P(T₂ ≥ t) = b(t), truncated to T₂ < T₁. The time of
+    arXiv:2509.01025 is 1 − t.
 
     Args:
         tokens: ids of the special tokens.
         max_length: maximum lengths of the examples.
-        evaluation: draw times from all of [0, 1), without the training limit.
+        evaluation: draw times from all of (0, 1], without the training limit.
     """
 
     layout = staticmethod(lm_gaps)
-    insert = Rising(LinearSchedule())
-    unmask = Rising(LinearSchedule())
+    insert = LinearSchedule()
+    unmask = LinearSchedule()
 
     def __init__(
         self, tokens: SpecialTokens, max_length: MaxLength, *, evaluation: bool = False
@@ -53,7 +54,7 @@ class FlexmdmLmCollator:
     ) -> FlexmdmBatch:
         clean = self.layout(examples, self.tokens, self.max_length, eos=False)
         # 1. Draw a time for every row, stratified over the batch.
-        t = 1 - draw_times(
+        t = draw_times(
             len(examples),
             generator,
             sampling_eps=self.sampling_eps,
@@ -61,12 +62,13 @@ class FlexmdmLmCollator:
         )  # (B,)
         time_weight = torch.full_like(t, 1 - self.sampling_eps)
 
-        # 2. A token of the answer is missing before T₁ and masked from T₁ to T₂.
+        # 2. At time t a token is missing if T₁ < t, and masked if T₂ < t ≤ T₁.
         u = torch.rand(2, *clean.ids.shape, generator=generator)
         inserted = self.insert.inverse(u[0])  # T₁
-        missing = clean.answer & (t[:, None] < inserted)
-        hidden = u[1] < self.unmask.remains(inserted, t[:, None])  # T₂ > t
-        masked = clean.answer & ~missing & hidden
+        missing = clean.target_mask & (inserted < t[:, None])
+        still_masked = self.unmask.noise(t[:, None]) / self.unmask.noise(inserted)
+        hidden = u[1] < still_masked  # T₂ < t
+        masked = clean.target_mask & ~missing & hidden
 
         # 3. Remove the missing tokens and count them in every gap.
         kept = compact_rows(clean, missing, self.tokens.pad)
@@ -78,7 +80,7 @@ class FlexmdmLmCollator:
             "masked_positions": masked_positions,
             "insertable": kept.free,
             "missing": kept.gaps,
-            "num_tokens": count(clean.answer),
+            "num_tokens": count(clean.target_mask),
             "t": t,
             "time_weight": time_weight,
         }
@@ -107,7 +109,7 @@ class FlexmdmPredictCollator:
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> FlexmdmPrompt:
         clean = self.layout(examples)
-        given = compact_rows(clean, clean.answer, self.tokens.pad)
+        given = compact_rows(clean, clean.target_mask, self.tokens.pad)
         return {
             "input_ids": given.ids,
             "attention_mask": given.attention_mask,

@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N masked positions, D width of the hidden states.
 import torch
 
 from xlmgen.runtime.nn import linear_cross_entropy, segment_sum
-from xlmgen.runtime.noise import LinearSchedule, Rising
+from xlmgen.runtime.noise import LinearSchedule
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_flexmdm import FlexmdmModel
@@ -18,7 +18,7 @@ from .types_flexmdm import FlexmdmBatch, FlexmdmLossOutput
 class FlexmdmLoss:
     """Negative evidence lower bound in nats per token (arXiv:2509.01025).
 
-    With w_a = a′ / (1 − a) and w_b = b′ / (1 − b), a row at time t contributes
+    With w_a = −a′ / (1 − a) and w_b = −b′ / (1 − b), a row at time t contributes
 
         w_b(t) · Σ_masked −log p(x_i | z_t)
         + w_a(t) · Σ_gaps (y − x + x log(x / y)),
@@ -29,25 +29,27 @@ class FlexmdmLoss:
     missing ones included.
     """
 
-    insert = Rising(LinearSchedule())
-    unmask = Rising(LinearSchedule())
+    insert = LinearSchedule()
+    unmask = LinearSchedule()
 
     def __init__(self, tokens: SpecialTokens) -> None:
         self.tokens = tokens
 
     def __call__(self, model: FlexmdmModel, batch: FlexmdmBatch) -> FlexmdmLossOutput:
         # 1. Hidden states of the masked positions, and all gaps.
-        at, t = batch["masked_positions"], batch["t"]  # (N,), (B,)
+        positions, t = batch["masked_positions"], batch["t"]  # (N,), (B,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden, gap = model(input_ids, attention_mask, t=t, at=at)  # (N, D), (B, L)
+        hidden, gap = model(
+            input_ids, attention_mask, t=t, positions=positions
+        )  # (N, D), (B, L)
 
         # 2. Weight every row by its time.
         token_weight = self.unmask.weight(t) * batch["time_weight"]  # (B,)
         gap_weight = self.insert.weight(t) * batch["time_weight"]
 
         # 3. Masked tokens: cross-entropy; a clean token is never MASK.
-        targets = batch["target_ids"].flatten()[at]
-        row = at // input_ids.shape[1]
+        targets = batch["target_ids"].flatten()[positions]
+        row = positions // input_ids.shape[1]
         nll = linear_cross_entropy(
             hidden,
             model.head,

@@ -107,7 +107,7 @@ class FlexmdmModel(nn.Module):
         attention_mask: Tensor | None = None,
         *,
         t: Tensor,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Hidden states; `head` makes them logits of the token at each position.
 
@@ -115,21 +115,21 @@ class FlexmdmModel(nn.Module):
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int document numbers of packed rows: a token
                 attends to its own document only. None attends to all tokens.
-            t: (B,) time in [0, 1]; 0 is empty, 1 is the data.
-            at: (N,) flat positions, row · L + column; None is all of them.
+            t: (B,) time in [0, 1]; 1 is all noise.
+            positions: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:
-            (B, L, D), or (N, D) with `at`;
+            (B, L, D), or (N, D) with `positions`;
             and (B, L), the expected number missing after each token.
         """
-        positions = token_positions(input_ids, attention_mask)
-        rotary = self.rotary(positions)
+        position_ids = token_positions(input_ids, attention_mask)
+        rotary = self.rotary(position_ids)
         mask = key_mask(attention_mask)
         condition = self.time(t)  # (B, TIME_WIDTH)
-        x = self.embedding(input_ids) + self.absolute(positions)  # (B, L, D)
+        x = self.embedding(input_ids) + self.absolute(position_ids)  # (B, L, D)
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, rotary, mask, condition)
         x = modulate(self.norm(x), *self.modulation(condition))
         gap = F.softplus(self.gap(x).squeeze(-1).float())
-        return select_positions(x, at), gap
+        return select_positions(x, positions), gap

@@ -8,7 +8,7 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 
 from xlmgen.runtime.decoding.flexible_length import FlexibleLengthState
-from xlmgen.runtime.noise import LinearSchedule, Rising
+from xlmgen.runtime.noise import LinearSchedule, step_probs
 from xlmgen.runtime.sampling import Generation, TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
 
@@ -34,8 +34,8 @@ class FlexmdmPredictor:
             reaches this; None keeps all.
     """
 
-    insert = Rising(LinearSchedule())
-    unmask = Rising(LinearSchedule())
+    insert = LinearSchedule()
+    unmask = LinearSchedule()
 
     def __init__(
         self,
@@ -75,9 +75,9 @@ class FlexmdmPredictor:
             pad=self.tokens.pad,
             trace=trace,
         )
-        times = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64)
-        unmask_probs = self.unmask.step_probs(times)
-        insert_probs = self.insert.step_probs(times)
+        times = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
+        unmask_probs = step_probs(self.unmask, times)
+        insert_probs = step_probs(self.insert, times)
         for step, t in enumerate(times[:-1].tolist()):
             if not rows.unfinished.any():
                 break
@@ -93,6 +93,6 @@ class FlexmdmPredictor:
         # 3. One more pass reveals the masks of the last step.
         last = rows.masked
         if last.any():
-            logits, _ = rows.forward(last, 1.0)
+            logits, _ = rows.forward(last, 0.0)
             rows.reveal(last, self.sample(logits, generator), self.steps)
         return rows.generation()

@@ -38,7 +38,7 @@ class FlexmdmBatch(TypedDict):
     """Number of tokens of each row's answer, missing ones included."""
 
     t: Float[Tensor, " B"]
-    """Time of each row, from 0 (empty) to 1 (the data)."""
+    """Time of each row, from 1 (empty) to 0 (the data)."""
 
     time_weight: Float[Tensor, " B"]
     """Time weight: one over the density of the time, 1 − sampling_eps in training."""

@@ -61,7 +61,7 @@ class IlmLmCollator:
             len(examples), 1, dtype=torch.float64, generator=generator
         )
         u = torch.rand(clean.ids.shape, generator=generator)
-        dropped = clean.answer & (u < drop_prob)  # (B, L)
+        dropped = clean.target_mask & (u < drop_prob)  # (B, L)
 
         # 2. Close the gaps; a dropped token belongs to the slot on its left.
         kept = drop_tokens(clean, dropped, self.tokens)
@@ -72,7 +72,7 @@ class IlmLmCollator:
             "target_slot": kept.slot_of_dropped,
             "target_ids": clean.ids.take(flat_positions(dropped)),
             "num_dropped": count(dropped),
-            "answer_length": count(clean.answer),
+            "answer_length": count(clean.target_mask),
         }
 
 
@@ -103,7 +103,7 @@ class IlmPredictCollator:
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> IlmPrompt:
         clean = self.layout(examples)
-        given = drop_tokens(clean, clean.answer, self.tokens)
+        given = drop_tokens(clean, clean.target_mask, self.tokens)
         return {
             "input_ids": given.ids,
             "attention_mask": given.attention_mask,
@@ -115,7 +115,7 @@ class IlmPredictCollator:
         return masked_prompt_layout(examples, self.tokens, self.max_length, bos=True)
 
     def max_insertions(self, clean: Layout) -> Tensor:
-        return count(clean.answer)
+        return count(clean.target_mask)
 
 
 class IlmPredictInfillCollator(IlmPredictCollator):
@@ -132,7 +132,7 @@ class IlmPredictInfillCollator(IlmPredictCollator):
         )
 
     def max_insertions(self, clean: Layout) -> Tensor:
-        return self.max_length.answer - count(clean.attended & ~clean.answer)
+        return self.max_length.answer - count(clean.attended & ~clean.target_mask)
 
 
 COLLATORS = {

@@ -40,13 +40,15 @@ class IlmLoss:
 
     def __call__(self, model: IlmModel, batch: IlmBatch) -> IlmLossOutput:
         # 1. Hidden states of the slots, and the decision to stop.
-        at = batch["slot_positions"]  # (S,)
+        positions = batch["slot_positions"]  # (S,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden, stop = model(input_ids, attention_mask, at=at)  # (S, H), (B, 2)
+        hidden, stop = model(
+            input_ids, attention_mask, positions=positions
+        )  # (S, H), (B, 2)
 
         # 2. −log p(slot, token): one softmax over all slots of a row and all tokens.
         rows, length = input_ids.shape
-        row = at // length  # (S,)
+        row = positions // length  # (S,)
         slot, dropped = batch["target_slot"], batch["target_ids"]  # (D,), (D,)
         log_partition = linear_logsumexp(
             hidden, model.head, suppress_tokens=self.suppressed

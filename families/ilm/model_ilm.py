@@ -93,8 +93,8 @@ class IlmModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
         positions: Tensor | None = None,
+        position_ids: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Hidden states; `head` makes them logits of the token at each position.
 
@@ -102,20 +102,21 @@ class IlmModel(nn.Module):
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int document numbers of packed rows: a token
                 attends to its own document only. None attends to all tokens.
-            at: (N,) flat positions, row · L + column; None is all of them.
-            positions: (B, L) position of each token in its sequence; None takes the
+            positions: (N,) flat positions, row · L + column; None is all of them.
+            position_ids: (B, L) position of each token in its sequence; None takes the
                 order of `input_ids`.
 
         Returns:
-            (B, L, D), or (N, D) with `at`; and (B, 2), logits of going on and stopping.
+            (B, L, D), or (N, D) with `positions`;
+            and (B, 2), logits of going on and stopping.
         """
-        if positions is None:
-            positions = token_positions(input_ids, attention_mask)
-        rotary = self.rotary(positions)
+        if position_ids is None:
+            position_ids = token_positions(input_ids, attention_mask)
+        rotary = self.rotary(position_ids)
         mask = key_mask(attention_mask)
-        x = self.embedding(input_ids) + self.absolute(positions)  # (B, L, D)
+        x = self.embedding(input_ids) + self.absolute(position_ids)  # (B, L, D)
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, rotary, mask)
         x = self.norm(x)
-        return select_positions(x, at), self.stop(x[:, 0])
+        return select_positions(x, positions), self.stop(x[:, 0])

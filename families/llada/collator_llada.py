@@ -69,14 +69,14 @@ class LladaLmCollator:
         # 2. Mask every token of the answer with probability 1 − α(t).
         mask_prob = self.schedule.noise(t)[:, None]
         u = torch.rand(clean.ids.shape, generator=generator)
-        masked = clean.answer & (u < mask_prob)
+        masked = clean.target_mask & (u < mask_prob)
         masked_positions = flat_positions(masked)
         input_ids = with_token_at(clean.ids, masked_positions, self.tokens.mask)
         return {
             "input_ids": input_ids,
             "attention_mask": clean.attention_mask,
             "target_ids": clean.ids,
-            "maskable": clean.answer,
+            "maskable": clean.target_mask,
             "masked_positions": masked_positions,
             "t": t,
             "time_weight": time_weight,
@@ -107,9 +107,9 @@ class LladaPredictCollator:
     ) -> LladaPrompt:
         prompt = self.layout(examples)
         return {
-            "input_ids": prompt.ids.masked_fill(prompt.answer, self.tokens.mask),
+            "input_ids": prompt.ids.masked_fill(prompt.target_mask, self.tokens.mask),
             "attention_mask": prompt.attention_mask,
-            "fillable": prompt.answer,
+            "fillable": prompt.target_mask,
         }
 
     def layout(self, examples: Sequence[Example]) -> Layout:

@@ -43,11 +43,11 @@ class Block(nn.Module):
         x: Tensor,
         rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Args: x (B, L, D). Returns: (B, L, D), or (N, D) at positions (N,)."""
-        y = self.attention(self.attention_norm(x), rotary, mask, at=at)
-        x = select_positions(x, at) + self.dropout(y)
+        y = self.attention(self.attention_norm(x), rotary, mask, positions=positions)
+        x = select_positions(x, positions) + self.dropout(y)
         return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
 
 
@@ -93,7 +93,7 @@ class LladaModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Hidden states; `head` makes them logits of the token at each position.
 
@@ -101,17 +101,17 @@ class LladaModel(nn.Module):
             input_ids: (B, L).
             attention_mask: (B, L) bool, or int document numbers of packed rows: a token
                 attends to its own document only. None attends to all tokens.
-            at: (N,) flat positions, row · L + column; None is all of them.
+            positions: (N,) flat positions, row · L + column; None is all of them.
 
         Returns:
-            (B, L, D), or (N, D) with `at`.
+            (B, L, D), or (N, D) with `positions`.
         """
-        positions = token_positions(input_ids, attention_mask)
-        rotary = self.rotary(positions)
+        position_ids = token_positions(input_ids, attention_mask)
+        rotary = self.rotary(position_ids)
         mask = key_mask(attention_mask)
-        x = self.embedding(input_ids) + self.absolute(positions)  # (B, L, D)
+        x = self.embedding(input_ids) + self.absolute(position_ids)  # (B, L, D)
         x = self.dropout(x)
         for block in self.blocks[:-1]:
             x = block(x, rotary, mask)
-        x = self.blocks[-1](x, rotary, mask, at)
+        x = self.blocks[-1](x, rotary, mask, positions)
         return self.norm(x)

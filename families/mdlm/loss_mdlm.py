@@ -28,17 +28,17 @@ class MdlmLoss:
 
     def __call__(self, model: MdlmModel, batch: MdlmBatch) -> MdlmLossOutput:
         # 1. Hidden states of the masked positions.
-        at = batch["masked_positions"]  # (N,)
+        positions = batch["masked_positions"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden = model(input_ids, attention_mask, at=at)  # (N, D)
-        targets = batch["target_ids"].flatten()[at]
+        hidden = model(input_ids, attention_mask, positions=positions)  # (N, D)
+        targets = batch["target_ids"].flatten()[positions]
 
         # 2. Weight every row by its time: w(t) = −α′(t) / (1 − α(t)).
         weight = self.schedule.weight(batch["t"]) * batch["time_weight"]  # (B,)
 
         # 3. A clean token is never MASK: MASK gets probability 0 (SUBS).
         rows, length = input_ids.shape
-        row = at // length
+        row = positions // length
         nll = linear_cross_entropy(
             hidden,
             model.head,

@@ -20,14 +20,14 @@ class MlmLoss:
 
     def __call__(self, model: MlmModel, batch: MlmBatch) -> MlmLossOutput:
         # 1. Hidden states of the selected positions.
-        at = batch["masked_positions"]  # (N,)
+        positions = batch["masked_positions"]  # (N,)
         input_ids, attention_mask = batch["input_ids"], batch["attention_mask"]
-        hidden = model(input_ids, attention_mask, at=at)  # (N, D)
-        targets = batch["target_ids"].flatten()[at]
+        hidden = model(input_ids, attention_mask, positions=positions)  # (N, D)
+        targets = batch["target_ids"].flatten()[positions]
 
         # 2. A clean token is never MASK: MASK gets probability 0.
         rows, length = input_ids.shape
-        row = at // length
+        row = positions // length
         nll = linear_cross_entropy(
             hidden, model.head, targets, suppress_tokens=(self.tokens.mask,)
         )  # (N,)

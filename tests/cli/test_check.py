@@ -318,7 +318,7 @@ def test_unsupported_packing_is_reported(capsys, collator, packing, fix):
     spec = Path("families/ilm/family.yaml")
     spec.write_text(re.sub(r"collator: .*", f"collator: {collator}", spec.read_text()))
     Path("t.yaml").write_text(
-        "spec: xlmgen/task/v1\nname: t\nlayout: lm\nblock: {length: 16}\n"
+        "spec: xlmgen/task/v1\nname: t\nlayout: lm\nmax_length: {length: 16}\n"
         "source: {files: {train: no_such_file.txt}}\ntokenizer: {kind: byte}\n"
         f"packing: {packing}\n"
     )

@@ -247,7 +247,7 @@ def test_by_length_option_batches_similar_lengths(tmp_path, monkeypatch):
     monkeypatch.setenv("XLMGEN_CACHE", str(tmp_path / "cache"))
     (tmp_path / "a.txt").write_text("\n".join("x" * (i % 40 + 1) for i in range(160)))
     (tmp_path / "some.yaml").write_text(
-        "spec: xlmgen/task/v1\nname: some\nlayout: lm\nblock: {length: 30}\n"
+        "spec: xlmgen/task/v1\nname: some\nlayout: lm\nmax_length: {length: 30}\n"
         "source: {files: {train: a.txt, validation: a.txt, test: a.txt}}\n"
         "tokenizer: {kind: byte}\noverflow: truncate\n"
     )

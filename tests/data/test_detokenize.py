@@ -86,7 +86,7 @@ def test_task_detokenises_its_texts(tmp_path):
     lines = ["He did n't go , she said .", "It 's a dog .", "That is it ."]
     (tmp_path / "lines.txt").write_text("\n".join(lines))
     task = (
-        "spec: xlmgen/task/v1\nname: lines\nlayout: lm\nblock: {length: 40}\n"
+        "spec: xlmgen/task/v1\nname: lines\nlayout: lm\nmax_length: {length: 40}\n"
         "tokenizer: {kind: character}\nsource:\n"
         "  files: {train: lines.txt, validation: lines.txt, test: lines.txt}\n"
     )

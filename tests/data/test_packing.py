@@ -137,9 +137,9 @@ def test_layout_of_separate_documents(folder):
     ]
     for whole in rows:
         assert whole.ids.tolist() == [[BOS, 10, 11, EOS, BOS], [BOS, 20, 21, EOS, 0]]
-        assert whole.answer[0].tolist() == [False, True, True, True, False]
+        assert whole.target_mask[0].tolist() == [False, True, True, True, False]
     assert rows[0].attention_mask.tolist() == [[1, 1, 1, 1, 2], [1, 1, 1, 1, 0]]
-    assert rows[0].answer[1].tolist() == [False, True, True, True, False]
+    assert rows[0].target_mask[1].tolist() == [False, True, True, True, False]
     # A pad that is predicted belongs to the last document.
     assert rows[1].attention_mask.tolist() == [[1, 1, 1, 1, 2], [1, 1, 1, 1, 1]]
-    assert rows[1].answer[1].tolist() == [False, True, True, True, True]
+    assert rows[1].target_mask[1].tolist() == [False, True, True, True, True]

@@ -44,7 +44,7 @@ def test_masked_sequence_begins_with_its_prompt(bos):
         [*start, 5, 6] + [MASK] * (4 - bos),
         start + [MASK] * (6 - bos),
     ]
-    assert found.answer.equal(found.ids == MASK)
+    assert found.target_mask.equal(found.ids == MASK)
 
 
 def test_packed_row_begins_with_bos_in_every_family():
@@ -71,7 +71,7 @@ def test_packed_task_generates_from_row_start(tmp_path, monkeypatch, packing, be
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text("\n".join("a b c d" for _ in range(3)) + "\nb\nc\n")
     (tmp_path / "t.yaml").write_text(
-        "spec: xlmgen/task/v1\nname: t\nlayout: lm\nblock: {length: 6}\n"
+        "spec: xlmgen/task/v1\nname: t\nlayout: lm\nmax_length: {length: 6}\n"
         "source: {files: {train: a.txt, validation: a.txt, test: a.txt}}\n"
         f"tokenizer: {{kind: whitespace}}\npacking: {packing}\n"
     )

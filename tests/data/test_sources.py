@@ -19,8 +19,8 @@ name: some
 tokenizer: {kind: byte}
 """
 LAYOUTS = {
-    ("tokens",): "layout: lm\nblock: {length: 9}\n",
-    ("prompt", "target"): "layout: seq2seq\nblock: {prompt: 9, answer: 9}\n",
+    ("tokens",): "layout: lm\nmax_length: {length: 9}\n",
+    ("prompt", "target"): "layout: seq2seq\nmax_length: {prompt: 9, answer: 9}\n",
 }
 
 

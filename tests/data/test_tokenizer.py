@@ -365,7 +365,7 @@ def test_run_copy_keeps_special_tokens_of_folder(tmp_path):
     )
     (tmp_path / "a.txt").write_text("a a")
     (tmp_path / "some.yaml").write_text(
-        "spec: xlmgen/task/v1\nname: some\nlayout: lm\nblock: {length: 9}\n"
+        "spec: xlmgen/task/v1\nname: some\nlayout: lm\nmax_length: {length: 9}\n"
         "source: {files: {train: a.txt, validation: a.txt, test: a.txt}}\n"
         "tokenizer: {kind: file, path: saved}\n"
     )

@@ -102,6 +102,7 @@ def test_no_bits_for_word_tokens_or_without_likelihood(letters):
     [
         ("arlm", "bits_per_character"),
         ("mdlm", "bits_per_character_bound"),
+        ("udlm", "bits_per_character_bound"),
         ("mlm", None),
     ],
 )

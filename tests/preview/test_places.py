@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from xlmgen.preview.places import Kind, places, read
+from xlmgen.preview.places import Kind, numbers, places, read
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 TOKENS = SpecialTokens(vocab_size=20)
@@ -51,6 +51,23 @@ def test_selected_token_may_be_unmasked():
     }
     assert kinds(batch) == ["changed", "hidden", "given", "padding"]
     assert kinds(batch, 1) == ["given", "given", "hidden", "padding"]
+
+
+def test_noised_tokens_are_shown_as_changed():
+    batch = {
+        "input_ids": torch.tensor([[7, 9, 8, 9]]),
+        "attention_mask": None,
+        "target_ids": torch.tensor([[7, 9, 9, 9]]),
+        "noisable": torch.tensor([[False, True, True, True]]),
+        "noisable_positions": torch.tensor([1, 2, 3]),
+        "noised_positions": torch.tensor([2, 3]),
+    }
+    assert kinds(batch) == ["given", "seen", "changed", "changed"]
+    reading = read(batch, TOKENS)
+    assert reading.used == set(batch)
+    found = numbers(reading, batch, TOKENS)
+    assert found["noised"] == pytest.approx(1 / 2)
+    assert found["noised_of_answer"] == pytest.approx(2 / 3)
 
 
 def test_scored_pad_is_not_padding():

@@ -302,7 +302,7 @@ def test_run_of_texts_is_reported(tmp_path, monkeypatch, capsys):
         "spec": "xlmgen/task/v1",
         "name": "words",
         "layout": "lm",
-        "max_length": {"length": 16},
+        "max_length": {"length": 20},
         "source": {"files": files},
         "tokenizer": {"kind": "whitespace"},
         "metrics": ["distinct_n"],
@@ -317,7 +317,7 @@ def test_run_of_texts_is_reported(tmp_path, monkeypatch, capsys):
         "training": {"max_steps": 4, "batch_size": 4, "accelerator": "cpu"},
         "evaluation": {"batch_size": 64, "generate": 4},
     }
-    experiment["training"]["validate_every"] = 2
+    experiment["training"] |= {"validate_every": 2, "warmup_steps": 1}
     Path("run.yaml").write_text(yaml.safe_dump(experiment))
     assert main(["train", "run.yaml", "--run-dir", "run"]) == 0
     assert main(["eval", "run", "--limit", "8"]) == 0

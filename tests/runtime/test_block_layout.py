@@ -19,7 +19,7 @@ def check(layout, context, rows, attended, answer):
     assert layout.context == context
     assert layout.ids.tolist() == rows
     assert layout.attended.long().tolist() == attended
-    assert layout.answer.long().tolist() == answer
+    assert layout.target_mask.long().tolist() == answer
 
 
 def test_last_blocks_of_sequences_are_filled():
@@ -65,7 +65,7 @@ def test_blocks_end_at_the_maximum_length():
     examples = [{"prompt": [5], "target": [7, 8]}, {"prompt": [5], "target": []}]
     layout = seq2seq_block_layout(examples, T, MaxLength(3, 2), size=2)
     assert layout.ids.tolist() == [[5, B, 7, 8, E], [5, B, E, P, P]]
-    assert layout.answer.sum(1).tolist() == [3, 2]
+    assert layout.target_mask.sum(1).tolist() == [3, 2]
     whole = lm_block_layout([{"tokens": [5]}], T, MaxLength(4), size=50)
     assert whole.ids.tolist() == [[B, 5, E, P]]
     assert whole.attention_mask is None
@@ -106,4 +106,4 @@ def test_too_long_row_is_named():
 def test_layouts_have_declared_dtypes():
     layout = lm_block_layout([{"tokens": [5]}], T, MaxLength(4), size=2)
     assert layout.ids.dtype == torch.int64
-    assert layout.attended.dtype == layout.answer.dtype == torch.bool
+    assert layout.attended.dtype == layout.target_mask.dtype == torch.bool

@@ -42,10 +42,10 @@ class Recorder(nn.Module):
         self.cache = Cache(rows, length)
         return self.cache
 
-    def forward(self, ids, attention_mask=None, *, at, cache, t=None):
+    def forward(self, ids, attention_mask=None, *, positions, cache, t=None):
         seen = cache.length, cache.rows.tolist()
-        self.calls.append((ids.tolist(), attention_mask, *seen, t, len(at)))
-        return torch.zeros(len(at), T.vocab_size)
+        self.calls.append((ids.tolist(), attention_mask, *seen, t, len(positions)))
+        return torch.zeros(len(positions), T.vocab_size)
 
 
 def fill(rows, *tokens):

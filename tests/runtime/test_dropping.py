@@ -33,7 +33,7 @@ def bits(tensor):
 
 def at(layout, *rows):
     """(B, L) bool, True at these columns of every row."""
-    chosen = torch.zeros_like(layout.answer)
+    chosen = torch.zeros_like(layout.target_mask)
     for row, columns in enumerate(rows):
         chosen[row, columns] = True
     return chosen
@@ -105,7 +105,7 @@ def test_slots_are_in_holes_and_directly_before_them():
     assert bits(kept.slots) == [[2, 3, 4, 5], [1, 2]]
     assert kept.slot_of_dropped.tolist() == [1]
 
-    empty = drop_tokens(whole, whole.answer, TOKENS)
+    empty = drop_tokens(whole, whole.target_mask, TOKENS)
     assert empty.ids.tolist() == [[CLS, BOS, 5, 8], [CLS, BOS, 6, 7]]
     assert bits(empty.slots) == [[2, 3], [1]]
     assert empty.slot_of_dropped.tolist() == [0, 0, 1, 2]
@@ -115,8 +115,8 @@ def test_eos_in_data_is_given():
     examples = [{"tokens": [5, 6]}, {"tokens": []}]
     ended = with_given_end(laid_out(lm_layout, examples, WHOLE, eos=True), EOS)
     assert ended.ids.tolist() == [[BOS, 5, 6, EOS], [BOS, EOS, PAD, PAD]]
-    assert bits(ended.answer) == [[1, 2], []]
-    assert bits(drop_tokens(ended, ended.answer, TOKENS).slots) == [[1], []]
+    assert bits(ended.target_mask) == [[1, 2], []]
+    assert bits(drop_tokens(ended, ended.target_mask, TOKENS).slots) == [[1], []]
 
 
 def test_last_position_of_generated_answer_is_eos():
@@ -127,9 +127,11 @@ def test_last_position_of_generated_answer_is_eos():
         [5, 6, BOS, MASK, MASK, EOS],
         [BOS, MASK, MASK, EOS, PAD, PAD],
     ]
-    assert bits(ended.answer) == [[3, 4], [1, 2]]
-    assert bits(asked.answer) == [[3, 4, 5], [1, 2, 3]], "the layout itself is kept"
-    given = drop_tokens(ended, ended.answer, TOKENS)
+    assert bits(ended.target_mask) == [[3, 4], [1, 2]]
+    assert bits(asked.target_mask) == [[3, 4, 5], [1, 2, 3]], (
+        "the layout itself is kept"
+    )
+    given = drop_tokens(ended, ended.target_mask, TOKENS)
     assert given.ids.tolist() == [[CLS, 5, 6, BOS, EOS], [CLS, BOS, EOS, PAD, PAD]]
     assert bits(given.slots) == [[3], [1]]
 
@@ -140,7 +142,7 @@ def test_eos_of_row_with_holes_is_kept():
     whole = laid_out(infill_layout, examples, MaxLength(4), eos=True)
     ended = with_given_end(whole, EOS)
     assert ended.ids.tolist() == [[BOS, 5, 6, EOS]]
-    assert bits(ended.answer) == [[1]]
+    assert bits(ended.target_mask) == [[1]]
 
 
 def test_prompt_that_fills_max_length_is_refused():

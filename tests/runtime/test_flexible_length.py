@@ -19,9 +19,9 @@ class Silent(nn.Module):
         super().__init__()
         self.asked, self.head = [], nn.Identity()
 
-    def forward(self, input_ids, attention_mask=None, *, t, at):
-        self.asked.append((input_ids.tolist(), t.tolist(), at.tolist()))
-        return torch.zeros(len(at), 8), torch.ones(input_ids.shape)
+    def forward(self, input_ids, attention_mask=None, *, t, positions):
+        self.asked.append((input_ids.tolist(), t.tolist(), positions.tolist()))
+        return torch.zeros(len(positions), 8), torch.ones(input_ids.shape)
 
 
 def rows(room=(9, 9), *, trace=False):
@@ -110,8 +110,8 @@ def test_trace_has_final_positions():
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_gap_that_is_not_finite_is_an_error(value):
     grown = rows()
-    grown.model.forward = lambda ids, mask, *, t, at: (
-        torch.zeros(len(at), 8),
+    grown.model.forward = lambda ids, mask, *, t, positions: (
+        torch.zeros(len(positions), 8),
         torch.full(ids.shape, value),
     )
     with pytest.raises(UserError, match="the predicted length of a gap is NaN"):

@@ -28,7 +28,7 @@ def test_answer_is_free_from_bos_to_last_token():
     examples = [{"prompt": [5, 6], "target": [7, 8]}, {"prompt": [5], "target": []}]
     clean = seq2seq_gaps(examples, TOKENS, MAX_LENGTH, eos=False)
     assert clean.ids.tolist() == [[5, 6, BOS, 7, 8], [5, BOS, PAD, PAD, PAD]]
-    assert bits(clean.answer) == [[3, 4], []]
+    assert bits(clean.target_mask) == [[3, 4], []]
     assert bits(clean.free) == [[2, 3, 4], [1]]
 
 
@@ -39,7 +39,7 @@ def test_given_eos_is_not_answer_and_nothing_follows_it():
         [5, 6, BOS, 7, 8, EOS],
         [5, BOS, EOS, PAD, PAD, PAD],
     ]
-    assert bits(clean.answer) == [[3, 4], []]
+    assert bits(clean.target_mask) == [[3, 4], []]
     assert bits(clean.free) == [[2, 3, 4], [1]]
 
 
@@ -47,14 +47,14 @@ def test_eos_of_packed_row_is_an_ordinary_token():
     row = [BOS, 5, EOS, 6, EOS]
     clean = lm_gaps([{"tokens": row, "packed": True}], TOKENS, WHOLE, eos=True)
     assert clean.ids.tolist() == [row]
-    assert bits(clean.answer) == [[1, 2, 3, 4]]
+    assert bits(clean.target_mask) == [[1, 2, 3, 4]]
     assert bits(clean.free) == [[0, 1, 2, 3, 4]]
 
 
 def test_only_holes_and_positions_before_them_are_free():
     examples = [{"tokens": [5, 6, 7, 8], "given": [0, 1, 1, 0]}]
     clean = infill_gaps(examples, TOKENS, WHOLE, eos=True)
-    assert bits(clean.answer) == [[1, 4]]
+    assert bits(clean.target_mask) == [[1, 4]]
     assert bits(clean.free) == [[0, 1, 3, 4]]
 
 
@@ -75,7 +75,7 @@ def test_room_with_prompts_is_the_answer_length():
     for eos in (False, True):
         known = prompt_gaps(examples, TOKENS, MAX_LENGTH, eos=eos)
         assert bits(known.free) == [[2], [0]]
-        given = compact_rows(known, known.answer, PAD)
+        given = compact_rows(known, known.target_mask, PAD)
         assert room(given, MAX_LENGTH, eos=eos).tolist() == [6 - eos] * 2
 
 
@@ -84,7 +84,7 @@ def test_room_without_prompt_length_is_the_rest_of_the_sequence():
     known = prompt_gaps(examples, TOKENS, WHOLE, eos=True)
     assert known.ids.tolist() == [[BOS, 5, 6, EOS], [BOS, EOS, PAD, PAD]]
     assert bits(known.free) == [[2], [0]]
-    given = compact_rows(known, known.answer, PAD)
+    given = compact_rows(known, known.target_mask, PAD)
     assert room(given, WHOLE, eos=True).tolist() == [4, 6]
 
 

@@ -12,7 +12,7 @@ from xlmgen.runtime.decoding.insertion import (
     PairSampler,
     SlotFirstSampler,
 )
-from xlmgen.runtime.nn import cross_entropy
+from xlmgen.runtime.nn import chunks
 from xlmgen.runtime.sampling import TokenSampler, categorical
 from xlmgen.testing.oracle import identity_head
 from xlmgen.testing.statistics import p_value
@@ -33,9 +33,9 @@ class Silent(nn.Module):
         super().__init__()
         self.asked = []
 
-    def forward(self, input_ids, attention_mask=None, *, positions, at):
-        self.asked.append((input_ids, attention_mask, positions, at))
-        return torch.zeros(len(at), VOCAB), torch.zeros(len(input_ids), 2)
+    def forward(self, input_ids, attention_mask=None, *, position_ids, positions):
+        self.asked.append((input_ids, attention_mask, position_ids, positions))
+        return torch.zeros(len(positions), VOCAB), torch.zeros(len(input_ids), 2)
 
 
 def draw(sampler, logits, generator=None):
@@ -68,29 +68,29 @@ def insert(rows, slots, tokens):
 
 def asked(rows):
     """Last inputs of the model: ids, positions and slot positions, as lists."""
-    ids, _, positions, at = rows.model.asked[-1]
-    return ids.tolist(), positions.tolist(), at.tolist()
+    ids, _, position_ids, positions = rows.model.asked[-1]
+    return ids.tolist(), position_ids.tolist(), positions.tolist()
 
 
 def test_tokens_stay_in_memory_while_positions_move():
     rows = grown()
     insert(rows, [0, 0], [7, 8])
-    ids, positions, at = asked(rows)
+    ids, position_ids, positions = asked(rows)
     assert ids == PROMPTS.tolist()
-    assert positions == [[0, 1, 2], [0, 1, 1]]
-    assert at == [2, 3 + 1]
+    assert position_ids == [[0, 1, 2], [0, 1, 1]]
+    assert positions == [2, 3 + 1]
 
     insert(rows, [0, 1], [9, 6])  # before 7, which moves on; behind 8
-    ids, positions, at = asked(rows)
+    ids, position_ids, positions = asked(rows)
     assert ids == [[CLS, 5, BOS, 7], [CLS, BOS, PAD, 8]]
-    assert [positions[0], positions[1][3]] == [[0, 1, 2, 3], 2]
-    assert at == [2, 3, 4 + 1, 4 + 3]
+    assert [position_ids[0], position_ids[1][3]] == [[0, 1, 2, 3], 2]
+    assert positions == [2, 3, 4 + 1, 4 + 3]
 
     rows.forward()
-    ids, positions, at = asked(rows)
+    ids, position_ids, positions = asked(rows)
     assert ids == [[CLS, 5, BOS, 7, 9], [CLS, BOS, PAD, 8, 6]]
-    assert [positions[0], positions[1][3:]] == [[0, 1, 2, 4, 3], [2, 3]]
-    assert at == [2, 3, 4, 5 + 1, 5 + 3, 5 + 4]
+    assert [position_ids[0], position_ids[1][3:]] == [[0, 1, 2, 4, 3], [2, 3]]
+    assert positions == [2, 3, 4, 5 + 1, 5 + 3, 5 + 4]
 
 
 def test_new_tokens_are_attended_and_pads_are_not():
@@ -119,8 +119,8 @@ def test_hidden_states_of_slots_are_separate_for_each_row():
     """The hidden state of slot k of row b is that of position `at[b, k]`."""
     rows = grown()
     insert(rows, [0, 0], [7, 8])
-    rows.model.forward = lambda ids, mask, *, positions, at: (
-        at[:, None].expand(-1, VOCAB).float(),
+    rows.model.forward = lambda ids, mask, *, position_ids, positions: (
+        positions[:, None].expand(-1, VOCAB).float(),
         torch.tensor([[0.0, 1.0], [2.0, 3.0]]),
     )
     hidden, stop = rows.forward()
@@ -325,7 +325,7 @@ def test_missing_slots_are_not_drawn_and_rows_are_independent(sampler):
 
 def test_draws_from_a_large_vocabulary_hold_one_chunk_of_logits(monkeypatch, largest):
     vocab, rows, slots = 5000, 8, 64
-    monkeypatch.setattr(cross_entropy, "CHUNK_CPU", 2**15)
+    monkeypatch.setattr(chunks, "CHUNK_CPU", 2**15)
     torch.manual_seed(0)
     head, hidden = nn.Linear(16, vocab, bias=False), torch.randn(rows, slots, 16)
     missing = torch.zeros(rows, slots, dtype=torch.bool)

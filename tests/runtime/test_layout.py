@@ -34,7 +34,7 @@ def check(layout, rows, attended, answers):
     assert layout.ids.tolist() == filled(rows, width, T.pad)
     assert layout.ids.dtype == torch.int64
     assert layout.attended.tolist() == filled(attended, width, False)
-    assert layout.answer.tolist() == filled(answers, width, False)
+    assert layout.target_mask.tolist() == filled(answers, width, False)
     whole = all(all(row) and len(row) == width for row in attended)
     assert (layout.attention_mask is None) == whole
 
@@ -123,7 +123,7 @@ def test_prompts_are_padded_on_the_left(prompts):
         pads = width - len(prompt) - 1
         assert row == [T.pad] * pads + prompt + [T.bos]
         assert attended == [False] * pads + [True] * (len(prompt) + 1)
-    assert not layout.answer.any()
+    assert not layout.target_mask.any()
 
 
 @given(texts, flags)

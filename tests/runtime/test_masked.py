@@ -19,9 +19,9 @@ class Echo(nn.Module):
         super().__init__()
         self.calls, self.head = [], nn.Identity()
 
-    def forward(self, ids, attention_mask=None, *, at, t=None):
+    def forward(self, ids, attention_mask=None, *, positions, t=None):
         self.calls.append((ids.clone(), attention_mask, t))
-        return at[:, None].float().expand(-1, 8)
+        return positions[:, None].float().expand(-1, 8)
 
 
 def make(**options):

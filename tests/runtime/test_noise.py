@@ -12,10 +12,10 @@ from xlmgen.runtime.noise import (
     GeometricSchedule,
     LinearSchedule,
     PolynomialSchedule,
-    Rising,
     draw_block_times,
     draw_times,
     loop_times,
+    step_probs,
 )
 
 FORMULAS = {
@@ -170,47 +170,22 @@ def test_independent_block_times_are_not_stratified():
     assert len(set(((t * 64).ceil() - 1).flatten().tolist())) < 60
 
 
-RISING = {
-    Rising(LinearSchedule()): lambda t: t,
-    Rising(CosineSchedule()): lambda t: 1 - math.cos(math.pi * t / 2),
-    Rising(PolynomialSchedule(3.0)): lambda t: 1 - (1 - t) ** 3,
-}
-rising = pytest.mark.parametrize("schedule", RISING, ids=str)
-
-
-@rising
-def test_rising_level_equals_its_formula(schedule):
-    expected = torch.tensor([RISING[schedule](float(t)) for t in TIMES]).double()
-    torch.testing.assert_close(schedule.level(TIMES), expected, rtol=1e-6, atol=0)
-    torch.testing.assert_close(schedule.inverse(schedule.level(TIMES)), TIMES)
-
-
-@rising
-def test_rising_weight_is_the_hazard_rate(schedule):
-    t = TIMES.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(schedule.level(t).sum(), t)
-    expected = slope / (1 - schedule.level(TIMES))
-    torch.testing.assert_close(schedule.weight(TIMES), expected)
-
-
-@rising
-def test_step_probabilities_multiply_to_the_total(schedule):
-    times = torch.linspace(0, 1, 12, dtype=torch.float64)
-    chances = schedule.step_probs(times)
-    assert chances[-1] == 1
-    left = math.prod(1 - chance for chance in chances[:6])
-    assert left == pytest.approx(1 - float(schedule.level(times[6])))
-    assert chances[3] == pytest.approx(1 - float(schedule.remains(times[3], times[4])))
-
-
 @pytest.mark.parametrize("exponent", [1, 3, 20])
-def test_step_probabilities_are_exact_where_level_rounds_to_one(exponent):
+def test_step_probs_are_exact_where_alpha_rounds_to_one(exponent):
     """Against fractions, to the last step."""
-    steep = Rising(PolynomialSchedule(float(exponent)))
-    times = torch.linspace(0, 1, 65, dtype=torch.float64)
-    left = [Fraction(step, 64) ** exponent for step in range(64, -1, -1)]
-    exact = [float(1 - s / t) for t, s in pairwise(left)]
-    assert steep.step_probs(times) == pytest.approx(exact, rel=1e-14)
+    times = torch.linspace(1, 0, 65, dtype=torch.float64)
+    noise = [Fraction(step, 64) ** exponent for step in range(64, -1, -1)]
+    exact = [float(1 - s / t) for t, s in pairwise(noise)]
+    found = step_probs(PolynomialSchedule(float(exponent)), times)
+    assert found == pytest.approx(exact, rel=1e-14)
+    assert found[-1] == 1
+
+
+@pytest.mark.parametrize("schedule", [LinearSchedule(), CosineSchedule()], ids=str)
+def test_step_probs_multiply_to_the_total(schedule):
+    times = torch.linspace(1, 0, 12, dtype=torch.float64)
+    left = math.prod(1 - prob for prob in step_probs(schedule, times)[:6])
+    assert left == pytest.approx(1 - float(schedule.alpha(times[6])))
 
 
 @pytest.mark.parametrize("sigma_min", [1e-17, 1e-50, 1e-320])
@@ -242,10 +217,9 @@ def test_cosine_weight_is_zero_at_the_end(dtype):
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0, 3.0])
-def test_remains_is_precise_in_float32(exponent):
-    """Near the end, where the level itself rounds to 1."""
-    steep = Rising(PolynomialSchedule(exponent))
-    left = 2.0 ** -torch.arange(2, 14)  # 1 − t, exact in float32
-    remains = steep.remains(1 - left, 1 - left / 2)
-    expected = torch.full_like(remains, 0.5**exponent)
-    torch.testing.assert_close(remains, expected, rtol=1e-3, atol=0)
+def test_ratio_of_noise_is_precise_in_float32(exponent):
+    """Near t = 0, where α itself rounds to 1."""
+    schedule = PolynomialSchedule(exponent)
+    t = 2.0 ** -torch.arange(2, 14)  # exact in float32
+    ratio = schedule.noise(t / 2) / schedule.noise(t)
+    torch.testing.assert_close(ratio, torch.full_like(t, 0.5**exponent))

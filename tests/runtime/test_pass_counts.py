@@ -35,7 +35,7 @@ class Counted(nn.Module):
 
     def forward(self, input_ids, attention_mask=None, **inputs):
         self.fed.append(tuple(input_ids.shape))
-        self.asked.append(len(inputs["at"]))
+        self.asked.append(len(inputs["positions"]))
         return self.model(input_ids, attention_mask, **inputs)
 
     def new_cache(self, rows, length):
@@ -84,6 +84,13 @@ def test_random_order_runs_the_head_once_per_token(name, steps):
         0 < rows <= asked
         for (rows, _), asked in zip(model.fed, model.asked, strict=True)
     )
+
+
+def test_resampling_runs_the_head_on_every_position_in_every_step():
+    model = Counted("udlm")
+    out = model.generate(steps=5)
+    assert model.asked == [4 * ANSWER] * 5
+    assert out.forward_passes == 5
 
 
 def test_confidence_order_runs_the_head_on_masked_positions():

@@ -15,11 +15,13 @@ from xlmgen.runtime.sampling import (
     categorical,
     entropy,
     even_split,
+    geometric_shares,
     keep_top_k,
     keep_top_p,
     log_margin,
     log_top_prob,
     negative_entropy,
+    number_due,
     ranks,
     spread,
     temper,
@@ -317,3 +319,39 @@ def test_until_ends_before_first_stop():
     assert until([1, 2, 3, 2], 2) == [1]
     assert until([], 2) == []
     assert until([1, 3], 2) == [1, 3]
+
+
+def test_geometric_shares_are_sums_of_powers():
+    assert geometric_shares(3, 2.0) == pytest.approx([1 / 7, 3 / 7, 1])
+    assert geometric_shares(3, 0.5) == pytest.approx([4 / 7, 6 / 7, 1])
+    assert geometric_shares(4, 1.0) == pytest.approx([0.25, 0.5, 0.75, 1])
+    for growth in (0.01, 100.0):
+        shares = geometric_shares(10_000, growth)
+        assert shares[-1] == 1
+        assert shares == sorted(shares)
+
+
+def test_number_due_is_the_difference_to_the_share():
+    total, left = torch.tensor([10, 10, 3, 0]), torch.tensor([10, 6, 3, 0])
+    assert number_due(total, left, 0.5).tolist() == [5, 1, 1, 0]
+    assert number_due(total, left, 1.0).tolist() == [10, 6, 3, 0]
+    third = torch.tensor([3 * 10**9])
+    assert number_due(third, third, 1 / 3).tolist() == [10**9]
+
+
+def test_log_prob_is_that_of_the_model_without_suppressed_ids():
+    sampler = TokenSampler((0,), temperature=0.5, top_k=1)
+    logits = random_logits()
+    tokens = torch.arange(50) % 12
+    kept = logits.double().clone()
+    kept[:, 0] = -torch.inf
+    expected = kept.log_softmax(-1)[torch.arange(50), tokens]
+    torch.testing.assert_close(sampler.log_prob(logits, tokens), expected)
+    assert sampler.log_prob(logits[:0], tokens[:0]).shape == (0,)
+
+
+def test_log_prob_of_chunks_equals_that_of_all_rows(monkeypatch):
+    sampler, logits, tokens = TokenSampler(), random_logits(), torch.arange(50) % 12
+    expected = sampler.log_prob(logits, tokens)
+    monkeypatch.setattr(sampling, "RATED", 40)
+    assert sampler.log_prob(logits, tokens).equal(expected)

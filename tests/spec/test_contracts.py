@@ -121,6 +121,73 @@ def test_mask_and_insert_needs_schedule_pair_gap_head_and_time():
         assert (not validate(spec(**components), "family")) == works, components
 
 
+NOISING = {
+    "collator": ["{kind: masking}", "{kind: replacing}"],
+    "noise_schedule": ["null", "{kind: linear}", "{kind: geometric}"],
+    "model": [
+        "{kind: transformer, attention: causal}",
+        "{kind: transformer, attention: bidirectional}",
+        "{kind: transformer, attention: bidirectional, time: adaln}",
+        "{kind: qwen2, attention: bidirectional, time: adaln}",
+    ],
+    "loss": [
+        "{kind: masked, weight: schedule}",
+        "{kind: state_entropy}",
+        "{kind: noised}",
+        "{kind: noised, scored: all}",
+        "{kind: generalised_kl}",
+    ],
+    "predictor": ["{kind: unmasking}", "{kind: resampling}"],
+}
+
+
+def test_uniform_noise_needs_its_collator_loss_and_predictor():
+    """The bound needs the time as well, and flow matching exact ends."""
+    for choice in product(*NOISING.values()):
+        blocks = dict(zip(NOISING, choice, strict=True))
+        noising = (
+            "replacing" in blocks["collator"],
+            "masked" not in blocks["loss"],
+            "resampling" in blocks["predictor"],
+        )
+        works = all(noising) or not any(noising)
+        works &= blocks["noise_schedule"] != "null"
+        works &= "bidirectional" in blocks["model"]
+        if "state_entropy" in blocks["loss"]:
+            works &= "adaln" in blocks["model"]
+        if "generalised_kl" in blocks["loss"]:
+            works &= "linear" in blocks["noise_schedule"]
+        assert (not validate(spec(**blocks), "family")) == works, blocks
+
+
+@pytest.mark.parametrize(
+    ("loss", "predicts"),
+    [
+        ("{kind: state_entropy}", "predicts:clean_without_itself"),
+        ("{kind: noised}", "predicts:clean_without_itself"),
+        ("{kind: noised, scored: all}", "predicts:clean"),
+        ("{kind: generalised_kl}", "predicts:clean"),
+    ],
+)
+def test_loss_says_what_its_network_predicts(loss, predicts):
+    document = spec(
+        collator="{kind: replacing}",
+        noise_schedule="{kind: linear}",
+        model="{kind: transformer, attention: bidirectional, time: adaln}",
+        loss=loss,
+        predictor="{kind: resampling}",
+    )
+    schemas = built_in()
+    blocks = {
+        block: fill_defaults(
+            document.data[block], schemas.kind(block, document.data[block]["kind"])
+        )
+        for block in COMPONENTS
+    }
+    found = {c for c in capabilities(blocks, schemas) if c.startswith("predicts:")}
+    assert found == {predicts}
+
+
 INSERTING = {
     "collator": ["{kind: masking, rate: 0.2}", "{kind: dropping, eos: true}"],
     "noise_schedule": ["null", "{kind: linear}"],

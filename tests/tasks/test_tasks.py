@@ -348,7 +348,7 @@ def test_prompt_and_target_have_separate_limits(pairs):
     with pytest.raises(UserError, match=r"the prompt of .*a\.jsonl:1 "):
         load_task(pairs).examples("train")
     change(pairs, max_length={"prompt": 1, "answer": 2}, overflow="drop")
-    with pytest.raises(UserError, match="no example of the train split fits"):
+    with pytest.raises(UserError, match="every example of the train split is too"):
         load_task(pairs).examples("train")
 
 

@@ -74,3 +74,28 @@ def test_mean_log_prob_of_samples_tends_to_the_entropy():
     costs = -model.log_prob(samples)
     error = float(costs.std()) / len(costs) ** 0.5
     assert float(costs.mean()) == pytest.approx(model.entropy, abs=4 * error)
+
+
+def test_neighbours_of_a_chain_give_what_forward_backward_gives():
+    model = HiddenMarkov.random_chain(5, 40, seed=3)
+    generator = torch.Generator().manual_seed(0)
+    ids = model.sample(20, generator)
+    for share in (0.0, 0.1, 0.5, 0.95, 1.0):
+        hidden = torch.rand(ids.shape, generator=generator) < share
+        some = ids.masked_fill(hidden, UNKNOWN)
+        expected = HiddenMarkov.conditionals(model, some)
+        torch.testing.assert_close(model.conditionals(some), expected)
+        positions = torch.randperm(some.numel(), generator=generator)[:50]
+        found = model.conditionals_at(some, positions)
+        torch.testing.assert_close(found, expected.flatten(0, 1)[positions])
+        log_prob = HiddenMarkov.log_prob(model, some)
+        torch.testing.assert_close(model.log_prob(some), log_prob)
+
+
+def test_replaced_tokens_of_a_chain_are_summed_over():
+    model = chain()
+    rows, probs = table(model)
+    ids, kept = torch.tensor([[0, 1, UNKNOWN, 2]]), torch.tensor([0.6])
+    same = torch.where(ids == UNKNOWN, 1.0, 0.6 * (rows == ids) + 0.4 / 3)
+    total = (probs * same.prod(1)).sum()
+    assert float(model.log_prob(ids, kept)[0].exp()) == pytest.approx(float(total))

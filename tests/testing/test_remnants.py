@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xlmgen.runtime.noise import CosineSchedule, LinearSchedule, Rising
+from xlmgen.runtime.noise import CosineSchedule, LinearSchedule
 from xlmgen.runtime.special_tokens import SpecialTokens
 from xlmgen.testing.remnants import (
     MASKED,
@@ -19,7 +19,7 @@ from xlmgen.testing.remnants import (
 from xlmgen.testing.toy import make_toy, seeded
 
 TOKENS = SpecialTokens(vocab_size=8)
-LINEAR = Rising(LinearSchedule())
+LINEAR = LinearSchedule()
 
 
 def toy():
@@ -29,20 +29,20 @@ def toy():
 
 
 def test_mask_probability_equals_integral_for_linear_schedules():
-    t = torch.tensor([0.1, 0.5, 0.97]).double()
+    t = torch.tensor([0.9, 0.5, 0.03]).double()
     chances = fate_chances(LINEAR, LINEAR, t)
-    torch.testing.assert_close(chances[:, MISSING], 1 - t)
-    torch.testing.assert_close(chances[:, MASKED], -(1 - t) * (1 - t).log())
+    torch.testing.assert_close(chances[:, MISSING], t)
+    torch.testing.assert_close(chances[:, MASKED], -t * t.log())
     torch.testing.assert_close(chances.sum(1), torch.ones(3).double())
 
 
 def test_mask_probability_equals_frequency_for_other_schedules():
-    insert, unmask = Rising(CosineSchedule()), LINEAR
+    insert, unmask = CosineSchedule(), LINEAR
     first, second = torch.rand(2, 200_000, generator=seeded(0)).double()
     inserted = insert.inverse(first)
-    unmasked = inserted + (1 - inserted) * second  # uniform from T₁ to 1
-    share = ((inserted <= 0.6) & (unmasked > 0.6)).double().mean()
-    chances = fate_chances(insert, unmask, torch.tensor(0.6))
+    unmasked = inserted * second  # uniform from T₁ to 0
+    share = ((inserted >= 0.4) & (unmasked < 0.4)).double().mean()
+    chances = fate_chances(insert, unmask, torch.tensor(0.4))
     assert float(share) == pytest.approx(float(chances[MASKED]), abs=4e-3)
 
 
@@ -56,7 +56,7 @@ def test_number_of_remnants_is_product_of_token_states():
 @pytest.mark.parametrize("longest", [None, 2])
 def test_oracle_equals_frequencies_of_draws(longest):
     """Draws rows and token states, and keeps the remnants `5 [BOS] [MASK]`."""
-    table, t = toy(), 0.4
+    table, t = toy(), 0.6
     oracle = RemnantOracle(table, 8, TOKENS.mask, LINEAR, longest)
     asked = torch.tensor([[5, TOKENS.bos, TOKENS.mask]])
     logits, gap = oracle(asked, t=torch.tensor([t]))
@@ -65,9 +65,9 @@ def test_oracle_equals_frequencies_of_draws(longest):
         table.prompts, table.targets, table.probs.tolist(), strict=True
     ):
         for kept, token in enumerate(target):
-            if prompt == (5,):  # all others are missing, each with chance 1 − t
+            if prompt == (5,):  # all others are missing, each with chance t
                 key = (token, kept, len(target) - kept - 1)
-                found[key] = found.get(key, 0) + p * (1 - t) ** (len(target) - 1)
+                found[key] = found.get(key, 0) + p * t ** (len(target) - 1)
     total = sum(found.values())
     for token in (5, 6, 7):
         p = sum(p for key, p in found.items() if key[0] == token) / total

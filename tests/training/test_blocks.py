@@ -18,7 +18,7 @@ from xlmgen.training.blocks import blocks_of, recompute_activations
 from xlmgen.training.harness import Harness
 from xlmgen.training.sharding import gather_weights, release_weights, shard
 
-FAMILIES = ("arlm", "mlm", "mdlm", "llada", "dream", "bd3lm", "flexmdm", "ilm")
+FAMILIES = ("arlm", "mlm", "mdlm", "llada", "dream", "bd3lm", "flexmdm", "ilm", "udlm")
 
 
 def parts(name, *overrides):

@@ -20,12 +20,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from xlmgen import __version__
 from xlmgen.cli import report
 from xlmgen.errors import UserError, shortened
 from xlmgen.io.files import no_room
 from xlmgen.spec.messages import did_you_mean
 from xlmgen.terminal.output import say
+from xlmgen.version import __version__
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # typer's own, unexported
 # Typer's message for an option value that is not one of its choices.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from xlmgen import __version__
 from xlmgen.spec.diagnostics import CODES, Diagnostic
 from xlmgen.terminal.escape import json_text, terminal, workflow_command
+from xlmgen.version import __version__
 
 WIDEST = 100  # characters of a source line that are shown
 

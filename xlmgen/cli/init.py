@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from xlmgen.cli.flags import DryRun
 from xlmgen.cli.new import show_files
 from xlmgen.io.files import real_path
 from xlmgen.render import new_project as project
@@ -26,9 +27,7 @@ def init(
         ),
     ] = Path(),
     name: Annotated[str, typer.Option(help="Name of its family.")] = NAME,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what would be written.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> int:
     """Write a new project: a family, its render, a task, an experiment.
 

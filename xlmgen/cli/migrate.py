@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
+from xlmgen.cli.flags import Diff
 from xlmgen.errors import UserError
 from xlmgen.terminal.output import say
 
@@ -19,9 +20,7 @@ def migrate(
             metavar="FILE.yaml...", help="Files of families, tasks or experiments."
         ),
     ],
-    diff: Annotated[
-        bool, typer.Option("--diff", help="Show every change; write nothing.")
-    ] = False,
+    diff: Diff = False,
 ) -> int:
     """Rewrite specs of an older format version in the newest version.
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
+from xlmgen.cli.flags import Diff, DryRun
 from xlmgen.errors import UserError
 from xlmgen.io.files import real_path, require_folder
 from xlmgen.render.apply import refuse, write
@@ -53,12 +54,8 @@ def new(
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what would be written.")
-    ] = False,
-    diff: Annotated[
-        bool, typer.Option("--diff", help="Show every change; write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
+    diff: Diff = False,
 ) -> int:
     """Render a family's spec into a Python package.
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli import report
+from xlmgen.cli.flags import Diff, DryRun
 from xlmgen.cli.new import FAMILIES, show_diffs, show_files
 from xlmgen.errors import UserError
 from xlmgen.io.files import real_path
@@ -30,12 +31,8 @@ def update(
         list[Path],
         typer.Argument(metavar="FAMILY_DIR...", help="Folders of rendered families."),
     ],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what would be written.")
-    ] = False,
-    diff: Annotated[
-        bool, typer.Option("--diff", help="Show every change; write nothing.")
-    ] = False,
+    dry_run: DryRun = False,
+    diff: Diff = False,
     restore: Annotated[
         bool, typer.Option("--restore", help="Write deleted files again.")
     ] = False,

@@ -1,5 +1,6 @@
 """Tokenised examples: rows of different lengths in flat memory-mapped arrays."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -156,7 +157,26 @@ def stored(path: Path) -> Iterator[npt.NDArray[Any]]:
             yield numbers
 
 
-class Examples(Sequence[Example]):
+class Rows(Sequence[Example]):
+    """Examples that are read by their row number."""
+
+    @abstractmethod
+    def row(self, row: int) -> Example:
+        """Read the example of a row, 0 ≤ `row` < `len(self)`."""
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        return self.row(index % len(self))
+
+
+class Examples(Rows):
     """The examples of one split, each a dict of one-dimensional integer arrays.
 
     Args:
@@ -191,16 +211,7 @@ class Examples(Sequence[Example]):
             return len(self.rows)
         return len(next(iter(self.columns.values())))
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"row {index} of {len(self)}")
-        row = index % len(self)
+    def row(self, row: int) -> Example:
         if self.rows is not None:
             row = int(self.rows[row])
         return {

@@ -1,15 +1,13 @@
 """Packing: documents of an `lm` task cut into rows of equal length."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import overload
 
 import numpy as np
 
-from xlmgen.data.examples import Example, Ragged
+from xlmgen.data.examples import Example, Ragged, Rows
 
 
-class PackedExamples(Sequence[Example]):
+class PackedExamples(Rows):
     """Rows of BOS and `length - 1` ids of the stream of documents.
 
     The stream is the sequence of documents, each followed by EOS. Every id of it is in
@@ -48,16 +46,8 @@ class PackedExamples(Sequence[Example]):
     def __len__(self) -> int:
         return -(-self._length // self.step)
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"row {index} of {len(self)}")
-        start = index % len(self) * self.step
+    def row(self, row: int) -> Example:
+        start = row * self.step
         stop = min(start + self.step, self._length)
         first, last = self._document_at(start), self._document_at(stop - 1)
         ended = np.arange(first, last + 1)  # the documents that may end in the row

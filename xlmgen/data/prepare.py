@@ -287,6 +287,19 @@ def encode_prompt(task: Task, text: str) -> Example:
     }
 
 
+def encode_example(task: Task, text: str, answer: str | None = None) -> Example:
+    """See `Task.encode_example`."""
+    encode = task.tokenizer.encode
+    limits = id_limits(task.max_length, task.layout)
+    parts = {"tokens": text} if answer is None else {"prompt": text, "target": answer}
+    found: Example = {}
+    for name, part in parts.items():
+        ids = np.array(encode(part, name), dtype=np.int64)
+        _refuse_long(name, len(ids), limits[name])
+        found[name] = ids
+    return found
+
+
 def _longer(column: Ragged, limit: int) -> npt.NDArray[np.bool_]:
     """(rows,) whether each row has more ids than the limit."""
     found = np.empty(len(column), np.bool_)

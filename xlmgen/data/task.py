@@ -89,6 +89,20 @@ class Task(TaskSpec):
 
         return encode_prompt(self, text)
 
+    def encode_example(self, text: str, answer: str | None = None) -> "Example":
+        """Encode a text, or a prompt and its answer, as an example of the task.
+
+        Args:
+            text: the text (layout `lm`), or the prompt (`seq2seq`).
+            answer: the answer (`seq2seq`).
+
+        Raises:
+            UserError: a part cannot be tokenised or is longer than `max_length` allows.
+        """
+        from xlmgen.data.prepare import encode_example
+
+        return encode_example(self, text, answer)
+
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ids, without special tokens."""
         return self.tokenizer.decode(ids)

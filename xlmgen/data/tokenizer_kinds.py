@@ -1,6 +1,6 @@
 """Tokenizers of a task's `tokenizer:`, one function per kind."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +105,7 @@ def bpe(texts: Iterable[str], size: int) -> Tokenizer:
         size: number of tokens, including special tokens and the 256 bytes; fewer where
             the texts have no more merges.
     """
-    backend = tokenizers.Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator(texts, trainer)
-    return Tokenizer(backend)
+    return _byte_level(models.BPE(), trainers.BpeTrainer, texts, size)
 
 
 def wordpiece(texts: Iterable[str], size: int) -> Tokenizer:
@@ -159,16 +149,26 @@ def unigram(texts: Iterable[str], size: int) -> Tokenizer:
         size: number of tokens, including special tokens and the 256 bytes; fewer where
             the texts have no more.
     """
-    backend = tokenizers.Tokenizer(models.Unigram())
+    return _byte_level(models.Unigram(), trainers.UnigramTrainer, texts, size)
+
+
+def _byte_level(
+    model: models.Model,
+    trainer: Callable[..., trainers.Trainer],
+    texts: Iterable[str],
+    size: int,
+) -> Tokenizer:
+    """Train a model of the library on the bytes of texts."""
+    backend = tokenizers.Tokenizer(model)
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    trainer = trainers.UnigramTrainer(
+    learner = trainer(
         vocab_size=size,
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    backend.train_from_iterator(texts, trainer)
+    backend.train_from_iterator(texts, learner)
     return Tokenizer(backend)
 
 

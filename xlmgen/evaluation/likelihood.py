@@ -23,6 +23,8 @@ NOTHING_MEASURED = (
 
 Measure = Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
 """The loss's output on a batch; the model is in evaluation mode."""
+AfterBatch = Callable[[int, Mapping[str, Tensor]], None]
+"""Called with the rows of a batch, repetitions counted, and the loss's output."""
 
 
 @dataclass(frozen=True)
@@ -88,60 +90,106 @@ def measure_split(
         draws: Monte Carlo draws per row, where the loss is random.
         after_batch: called with the rows of a batch, repetitions counted.
     """
+    metrics.reset()
+
+    def update(rows: int, output: Mapping[str, Tensor]) -> None:
+        metrics.update(output)
+        after_batch(rows)
+
+    key = nats_key(metrics)
+    losses = measure_rows(
+        measure, rows, nats_key=key, draws=draws, device=device, after_batch=update
+    )
+    means = _computed(metrics)
+    loss, tokens = losses.loss, losses.tokens
+    return Likelihood(
+        {"loss": float(loss.sum() / tokens.sum()), **means},
+        losses.draws,
+        ratio_error(loss, tokens),
+        _monte_carlo_error(loss, losses.squares, tokens, losses.draws),
+        losses.nats.tolist() if key else (),
+    )
+
+
+def nats_key(metrics: Any) -> str | None:
+    """Key of the negative log-likelihood of rows in the output of a family's loss.
+
+    It is that of the sum of `NllMetric`; None for other metrics.
+    """
+    found: str | None = getattr(metrics, "numerator", None)
+    return found
+
+
+@dataclass(frozen=True)
+class RowLosses:
+    """Losses of rows: means over draws, each (rows,), float64, on the CPU.
+
+    Args:
+        loss: minimised loss of each row.
+        squares: of the losses.
+        tokens: what the family divides the loss by.
+        nats: negative log-likelihood of each row, or its bound; the loss where the
+            output has none.
+        nats_squares: of `nats`.
+        draws: Monte Carlo draws per row; 1 where the loss is deterministic.
+    """
+
+    loss: Tensor
+    squares: Tensor
+    tokens: Tensor
+    nats: Tensor
+    nats_squares: Tensor
+    draws: int
+
+    @property
+    def nats_errors(self) -> Tensor:
+        """(rows,) standard errors of `nats` over the draws; an upper bound."""
+        if self.draws == 1:
+            return torch.zeros_like(self.nats)
+        variance = (self.nats_squares - self.nats.square()).clamp(min=0)
+        return (variance / (self.draws - 1)).sqrt()
+
+
+def measure_rows(
+    measure: Measure,
+    rows: SplitRows,
+    *,
+    nats_key: str | None,
+    draws: int,
+    device: torch.device,
+    after_batch: AfterBatch = lambda rows, output: None,
+) -> RowLosses:
+    """Measure the loss of each of the rows. A collective call.
+
+    Args:
+        measure: the loss's output on a batch.
+        rows: of the split.
+        nats_key: see `nats_key`.
+        draws: Monte Carlo draws per row, where the loss is random.
+        after_batch: called with the rows of a batch, repetitions counted, and the
+            loss's output.
+    """
     if not _is_random(measure, rows, device):
         draws = 1
     plan = list(requests(rows.count, draws, rows.batch_size, rows.split))
     plan = plan[processes.rank() :: processes.count()]
     loader = DataLoader(rows.batches, sampler=plan, batch_size=None, collate_fn=_same)
-    # the sum of `NllMetric` that its nats per sequence are the mean of
-    nats_key = getattr(metrics, "numerator", None)
-    sums = _RowSums(rows.count, nats_key)
-    metrics.reset()
+    sums = torch.zeros(5, rows.count, dtype=torch.float64)
     with torch.inference_mode():
         for request, batch in zip(plan, loader, strict=True):
             torch.manual_seed(request.seed)  # a batch draws the same on any process
             output = measure(move_data_to_device(batch, device))
-            metrics.update(output)
-            sums.add(request.rows, output)
-            after_batch(len(request.rows))
-    means = _computed(metrics)
-    nll, squares, tokens, nats = sums.means(draws)
-    return Likelihood(
-        {"loss": float(nll.sum() / tokens.sum()), **means},
-        draws,
-        ratio_error(nll, tokens),
-        _monte_carlo_error(nll, squares, tokens, draws),
-        nats.tolist() if nats_key else (),
+            loss, tokens, nats = (
+                output[key].double().cpu()
+                for key in ("row_loss", "normalizer", nats_key or "row_loss")
+            )
+            added = torch.stack([loss, loss.square(), tokens, nats, nats.square()])
+            sums.index_add_(1, torch.tensor(request.rows), added)
+            after_batch(len(request.rows), output)
+    loss, squares, tokens, nats, nats_squares = (
+        torch.stack(processes.gather(sums)).sum(0) / draws
     )
-
-
-class _RowSums:
-    """Sums over the draws of each row, float64, on the CPU.
-
-    Args:
-        rows: number of rows.
-        nats_key: key of the negative log-likelihood in the loss's output, or None.
-    """
-
-    def __init__(self, rows: int, nats_key: str | None) -> None:
-        self.sums = torch.zeros(4, rows, dtype=torch.float64)
-        self.nats_key = nats_key or "row_loss"
-
-    def add(self, rows: Sequence[int], output: Mapping[str, Tensor]) -> None:
-        """Add a batch: the loss's output on these rows, which may repeat."""
-        index = torch.tensor(rows)
-        loss = output["row_loss"].double().cpu()
-        tokens = output["normalizer"].double().cpu()
-        nats = output[self.nats_key].double().cpu()
-        added = torch.stack([loss, loss.square(), tokens, nats])
-        self.sums.index_add_(1, index, added)
-
-    def means(self, draws: int) -> Tensor:
-        """Means over draws of loss, its square, tokens and nats. (4, rows)
-
-        Over all processes.
-        """
-        return torch.stack(processes.gather(self.sums)).sum(0) / draws
+    return RowLosses(loss, squares, tokens, nats, nats_squares, draws)
 
 
 def _computed(metrics: Any) -> dict[str, float]:

@@ -129,8 +129,8 @@ def pseudo_nll(
         ids = clean[row]
         ids[copies, column] = mask
         attention_mask = None if attended is None else attended[row]
-        at = copies * clean.shape[1] + column
-        hidden = model(ids, attention_mask, at=at)  # (N, D)
+        positions = copies * clean.shape[1] + column
+        hidden = model(ids, attention_mask, positions=positions)  # (N, D)
         token_nll = linear_cross_entropy(  # a clean token is never MASK
             hidden, model.head, clean[row, column], suppress_tokens=(mask,)
         )

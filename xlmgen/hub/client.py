@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xlmgen import __version__
 from xlmgen.errors import UserError
 from xlmgen.hub.contents import check_repo_id
 from xlmgen.hub.problems import LOG_IN, said_plainly
 from xlmgen.hub.published import git_hash
+from xlmgen.version import __version__
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xlmgen import __version__
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
@@ -20,6 +19,7 @@ from xlmgen.render.changes import read
 from xlmgen.runs.checkpoint_folder import evaluated_weights
 from xlmgen.runs.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run
 from xlmgen.spec.project import own_files
+from xlmgen.version import __version__
 
 DATA = "data"
 """The folder of a pulled run in which its task looks for local files."""

@@ -32,7 +32,7 @@ class Kind(StrEnum):
     hidden = "hidden"
     """MASK in place of a token to predict."""
     changed = "changed"
-    """Selected for prediction but not masked: a random token, or the token itself."""
+    """Selected or noised but not masked: a random token, or the token itself."""
     special = "special"
     padding = "padding"
     """A pad, neither attended nor scored."""
@@ -114,10 +114,11 @@ def read(batch: Any, tokens: SpecialTokens) -> Reading | None:
         return None
     shape = input_ids.shape
     clean_ids = keys.clean(shape)
-    masked, scored = (
-        keys.places("masked_positions", shape),
-        keys.places("scored_positions", shape),
+    masked, noised, scored = (
+        keys.places(f"{word}_positions", shape)
+        for word in ("masked", "noised", "scored")
     )
+    masked = noised if masked is None else masked
     targets = keys.grid("target_ids", shape)
     if targets is None and clean_ids is not None:
         targets = clean_ids[:, clean_ids.shape[1] - shape[1] :]
@@ -130,6 +131,9 @@ def read(batch: Any, tokens: SpecialTokens) -> Reading | None:
 
     free, missing, missing_ids = _gaps(keys, shape)
     answer = keys.grid("maskable", shape)
+    if answer is None:
+        answer = keys.grid("noisable", shape)
+        keys.places("noisable_positions", shape)
     if answer is None:
         answer = free | (F.pad(predicted[:, :-1], (1, 0)) if masked is None else masked)
 
@@ -211,11 +215,13 @@ def numbers(
     }
     if reading.context:
         found["context"] = reading.context
+    noised = "noised_positions" in reading.used
+    word = "noised" if noised else "masked"
     if reading.target_ids is not None:
-        found["masked" if reading.masked else "scored"] = _share(reading.predicted)
-    if "maskable" in reading.used:
+        found[word if reading.masked else "scored"] = _share(reading.predicted)
+    if reading.used & {"maskable", "noisable"}:
         asked = reading.answer.sum().clamp(min=1)
-        found["masked_of_answer"] = float(
+        found[f"{word}_of_answer"] = float(
             (reading.predicted & reading.answer).sum() / asked
         )
         if reading.target_ids is not None:

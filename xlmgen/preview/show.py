@@ -33,7 +33,7 @@ ABOUT = {
     Kind.given: ("⟨given⟩", "not predicted"),
     Kind.seen: ("seen", "of the answer, visible"),
     Kind.hidden: ("[hidden]", "masked"),
-    Kind.changed: ("[changed]", "selected, but not masked"),
+    Kind.changed: ("[changed]", "selected or noised, not masked"),
     Kind.special: ("special", ""),
     Kind.padding: ("(padding)", ""),
     Kind.missing: ("_", "missing"),
@@ -153,11 +153,11 @@ def _numbers(found: Mapping[str, float], console: Console) -> None:
     if "context" in found:
         rows += f" after a context of {found['context']}"
     lines = {"rows": rows, "padding": f"{_percent(found['padding'])} of the positions"}
-    for key in ("masked", "scored"):
+    for key in ("masked", "noised", "scored"):
         if key in found:
             lines[key] = f"{_percent(found[key])} of the positions"
-    if "masked_of_answer" in found:
-        lines["masked"] += f", {_percent(found['masked_of_answer'])} of the answer"
+        if f"{key}_of_answer" in found:
+            lines[key] += f", {_percent(found[f'{key}_of_answer'])} of the answer"
     if "pads_of_answer" in found:
         lines["PAD"] = f"{_percent(found['pads_of_answer'])} of the answer"
     if "missing" in found:

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 
 from xlmgen.spec.family import FamilySpec
 
-FILLING = frozenset({"masked", "block_masked", "mask_and_insert"})
-"""Kinds of loss that score only the masked tokens of each row and train more slowly."""
+FILLING = frozenset(
+    {
+        *("masked", "block_masked", "mask_and_insert"),
+        *("generalised_kl", "hybrid", "noised", "score_entropy", "state_entropy"),
+    }
+)
+"""Kinds of loss that learn from the noised tokens of each row and train more slowly."""
 
 
 @dataclass(frozen=True)

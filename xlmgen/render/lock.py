@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from xlmgen import __version__
+from xlmgen.version import __version__
 
 FORMAT = "xlmgen/lock/v1"
 MAX_TEXT = 20_000_000  # maximum characters of pristine text

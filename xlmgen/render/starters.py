@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from xlmgen import __version__, resources
+from xlmgen import resources
 from xlmgen.errors import UserError
 from xlmgen.render import render
 from xlmgen.render.environment import environment
@@ -17,6 +17,7 @@ from xlmgen.spec.load import load_yaml
 from xlmgen.spec.modeline import FOLDER
 from xlmgen.spec.project import BUILT_IN
 from xlmgen.spec.validate import validate
+from xlmgen.version import __version__
 
 NAME = "mine"
 FAMILY = "starters/family.yaml.jinja"

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from xlmgen import __version__, resources
+from xlmgen import resources
 from xlmgen.comparison.interval import LEVEL
 from xlmgen.errors import UserError
 from xlmgen.io.files import require_folder, require_plain, write_text
@@ -18,6 +18,7 @@ from xlmgen.reports.orders import Order
 from xlmgen.reports.report import Report
 from xlmgen.reports.svg import chart_svg, order_svg, swatch_svg
 from xlmgen.terminal.escape import terminal
+from xlmgen.version import __version__
 
 TEMPLATE = "page.html.jinja"
 MARK = '<meta name="generator" content="xlmgen report">'

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from xlmgen import __version__, resources
+from xlmgen import resources
 from xlmgen.data.task import Task
 from xlmgen.errors import UserError
 from xlmgen.experiment.overrides import KeyPath
@@ -25,6 +25,7 @@ from xlmgen.spec.document import dotted
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.messages import show
 from xlmgen.spec.project import own_files, project_of
+from xlmgen.version import __version__
 
 MAY_CHANGE = {"name", "loggers"} | {
     f"training.{key}"

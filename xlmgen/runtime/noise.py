@@ -18,13 +18,14 @@ from torch import Tensor
 __all__ = [
     "CosineSchedule",
     "GeometricSchedule",
+    "HybridSchedule",
     "LinearSchedule",
     "PolynomialSchedule",
-    "Rising",
     "Schedule",
     "draw_block_times",
     "draw_times",
     "loop_times",
+    "step_probs",
     "with_reconstruction",
 ]
 
@@ -152,38 +153,40 @@ class GeometricSchedule:
 
 
 @dataclass(frozen=True)
-class Rising:
-    """A schedule with time reversed: from 0 (noise) to 1 (data).
+class HybridSchedule:
+    """Noise of MASK and of random tokens together (GIDD, arXiv:2503.04482).
 
-    `level(t)` is α(1 − t), the probability that an event has happened by time t. It
-    must rise from exactly 0 to exactly 1, so the schedule must have exact ends.
+    With c = B √(t (1 − t)), a token at time t is clean with probability α = (1 − t) /
+    (1 + c), MASK with t / (1 + c), and random with c / (1 + c). The share of random
+    tokens is 0 at both ends and largest at t = ½.
+
+    Args:
+        uniform_share: that largest share, which gives B.
     """
 
-    schedule: Schedule
+    uniform_share: float = 0.2
 
-    def level(self, t: Tensor) -> Tensor:
-        """Probability that an event has happened by time t."""
-        return self.schedule.alpha(1 - t)
+    def ratio(self, t: Tensor) -> Tensor:
+        """c(t), the number of random tokens for each that is not."""
+        scale = 2 * self.uniform_share / (1 - self.uniform_share)
+        return scale * torch.sqrt(t * (1 - t))
 
-    def weight(self, t: Tensor) -> Tensor:
-        """Hazard rate level′(t) / (1 − level(t)) of an event, for t < 1."""
-        return self.schedule.weight(1 - t)
+    def alpha(self, t: Tensor) -> Tensor:
+        """Probability that a token is clean at time t."""
+        return (1 - t) / (1 + self.ratio(t))
 
-    def inverse(self, level: Tensor) -> Tensor:
-        """Time at which the level has the given value."""
-        return 1 - self.schedule.inverse(level)
+    def masked(self, t: Tensor) -> Tensor:
+        """Probability that a token is MASK at time t."""
+        return t / (1 + self.ratio(t))
 
-    def remains(self, t: Tensor, s: Tensor) -> Tensor:
-        """Probability that an event that has not happened by t < 1 has not by s > t.
+    def random(self, t: Tensor) -> Tensor:
+        """Probability that a token is drawn from the ordinary ones at time t."""
+        c = self.ratio(t)
+        return c / (1 + c)
 
-        A ratio of 1 − level, since the level itself may round to 1 near the end.
-        """
-        return self.schedule.noise(1 - s) / self.schedule.noise(1 - t)
-
-    def step_probs(self, times: Tensor) -> list[float]:
-        """1 − `remains` from each time (T,) to the next; exactly 1 to the last."""
-        left = [*self.schedule.noise(1 - times[:-1]).tolist(), 0.0]
-        return [1 - then / now for now, then in pairwise(left)]
+    def noise(self, t: Tensor) -> Tensor:
+        """1 − α(t)."""
+        return self.masked(t) + self.random(t)
 
 
 def draw_times(
@@ -227,6 +230,23 @@ def draw_block_times(
     times = draw_times(rows * blocks, generator, antithetic=antithetic)
     row, block = torch.arange(rows)[:, None], torch.arange(blocks)
     return times[row + rows * ((row + block) % blocks)]
+
+
+def step_probs(schedule: Schedule, times: Tensor) -> list[float]:
+    """Probability of revealing a masked token in each step of a sampler.
+
+    1 − (1 − α(s)) / (1 − α(t)) for a step from t to s, and exactly 1 in the last step.
+    It is computed from 1 − α, since α may round to 1 near t = 0.
+
+    Args:
+        schedule: a schedule with exact ends.
+        times: (T,), falling from 1 to 0.
+
+    Returns:
+        T − 1 probabilities.
+    """
+    noise = [*schedule.noise(times[:-1]).tolist(), 0.0]
+    return [1 - then / now for now, then in pairwise(noise)]
 
 
 def loop_times(clock: Tensor, t_on: float, t_off: float, plateau: float) -> Tensor:

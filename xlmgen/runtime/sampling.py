@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -19,11 +20,13 @@ __all__ = [
     "entropy",
     "even_split",
     "exclude",
+    "geometric_shares",
     "keep_top_k",
     "keep_top_p",
     "log_margin",
     "log_top_prob",
     "negative_entropy",
+    "number_due",
     "ranks",
     "round_at_random",
     "spread",
@@ -147,7 +150,7 @@ class TokenSampler:
     """Sampler of one token for every row of logits.
 
     Args:
-        never: ids that are not generated; EOS must not be among them.
+        suppress_tokens: ids that are not generated; EOS must not be among them.
         temperature: divides the logits; 0 takes the most likely token.
         top_k: draw from the k most likely tokens only.
         top_p: draw from the smallest set of tokens whose mass reaches p.
@@ -208,9 +211,27 @@ class TokenSampler:
         def rate_chunk(chunk: Tensor) -> Tensor:
             return rating(self.allowed(self.shape(chunk) if shaped else chunk))
 
+        return torch.cat([rate_chunk(logits[some]) for some in _chunks(logits)])
+
+    def log_prob(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Log-probabilities of tokens in the model's own distribution, in chunks.
+
+        Args:
+            logits: (N, V).
+            tokens: (N,).
+
+        Returns:
+            (N,) float64, −∞ for an id that may not be generated.
+        """
         size = max(1, RATED // logits.shape[-1])
         starts = range(0, max(1, len(logits)), size)
-        return torch.cat([rate_chunk(logits[start : start + size]) for start in starts])
+        ids = tokens[:, None]
+        return torch.cat(
+            [
+                self.allowed(logits[i : i + size]).gather(1, ids[i : i + size])[:, 0]
+                for i in starts
+            ]
+        )
 
     def __call__(
         self, logits: Tensor, generator: torch.Generator | None = None
@@ -221,10 +242,42 @@ class TokenSampler:
             UserError: a row is NaN or excludes every id.
         """
         if self.temperature == 0:
-            largest, token = exclude(wide(logits), self.suppress_tokens).max(-1)
-            check_rows(largest)
-            return token
+            return self.best(logits)
         return categorical(self.shape(logits), generator)
+
+    def best(self, logits: Tensor) -> Tensor:
+        """The most likely token of every row. (N, V) → (N,) int64
+
+        Raises:
+            UserError: a row is NaN or excludes every id.
+        """
+        largest, token = exclude(wide(logits), self.suppress_tokens).max(-1)
+        check_rows(largest)
+        return token
+
+    def probability(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Probability with which each of the tokens is drawn from its row of logits.
+
+        Args:
+            logits: (N, V).
+            tokens: (N,) int64.
+
+        Returns:
+            (N,) float64
+        """
+        if self.temperature == 0:
+            return (self.best(logits) == tokens).double()
+        found = [
+            self.shape(logits[some]).double().softmax(-1).gather(1, tokens[some, None])
+            for some in _chunks(logits)
+        ]
+        return torch.cat(found)[:, 0]
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    """Slices of the rows of logits (N, V) that are rated together; at least one."""
+    size = max(1, RATED // logits.shape[-1])
+    return [slice(i, i + size) for i in range(0, max(1, len(logits)), size)]
 
 
 def entropy(log_probs: Tensor) -> Tensor:
@@ -275,6 +328,31 @@ def ranks(scores: Tensor) -> Tensor:
 def even_split(total: Tensor, steps_left: int) -> Tensor:
     """Number of `total` (B,) to take now, if `steps_left` steps share them evenly."""
     return -(-total // steps_left)
+
+
+def geometric_shares(steps: int, growth: float) -> list[float]:
+    """Shares of the tokens that are revealed after each step, the last one 1.
+
+    A step reveals `growth` times as many tokens as the step before.
+    """
+    last = steps - 1 if growth > 1 else 0  # no power exceeds 1
+    sizes = [growth ** (step - last) for step in range(steps)]
+    sums = list(accumulate(sizes))
+    return [sum_ / sums[-1] for sum_ in sums]
+
+
+def number_due(total: Tensor, left: Tensor, share: float) -> Tensor:
+    """Number of tokens to reveal now, so that a share of `total` is revealed.
+
+    Args:
+        total: (B,) number of tokens to reveal in all.
+        left: (B,) number that is still masked.
+
+    Returns:
+        (B,) int64
+    """
+    revealed = (total.double() * share + 1e-9).floor().long()  # rounding aside
+    return revealed - (total - left)
 
 
 def round_at_random(

@@ -25,6 +25,7 @@ from xlmgen.testing.suites.context_weight import ContextWeightTests  # noqa: E40
 from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
 from xlmgen.testing.suites.documents import DocumentsTests  # noqa: E402
 from xlmgen.testing.suites.dropping_collator import DroppingCollatorTests  # noqa: E402
+from xlmgen.testing.suites.hybrid_bound import HybridBoundTests  # noqa: E402
 from xlmgen.testing.suites.insertion import InsertionPredictorTests  # noqa: E402
 from xlmgen.testing.suites.insertion_loss import InsertionLossTests  # noqa: E402
 from xlmgen.testing.suites.learning import LearningTests  # noqa: E402
@@ -48,9 +49,25 @@ from xlmgen.testing.suites.model import (  # noqa: E402
     StopHeadTests,
     TimeModelTests,
 )
+from xlmgen.testing.suites.planning import PlanningTests  # noqa: E402
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
+from xlmgen.testing.suites.replacing_collator import (  # noqa: E402
+    ReplacingCollatorTests,
+)
+from xlmgen.testing.suites.resampling import (  # noqa: E402
+    ResamplingLawTests,
+    ResamplingTests,
+)
+from xlmgen.testing.suites.score_entropy import ScoreEntropyTests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
+from xlmgen.testing.suites.stable import StableTests  # noqa: E402
+from xlmgen.testing.suites.state_bound import StateBoundTests  # noqa: E402
+from xlmgen.testing.suites.state_losses import (  # noqa: E402
+    GeneralisedKlTests,
+    NoisedTokensTests,
+)
+from xlmgen.testing.suites.step_sizes import StepSizeTests  # noqa: E402
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
 
 __all__ = [
@@ -71,7 +88,9 @@ __all__ = [
     "DocumentsTests",
     "DroppingCollatorTests",
     "GapHeadTests",
+    "GeneralisedKlTests",
     "GuidanceTests",
+    "HybridBoundTests",
     "InsertionLawTests",
     "InsertionLossTests",
     "InsertionPredictorTests",
@@ -84,12 +103,21 @@ __all__ = [
     "MaskAndInsertTests",
     "MaskingCollatorTests",
     "ModelTests",
+    "NoisedTokensTests",
+    "PlanningTests",
     "PredictorTests",
     "QkNormTests",
     "Qwen2Tests",
+    "ReplacingCollatorTests",
+    "ResamplingLawTests",
+    "ResamplingTests",
     "ScheduledMaskingTests",
+    "ScoreEntropyTests",
     "SelectedTokensTests",
     "ShiftTests",
+    "StableTests",
+    "StateBoundTests",
+    "StepSizeTests",
     "StopHeadTests",
     "TimeModelTests",
     "UnmaskingTests",

@@ -117,7 +117,7 @@ class BlockOracle(Oracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         t: Tensor | None = None,
         clean_ids: Tensor | None = None,
         block_size: int | None = None,
@@ -129,13 +129,13 @@ class BlockOracle(Oracle):
             before = input_ids[:, :0] if cache is None else cache.ids
             if cache is not None:
                 cache.written = input_ids
-            return self.logits(self.block(before, input_ids, attention_mask), at)
+            return self.logits(self.block(before, input_ids, attention_mask), positions)
         context, parts = clean_ids.shape[1] - length, []
         for start in range(0, length, block_size):
             before = clean_ids[:, : context + start]
             block = input_ids[:, start : start + block_size]
             parts.append(self.block(before, block, attention_mask))
-        return self.logits(torch.cat(parts, dim=1), at)
+        return self.logits(torch.cat(parts, dim=1), positions)
 
     def block(self, before: Tensor, block: Tensor, attended: Tensor | None) -> Tensor:
         """Compute unnormalised probabilities (B, n, V) of a block after a prefix.

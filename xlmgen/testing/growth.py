@@ -58,12 +58,12 @@ def growth_law(
 
     Args:
         room: maximum length of the string.
-        never: ids that are never drawn.
+        suppress_tokens: ids that are never drawn.
         score: reveal the expected number of masks, the most confident first; without a
             score masks are revealed independently.
     """
     law: Law = {(): 1.0}
-    for step in (*steps, Step(1.0, 1.0, 0.0)):
+    for step in (*steps, Step(0.0, 1.0, 0.0)):
         strings = list(law)
         outputs = _outputs(model, before, after, strings, step.time, suppress_tokens)
         following: Law = defaultdict(float)

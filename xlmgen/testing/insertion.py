@@ -167,18 +167,18 @@ class InsertionOracle(Oracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
         positions: Tensor | None = None,
+        position_ids: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         self.record(input_ids)
         attended = attention_mask
         if attended is None:
             attended = torch.ones(input_ids.shape, dtype=torch.bool)
-        if positions is None:
-            positions = attended.cumsum(1) - 1
-        positions = positions.masked_fill(~attended, input_ids.shape[1])
+        if position_ids is None:
+            position_ids = attended.cumsum(1) - 1
+        position_ids = position_ids.masked_fill(~attended, input_ids.shape[1])
         aligned = input_ids.masked_fill(~attended, -1)
-        aligned = aligned.gather(1, positions.argsort(dim=1, stable=True))
+        aligned = aligned.gather(1, position_ids.argsort(dim=1, stable=True))
         assert (aligned[:, 0] == self.cls).all()
         states, which = torch.unique(aligned[:, 1:], dim=0, return_inverse=True)
         numbers = [
@@ -186,9 +186,11 @@ class InsertionOracle(Oracle):
             for state in states.tolist()
         ]
         number = torch.tensor(numbers)[which]  # (B,)
-        place = positions.clamp(max=self.width - 1)  # (B, L)
+        place = position_ids.clamp(max=self.width - 1)  # (B, L)
         logits = self.inserts[number[:, None], place]  # (B, L, V)
-        return logits if at is None else logits.flatten(0, 1)[at], self.stops[number]
+        if positions is not None:
+            logits = logits.flatten(0, 1)[positions]
+        return logits, self.stops[number]
 
 
 class FixedInsertions(Oracle):
@@ -208,11 +210,11 @@ class FixedInsertions(Oracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor,
         positions: Tensor,
+        position_ids: Tensor,
     ) -> tuple[Tensor, Tensor]:
         self.record(input_ids)
-        place = positions.clamp(max=len(self.values) - 1).flatten()[at]
+        place = position_ids.clamp(max=len(self.values) - 1).flatten()[positions]
         return self.values[place], self.stops.expand(len(input_ids), 2)
 
 

@@ -46,7 +46,7 @@ def sampler_law(
         model: called with `input_ids`; must not depend on the time.
         row: (L,) with MASK at the positions to fill.
         fillable: (L,) bool, n positions.
-        never: ids that are never drawn.
+        suppress_tokens: ids that are never drawn.
 
     Returns:
         (V, …, V), n dimensions: the probability of every string.

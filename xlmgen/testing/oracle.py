@@ -53,13 +53,13 @@ class Oracle(nn.Module):
         if t is not None:
             self.times.append(t)
 
-    def logits(self, probs: Tensor, at: Tensor | None) -> Tensor:
+    def logits(self, probs: Tensor, positions: Tensor | None) -> Tensor:
         """Convert unnormalised probabilities (B, L, V) to float32 logits."""
         total = probs.sum(-1, keepdim=True)
         logits = (probs / total).log().nan_to_num(IMPOSSIBLE, neginf=IMPOSSIBLE)
         logits[..., self.distractors] = DISTRACTING
         logits = logits.clamp(min=IMPOSSIBLE).float()
-        return logits if at is None else logits.flatten(0, 1)[at]
+        return logits if positions is None else logits.flatten(0, 1)[positions]
 
 
 class MaskedOracle(Oracle):
@@ -80,7 +80,7 @@ class MaskedOracle(Oracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         t: Tensor | None = None,
     ) -> Tensor:
         self.record(input_ids, t)
@@ -93,7 +93,7 @@ class MaskedOracle(Oracle):
         fits &= attended.sum(1)[:, None] == self.toy.lengths
         weights = fits * self.toy.probs
         tokens = F.one_hot(rows.clamp(min=0), self.vocab_size).double()  # (S, L, V)
-        return self.logits(torch.einsum("bs,slv->blv", weights, tokens), at)
+        return self.logits(torch.einsum("bs,slv->blv", weights, tokens), positions)
 
 
 @dataclass
@@ -129,7 +129,7 @@ class CausalOracle(Oracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         cache: PrefixCache | None = None,
     ) -> Tensor:
         self.record(input_ids)
@@ -155,7 +155,7 @@ class CausalOracle(Oracle):
         # 3. Move the result back to the positions of this call's tokens.
         place = (attended.cumsum(1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
         place = place[..., None].expand(-1, -1, self.vocab_size)
-        return self.logits(probs.gather(1, place), at)
+        return self.logits(probs.gather(1, place), positions)
 
 
 class FixedLogits(Oracle):
@@ -173,7 +173,7 @@ class FixedLogits(Oracle):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         *,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
         t: Tensor | None = None,
         cache: PrefixCache | None = None,
     ) -> Tensor:
@@ -181,7 +181,7 @@ class FixedLogits(Oracle):
         if cache is not None:
             cache.append(input_ids)
         logits = self.values.expand(*input_ids.shape, -1)
-        return logits.clone() if at is None else logits.flatten(0, 1)[at]
+        return logits.clone() if positions is None else logits.flatten(0, 1)[positions]
 
 
 def identity_head(vocab_size: int) -> nn.Linear:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xlmgen.runtime.noise import Rising
+from xlmgen.runtime.noise import Schedule
 from xlmgen.testing.oracle import IMPOSSIBLE, Oracle
 from xlmgen.testing.schedule import slope
 from xlmgen.testing.toy import Toy
@@ -93,19 +93,19 @@ def _remnant(
     return (source, chosen), left
 
 
-def fate_chances(insert: Rising, unmask: Rising, t: Tensor) -> Tensor:
+def fate_chances(insert: Schedule, unmask: Schedule, t: Tensor) -> Tensor:
     """Probabilities (…, 3) in float64 that a token is missing, masked, visible.
 
-    At t < 1 a token is masked if it was inserted at some τ ≤ t and not unmasked since:
-    ∫ a′(τ) (1 − b(t)) / (1 − b(τ)) dτ. The integral is taken over v = −log(1 − τ).
+    At t > 0 a token is masked if it was inserted at some τ ≥ t and not unmasked since:
+    −∫ a′(τ) (1 − b(t)) / (1 − b(τ)) dτ. The integral is taken over v = −log τ.
     """
     t = t.double()
     nodes, weights = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(48))
-    end = -torch.log1p(-t)[..., None]
-    left = torch.exp(-end * (nodes + 1) / 2)  # 1 − τ
-    rate = -slope(insert.schedule, left) * left / (1 - unmask.level(1 - left))
-    masked = (weights * end / 2 * rate).sum(-1) * (1 - unmask.level(t))
-    inserted = insert.level(t)
+    end = -t.log()[..., None]
+    tau = torch.exp(-end * (nodes + 1) / 2)
+    rate = -slope(insert, tau) * tau / (1 - unmask.alpha(tau))
+    masked = (weights * end / 2 * rate).sum(-1) * (1 - unmask.alpha(t))
+    inserted = insert.alpha(t)
     return torch.stack((1 - inserted, masked, inserted - masked), dim=-1)
 
 
@@ -123,7 +123,7 @@ class RemnantOracle(Oracle):
         toy: Toy,
         vocab_size: int,
         mask: int,
-        insert: Rising,
+        insert: Schedule,
         longest: int | None = None,
         distractors: tuple[int, ...] = (),
     ) -> None:
@@ -146,7 +146,7 @@ class RemnantOracle(Oracle):
         attention_mask: Tensor | None = None,
         *,
         t: Tensor,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         self.record(input_ids, t)
         width = self.left.ids.shape[1]
@@ -164,14 +164,14 @@ class RemnantOracle(Oracle):
             (ids[:, None] == self.mask) & self.left.attended
         )
         chances = self.toy.probs[self.left.source] * fits.all(-1)  # (Q, K)
-        level = self.insert.level(t)[:, None]
-        chances = chances * (1 - level) ** self.left.fates[:, MISSING]
+        absent = 1 - self.insert.alpha(t)[:, None]
+        chances = chances * absent ** self.left.fates[:, MISSING]
         probs = (chances @ self.left_tokens).view(*ids.shape, -1)
         gaps = (chances @ self.left_gaps).view(*ids.shape, -1)
         gaps = gaps / chances.sum(1)[:, None, None]
 
         here = slice(input_ids.shape[1])
-        logits = self.logits(probs[index][:, here], at)
+        logits = self.logits(probs[index][:, here], positions)
         return logits, self.gap_output(gaps[index][:, here])
 
     def gap_output(self, gaps: Tensor) -> Tensor:
@@ -199,12 +199,14 @@ class FixedGrowth(Oracle):
         attention_mask: Tensor | None = None,
         *,
         t: Tensor,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         self.record(input_ids, t)
         logits = self.values.expand(*input_ids.shape, -1)
         gaps = self.gap.expand(*input_ids.shape, *self.gap.shape)
-        return logits.clone() if at is None else logits.flatten(0, 1)[at], gaps.clone()
+        if positions is not None:
+            logits = logits.flatten(0, 1)[positions]
+        return logits.clone(), gaps.clone()
 
 
 def insertion_slack(number: int) -> float:

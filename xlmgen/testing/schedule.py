@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xlmgen.render.kinds.schedule import CLASSES
 from xlmgen.runtime import noise
-from xlmgen.runtime.noise import Rising, Schedule
+from xlmgen.runtime.noise import Schedule
 from xlmgen.spec.family import FamilySpec
 from xlmgen.testing.law import Step
 
@@ -26,13 +26,15 @@ def noise_schedule(spec: FamilySpec) -> Schedule:
     return schedule
 
 
-def rising(spec: FamilySpec, event: str) -> Rising:
-    """Return the schedule `insert` or `unmask` of a spec that has both."""
+def event_schedule(spec: FamilySpec, event: str) -> Schedule:
+    """Return the schedule of the event `insert` or `unmask` of a spec that has both."""
     part = spec.noise_schedule
     assert part is not None
     options = part.options[event]
     class_name, names = CLASSES[options["kind"]]
-    return Rising(getattr(noise, class_name)(**{name: options[name] for name in names}))
+    numbers = {name: options[name] for name in names}
+    schedule: Schedule = getattr(noise, class_name)(**numbers)
+    return schedule
 
 
 def alpha(schedule: Schedule, t: float) -> float:
@@ -113,10 +115,17 @@ def _chances(spec: FamilySpec, steps: int, eta: float) -> Iterator[tuple[float, 
     for step, (now, then) in enumerate(pairwise(levels(spec, steps))):
         sigma = 0.0
         if remask and _in_window(remask["window"], 1 - step / steps):
-            limit = 1.0 if now == 0 else min(1.0, (1 - then) / now)
-            sigma = min(eta, limit) if remask["rule"] == "cap" else eta * limit
+            sigma = remask_probability(remask["rule"], eta, now, then)
         # α is exactly 1 before the end: everything is visible already.
         yield (then - (1 - sigma) * now) / (1 - now) if now < 1 else 0.0, sigma
+
+
+def remask_probability(rule: str, eta: float, now: float, then: float) -> float:
+    """σ of a rule of remasking, for a step from α = `now` to α = `then`."""
+    if rule == "renoise":
+        return eta * (1 - then)
+    limit = 1.0 if now == 0 else min(1.0, (1 - then) / now)
+    return min(eta, limit) if rule == "cap" else eta * limit
 
 
 def _in_window(window: dict[str, Any] | None, clock: float) -> bool:

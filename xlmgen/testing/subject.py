@@ -16,7 +16,10 @@ from torch import nn
 from xlmgen.render.context import class_name
 from xlmgen.runtime.family import Family
 from xlmgen.runtime.special_tokens import SpecialTokens
+from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.family import FamilySpec, read_family
+from xlmgen.testing.schedule import noise_schedule
+from xlmgen.testing.state import StateNoise
 from xlmgen.testing.toy import ANSWER, Toy, make_toy, seeded
 
 TOKENS = SpecialTokens(vocab_size=8)
@@ -89,6 +92,24 @@ class FamilyTests:
         return (
             suppress_tokens if padding == "predict" else (tokens.pad, *suppress_tokens)
         )
+
+    @property
+    def ordinary(self) -> list[int]:
+        """Ids that the family's predictor may generate."""
+        ids = range(self.tokens.vocab_size)
+        return [id_ for id_ in ids if id_ not in self.suppress_tokens]
+
+    @property
+    def provided(self) -> frozenset[str]:
+        """Capabilities of the family's components."""
+        return capabilities(self.spec.components, self.spec.project.schemas)
+
+    @property
+    def noise(self) -> StateNoise:
+        """Noise of a family whose tokens are replaced by random ones."""
+        mask = self.tokens.mask if "hybrid_noise" in self.provided else None
+        schedule, size = noise_schedule(self.spec), self.tokens.vocab_size
+        return StateNoise(schedule, self.ordinary, size, mask)
 
     def toy(self, *, prompted: bool = True) -> Toy:
         """Make a toy distribution over examples that the family can represent.

@@ -67,6 +67,22 @@ class Toy:
         chosen = torch.tensor([other == prompt for other in self.prompts])
         return self.probs * chosen / self.probs[chosen].sum()
 
+    def padded_law(self, prompt: tuple[int, ...], pad: int, vocab_size: int) -> Tensor:
+        """Distribution (V, …, V) of the answers to a prompt, padded to `ANSWER`."""
+        law = torch.zeros((vocab_size,) * ANSWER, dtype=torch.float64)
+        for row, prob in enumerate(self.given(prompt)):
+            answer = self.rows[row][self.answer[row]].tolist()
+            law[(*answer, *[pad] * (ANSWER - len(answer)))] += prob
+        return law
+
+    def conditional_entropy(self) -> float:
+        """Compute −Σ p log p(answer | given tokens and length)."""
+        given = (~self.answer)[:, None]
+        same = (self.rows[:, None] == self.rows[None]) | ~given
+        fits = same.all(-1) & (self.lengths[:, None] == self.lengths)
+        context = fits.double() @ self.probs
+        return -float((self.probs * (self.probs / context).log()).sum())
+
     def sample(self, size: int, seed: int = 0) -> Tensor:
         """Draw indices (size,) of rows."""
         return torch.multinomial(

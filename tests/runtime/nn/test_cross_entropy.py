@@ -10,13 +10,14 @@ from torch._dynamo.utils import counters
 from torch.utils.flop_counter import FlopCounterMode
 
 from xlmgen.registry import load_family
+from xlmgen.runtime.nn import chunks as logits
 from xlmgen.runtime.nn import cross_entropy as module
 from xlmgen.runtime.nn import linear_cross_entropy, linear_logsumexp, linear_scores
 from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 N, D, V = 23, 8, 17
 SUPPRESSED = (3, 5)
-FAMILIES = ["arlm", "bd3lm", "dream", "flexmdm", "llada", "mdlm", "mlm"]
+FAMILIES = ["arlm", "bd3lm", "dream", "flexmdm", "llada", "mdlm", "mlm", "udlm"]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 COARSE = {"rtol": 0.02, "atol": 0.06}
 """Of bfloat16: every logit is rounded to 8 bits."""
@@ -25,8 +26,8 @@ COARSE = {"rtol": 0.02, "atol": 0.06}
 @pytest.fixture(params=[(1, 1), (2 * V, 7 * V), (2**20, 2**20)], ids=str)
 def chunks(request, monkeypatch):
     """Logits of one pass and of one chunk: one row, several, all."""
-    monkeypatch.setattr(module, "CACHED", request.param[0])
-    monkeypatch.setattr(module, "CHUNK_CPU", request.param[1])
+    monkeypatch.setattr(logits, "CACHED", request.param[0])
+    monkeypatch.setattr(logits, "CHUNK_CPU", request.param[1])
 
 
 def inputs(dtype=torch.float64, *, bias=True):
@@ -354,21 +355,23 @@ def test_bfloat16_score_is_rounded_as_its_logit_is():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_step_of_a_family_holds_one_chunk_of_logits(name, monkeypatch, largest):
     vocab, length, rows, chunk = 6000, 64, 8, 16
-    monkeypatch.setattr(module, "CHUNK_CPU", chunk * vocab)
+    monkeypatch.setattr(logits, "CHUNK_CPU", chunk * vocab)
     tokens, family = SpecialTokens(vocab_size=vocab), load_family(name)
     torch.manual_seed(0)
     model = family.model(vocab, d_model=16, layers=1, num_heads=2)
     collate = family.collators["lm"](tokens, MaxLength(length))
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))
-    chosen = len(batch["scored_positions" if name == "arlm" else "masked_positions"])
+    key = {"arlm": "scored", "udlm": "noisable"}.get(name, "masked")
+    chosen = len(batch[f"{key}_positions"])
+    products = 4 if name == "udlm" else 3  # of which one computes logits again
     for learns in (True, False):
-        products = FlopCounterMode(display=False)
-        with largest, torch.set_grad_enabled(learns), products:
+        counter = FlopCounterMode(display=False)
+        with largest, torch.set_grad_enabled(learns), counter:
             loss = family.loss(tokens)(model, batch)["loss"]
             if learns:
                 loss.backward()
         assert 4 * chunk * vocab <= largest.bytes < 4 * chosen * vocab / 3
-        counts = products.get_flop_counts()["Global"]
+        counts = counter.get_flop_counts()["Global"]
         head = sum(n for op, n in counts.items() if "xlmgen" in str(op))
-        assert head == (3 if learns else 1) * 2 * chosen * 16 * vocab
+        assert head == (products if learns else 1) * 2 * chosen * 16 * vocab

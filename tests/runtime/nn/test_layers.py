@@ -182,9 +182,9 @@ def test_qk_norm_gains_scale_attention_logits_of_every_path():
     shares = (q @ k.transpose(-1, -2) / 2).softmax(-1)
     expected = layer.out((shares @ v).transpose(1, 2).flatten(2))
     torch.testing.assert_close(layer(x, rotary), expected, atol=1e-5, rtol=1e-4)
-    at = torch.tensor([1, 3, 5, 9, 12])
+    positions = torch.tensor([1, 3, 5, 9, 12])
     for mode in (torch.enable_grad, torch.no_grad):
         with mode():
-            found = layer(x, rotary, at=at)
+            found = layer(x, rotary, positions=positions)
         close = {"atol": 1e-5, "rtol": 1e-4}
-        torch.testing.assert_close(found, expected.flatten(0, 1)[at], **close)
+        torch.testing.assert_close(found, expected.flatten(0, 1)[positions], **close)

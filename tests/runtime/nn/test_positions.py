@@ -41,7 +41,7 @@ def test_attention_from_some_positions_is_that_of_all_there(mask, num_kv_heads, 
     rotary = Rotary(8)(torch.arange(6)[None] + torch.tensor([[0], [2], [5]]))
     expected = layer(x, rotary, seen).flatten(0, 1)[AT]
     with torch.set_grad_enabled(learns):
-        torch.testing.assert_close(layer(x, rotary, seen, at=AT), expected)
+        torch.testing.assert_close(layer(x, rotary, seen, positions=AT), expected)
 
 
 @pytest.mark.parametrize("name", ["mlm", "mdlm", "llada"])
@@ -59,6 +59,6 @@ def test_network_is_the_same_where_its_last_block_is_narrow(name):
         with mode():
             every = model(ids, attended).flatten(0, 1)
             fed.clear()
-            chosen = model(ids, attended, at=AT)
+            chosen = model(ids, attended, positions=AT)
         assert fed == [(3, 6), (3, 6), (len(AT), 16)]
         torch.testing.assert_close(chosen, every[AT])

@@ -84,7 +84,7 @@ class ToySeq2SeqCollator:
             eos=True,
             pad_to_max_length=False,
         )
-        target = clean.ids[:, 1:].masked_fill(~clean.answer[:, 1:], -100)
+        target = clean.ids[:, 1:].masked_fill(~clean.target_mask[:, 1:], -100)
         return {"input_ids": clean.ids[:, :-1], "target_ids": target}
 
 

@@ -16,6 +16,7 @@ from xlmgen.render.kinds import (
     masking,
     network,
     qwen2,
+    uniform_noise,
     unmasking,
 )
 from xlmgen.spec.family import FamilySpec
@@ -26,12 +27,18 @@ DECISIONS: dict[tuple[str, str], tuple[str, Callable[[FamilySpec], Any]]] = {
     ("collator", "dropping"): ("dropping", dropping.decide),
     ("collator", "mask_and_delete"): ("deleting", mask_and_delete.decide),
     ("collator", "masking"): ("masking", masking.decide),
+    ("collator", "replacing"): ("replacing", uniform_noise.decide_collator),
+    ("loss", "generalised_kl"): ("state", uniform_noise.decide_loss),
+    ("loss", "hybrid"): ("state", uniform_noise.decide_loss),
     ("loss", "insertion"): ("objective", insertion.decide_loss),
+    ("loss", "noised"): ("state", uniform_noise.decide_loss),
+    ("loss", "state_entropy"): ("state", uniform_noise.decide_loss),
     ("model", "qwen2"): ("network", qwen2.decide),
     ("model", "transformer"): ("network", network.decide),
     ("predictor", "insertion"): ("insertion", insertion.decide_predictor),
     ("predictor", "mask_and_insert"): ("inserting", mask_and_insert.decide),
     ("predictor", "block_unmasking"): ("unmasking", unmasking.decide),
+    ("predictor", "resampling"): ("resampling", uniform_noise.decide_predictor),
     ("predictor", "unmasking"): ("unmasking", unmasking.decide),
 }
 

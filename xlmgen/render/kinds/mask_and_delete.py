@@ -8,7 +8,7 @@ from xlmgen.spec.family import FamilySpec
 
 @dataclass(frozen=True)
 class Deleting:
-    sampling_eps: str  # expression of the distance that times keep from 1
+    sampling_eps: str  # expression of the distance that times keep from 0
     max_gap: int | None  # largest number of missing tokens the model can predict
     gap_imports: tuple[str, ...]  # from xlmgen.runtime.collate.gaps
     noise_imports: tuple[str, ...]
@@ -33,6 +33,6 @@ def decide(family: FamilySpec) -> Deleting:
             "seq2seq_gaps",
             *(("refuse_longer_gaps",) if limited else ()),
         ),
-        noise_imports=("Rising", *schedule.class_names, "draw_times"),
+        noise_imports=(*schedule.class_names, "draw_times"),
         end=" [EOS]" if family.collator.options["eos"] else "",
     )

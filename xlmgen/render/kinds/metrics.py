@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from xlmgen.spec.family import FamilySpec
 
+BOUNDS = frozenset({"block_masked", "generalised_kl", "score_entropy", "state_entropy"})
+"""Kinds of loss that are bounds on the likelihood whatever their options."""
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -39,7 +42,7 @@ def decide(family: FamilySpec) -> Metrics:
             "Cross-entropy of tokens and gaps in nats; no bound on the likelihood.",
             ('return {"cross_entropy": self.per_token()}',),
         )
-    if inserts or weight == "schedule" or kind == "block_masked":
+    if inserts or weight == "schedule" or kind in BOUNDS:
         return Metrics(
             "Upper bounds on NLL: nats per token, perplexity, and nats per sequence.",
             bounds,
@@ -50,6 +53,11 @@ def decide(family: FamilySpec) -> Metrics:
             "perplexity, and nats per sequence.",
             bounds,
             sums=("bound", "num_decisions"),
+        )
+    if kind == "noised":
+        return Metrics(
+            "Cross-entropy of the scored tokens in nats; no bound on the likelihood.",
+            ('return {"cross_entropy": self.per_token()}',),
         )
     if weight != "none":
         return Metrics(

@@ -20,10 +20,9 @@ class Network:
     cached: bool  # has a key–value cache
     narrow: bool  # its last block computes selected positions only
     time: bool
-    time_ends: str  # meaning of the ends of the time interval
     stop: bool  # has a head for the decision to stop
     gap: str | None  # output of its head for gaps; None without one
-    positions: bool  # takes explicit positions
+    position_ids: bool  # takes explicit positions
     absolute: bool  # also embeds absolute positions
     attention: tuple[str, ...]  # constructor arguments
     norm: str  # constructor expression
@@ -39,7 +38,7 @@ class Network:
 # Output of a further head beside the hidden states, and its shape.
 BESIDE = {
     "": "",
-    "stop": "; and (B, 2), logits of going on and stopping",
+    "stop": ";\n            and (B, 2), logits of going on and stopping",
     "expectation": (
         ";\n            and (B, L), the expected number missing after each token"
     ),
@@ -75,8 +74,6 @@ def decide(family: FamilySpec) -> Network:
         affine = ", bias=False" if options["norm"] == "layer" else ""
     eps = f", eps={RMS_EPS}" if options["norm"] == "rms" else ""
     narrow = not (causal or blocks or stop or gap or time or options["shift"])
-    schedule = family.noise_schedule
-    from_nothing = schedule is not None and schedule.kind == "insert_and_unmask"
     schemas = family.project.schemas
     activation = ACTIVATION_WORDS[options["activation"]]
     attention = options["attention"].replace("_", "-")
@@ -86,10 +83,9 @@ def decide(family: FamilySpec) -> Network:
         cached=causal or blocks,
         narrow=narrow,
         time=time,
-        time_ends="0 is empty, 1 is the data" if from_nothing else "1 is all noise",
         stop=stop,
         gap=gap,
-        positions="positions_input" in requirements(family.components, schemas),
+        position_ids="position_ids_input" in requirements(family.components, schemas),
         absolute=absolute,
         attention=("d_model", "num_heads", "num_kv_heads", f"causal={causal}")
         + (("qk_norm=True",) if options["qk_norm"] else ()),

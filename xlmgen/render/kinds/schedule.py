@@ -11,6 +11,7 @@ CLASSES = {
     "cosine": ("CosineSchedule", ()),
     "polynomial": ("PolynomialSchedule", ("exponent",)),
     "geometric": ("GeometricSchedule", ("sigma_min", "sigma_max")),
+    "hybrid": ("HybridSchedule", ("uniform_share",)),
 }
 
 
@@ -23,7 +24,7 @@ class ScheduleCode:
 
 @dataclass(frozen=True)
 class SchedulePair:
-    """Schedules of insertion and unmasking, each rising from 0 to 1."""
+    """Schedules of insertion and unmasking."""
 
     insert: str  # expressions
     unmask: str
@@ -69,7 +70,7 @@ def _pair(insert: Mapping[str, Any], unmask: Mapping[str, Any]) -> SchedulePair:
     one, two = (_single(each["kind"], each) for each in (insert, unmask))
     names = sorted({one.class_name, two.class_name})
     return SchedulePair(
-        insert=f"Rising({one.expression})",
-        unmask=f"Rising({two.expression})",
+        insert=one.expression,
+        unmask=two.expression,
         class_names=tuple(names),
     )

@@ -9,40 +9,25 @@ from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.schemas import properties
 
 SCORES = {
-    "top_prob": ("log_top_prob", "the highest probability"),
-    "margin": ("log_margin", "the widest margin between the two best tokens"),
-    "entropy": ("negative_entropy", "the lowest entropy"),
+    "top_prob": "log_top_prob",
+    "margin": "log_margin",
+    "entropy": "negative_entropy",
 }
+"""Functions of `xlmgen.runtime.sampling` that score positions, by order."""
 
-HEADLINES = {
-    "random": "masked tokens are revealed in random order",
-    "first_hitting": "masked tokens are revealed one by one in random order",
-    "remasking": "tokens are revealed and masked again at random",
-    "confidence": "the most confident tokens are revealed first",
-}
-
-SUMMARIES = {
-    "random": (
-        "Ancestral sampling (arXiv:2406.07524). Exact as the number of steps grows: "
-        "tokens revealed in one step are drawn independently."
-    ),
-    "first_hitting": (
-        "First-hitting sampling (arXiv:2409.02908): the times at which tokens are "
-        "revealed are drawn, and one forward pass reveals one token of every row. "
-        "Exact."
-    ),
-    "remasking": (
-        "Ancestral sampling with remasking (ReMDM, arXiv:2503.00307): generated "
-        "tokens may be masked again and redrawn. Given tokens are not."
+ETA = {
+    "renoise": "share of the positions that are masked again as a clean row would be.",
+    "plan": (
+        "factor of the log-probabilities of visible tokens; 0 never masks one again, "
+        "more than 1 masks more of them."
     ),
 }
+"""What `eta` is, by the rule of remasking, if not as the schema says first."""
 
 
 @dataclass(frozen=True)
 class Unmasking:
-    body: str  # the template of the loop
-    headline: str
-    summary: str
+    loop: str  # name of the template of the loop
     options: tuple[Option, ...]
     stored: tuple[str, ...]  # options stored as attributes of the same name
     suppress_tokens: tuple[str, ...]  # special tokens that are never generated
@@ -56,62 +41,65 @@ class Unmasking:
     noisy: bool
     window: str | None
     std_imports: tuple[str, ...]
-    canvas_module: str
-    canvas_imports: tuple[str, ...]
+    state_module: str
+    state_imports: tuple[str, ...]
     noise_imports: tuple[str, ...]
+    sized: bool  # reveals a number of tokens per step that grows or falls
+    stable: bool  # counts the passes in which a distribution has hardly changed
     sampling_imports: tuple[str, ...]
     torch_imports: str
 
 
 def decide(family: FamilySpec) -> Unmasking:
     o = family.predictor.options
-    body = _body(o)
+    loop = _loop(o)
     timed = family.model.options.get("time", "none") == "adaln"
     in_blocks = o.get("decoding_block") is not None
     blockwise = family.predictor.kind == "block_unmasking"
     window = o["remask"]["window"] if o["remask"] else None
-    confident = body == "confidence"
-    stepped = not (body == "first_hitting" or _is_adaptive(o))
-    parameters = _parameters(family, body, stepped=stepped)
+    confident = loop == "confidence"
+    stepped = not (loop == "first_hitting" or _is_adaptive(o))
+    parameters = _parameters(family, loop, stepped=stepped)
     return Unmasking(
-        body=f"family/predictor/unmasking/{body}.jinja",
-        headline=HEADLINES[body]
-        + (", block by block" if in_blocks or blockwise else ""),
-        summary=" ".join(_summary(family, body)),
+        loop=loop,
         options=parameters,
         stored=tuple(
             option.name
             for option in parameters
             if option.name not in ("temperature", "top_k", "top_p", "alpha_on")
         ),
-        suppress_tokens=_never_generated(family),
+        suppress_tokens=never_generated(family),
         in_blocks=in_blocks,
         confident=confident,
         guided=o.get("guidance") is not None,
         stepped=stepped,
-        schedule=body in ("random", "remasking") or timed,
-        score=SCORES[o["order"]][0] if confident else "",
+        schedule=loop in ("random", "remasking", "planning") or timed,
+        score=SCORES[o["order"]] if confident else "",
         shaped=o["rank_by"] == "sampling",
         noisy=_is_noisy(o),
         window=window["kind"] if window else None,
-        std_imports=_std_imports(body, stepped=stepped),
-        canvas_module="xlmgen.runtime.decoding.blockwise"
+        std_imports=_std_imports(loop, stepped=stepped),
+        state_module="xlmgen.runtime.decoding.blockwise"
         if blockwise
         else "xlmgen.runtime.decoding.masked",
-        canvas_imports=_canvas_imports(blockwise, in_blocks, stepped),
+        state_imports=_state_imports(blockwise, in_blocks, stepped),
         noise_imports=("loop_times",) if window and window["kind"] == "loop" else (),
-        sampling_imports=_sampling_imports(o, body),
+        sized=o["growth"] is not None,
+        stable=o["stable"] is not None,
+        sampling_imports=_sampling_imports(o, loop),
         torch_imports="Tensor" if in_blocks else "",
     )
 
 
-def _body(o: Mapping[str, Any]) -> str:
+def _loop(o: Mapping[str, Any]) -> str:
     """Name of the template whose loop does what the options say."""
     if o["remask"]:
-        return "remasking"
+        return "planning" if o["remask"]["rule"] == "plan" else "remasking"
     if o["first_hitting"]:
         return "first_hitting"
-    return "random" if o["order"] == "random" else "confidence"
+    if o["order"] == "random":
+        return "random" if o["growth"] is None else "sized"
+    return "confidence"
 
 
 def _is_adaptive(o: Mapping[str, Any]) -> bool:
@@ -123,91 +111,46 @@ def _is_noisy(o: Mapping[str, Any]) -> bool:
     return bool(o["order"] != "random" and o["order_temperature"] > 0)
 
 
-def _never_generated(family: FamilySpec) -> tuple[str, ...]:
+def never_generated(family: FamilySpec) -> tuple[str, ...]:
     """Special tokens that are never generated: PAD only if padding is ignored."""
     ignored = family.collator.options.get("padding") == "ignore"
     return (*(("pad",) if ignored else ()), "bos", "mask", "cls")
 
 
-def _std_imports(body: str, *, stepped: bool) -> tuple[str, ...]:
-    if body == "confidence":
+def _std_imports(loop: str, *, stepped: bool) -> tuple[str, ...]:
+    if loop == "confidence":
         return () if stepped else ("from itertools import count",)
-    return () if body == "first_hitting" else ("from itertools import pairwise",)
+    pairs = loop in ("random", "remasking")
+    return ("from itertools import pairwise",) if pairs else ()
 
 
-def _canvas_imports(blockwise: bool, in_blocks: bool, stepped: bool) -> tuple[str, ...]:
+def _state_imports(blockwise: bool, in_blocks: bool, stepped: bool) -> tuple[str, ...]:
     state = ("BlockState", "BlockwiseState") if blockwise else ("MaskedState",)
     blocks = ("decoding_blocks", *(("split_steps",) if stepped else ()))
     return (*state, *(blocks if in_blocks else ()))
 
 
-def _sampling_imports(o: Mapping[str, Any], body: str) -> tuple[str, ...]:
+def _sampling_imports(o: Mapping[str, Any], loop: str) -> tuple[str, ...]:
     names = {"Generation", "TokenSampler"}
-    if body == "first_hitting":
+    if loop == "first_hitting":
         names |= {"ranks"}
-    if body == "confidence":
-        names |= {SCORES[o["order"]][0], "spread"}
+    if loop == "planning":
+        names |= {"ranks", "spread"}
+    if o["growth"] is not None:
+        names |= {"geometric_shares", "number_due", "ranks"}
+    if loop == "confidence":
+        names |= {SCORES[o["order"]], "spread"}
         names |= {"add_gumbel"} if _is_noisy(o) else set()
         if o["threshold"] is not None:
             names |= {"log_top_prob", "ranks"}
         elif o["entropy_bound"] is not None:
             names |= {"entropy", "within_entropy_bound"}
-        else:
+        elif o["growth"] is None:
             names |= {"even_split", "ranks"}
     return tuple(names)
 
 
-def _summary(family: FamilySpec, body: str) -> list[str]:
-    """Sentences about the algorithm: its source, and whether it is exact."""
-    o = family.predictor.options
-    sentences = _confidence_summary(o) if body == "confidence" else [SUMMARIES[body]]
-    if o["rank_by"] == "sampling":
-        sentences.append(
-            "Positions are ranked by the probabilities that tokens are drawn from, "
-            "after temperature, `top_k` and `top_p`."
-        )
-    if family.predictor.kind == "block_unmasking":
-        sentences.append(
-            "Blocks are filled one by one; keys and values of finished blocks are "
-            "cached (arXiv:2503.09573). A row leaves the batch after the block that "
-            "holds its EOS."
-        )
-    if o.get("decoding_block"):
-        sentences.append(
-            f"The answer is divided into blocks of {o['decoding_block']}, decoded left "
-            "to right."
-        )
-    if o.get("guidance") is not None:
-        sentences.append(
-            "Classifier-free guidance contrasts the logits with those for a masked "
-            "prompt."
-        )
-    return sentences
-
-
-def _confidence_summary(o: Mapping[str, Any]) -> list[str]:
-    _, words = SCORES[o["order"]]
-    first = f"Reveals the positions with {words} first."
-    if o["threshold"] is not None:
-        return [
-            first,
-            "A step reveals every position whose most likely token reaches the "
-            "threshold, or else the best position: a heuristic.",
-        ]
-    if o["entropy_bound"] is not None:
-        return [
-            first,
-            "A step reveals as many as a bound on their joint entropy allows "
-            "(arXiv:2505.24857): a heuristic.",
-        ]
-    return [
-        first,
-        "One position per step is exact, because the choice of the position depends on "
-        "the distribution and not on the draw; several per step are a heuristic.",
-    ]
-
-
-def _parameters(family: FamilySpec, body: str, *, stepped: bool) -> tuple[Option, ...]:
+def _parameters(family: FamilySpec, loop: str, *, stepped: bool) -> tuple[Option, ...]:
     """Options that stay parameters of the rendered class."""
     o, schema = family.predictor.options, predictor_schema(family)
     names = ["steps"] if stepped else []
@@ -217,13 +160,17 @@ def _parameters(family: FamilySpec, body: str, *, stepped: bool) -> tuple[Option
         "entropy_bound",
     )  # null selects another algorithm
     names += [name for name in chosen if o.get(name) is not None]
+    names += ["growth"] if o["growth"] is not None else []
     names += ["order_temperature"] if _is_noisy(o) else []
     last = ["guidance"] if o.get("guidance") is not None else []
     last += ["max_length"] if "max_length" in o else []
     last += ["temperature", "top_k", "top_p"]
-    not_none = {*chosen, "guidance", *(() if body == "confidence" else ("steps",))}
+    not_none = {*chosen, "growth", "guidance"}
+    if loop != "confidence" or o["growth"] is not None:
+        not_none |= {"steps"}
     return (
         *map(_with_default_steps, options(schema, o, names, not_none=not_none)),
+        *_stable_parameters(family),
         *_remask_parameters(family),
         *options(schema, o, last, not_none=not_none),
     )
@@ -236,13 +183,23 @@ def _with_default_steps(option: Option) -> Option:
     return replace(option, about=about)
 
 
+def _stable_parameters(family: FamilySpec) -> list[Option]:
+    o, schema = family.predictor.options, predictor_schema(family)
+    if not o["stable"]:
+        return []
+    return options(properties(schema, o)["stable"], o["stable"], ["passes", "kl"])
+
+
 def _remask_parameters(family: FamilySpec) -> list[Option]:
     o, schema = family.predictor.options, predictor_schema(family)
     remask = o["remask"]
     if not remask:
         return []
     remask_schema = properties(schema, o)["remask"]
-    parameters = options(remask_schema, remask, ["eta"])
+    parameters = [
+        replace(option, about=ETA.get(remask["rule"], option.about))
+        for option in options(remask_schema, remask, ["eta"])
+    ]
     if window := remask["window"]:
         window_schema = properties(remask_schema, remask)["window"]
         names = [name for name in ("t_on", "t_off", "alpha_on") if name in window]

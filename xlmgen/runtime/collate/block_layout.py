@@ -38,7 +38,7 @@ class BlockLayout(NamedTuple):
 
     ids: Tensor  # (B, L) int64
     attended: Tensor  # (B, L) bool, False on pads that are not part of the sequence
-    answer: Tensor  # (B, L) bool, positions that the model generates
+    target_mask: Tensor  # (B, L) bool, positions that the model generates
     context: int  # number of columns before the first block
     documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
@@ -72,7 +72,7 @@ def lm_block_layout(
     # The filled positions belong to the last document.
     documents = F.pad(layout.documents, (0, filled)).cummax(1).values
     documents = documents.masked_fill(~rows.attended, 0)
-    rows.answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
+    rows.target_mask[:, 1:] &= documents[:, 1:] == documents[:, :-1]
     return rows._replace(documents=documents)
 
 
@@ -106,13 +106,13 @@ def block_prompt_layout(
     """
     if not max_length.prompt:
         layout = masked_prompt_layout(examples, tokens, max_length, bos=True)
-        return BlockLayout(layout.ids, layout.attended, layout.answer, context=1)
+        return BlockLayout(layout.ids, layout.attended, layout.target_mask, context=1)
     before = prompt_layout(examples, tokens, max_length, bos=True)
     padding = (0, max_length.answer)
     return BlockLayout(
         F.pad(before.ids, padding, value=tokens.mask),
         F.pad(before.attended, padding, value=True),
-        F.pad(before.answer, padding, value=True),
+        F.pad(before.target_mask, padding, value=True),
         context=before.ids.shape[1],
     )
 

@@ -44,8 +44,8 @@ def drop_tokens(whole: Layout, dropped: Tensor, tokens: SpecialTokens) -> Kept:
             "set packing: packed, or packing: none, in the task",
         )
     kept = whole.attended & ~dropped
-    opens = whole.answer.clone()
-    opens[:, :-1] |= whole.answer[:, 1:]
+    opens = whole.target_mask.clone()
+    opens[:, :-1] |= whole.target_mask[:, 1:]
     closing = Compaction(kept, front=1)
     ids = closing.move(whole.ids, fill=tokens.pad)
     ids[:, 0] = tokens.cls
@@ -62,8 +62,8 @@ def with_given_end(layout: Layout, eos: int) -> Layout:
         UserError: a prompt fills its row and leaves no position for EOS.
     """
     rows, last = torch.arange(len(layout.ids)), layout.attended.sum(1) - 1
-    ids, answer = layout.ids.clone(), layout.answer.clone()
-    full = ~answer[rows, last] & (ids[rows, last] != eos)
+    ids, target_mask = layout.ids.clone(), layout.target_mask.clone()
+    full = ~target_mask[rows, last] & (ids[rows, last] != eos)
     if bool(full.any()):
         row = int(full.long().argmax())
         length = int(last[row]) + 1
@@ -73,8 +73,8 @@ def with_given_end(layout: Layout, eos: int) -> Layout:
             "raise max_length in the task's YAML or set its overflow policy",
         )
     ids[rows, last] = eos
-    answer[rows, last] = False
-    return layout._replace(ids=ids, answer=answer)
+    target_mask[rows, last] = False
+    return layout._replace(ids=ids, target_mask=target_mask)
 
 
 def refuse_packed(examples: Sequence[Example]) -> None:

@@ -47,7 +47,9 @@ class GapLayout(NamedTuple):
 
     ids: Tensor  # (B, L) int64
     attended: Tensor  # (B, L) bool, False on pads
-    answer: Tensor  # (B, L) bool, tokens that may be missing; not prompt, BOS or EOS
+    target_mask: (
+        Tensor  # (B, L) bool, tokens that may be missing; not prompt, BOS or EOS
+    )
     free: Tensor  # (B, L) bool, tokens after which others may be missing
     documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
@@ -93,7 +95,7 @@ def lm_gaps(
     if ended or clean.documents is not None:
         return _opened(clean, ended=ended)
     # Another token may be missing after each attended one.
-    return GapLayout(clean.ids, clean.attended, clean.answer, free=clean.attended)
+    return GapLayout(clean.ids, clean.attended, clean.target_mask, free=clean.attended)
 
 
 def seq2seq_gaps(
@@ -121,8 +123,8 @@ def infill_gaps(
     clean = infill_layout(
         examples, tokens, max_length, bos=True, eos=eos, pad_to_max_length=False
     )
-    free = torch.from_numpy(_with_before(clean.answer.numpy()))
-    return GapLayout(clean.ids, clean.attended, clean.answer, free)
+    free = torch.from_numpy(_with_before(clean.target_mask.numpy()))
+    return GapLayout(clean.ids, clean.attended, clean.target_mask, free)
 
 
 def prompt_gaps(
@@ -145,10 +147,10 @@ def prompt_gaps(
     else:
         rows = [{"tokens": prompt} for prompt in prompts]
         known = lm_gaps(rows, tokens, max_length, eos=eos and not packed)
-    no_answer = torch.zeros_like(known.answer)
+    no_targets = torch.zeros_like(known.target_mask)
     last = torch.from_numpy(_last(known.attended, ended=eos and not packed))
-    free = no_answer.scatter(1, last[:, None], True)
-    return known._replace(answer=no_answer, free=free)
+    free = no_targets.scatter(1, last[:, None], True)
+    return known._replace(target_mask=no_targets, free=free)
 
 
 def compact_rows(clean: GapLayout, missing: Tensor, pad: int) -> CompactedRows:
@@ -184,7 +186,7 @@ def refuse_longer_gaps(clean: GapLayout, longest: int) -> None:
     Raises:
         UserError: names the first row with the longest gap.
     """
-    gaps = _count(clean.attended & ~clean.answer, clean.answer).amax(1)
+    gaps = _count(clean.attended & ~clean.target_mask, clean.target_mask).amax(1)
     if bool((gaps > longest).any()):
         row = int(gaps.argmax())
         raise UserError(
@@ -203,16 +205,16 @@ def _count(kept: Tensor, missing: Tensor) -> Tensor:
 def _opened(clean: Layout, *, ended: bool) -> GapLayout:
     """Gaps of an answer between the token before it and, if `ended`, a given EOS."""
     row, last = np.arange(len(clean.ids)), _last(clean.attended, ended=ended)
-    answer = clean.answer.numpy()
+    target_mask = clean.target_mask.numpy()
     if ended:
-        answer = answer.copy()
-        answer[row, last + 1] = False
-    free = _with_before(answer)
+        target_mask = target_mask.copy()
+        target_mask[row, last + 1] = False
+    free = _with_before(target_mask)
     free[row, last] = True
     return GapLayout(
         clean.ids,
         clean.attended,
-        torch.from_numpy(answer),
+        torch.from_numpy(target_mask),
         torch.from_numpy(free),
         clean.documents,
     )
@@ -224,10 +226,10 @@ def _last(attended: Tensor, *, ended: bool) -> Ints:
     return last
 
 
-def _with_before(answer: Bools) -> Bools:
-    """(B, L) bool, the answer and the positions directly before it."""
-    free = answer.copy()
-    free[:, :-1] |= answer[:, 1:]
+def _with_before(target_mask: Bools) -> Bools:
+    """(B, L) bool, the targets and the positions directly before them."""
+    free = target_mask.copy()
+    free[:, :-1] |= target_mask[:, 1:]
     return free
 
 

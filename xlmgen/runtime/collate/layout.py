@@ -46,7 +46,7 @@ class Layout(NamedTuple):
 
     ids: Tensor  # (B, L) int64
     attended: Tensor  # (B, L) bool, False on pads that are not part of the sequence
-    answer: Tensor  # (B, L) bool, positions that the model generates
+    target_mask: Tensor  # (B, L) bool, positions that the model generates
     documents: Tensor | None = None  # (B, L) int64, number of the document; 0 on pads
 
     @property
@@ -66,8 +66,8 @@ class Layout(NamedTuple):
     def columns(self, which: slice) -> "Layout":
         """The same rows with these columns only."""
         documents = None if self.documents is None else self.documents[:, which]
-        ids, attended, answer = (part[:, which] for part in self[:3])
-        return Layout(ids, attended, answer, documents)
+        ids, attended, target_mask = (part[:, which] for part in self[:3])
+        return Layout(ids, attended, target_mask, documents)
 
 
 def attention_mask(attended: Tensor, documents: Tensor | None) -> Tensor | None:
@@ -110,16 +110,16 @@ def lm_layout(
     if pad_to_max_length:
         stop = np.full_like(stop, width)
     attended = _span(width, 0, stop)
-    answer = attended.copy()
-    answer[:, : int(bos or packed)] = False
+    target_mask = attended.copy()
+    target_mask[:, : int(bos or packed)] = False
     if not packed or "documents" not in examples[0]:
-        return _layout(ids, attended, answer)
+        return _layout(ids, attended, target_mask)
     documents = np.zeros_like(ids)
     _place(documents, _flatten(examples, "documents")[0], 0, lengths)
     if pad_to_max_length:  # pads belong to the last document
         documents = np.maximum.accumulate(documents, axis=1)
-    answer[:, 1:] &= documents[:, 1:] == documents[:, :-1]
-    layout = _layout(ids, attended, answer)
+    target_mask[:, 1:] &= documents[:, 1:] == documents[:, :-1]
+    layout = _layout(ids, attended, target_mask)
     return layout._replace(documents=torch.from_numpy(documents))
 
 
@@ -181,7 +181,7 @@ def infill_layout(
     flat, lengths = _flatten(examples, "given")
     given = np.ones(layout.ids.shape, dtype=np.int64)
     _place(given, flat, int(bos), lengths)
-    return layout._replace(answer=torch.from_numpy(given == 0))
+    return layout._replace(target_mask=torch.from_numpy(given == 0))
 
 
 def prompt_layout(
@@ -194,7 +194,7 @@ def prompt_layout(
     """`prompt [BOS]`, padded on the left so that all rows end in the same column.
 
     Where no prompt length is set, a row is the beginning of a sequence, `[BOS] prompt`;
-    for an example without a `prompt` it is BOS alone. `answer` is False everywhere.
+    for an example without a `prompt` it is BOS alone. `target_mask` is all False.
     """
     prompts, lengths = _flatten(examples, "prompt", default=())
     end = lengths + int(bos)
@@ -234,9 +234,9 @@ def masked_prompt_layout(
     _place(ids, prompts, int(opened), lengths)
     if bos:
         ids[np.arange(len(ids)), 0 if opened else start - 1] = tokens.bos
-    answer = _span(width, start, stop)
-    ids[answer] = tokens.mask
-    return _layout(ids, _span(width, 0, stop), answer)
+    target_mask = _span(width, start, stop)
+    ids[target_mask] = tokens.mask
+    return _layout(ids, _span(width, 0, stop), target_mask)
 
 
 def flat_positions(marks: Tensor) -> Tensor:
@@ -249,20 +249,20 @@ def count(marks: Tensor) -> Tensor:
     return torch.from_numpy(marks.numpy().sum(1))
 
 
-def with_token_at(ids: Tensor, at: Tensor, token: int) -> Tensor:
-    """A copy of `ids` (B, L) with one token at the flat positions `at` (N,).
+def with_token_at(ids: Tensor, positions: Tensor, token: int) -> Tensor:
+    """A copy of `ids` (B, L) with one token at the flat `positions` (N,).
 
     It takes positions instead of a mask: filling by a random mask is five times slower,
     since the CPU mispredicts its branches.
     """
     filled = ids.numpy().copy()
-    filled.reshape(-1)[at.numpy()] = token
+    filled.reshape(-1)[positions.numpy()] = token
     return torch.from_numpy(filled)
 
 
-def _layout(ids: Ints, attended: Bools, answer: Bools) -> Layout:
+def _layout(ids: Ints, attended: Bools, target_mask: Bools) -> Layout:
     return Layout(
-        torch.from_numpy(ids), torch.from_numpy(attended), torch.from_numpy(answer)
+        torch.from_numpy(ids), torch.from_numpy(attended), torch.from_numpy(target_mask)
     )
 
 

@@ -48,10 +48,10 @@ class BlockState(MaskedState):
         All active rows take part, since they share the cache.
         """
         self.forward_passes += 1
-        at = where.flatten().nonzero().squeeze(1)
+        positions = where.flatten().nonzero().squeeze(1)
         time = {} if t is None else {"t": t.float()}
         hidden = self.model(
-            self.ids, self.attention_mask, at=at, cache=self.cache, **time
+            self.ids, self.attention_mask, positions=positions, cache=self.cache, **time
         )
         logits: Tensor = self.model.head(hidden)
         return logits
@@ -68,8 +68,8 @@ class BlockwiseState:
     and values. Rows that have ended leave the batch and the cache.
 
     Args:
-        model: called as `model(input_ids, attention_mask, at=…, cache=…)`, and with
-            `t=…` where it has a time input.
+        model: called as `model(input_ids, attention_mask, positions=…, cache=…)`, and
+            with `t=…` where it has a time input.
         batch: `input_ids` (B, L) with MASK at positions to fill, `attention_mask`
             (B, L) bool or None, `fillable` (B, L) bool, `context` and `block_size`.
         tokens: ids of the special tokens.
@@ -150,7 +150,9 @@ class BlockwiseState:
         ids = self.ids[self.active, start:stop]
         time = {"t": ids.new_zeros(len(ids)).float()} if self.timed else {}
         no_positions = ids.new_empty(0)
-        self.model(ids, self.attended(stop), at=no_positions, cache=self.cache, **time)
+        self.model(
+            ids, self.attended(stop), positions=no_positions, cache=self.cache, **time
+        )
         self.cache.advance(stop - start)
         self.forward_passes += 1
 

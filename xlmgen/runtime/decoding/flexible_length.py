@@ -19,8 +19,8 @@ class FlexibleLengthState:
     Shapes: B rows, L positions (more as rows grow), N selected positions, V vocabulary.
 
     Args:
-        model: called as `model(input_ids, attention_mask, t=…, at=…)`; returns the
-            hidden states and the gap output of every position.
+        model: called as `model(input_ids, attention_mask, t=…, positions=…)`; returns
+            the hidden states and the gap output of every position.
         input_ids: (B, L) given tokens, which do not change.
         attention_mask: (B, L) bool or None; pads are on the right.
         free: (B, L) bool, tokens after which others may be inserted.
@@ -89,7 +89,7 @@ class FlexibleLengthState:
             UserError: a gap output is NaN or infinite.
         """
         rows = self.unfinished.nonzero().squeeze(1)
-        at = where[rows].flatten().nonzero().squeeze(1)
+        positions = where[rows].flatten().nonzero().squeeze(1)
         attended = self.attended[rows]
         times = torch.full((len(rows),), t, device=rows.device)
         self.forward_passes += 1
@@ -97,7 +97,7 @@ class FlexibleLengthState:
             self.ids[rows],
             None if attended.all() else attended,
             t=times,
-            at=at,
+            positions=positions,
         )
         if not output.isfinite().all():
             raise UserError(

@@ -32,7 +32,7 @@ class PairSampler:
     """Sampler of a slot and a token as one pair for every row.
 
     Args:
-        never: ids that are not generated.
+        suppress_tokens: ids that are not generated.
         temperature: divides the logits; 0 takes the most likely pair.
         top_k: draw from the k most likely pairs only.
         top_p: draw from the smallest set of pairs whose mass reaches p.
@@ -137,8 +137,9 @@ class InsertionState:
     positions in a separate tensor. So no token moves until the end.
 
     Args:
-        model: called as `model(input_ids, attention_mask, positions=…, at=…)`; returns
-            hidden states, and the logits of the decision to stop.
+        model: called as `model(input_ids, attention_mask, position_ids=…,
+            positions=…)`; returns hidden states, and the logits of the decision to
+            stop.
         input_ids: (B, P) given tokens, CLS first.
         attention_mask: (B, P) bool or None.
         slots: (B, P) bool, tokens after which one may be inserted.
@@ -170,8 +171,8 @@ class InsertionState:
         new = new.expand(rows, -1)
 
         self.ids = torch.cat((input_ids, torch.full_like(new, pad)), dim=1)
-        positions = token_positions(input_ids, attention_mask).expand(rows, -1)
-        self.positions = torch.cat((positions, torch.zeros_like(new)), dim=1)
+        position_ids = token_positions(input_ids, attention_mask).expand(rows, -1)
+        self.position_ids = torch.cat((position_ids, torch.zeros_like(new)), dim=1)
         self.attended = None
         if attention_mask is not None:
             seen = torch.ones_like(new, dtype=torch.bool)
@@ -201,8 +202,8 @@ class InsertionState:
         hidden, stop = self.model(
             self.ids[rows, :length],
             None if self.attended is None else self.attended[rows, :length],
-            positions=self.positions[rows, :length],
-            at=(start + self.slot_place[rows, :slots]).flatten(),
+            position_ids=self.position_ids[rows, :length],
+            positions=(start + self.slot_place[rows, :slots]).flatten(),
         )
         self.forward_passes += 1
         return hidden.unflatten(0, (len(rows), slots)), stop
@@ -225,9 +226,9 @@ class InsertionState:
     def insert(self, slot: Tensor, token: Tensor) -> None:
         """Insert a token (A,) at a slot (A,) of each row; full rows leave the batch."""
         rows, new = self.active, self.given + self.step
-        left = self.positions[rows, self.slot_place[rows, slot]]  # (A,)
-        self.positions[rows] += self.positions[rows] > left[:, None]
-        self.positions[rows, new] = left + 1
+        left = self.position_ids[rows, self.slot_place[rows, slot]]  # (A,)
+        self.position_ids[rows] += self.position_ids[rows] > left[:, None]
+        self.position_ids[rows, new] = left + 1
         self.ids[rows, new] = token
         self.step += 1
         self.inserted[rows] = self.step
@@ -240,7 +241,7 @@ class InsertionState:
         used = column < self.given + self.inserted[:, None]
         if self.attended is not None:
             used &= self.attended
-        order = self.positions.masked_fill(~used, len(column)).argsort(
+        order = self.position_ids.masked_fill(~used, len(column)).argsort(
             dim=1, stable=True
         )
         return Generation(
@@ -255,7 +256,7 @@ class InsertionState:
         events = (
             column - self.given,
             row,
-            self.positions[row, column],
+            self.position_ids[row, column],
             self.ids[row, column],
         )
         return Trace(*(event.cpu() for event in events))

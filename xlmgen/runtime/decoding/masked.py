@@ -17,8 +17,8 @@ class MaskedState:
     Shapes: B rows, L positions, N selected positions, V vocabulary.
 
     Args:
-        model: called as `model(input_ids, attention_mask, at=…)`, and with `t=…` if it
-            is time-conditioned.
+        model: called as `model(input_ids, attention_mask, positions=…)`, and with
+            `t=…` if it is time-conditioned.
         input_ids: (B, L), with MASK at positions to fill.
         attention_mask: (B, L) bool or None.
         fillable: (B, L) bool; all other positions are given and do not change.
@@ -78,14 +78,17 @@ class MaskedState:
             without_prompt: mask all given tokens, for classifier-free guidance.
         """
         rows = where.any(1).nonzero().squeeze(1)
-        at = where[rows].flatten().nonzero().squeeze(1)
+        positions = where[rows].flatten().nonzero().squeeze(1)
         ids, attended = self.ids, self.attention_mask
         if without_prompt:
             ids = ids.masked_fill(~self.fillable, self.mask)
         self.forward_passes += 1
         time = {} if t is None else {"t": t[rows].float()}
         hidden = self.model(
-            ids[rows], None if attended is None else attended[rows], at=at, **time
+            ids[rows],
+            None if attended is None else attended[rows],
+            positions=positions,
+            **time,
         )
         logits: Tensor = self.model.head(hidden)
         return logits

@@ -13,6 +13,7 @@ from xlmgen.runtime.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.runtime.nn.head import Head, LanguageModel
 from xlmgen.runtime.nn.initialise import initialise
 from xlmgen.runtime.nn.linear import Linear
+from xlmgen.runtime.nn.mixture import linear_mixture
 from xlmgen.runtime.nn.positions import select_positions
 from xlmgen.runtime.nn.qwen2 import Qwen2Attention, Qwen2MLP
 from xlmgen.runtime.nn.rotary import Rotary, token_positions
@@ -40,6 +41,7 @@ __all__ = [
     "key_mask",
     "linear_cross_entropy",
     "linear_logsumexp",
+    "linear_mixture",
     "linear_scores",
     "modulate",
     "previous",

@@ -35,8 +35,8 @@ class AbsolutePositions(nn.Module):
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.projection = Linear(d_model, d_model, bias=False)
 
-    def forward(self, positions: Tensor) -> Tensor:
-        """Args: positions (B, L) int. Returns: (B, L, d_model)"""
-        angles = positions[..., None].float() * self.frequencies
+    def forward(self, position_ids: Tensor) -> Tensor:
+        """Args: position_ids (B, L) int. Returns: (B, L, d_model)"""
+        angles = position_ids[..., None].float() * self.frequencies
         features = torch.cat((angles.cos(), angles.sin()), dim=-1)
         return self.projection(features.to(self.projection.weight.dtype))

@@ -175,22 +175,22 @@ class Attention(nn.Module):
         mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
-        at: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Attend from all positions, or only from some of them.
 
         Args:
             x: (B, L, d_model).
             mask: broadcastable to (B, H, L, keys), True is seen.
-            at: (N,) flat positions, row · L + column, where nothing is causal or
+            positions: (N,) flat positions, row · L + column, where nothing is causal or
                 cached.
 
         Returns:
-            (B, L, d_model), with `at` (N, d_model)
+            (B, L, d_model), with `positions` (N, d_model)
         """
         # In training few rows are without noise almost everywhere: all attend there.
-        if at is not None and not torch.is_grad_enabled():
-            return self.out(self._from(at, x, rotary, mask))
+        if positions is not None and not torch.is_grad_enabled():
+            return self.out(self._from(positions, x, rotary, mask))
         qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim)
         if self.query_norm is not None:
             q, k, v = qkv.split(
@@ -201,17 +201,17 @@ class Attention(nn.Module):
         y = attend(
             qkv, self.num_kv_heads, rotary, mask, cache, layer, causal=self.causal
         )
-        return self.out(select_positions(y, at))
+        return self.out(select_positions(y, positions))
 
     def _from(
         self,
-        at: Tensor,
+        positions: Tensor,
         x: Tensor,
         rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
     ) -> Tensor:
         """What the queries of these positions attend to. (N, H · head_dim)"""
-        columns, places = positions_by_row(at, *x.shape[:2])  # (B, M)
+        columns, places = positions_by_row(positions, *x.shape[:2])  # (B, M)
         queries = self.num_heads * self.head_dim
         q = self._heads(product(select_columns(x, columns), self.qkv.weight[:queries]))
         k, v = self._heads(product(x, self.qkv.weight[queries:])).chunk(2, dim=1)

@@ -16,22 +16,23 @@ in them waits for a device.
 Shapes: N rows, D width of the hidden states, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
-from xlmgen.runtime.nn.linear import by_onednn, onednn_pays
-
-CHUNK_CPU, CHUNK = 2**24, 2**26
-"""Logits of one chunk: enough rows for an efficient product."""
-CACHED = 2**18
-"""Logits of a chunk that a CPU passes over together: what its cache holds."""
-
-Ids = tuple[int, ...]
+from xlmgen.runtime.nn.chunks import (
+    Ids,
+    cached_rows,
+    gradients_like,
+    logit_chunks,
+    of_parameters,
+    product_input,
+    products,
+    wide_dtype,
+)
 
 
 def linear_cross_entropy(
@@ -62,7 +63,7 @@ def linear_cross_entropy(
     Returns:
         (…,) in nats, float64 if `hidden` is, else float32; ∞ for a suppressed target
     """
-    x = _product_input(hidden).flatten(0, -2)
+    x = product_input(hidden).flatten(0, -2)
     learns = _learns(x, head.weight, head.bias)
     rows = None if row_weight is None else row_weight.detach().flatten()
     given = (x, head.weight, head.bias, targets.flatten(), rows)
@@ -83,7 +84,7 @@ def linear_logsumexp(
     Returns:
         (…,), float64 if `hidden` is, else float32; −∞ for a row without any probability
     """
-    x = _product_input(hidden).flatten(0, -2)
+    x = product_input(hidden).flatten(0, -2)
     sums = _logsumexp(x, head.weight, head.bias, list(suppress_tokens))
     return sums.view(hidden.shape[:-1])
 
@@ -102,8 +103,8 @@ def linear_scores(
     Returns:
         (N,), float64 if `hidden` is, else float32
     """
-    x = _product_input(hidden)
-    wide = _wide(x.dtype)
+    x = product_input(hidden)
+    wide = wide_dtype(x.dtype)
     scores = (x.to(wide) * head.weight[tokens].to(x.dtype)).sum(-1)
     if head.bias is not None:
         scores = scores + head.bias[tokens]
@@ -111,16 +112,6 @@ def linear_scores(
     for token in suppress_tokens:
         scores = scores.masked_fill(tokens == token, -torch.inf)
     return scores
-
-
-def _product_input(hidden: Tensor) -> Tensor:
-    """Hidden states in the precision of their products."""
-    kind, dtype = hidden.device.type, hidden.dtype
-    # Autocast narrows float32 and leaves float64 as it is.
-    known = torch.amp.is_autocast_available(kind)
-    if known and torch.is_autocast_enabled(kind) and dtype != torch.float64:
-        dtype = torch.get_autocast_dtype(kind)
-    return hidden.to(torch.float32 if dtype == torch.float16 else dtype)
 
 
 def _learns(*tensors: Tensor | None) -> bool:
@@ -146,7 +137,7 @@ def _cross_entropy(
         return loss, x.new_empty(0), x.new_empty(0), x.new_empty(0)
     if row_weight is None:
         row_weight = torch.ones((), device=x.device)
-    scale = row_weight.to(_wide(x.dtype)).expand(len(x))
+    scale = row_weight.to(wide_dtype(x.dtype)).expand(len(x))
     given = (x, weight, bias, targets, scale, suppress_tokens)
     loss, of_x, of_weight, of_bias = _differentiate(*given)
     return loss * scale, of_x, of_weight, of_bias
@@ -184,17 +175,16 @@ def _differentiate(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Unweighted losses (N,), and gradients of their sum, each row times its weight."""
     loss = torch.empty_like(row_weight, memory_format=torch.contiguous_format)
-    of_x, of_weight, of_bias = _gradients_like(x, weight, bias)
+    of_x, of_weight, of_bias = gradients_like(x, weight, bias)
     of_weight.zero_()
     of_bias.zero_()
     narrow = weight.to(x.dtype)
-    with _products(x, narrow):
-        for rows, logits in _logits(x, narrow, bias):
-            for some in _slices(len(logits), len(weight), CACHED, logits.device):
-                here = slice(rows.start + some.start, rows.start + some.stop)
+    with products(x, narrow):
+        for rows, logits in logit_chunks(x, narrow, bias):
+            for here, part in cached_rows(rows, logits):
                 target = None if targets is None else targets[here]
                 loss[here] = _to_gradient(
-                    logits[some], target, row_weight[here], suppress_tokens
+                    part, target, row_weight[here], suppress_tokens
                 )
             gradient = logits  # now
             torch.mm(gradient, narrow, out=of_x[rows])
@@ -243,13 +233,12 @@ def _evaluate(
     suppress_tokens: Sequence[int],
 ) -> Tensor:
     """Losses (N,), or without targets log Σ exp of every row."""
-    found = x.new_empty(len(x), dtype=_wide(x.dtype))
+    found = x.new_empty(len(x), dtype=wide_dtype(x.dtype))
     narrow = weight.to(x.dtype)
-    with _products(x, narrow):
-        for rows, logits in _logits(x, narrow, bias):
-            for some in _slices(len(logits), len(weight), CACHED, logits.device):
-                here = slice(rows.start + some.start, rows.start + some.stop)
-                wide = logits[some].to(found.dtype)
+    with products(x, narrow):
+        for rows, logits in logit_chunks(x, narrow, bias):
+            for here, part in cached_rows(rows, logits):
+                wide = part.to(found.dtype)
                 for token in suppress_tokens:
                     wide[:, token] = -torch.inf
                 top = wide.amax(-1)
@@ -261,40 +250,6 @@ def _evaluate(
                     score = wide.gather(1, targets[here, None])[:, 0]
                     found[here] = top - score - log_top
     return found
-
-
-@contextmanager
-def _products(x: Tensor, weight: Tensor) -> Iterator[None]:
-    """Products in the precision of x and W, by the faster library."""
-    plain = torch.autocast(x.device.type, enabled=False)
-    with plain, by_onednn(enabled=onednn_pays(x, weight)):
-        yield
-
-
-def _logits(
-    x: Tensor, weight: Tensor, bias: Tensor | None
-) -> Iterator[tuple[slice, Tensor]]:
-    """Logits of some rows at a time, each chunk in the memory of the one before."""
-    number = CHUNK_CPU if x.device.type == "cpu" else CHUNK
-    chunks = _slices(len(x), len(weight), number)
-    memory = x.new_empty(chunks[0].stop if chunks else 0, len(weight))
-    for rows in chunks:
-        logits = torch.mm(x[rows], weight.T, out=memory[: rows.stop - rows.start])
-        yield rows, logits if bias is None else logits.add_(bias)
-
-
-def _slices(
-    rows: int, columns: int, number: int, device: torch.device | None = None
-) -> list[slice]:
-    """Cut rows into slices of at most `number` entries; with a device on CPUs only."""
-    step = max(1, number // max(1, columns))
-    if device is not None and device.type != "cpu":
-        step = max(1, rows)
-    return [slice(begin, min(begin + step, rows)) for begin in range(0, rows, step)]
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 # What a compiler needs to know. `len` would fix the number of rows there.
@@ -310,10 +265,10 @@ def _(
     suppress_tokens: Sequence[int],
     learns: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    loss = x.new_empty(x.shape[0], dtype=_wide(x.dtype))
+    loss = x.new_empty(x.shape[0], dtype=wide_dtype(x.dtype))
     if not learns:
         return loss, x.new_empty(0), x.new_empty(0), x.new_empty(0)
-    return loss, *_gradients_like(x, weight, bias)
+    return loss, *gradients_like(x, weight, bias)
 
 
 @_gradients.register_fake
@@ -325,23 +280,14 @@ def _(
     row_weight: Tensor,
     suppress_tokens: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _gradients_like(x, weight, bias)
+    return gradients_like(x, weight, bias)
 
 
 @_logsumexp.register_fake
 def _(
     x: Tensor, weight: Tensor, bias: Tensor | None, suppress_tokens: Sequence[int]
 ) -> Tensor:
-    return x.new_empty(x.shape[0], dtype=_wide(x.dtype))
-
-
-def _gradients_like(
-    x: Tensor, weight: Tensor, bias: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Memory for the gradients; of the parameters in float32 at least."""
-    wide = _wide(x.dtype)
-    of_bias = x.new_empty(0 if bias is None else len(weight), dtype=wide)
-    return torch.empty_like(x), x.new_empty(weight.shape, dtype=wide), of_bias
+    return x.new_empty(x.shape[0], dtype=wide_dtype(x.dtype))
 
 
 def _keep_cross_entropy(ctx: Any, inputs: Any, output: Any) -> None:
@@ -361,11 +307,11 @@ def _cross_entropy_backward(ctx: Any, of_loss: Tensor | None, *_: Any) -> Any:
     else:
         if row_weight is not None:
             of_loss = of_loss * row_weight
-        wide = of_loss.to(_wide(x.dtype))
+        wide = of_loss.to(wide_dtype(x.dtype))
         of_x, of_weight, of_bias = _gradients(
             x, weight, bias, targets, wide, ctx.suppress_tokens
         )
-    return of_x, *_of_parameters(weight, of_weight, bias, of_bias), *nothing[3:]
+    return of_x, *of_parameters(weight, of_weight, bias, of_bias), *nothing[3:]
 
 
 def _keep_logsumexp(ctx: Any, inputs: Any, output: Any) -> None:
@@ -378,14 +324,7 @@ def _logsumexp_backward(ctx: Any, of_sums: Tensor) -> Any:
     of_x, of_weight, of_bias = _gradients(
         x, weight, bias, None, of_sums, ctx.suppress_tokens
     )
-    return of_x, *_of_parameters(weight, of_weight, bias, of_bias), None
-
-
-def _of_parameters(
-    weight: Tensor, of_weight: Tensor, bias: Tensor | None, of_bias: Tensor
-) -> tuple[Tensor, Tensor | None]:
-    of_weight = of_weight.to(weight.dtype)
-    return of_weight, None if bias is None else of_bias.to(bias.dtype)
+    return of_x, *of_parameters(weight, of_weight, bias, of_bias), None
 
 
 _cross_entropy.register_autograd(

@@ -15,8 +15,8 @@ class Head(nn.Linear):
 class LanguageModel(Protocol):
     """A network that returns hidden states, and the layer that makes them logits.
 
-    `model(input_ids, attention_mask, at=…)` returns hidden states (N, D) at the flat
-    positions `at` (N,), (B, L, D) without them; then what further heads return.
+    `model(input_ids, attention_mask, positions=…)` returns hidden states (N, D) at the
+    flat `positions` (N,), (B, L, D) without them; then what further heads return.
     `model.head(hidden)` are logits (…, V). A loss hands both to `linear_cross_entropy`,
     which never holds all logits.
     """

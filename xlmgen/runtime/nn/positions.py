@@ -10,38 +10,42 @@ import torch
 from torch import Tensor
 
 
-def select_positions(x: Tensor, at: Tensor | None) -> Tensor:
+def select_positions(x: Tensor, positions: Tensor | None) -> Tensor:
     """Select positions of a batch.
 
     Args:
         x: (B, L, …).
-        at: (N,) flat positions, row · L + column; None is all of them.
+        positions: (N,) flat positions, row · L + column; None is all of them.
 
     Returns:
         (N, …); with None x as it is.
     """
-    return x if at is None else x.flatten(0, 1)[at]
+    return x if positions is None else x.flatten(0, 1)[positions]
 
 
-def positions_by_row(at: Tensor, rows: int, length: int) -> tuple[Tensor, Tensor]:
+def positions_by_row(
+    positions: Tensor, rows: int, length: int
+) -> tuple[Tensor, Tensor]:
     """Arrange flat positions in a table with a line for every row of the batch.
 
     Args:
-        at: (N,) flat positions, row · length + column.
+        positions: (N,) flat positions, row · length + column.
 
     Returns:
         the columns (B, M), filled up with 0, and the flat places (N,) of the positions
         in this table.
     """
-    row = at // length
+    row = positions // length
     counts = row.bincount(minlength=rows)  # (B,)
     most = max(1, int(counts.max()))
     order = row.argsort(stable=True)
     first = counts.cumsum(0) - counts
-    place = torch.empty_like(at)  # of each in its line
-    place[order] = torch.arange(len(at), device=at.device) - first[row[order]]
-    columns = at.new_zeros(rows, most)
-    columns[row, place] = at % length
+    place = torch.empty_like(positions)  # of each in its line
+    place[order] = (
+        torch.arange(len(positions), device=positions.device) - first[row[order]]
+    )
+    columns = positions.new_zeros(rows, most)
+    columns[row, place] = positions % length
     return columns, row * most + place
 
 

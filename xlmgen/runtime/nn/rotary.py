@@ -46,9 +46,9 @@ class Rotary(nn.Module):
         exponents = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
         self.register_buffer("inverse_frequencies", theta**-exponents, persistent=False)
 
-    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Args: positions (B, L). Returns: cos and sin, each (B, 1, L, head_dim)."""
-        angles = positions[:, None, :, None].float() * self.inverse_frequencies
+    def forward(self, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Args: position_ids (B, L). Returns: cos and sin, each (B, 1, L, head_dim)."""
+        angles = position_ids[:, None, :, None].float() * self.inverse_frequencies
         angles = torch.cat((angles, angles), dim=-1)
         return angles.cos(), angles.sin()
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from xlmgen.runtime.nn.positions import select_positions
 
 
-def previous(x: Tensor, at: Tensor | None = None) -> Tensor:
+def previous(x: Tensor, positions: Tensor | None = None) -> Tensor:
     """Hidden states one position before each position; the first's are its own.
 
     An autoregressive backbone predicts the token that follows. One that is trained on
@@ -14,12 +14,12 @@ def previous(x: Tensor, at: Tensor | None = None) -> Tensor:
 
     Args:
         x: (B, L, D).
-        at: (N,) flat positions, row · L + column; None is all of them.
+        positions: (N,) flat positions, row · L + column; None is all of them.
 
     Returns:
-        (B, L, D), or (N, D) with `at`.
+        (B, L, D), or (N, D) with `positions`.
     """
-    if at is None:
+    if positions is None:
         return torch.cat((x[:, :1], x[:, :-1]), dim=1)
-    first = at % x.shape[1] == 0
-    return select_positions(x, torch.where(first, at, at - 1))
+    first = positions % x.shape[1] == 0
+    return select_positions(x, torch.where(first, positions, positions - 1))

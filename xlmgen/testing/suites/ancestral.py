@@ -12,7 +12,12 @@ from torch import Tensor
 from xlmgen.runtime.decoding.masked import MaskedState
 from xlmgen.testing.law import sampler_law
 from xlmgen.testing.oracle import FixedLogits
-from xlmgen.testing.schedule import ancestral_steps, levels, noise_level
+from xlmgen.testing.schedule import (
+    ancestral_steps,
+    levels,
+    noise_level,
+    remask_probability,
+)
 from xlmgen.testing.statistics import p_value, tally
 from xlmgen.testing.suites.predictor import LEAST
 from xlmgen.testing.suites.unmasking import UnmaskingSubject
@@ -78,9 +83,7 @@ class AncestralTests(UnmaskingSubject):
         now, then = (noise_level(self.spec, 1 - (step + k) / steps) for k in (0, 1))
         sigma, clean = 0.0, 1 - now
         if remask and not remask["confidence"]:
-            limit = min(1.0, then / clean)
-            cap = remask["rule"] == "cap"
-            sigma = min(eta, limit) if cap else eta * limit
+            sigma = remask_probability(remask["rule"], eta, clean, 1 - then)
         chance = 1 - (then - sigma * clean) / now
         batch = self.prompts([(5,)])
         model = FixedLogits(self.toy(), torch.zeros(self.tokens.vocab_size))

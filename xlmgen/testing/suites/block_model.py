@@ -97,10 +97,10 @@ class BlockModelTests(BlockSubject):
 
     def test_head_on_selected_positions_equals_full_head(self) -> None:
         model = self.network()
-        at = torch.tensor([1, ANSWER - 1, ANSWER, 2 * ANSWER + 3])
-        chosen = at_once(model, NOISY, CLEAN, 2, at=at)
+        positions = torch.tensor([1, ANSWER - 1, ANSWER, 2 * ANSWER + 3])
+        chosen = at_once(model, NOISY, CLEAN, 2, positions=positions)
         whole = at_once(model, NOISY, CLEAN, 2)
-        torch.testing.assert_close(chosen, whole.flatten(0, 1)[at])
+        torch.testing.assert_close(chosen, whole.flatten(0, 1)[positions])
 
     def test_cached_tokens_are_kept_after_advance_only(self) -> None:
         model = self.network()
@@ -144,14 +144,20 @@ def at_once(
     attended: Tensor | None = None,
     times: Tensor | None = None,
     *,
-    at: Tensor | None = None,
+    positions: Tensor | None = None,
 ) -> Tensor:
     """Run all blocks in one pass; `times` (B, K) are those of blocks."""
     if times is None:
         times = torch.full((len(noisy), -(-noisy.shape[1] // size)), 0.5)
     t = times.repeat_interleave(size, dim=1)[:, : noisy.shape[1]]
     return call(
-        model, noisy, attended, t=t, at=at, clean_ids=clean, block_size=size
+        model,
+        noisy,
+        attended,
+        t=t,
+        positions=positions,
+        clean_ids=clean,
+        block_size=size,
     ).detach()
 
 

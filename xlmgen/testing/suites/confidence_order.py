@@ -84,7 +84,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         assert trace.position.tolist() == orders[shaped]
 
     def test_equal_numbers_are_revealed_per_step(self) -> None:
-        if not self.stepped:
+        if not self.evenly:
             pytest.skip("the number per step follows the network's confidence")
         trace = self.run_traced(steps=4, **self.one_block)
         assert trace.step.bincount().tolist() == [2, 2, 1, 1]
@@ -94,7 +94,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
     def test_steps_none_reveals_one_token_per_step(
         self,
     ) -> None:
-        if not self.stepped:
+        if not self.evenly:
             pytest.skip("no steps")
         out = self.generate(self.network(), self.holes(), trace=True, steps=None)
         assert out.trace is not None
@@ -102,7 +102,7 @@ class ConfidenceOrderTests(UnmaskingSubject):
         assert steps == [[0], [0, 1], [0, 1, 2]]
 
     def test_rows_reveal_shares_of_their_own_masks(self) -> None:
-        if not self.stepped or self.options["decoding_block"]:
+        if not self.evenly or self.options["decoding_block"]:
             pytest.skip("not so many per step")
         out = self.generate(self.network(), self.holes(), trace=True, steps=2)
         assert out.trace is not None
@@ -110,8 +110,8 @@ class ConfidenceOrderTests(UnmaskingSubject):
         assert steps == [[0], [0, 1], [0, 0, 1]]
 
     def test_all_positions_above_threshold_are_revealed(self) -> None:
-        if self.options["threshold"] is None:
-            pytest.skip("no threshold")
+        if self.options["threshold"] is None or self.options["stable"]:
+            pytest.skip("no threshold, or not alone")
         trace = self.run_traced(threshold=0.55, **self.one_block)
         first = set(trace.position[trace.step == 0].tolist())
         best = max(range(LENGTH), key=lambda p: self.scores()[p])
@@ -123,8 +123,8 @@ class ConfidenceOrderTests(UnmaskingSubject):
     def test_positions_below_threshold_stay_if_others_are_above(
         self,
     ) -> None:
-        if self.options["threshold"] is None:
-            pytest.skip("no threshold")
+        if self.options["threshold"] is None or self.options["stable"]:
+            pytest.skip("no threshold, or not alone")
         probs = torch.tensor(UNSURE_FIRST[self.options["order"]], dtype=torch.float64)
         trace = self.run_traced(probs=probs, threshold=0.55, **self.one_block)
         assert trace.position.tolist() == [1, 0]
@@ -154,6 +154,11 @@ class ConfidenceOrderTests(UnmaskingSubject):
         counts = trace.position[trace.step == 0].bincount(minlength=LENGTH)
         scores = torch.tensor(self.scores(), dtype=torch.float64)
         assert p_value(counts, (scores / tau).softmax(0)) > LEAST
+
+    @property
+    def evenly(self) -> bool:
+        """Whether every step reveals an equal number."""
+        return self.stepped and self.options["growth"] is None
 
     @property
     def one_block(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from xlmgen.testing.oracle import FixedLogits
 from xlmgen.testing.schedule import loss_weight, noise_schedule
 from xlmgen.testing.subject import FamilyTests
-from xlmgen.testing.suites.loss import Batch, training_batch
+from xlmgen.testing.suites.loss import Batch, masked_batch, training_batch
 from xlmgen.testing.suites.model import call
 
 SPAN = 0.75
@@ -108,19 +108,11 @@ class ContextWeightTests(FamilyTests):
     def batch(self) -> Batch:
         """Build a batch of all rows; the bits of a row's number select its masks."""
         toy = self.toy()
-        batch = training_batch(self, toy)
         rows = torch.arange(len(toy))[:, None]
         masked = toy.answer & (
             (rows >> (toy.answer.cumsum(1) - 1).clamp(min=0)) % 2 == 1
         )
-        attended = toy.attended
-        batch |= {
-            "input_ids": toy.rows.masked_fill(masked, self.tokens.mask),
-            "attention_mask": None if attended.all() else attended,
-            "target_ids": toy.rows,
-            "maskable": toy.answer,
-            "masked_positions": masked.flatten().nonzero().squeeze(1),
-        }
+        batch = masked_batch(self, toy, masked)
         if "t" in batch:
             batch["t"] = torch.linspace(0.2, 0.9, len(toy))
             batch["time_weight"] = torch.full_like(batch["t"], SPAN)

@@ -43,7 +43,7 @@ class DiffusionBoundTests(FamilyTests):
         expected = self.bound(toy, *self.interval) + self.prior(toy)
         assert measured == pytest.approx(expected, rel=1e-4)
         if exact_ends(self.spec):
-            assert measured == pytest.approx(self.entropy(toy), rel=1e-4)
+            assert measured == pytest.approx(toy.conditional_entropy(), rel=1e-4)
 
     def test_wrong_network_has_higher_loss(self) -> None:
         toy = self.toy()
@@ -122,14 +122,6 @@ class DiffusionBoundTests(FamilyTests):
     def sampling_eps(self) -> float:
         part = self.spec.noise_schedule
         return float(part.options["sampling_eps"]) if part else 0.0
-
-    def entropy(self, toy: Toy) -> float:
-        """Compute −Σ p log p(answer | prompt and length); unmasked tokens are known."""
-        given = (~toy.answer)[:, None]
-        same = (toy.rows[:, None] == toy.rows[None]) | ~given
-        fits = same.all(-1) & (toy.lengths[:, None] == toy.lengths)
-        context = fits.double() @ toy.probs
-        return -float((toy.probs * (toy.probs / context).log()).sum())
 
     @property
     def prior_per_token(self) -> float:

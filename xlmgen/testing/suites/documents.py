@@ -41,12 +41,13 @@ class DocumentsTests(CollatorSubject):
         bears = {1: False, 2: False}
         for seed in range(10):
             batch = self.packed_batch(seed)
-            asked = tokens_of(batch, asked=True).flatten()[places_of(batch)]
-            in_second = asked == SECOND  # the first one alone has an EOS
-            for number, own in ((1, ~in_second), (2, in_second)):
+            for number in (1, 2):
                 before, after = Recorder(model), Recorder(model)
                 there = documents_of(batch) == number
                 loss(before, batch)
+                asked = tokens_of(batch, asked=True).flatten()[before.positions]
+                # Only the first document has an EOS.
+                own = (asked == SECOND) == (number == 2)
                 loss(after, {k: swapped(v, there) for k, v in batch.items()})
                 moved = (after.hidden - before.hidden).abs().amax(1) > 1e-6
                 assert not moved[~own].any()
@@ -66,9 +67,10 @@ class DocumentsTests(CollatorSubject):
 
 
 class Recorder(nn.Module):
-    """A network that records its hidden states."""
+    """A network that records its hidden states and their flat positions."""
 
     hidden: Tensor
+    positions: Tensor
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -76,6 +78,7 @@ class Recorder(nn.Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         outputs = self.inner(*inputs, **options)
+        self.positions = options["positions"]
         hidden = outputs if isinstance(outputs, Tensor) else outputs[0]
         self.hidden = hidden.detach().clone()
         return outputs
@@ -98,11 +101,9 @@ def tokens_of(batch: dict[str, Any], *, asked: bool = False) -> Tensor:
 
 def places_of(batch: dict[str, Any]) -> Tensor:
     """Return the predicted positions."""
-    return (
-        batch["masked_positions"]
-        if "masked_positions" in batch
-        else batch["scored_positions"]
-    )
+    keys = ("masked_positions", "noisable_positions", "scored_positions")
+    found: Tensor = next(batch[key] for key in keys if key in batch)
+    return found
 
 
 def swapped(value: Any, there: Tensor) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from xlmgen.runtime.sampling import Generation
 from xlmgen.testing.oracle import Oracle
 from xlmgen.testing.remnants import FixedGrowth, RemnantOracle
-from xlmgen.testing.schedule import rising
+from xlmgen.testing.schedule import event_schedule
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.suites.predictor import Batch, PredictorSubject, Prompts
 from xlmgen.testing.toy import ANSWER, Toy
@@ -46,7 +46,7 @@ class GrowingFamily(FamilyTests):
             toy,
             self.tokens.vocab_size,
             self.tokens.mask,
-            rising(self.spec, "insert"),
+            event_schedule(self.spec, "insert"),
             self.longest,
             distractors,
         )

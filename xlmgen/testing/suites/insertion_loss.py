@@ -153,7 +153,8 @@ class InsertionLossTests(InsertionSubject):
         asked: list[Tensor] = []
         oracle = self.oracle(toy)
         oracle.register_forward_pre_hook(
-            lambda _, inputs, options: asked.append(options["at"]), with_kwargs=True
+            lambda _, inputs, options: asked.append(options["positions"]),
+            with_kwargs=True,
         )
         batch, _ = self.enumerated(toy)
         self.run_loss(oracle, batch)

@@ -26,11 +26,7 @@ class LeftToRightTests(PredictorSubject):
         answers = out.ids[:, batch["input_ids"].shape[1] :]
         for place, prompt in enumerate(prompts):
             drawn = answers[place * REPEAT : (place + 1) * REPEAT]
-            law = torch.zeros((self.tokens.vocab_size,) * ANSWER, dtype=torch.float64)
-            for row, chance in enumerate(toy.given(prompt)):
-                answer = toy.rows[row][toy.answer[row]].tolist()
-                answer += [self.tokens.pad] * (ANSWER - len(answer))
-                law[tuple(answer)] += chance
+            law = toy.padded_law(prompt, self.tokens.pad, self.tokens.vocab_size)
             assert p_value(tally(drawn, self.tokens.vocab_size), law) > LEAST
 
     def test_greedy_generation_equals_loop_without_cache(self) -> None:

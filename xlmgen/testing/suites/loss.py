@@ -149,6 +149,18 @@ def training_batch(
     return batch
 
 
+def masked_batch(tests: FamilyTests, toy: Toy, masked: Tensor) -> Batch:
+    """Collate all rows of the toy, and mask these tokens (S, L) instead."""
+    attended = toy.attended
+    return training_batch(tests, toy) | {
+        "input_ids": toy.rows.masked_fill(masked, tests.tokens.mask),
+        "attention_mask": None if attended.all() else attended,
+        "target_ids": toy.rows,
+        "maskable": toy.answer,
+        "masked_positions": masked.flatten().nonzero().squeeze(1),
+    }
+
+
 def reversed_rows(batch: Batch) -> Batch:
     """Reverse the order of the rows of a batch."""
     rows, length = batch["input_ids"].shape

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xlmgen.errors import UserError
 from xlmgen.testing.remnants import fate_chances
-from xlmgen.testing.schedule import rising
+from xlmgen.testing.schedule import event_schedule
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.suites.collator import EXAMPLES, MAX_LENGTH, WHOLE, CollatorSubject
 from xlmgen.testing.suites.growing import GrowingFamily
@@ -41,8 +41,8 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
                 batch = self.collate(use, seed=seed)
                 ids, target = batch["input_ids"], batch["target_ids"]
                 masked = ids == self.tokens.mask
-                at = masked.flatten().nonzero().squeeze(1)
-                assert batch["masked_positions"].equal(at)
+                positions = masked.flatten().nonzero().squeeze(1)
+                assert batch["masked_positions"].equal(positions)
                 assert ids[~masked].equal(target[~masked])
 
     def test_attention_mask_covers_kept_tokens(self) -> None:
@@ -63,10 +63,10 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         batch, fates = self.drawn()
         t = batch["t"].double()
         chances = fate_chances(
-            rising(self.spec, "insert"), rising(self.spec, "unmask"), t
+            event_schedule(self.spec, "insert"), event_schedule(self.spec, "unmask"), t
         )
         for quarter in range(4):
-            rows = (t * 4).floor() == quarter
+            rows = (t * 4).ceil() == quarter + 1
             expected = chances[rows].sum(0)
             for column in range(3):
                 counts = fates[rows, column].bincount(minlength=3)
@@ -76,8 +76,8 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
         """Compares the joint states of two tokens with their expectation."""
         batch, fates = self.drawn()
         chances = fate_chances(
-            rising(self.spec, "insert"),
-            rising(self.spec, "unmask"),
+            event_schedule(self.spec, "insert"),
+            event_schedule(self.spec, "unmask"),
             batch["t"].double(),
         )
         expected = torch.einsum("bi,bj->ij", chances, chances) / ROWS
@@ -86,23 +86,23 @@ class MaskAndDeleteTests(GrowingFamily, CollatorSubject):
             assert p_value(pairs.bincount(minlength=9), expected.flatten()) > LEAST
 
     def test_times_cover_their_interval(self) -> None:
-        """Times are in [0, 1): from empty to the data."""
+        """Times are in (0, 1]: from the data to empty."""
         for evaluation in (False, True):
             batch = self.collate("lm", [{"tokens": [5]}] * ROWS, evaluation=evaluation)
-            end = 1.0 if evaluation else 1 - self.eps
+            start = 0.0 if evaluation else self.eps
             t = batch["t"].double()
-            assert (batch["t"] < 1).all()
-            assert t.min() >= 0
-            assert t.max() <= end + 1e-6
-            cells = (t / end * 10).floor().clamp(0, 9).long()
+            assert (batch["t"] > 0).all()
+            assert t.min() >= start - 1e-6
+            assert t.max() <= 1
+            cells = ((1 - t) / (1 - start) * 10).floor().clamp(0, 9).long()
             even = torch.full((10,), 0.1)
             assert p_value(cells.bincount(minlength=10), even) > LEAST
-            assert batch["time_weight"].double().sub(end).abs().max() < 1e-6
+            assert batch["time_weight"].double().sub(1 - start).abs().max() < 1e-6
 
     def test_antithetic_times_are_stratified_over_the_interval(self) -> None:
         size = 16
         t = self.collate("lm", [{"tokens": [5]}] * size)["t"].double()
-        shares = ((t / (1 - self.eps)) * size - 1e-4).floor() % size
+        shares = ((1 - t) / (1 - self.eps) * size - 1e-4).floor() % size
         part = self.spec.noise_schedule
         assert part is not None
         assert (len(set(shares.tolist())) == size) == part.options["antithetic"]

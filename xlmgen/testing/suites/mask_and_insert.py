@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xlmgen.testing.growth import SCORES, Step, growth_law
-from xlmgen.testing.schedule import rising
+from xlmgen.testing.schedule import event_schedule
 from xlmgen.testing.statistics import p_value, total_variation
 from xlmgen.testing.suites.growing import GrowingSubject
 from xlmgen.testing.suites.predictor import LEAST, PROMPTS, Batch
@@ -107,22 +107,22 @@ class MaskAndInsertTests(GrowingSubject):
         inserted = trace.step[is_mask].bincount(minlength=steps + 1)
         revealed = trace.step[~is_mask].bincount(minlength=steps + 1)
         masked = (inserted - revealed).cumsum(0)  # after every step
-        unmask, some = rising(self.spec, "unmask"), 0
+        unmask, some = event_schedule(self.spec, "unmask"), 0
         for step in range(1, steps - 1):
-            times = double(step / steps), double((step + 1) / steps)
-            expected = float(masked[step - 1] * (1 - unmask.remains(*times)))
+            now, then = (unmask.noise(double(1 - n / steps)) for n in (step, step + 1))
+            expected = float(masked[step - 1] * (1 - then / now))
             # A row has at most three masks, so the variance of its number is below 3/4.
             error = (rows * 3 / 4) ** 0.5
             assert abs(float(revealed[step]) - expected) < 5 * error
             some += expected > 5 * error
         assert some
 
-    def test_times_increase_from_empty_to_data(self) -> None:
+    def test_times_decrease_from_empty_to_data(self) -> None:
         oracle = self.oracle(self.toy())
         self.generate(oracle, self.prompts([(5,)], 200), steps=8)
         times = [float(t[0]) for t in oracle.times]
         assert len(times) in (8, 9)  # one more if the last step inserts
-        assert times == pytest.approx([step / 8 for step in range(len(times))])
+        assert times == pytest.approx([1 - step / 8 for step in range(len(times))])
         assert all((t == t[0]).all() for t in oracle.times)
 
     def test_passes_are_steps_plus_one(self) -> None:
@@ -206,13 +206,14 @@ class InsertionLawTests(GrowingSubject):
         self, toy: Toy, prompt: tuple[int, ...], steps: int
     ) -> dict[tuple[int, ...], float]:
         """Compute the probability of every answer to a prompt."""
-        insert, unmask = rising(self.spec, "insert"), rising(self.spec, "unmask")
-        times = [step / steps for step in range(steps + 1)]
+        insert, unmask = (
+            event_schedule(self.spec, "insert"),
+            event_schedule(self.spec, "unmask"),
+        )
         plan = []
-        for t, s in pairwise(times):
-            last = s == times[-1]
+        for t, s in pairwise(1 - step / steps for step in range(steps + 1)):
             reveals, inserts = (
-                1.0 if last else 1 - float(each.remains(double(t), double(s)))
+                1 - float(each.noise(double(s)) / each.noise(double(t)))
                 for each in (unmask, insert)
             )
             plan.append(Step(t, reveals, inserts))

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlmgen.runtime.noise import Rising
 from xlmgen.testing.remnants import (
     MASKED,
     MISSING,
@@ -20,13 +19,13 @@ from xlmgen.testing.remnants import (
     insertion_slack,
     remnants,
 )
-from xlmgen.testing.schedule import rising
+from xlmgen.testing.schedule import event_schedule, loss_weight
 from xlmgen.testing.suites.growing import GrowingFamily
 from xlmgen.testing.suites.loss import Batch, training_batch, use
 from xlmgen.testing.toy import Toy
 
 NODES = 24
-"""Nodes of a quadrature in v, with t = 1 − v², because weights diverge at t = 1."""
+"""Nodes of a quadrature in v, with t = v², because weights diverge at t = 0."""
 
 
 class MaskAndInsertBoundTests(GrowingFamily):
@@ -108,7 +107,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
 
     @pytest.mark.parametrize("evaluation", [True, False])
     def test_estimate_on_collated_batches_equals_bound(self, evaluation: bool) -> None:
-        """Evaluation integrates over all times, training to 1 − `sampling_eps`."""
+        """Evaluation integrates over all times, training from `sampling_eps`."""
         for toy in (self.toy(), self.toy(prompted=False)):
             if use(toy) not in self.family.collators:
                 continue
@@ -118,7 +117,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
             part = self.spec.noise_schedule
             assert part is not None
             eps = 0.0 if evaluation else float(part.options["sampling_eps"])
-            expected = float(self.plain_rows(toy, end=1 - eps) @ toy.probs)
+            expected = float(self.plain_rows(toy, start=eps) @ toy.probs)
             error = float(nll.std()) / math.sqrt(len(nll))
             assert abs(float(nll.mean()) - expected) < 5 * error
             assert error < 0.1 * expected
@@ -147,18 +146,21 @@ class MaskAndInsertBoundTests(GrowingFamily):
 
         return self.integrated(toy, measured)
 
-    def plain_rows(self, toy: Toy, end: float = 1.0) -> Tensor:
+    def plain_rows(self, toy: Toy, start: float = 0.0) -> Tensor:
         """Compute the mean loss (S,) of the toy's oracle by its formula."""
-        return self.integrated(toy, lambda left, t: self.plain(toy, left, t), end)
+        return self.integrated(toy, lambda left, t: self.plain(toy, left, t), start)
 
     def integrated(
-        self, toy: Toy, nll: Callable[[Remnants, Tensor], Tensor], end: float = 1.0
+        self, toy: Toy, nll: Callable[[Remnants, Tensor], Tensor], start: float = 0.0
     ) -> Tensor:
         """Integrate Σ probability · nll over time for every row, (S,)."""
-        insert, unmask = rising(self.spec, "insert"), rising(self.spec, "unmask")
+        insert, unmask = (
+            event_schedule(self.spec, "insert"),
+            event_schedule(self.spec, "unmask"),
+        )
         left = remnants(toy, (MISSING, MASKED, VISIBLE))
         total = torch.zeros(len(toy), dtype=torch.float64)
-        for time, share in quadrature(end):
+        for time, share in quadrature(start):
             t = torch.full((len(left),), time)
             chances = fate_chances(insert, unmask, t[0])
             chance = (chances**left.fates).prod(1)
@@ -167,7 +169,10 @@ class MaskAndInsertBoundTests(GrowingFamily):
 
     def plain(self, toy: Toy, left: Remnants, t: Tensor) -> Tensor:
         """Compute the oracle's loss (K,) of remnants at their times, in float64."""
-        insert, unmask = rising(self.spec, "insert"), rising(self.spec, "unmask")
+        insert, unmask = (
+            event_schedule(self.spec, "insert"),
+            event_schedule(self.spec, "unmask"),
+        )
         oracle = self.remnant_oracle(toy, ())
         ids = left.ids.masked_fill(left.masked, self.tokens.mask)
         logits, gap = oracle(ids, left.attended, t=t)
@@ -181,7 +186,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
             terms = -gap.double().log_softmax(-1).gather(-1, left.gaps[..., None])
             terms = terms[..., 0]
         gaps = torch.where(left.free, terms, 0.0).sum(1)
-        return rate(unmask, t) * tokens + rate(insert, t) * gaps
+        return loss_weight(unmask, t) * tokens + loss_weight(insert, t) * gaps
 
     def hand_made(self, toy: Toy, left: Remnants, t: Tensor) -> Batch:
         """Build a batch by its declaration, without the family's collator."""
@@ -204,18 +209,11 @@ class MaskAndInsertBoundTests(GrowingFamily):
         return nll.double()
 
 
-def rate(schedule: Rising, t: Tensor) -> Tensor:
-    """Compute level′(t) / (1 − level(t)) with a numerical derivative."""
-    t, h = t.double(), 1e-6
-    slope = (schedule.level(t + h) - schedule.level(t - h)) / (2 * h)
-    return slope / (1 - schedule.level(t))
-
-
-def quadrature(end: float) -> list[tuple[float, float]]:
-    """Return times from 0 to an end, exact in float32, and their weights."""
+def quadrature(start: float) -> list[tuple[float, float]]:
+    """Return times from a start to 1, exact in float32, and their weights."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    low = math.sqrt(1 - end)
+    low = math.sqrt(start)
     v = low + (1 - low) * (nodes + 1) / 2
-    times = (1 - v**2).astype(np.float32)
+    times = (v**2).astype(np.float32)
     shares = weights * (1 - low) * v
     return list(zip(times.tolist(), shares.tolist(), strict=True))

@@ -32,15 +32,19 @@ class ModelTests(FamilyTests):
 
     def test_head_on_selected_positions_equals_full_head(self) -> None:
         model, ids = self.network(), IDS
-        at = torch.tensor([1, LENGTH - 1, LENGTH, 2 * LENGTH + 3])
+        positions = torch.tensor([1, LENGTH - 1, LENGTH, 2 * LENGTH + 3])
         every = call(model, ids).flatten(0, 1)
-        torch.testing.assert_close(call(model, ids, at=at), every[at])
+        torch.testing.assert_close(
+            call(model, ids, positions=positions), every[positions]
+        )
         with torch.inference_mode():  # the last block may run at these positions only
-            torch.testing.assert_close(call(model, ids, at=at), every[at])
+            torch.testing.assert_close(
+                call(model, ids, positions=positions), every[positions]
+            )
 
     def test_head_on_no_positions_gives_no_rows(self) -> None:
         none = torch.empty(0, dtype=torch.int64)
-        logits = call(self.network(), IDS, at=none)
+        logits = call(self.network(), IDS, positions=none)
         assert logits.shape == (0, self.tokens.vocab_size)
 
     def test_norms_have_explicit_epsilon(self) -> None:
@@ -54,7 +58,9 @@ class ModelTests(FamilyTests):
         first, second = (ids[0] != ids[0, 0]).nonzero()[0].item(), 0
         swapped[0, [first, second]] = ids[0, [second, first]]
         last = torch.tensor([LENGTH - 1])
-        assert differ(call(model, ids, at=last), call(model, swapped, at=last))
+        assert differ(
+            call(model, ids, positions=last), call(model, swapped, positions=last)
+        )
 
     def test_right_pads_have_no_effect(self) -> None:
         model, ids = self.network(), IDS
@@ -66,13 +72,13 @@ class ModelTests(FamilyTests):
 
     def test_token_order_has_no_effect_with_explicit_positions(self) -> None:
         model, ids = self.network(), IDS
-        if not takes(model, "positions"):
+        if not takes(model, "position_ids"):
             return
         places = torch.arange(LENGTH).expand(ROWS, -1)
         before = call(model, ids)
-        torch.testing.assert_close(call(model, ids, positions=places), before)
+        torch.testing.assert_close(call(model, ids, position_ids=places), before)
         order = torch.randperm(LENGTH, generator=seeded(2))
-        after = call(model, ids[:, order], positions=places[:, order])
+        after = call(model, ids[:, order], position_ids=places[:, order])
         torch.testing.assert_close(after, before[:, order])
 
     def test_mask_of_ones_equals_no_mask(self) -> None:
@@ -186,8 +192,8 @@ class StopHeadTests(FamilyTests):
     """The stop head: two logits for every row."""
 
     def test_every_row_has_two_stop_logits(self) -> None:
-        at = torch.tensor([1, LENGTH])
-        stop = outputs(self.network(), IDS, at=at)[1]
+        positions = torch.tensor([1, LENGTH])
+        stop = outputs(self.network(), IDS, positions=positions)[1]
         assert stop.shape == (ROWS, 2)
         assert stop.dtype == torch.float32
 
@@ -222,7 +228,7 @@ class GapHeadTests(FamilyTests):
 
     def test_every_position_has_gap_output(self) -> None:
         options = self.spec.model.options
-        gap = outputs(self.network(), IDS, at=torch.tensor([1, LENGTH]))[1]
+        gap = outputs(self.network(), IDS, positions=torch.tensor([1, LENGTH]))[1]
         assert gap.dtype == torch.float32
         if options["gap_head"] == "distribution":
             assert gap.shape == (ROWS, LENGTH, options["max_gap"] + 1)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from xlmgen.runtime import sampling
 from xlmgen.runtime.sampling import Generation
 from xlmgen.testing.oracle import CausalOracle, FixedLogits, MaskedOracle, Oracle
+from xlmgen.testing.state import StateOracle
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.toy import ANSWER, Toy, seeded
@@ -46,10 +47,22 @@ class PredictorSubject(FamilyTests):
         return numbers
 
     @property
+    def one_draw(self) -> dict[str, Any]:
+        """Options with which a token is drawn from the network once."""
+        return {"steps": 1} if "objective:state" in self.provided else {}
+
+    @property
     def eta(self) -> float:
         """Strength of remasking: strong if it keeps the distribution, else none."""
         remask = self.spec.predictor.options.get("remask")
-        return 0.5 if remask and not remask["confidence"] else 0.0
+        keeps = remask and not (remask["confidence"] or self.planned)
+        return 0.5 if keeps else 0.0
+
+    @property
+    def planned(self) -> bool:
+        """Whether drawn tokens decide which positions are revealed."""
+        remask = self.spec.predictor.options.get("remask")
+        return bool(remask and remask["rule"] == "plan")
 
     def generate(
         self,
@@ -111,7 +124,16 @@ class PredictorSubject(FamilyTests):
         size = self.tokens.vocab_size
         if self.causal:
             return CausalOracle(toy, size, self.suppress_tokens)
+        if "objective:state" in self.provided:
+            known = self.knows_itself
+            distractors = self.suppress_tokens
+            return StateOracle(toy, self.noise, own=known, distractors=distractors)
         return MaskedOracle(toy, size, self.tokens.mask, self.suppress_tokens)
+
+    @property
+    def knows_itself(self) -> bool:
+        """Whether the network's prediction of a noised token knows the token itself."""
+        return "predicts:clean" in self.provided
 
     def fixed(self, logits: Tensor) -> Oracle:
         """Make a network with constant logits (V,)."""
@@ -129,6 +151,8 @@ class PredictorSubject(FamilyTests):
         """Count (V,) the first generated tokens for constant logits."""
         model = self.fixed(torch.tensor(logits))
         batch = self.prompts([(5,)], repeat=3000)
+        if self.planned:  # in one step no token is preferred to another
+            numbers |= {"steps": 1}
         out = self.generate(model, batch, **numbers)
         place = int(out.generated[0].long().argmax())
         return out.ids[:, place].bincount(minlength=self.tokens.vocab_size)
@@ -253,7 +277,7 @@ class PredictorTests(PredictorSubject):
         logits[5:] = torch.tensor([1.0, 1e-8, 1e-8]).log()
         for token, from_the_end in ((6, 1.5e-8), (7, 0.5e-8)):
             monkeypatch.setattr(sampling, "uniform", always(1 - from_the_end))
-            counts = self.first_tokens(logits.tolist())
+            counts = self.first_tokens(logits.tolist(), **self.one_draw)
             assert counts[token] == counts.sum() > 0
 
     def softmax(self, logits: list[float]) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from xlmgen.testing.subject import FamilyTests
-from xlmgen.testing.suites.loss import Batch, training_batch
+from xlmgen.testing.suites.loss import Batch, masked_batch
 from xlmgen.testing.suites.model import call
 from xlmgen.testing.toy import Toy
 
@@ -54,14 +54,7 @@ class SelectedTokensTests(FamilyTests):
 
     def hand_made(self, toy: Toy, selected: Tensor) -> Batch:
         """Build a batch of all rows; every other selected token is masked."""
-        batch = training_batch(self, toy)
         hidden = selected & (torch.arange(toy.rows.shape[1]) % 2 == 0)
-        attended = toy.attended
-        batch |= {
-            "input_ids": toy.rows.masked_fill(hidden, self.tokens.mask),
-            "attention_mask": None if attended.all() else attended,
-            "target_ids": toy.rows,
-            "maskable": toy.answer,
-            "masked_positions": selected.flatten().nonzero().squeeze(1),
+        return masked_batch(self, toy, selected) | {
+            "input_ids": toy.rows.masked_fill(hidden, self.tokens.mask)
         }
-        return batch

@@ -1,0 +1,350 @@
+"""Tests of the bound of uniform diffusion, which is the entropy for an oracle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from xlmgen.testing.oracle import FixedLogits
+from xlmgen.testing.schedule import alpha as alpha_at
+from xlmgen.testing.schedule import exact_ends, noise_schedule, slope
+from xlmgen.testing.state import StateOracle, score_entropy
+from xlmgen.testing.subject import FamilyTests
+from xlmgen.testing.suites.loss import Batch, training_batch, use
+from xlmgen.testing.toy import ANSWER, Toy
+
+NODES = 24
+"""Nodes of a quadrature; the integrand is singular at the ends of the interval."""
+
+LEVELS = [1e-6, 1e-3, 0.2, 0.6, 0.99, 1 - 1e-5]
+"""Noise levels 1 − α at which single rows are compared."""
+
+
+class StateSubject(FamilyTests):
+    """A family with uniform noise, and batches that are built without its collator."""
+
+    @property
+    def size(self) -> int:
+        return len(self.ordinary)
+
+    def state_oracle(self, toy: Toy, *, own: bool) -> StateOracle:
+        """An oracle with the highest logits for ids that must be excluded."""
+        distractors = self.suppress_tokens
+        return StateOracle(toy, self.noise, own=own, distractors=distractors)
+
+    def patterns(self, toy: Toy) -> tuple[Tensor, Tensor]:
+        """Enumerate pairs of a row's index and its noised tokens, (…,) and (…, L)."""
+        symbols = self.noise.symbols
+        choices = torch.tensor(list(product(symbols, repeat=ANSWER)))
+        rows, noised = [], []
+        for row, answer in enumerate(toy.answer):
+            number = int(answer.sum())
+            chosen = choices[: len(symbols) ** number, ANSWER - number :]
+            ids = toy.rows[row].repeat(len(chosen), 1)
+            ids[:, answer] = chosen
+            rows.append(torch.full((len(chosen),), row))
+            noised.append(ids)
+        return torch.cat(rows), torch.cat(noised)
+
+    def chance(self, toy: Toy, rows: Tensor, noised: Tensor, t: Tensor) -> Tensor:
+        """Probability of rows and their noised tokens at times (…), in float64."""
+        alpha, drawn = self.noise(t)
+        same = noised == toy.rows[rows]
+        each = alpha[:, None] * same + drawn.gather(1, noised)
+        return toy.probs[rows] * torch.where(toy.answer[rows], each, 1.0).prod(1)
+
+    def batch(self, toy: Toy, rows: Tensor, noised: Tensor, t: Tensor) -> Batch:
+        """Build a batch by its declaration, without the family's collator."""
+        clean, attended, answer = toy.rows[rows], toy.attended[rows], toy.answer[rows]
+        return {
+            "input_ids": noised,
+            "attention_mask": None if attended.all() else attended,
+            "target_ids": clean,
+            "noisable": answer,
+            "noisable_positions": answer.flatten().nonzero().squeeze(1),
+            "noised_positions": (noised != clean).flatten().nonzero().squeeze(1),
+            "t": t.float().expand(len(rows)),
+            "time_weight": torch.ones(len(rows)),
+        }
+
+    def time(self, level: float) -> Tensor:
+        """A time in float32 at which about this share of the tokens is noise."""
+        if self.noise.mask is not None:
+            return torch.tensor(level)
+        level = min(max(level, self.levels[0]), self.levels[1])
+        schedule = noise_schedule(self.spec)
+        return schedule.inverse(torch.tensor(1 - level, dtype=torch.float64)).float()
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The noise levels 1 − α at the ends."""
+        schedule = noise_schedule(self.spec)
+        return 1 - alpha_at(schedule, 0.0), 1 - alpha_at(schedule, 1.0)
+
+    def row_loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The family's loss of every row, (B,) in float64."""
+        found: Tensor = self.family.loss(self.tokens)(model, batch)["row_loss"]
+        return found.double()
+
+    def quadrature(self, toy: Toy, start: float) -> tuple[Batch, Tensor]:
+        """Enumerate rows and noised tokens at the nodes of a quadrature in time.
+
+        Args:
+            start: the smallest time.
+
+        Returns:
+            the batch, and the weight of each of its rows in the expectation.
+        """
+        rows, noised = self.patterns(toy)
+        times, weights = [], []
+        for t, share in self.times(start):
+            every = t.expand(len(rows))
+            times.append(every)
+            weights.append(self.chance(toy, rows, noised, every) * share)
+        batch = self.batch(
+            toy, rows.repeat(NODES), noised.repeat(NODES, 1), torch.cat(times)
+        )
+        return batch, torch.cat(weights)
+
+    def times(self, start: float) -> Iterator[tuple[Tensor, float]]:
+        """Nodes of a quadrature from a time to 1, even in the noise level 1 − α."""
+        schedule = noise_schedule(self.spec)
+        if self.noise.mask is not None:
+            for node, share in sine_nodes(NODES):
+                length = 1 - start
+                yield torch.tensor(start + length * node), share * length
+            return
+        low, high = 1 - alpha_at(schedule, start), self.levels[1]
+        for node, share in sine_nodes(NODES):
+            t = self.time(low + (high - low) * node)
+            yield t, share * (high - low) / -float(slope(schedule, t))
+
+
+class NoisyBoundTests(StateSubject):
+    """Tests of a bound that is the entropy for the oracle that does not see a token.
+
+    A subclass gives the definition of the loss of a row.
+    """
+
+    @pytest.mark.parametrize("prompted", [True, False])
+    def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
+        """Sums over rows and noised tokens, and integrates over time by quadrature.
+
+        Without exact ends the reconstruction term of independent tokens is added, which
+        exceeds that of the joint distribution by little.
+        """
+        toy = self.toy(prompted=prompted)
+        batch, weights = self.quadrature(toy, 0.0)
+        oracle = self.state_oracle(toy, own=False)
+        measured = float((weights * self.row_loss(oracle, batch)).sum())
+        measured += self.prior(toy) - self.prior(toy) * float(weights.sum())
+        measured += self.reconstruction(toy)
+        close = 3e-4 if exact_ends(self.spec) else 3e-3
+        assert measured == pytest.approx(toy.conditional_entropy(), rel=close)
+
+    def test_bound_of_oracle_that_sees_the_token_is_larger(self) -> None:
+        """The bound of p(x_i | z) in place of p(x_i | z without z_i)."""
+        toy = self.toy(prompted=False)
+        batch, weights = self.quadrature(toy, 0.0)
+        wrong = self.state_oracle(toy, own=True)
+        measured = float((weights * self.row_loss(wrong, batch)).sum())
+        assert measured > toy.conditional_entropy() * 1.1
+
+    def test_rows_equal_their_definition_term_by_term(self) -> None:
+        """For several noise levels and networks, from nearly clean to nearly noise."""
+        toy = self.toy()
+        rows, noised = self.patterns(toy)
+        some = slice(None, None, 29)
+        rows, noised = rows[some], noised[some]
+        for level in LEVELS:
+            batch = self.batch(toy, rows, noised, self.time(level))
+            for model in self.networks(toy):
+                expected = self.reference(model, batch)
+                found = self.row_loss(Wide(model), batch)
+                torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+                # float32 has no digits for a probability that is nearly 1.
+                found, close = self.row_loss(model, batch), 2e-6 * (1 + 1 / level)
+                torch.testing.assert_close(found, expected, rtol=1e-4, atol=close)
+
+    def test_wrong_network_has_higher_loss(self) -> None:
+        toy = self.toy(prompted=False)
+        wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
+        batch, weights = self.quadrature(toy, 0.0)
+        right, worse = (
+            float(
+                (weights * self.row_loss(self.state_oracle(of, own=False), batch)).sum()
+            )
+            for of in (toy, wrong)
+        )
+        assert worse > right + 0.05
+
+    def test_loss_is_divided_by_noisable_tokens(self) -> None:
+        toy = self.toy()
+        rows, noised = self.patterns(toy)
+        batch = self.batch(toy, rows, noised, self.time(0.3))
+        oracle = self.state_oracle(toy, own=False)
+        output = self.family.loss(self.tokens)(oracle, batch)
+        assert output["normalizer"].equal(batch["noisable"].sum(1))
+        assert oracle.calls == 1
+
+    def test_row_without_signal_has_no_loss_and_finite_gradients(self) -> None:
+        """At t = 1 nothing of a token is left: its weight is infinite, its loss 0."""
+        toy, model = self.toy(), self.network()
+        rows, noised = self.patterns(toy)
+        possible = self.chance(toy, rows, noised, torch.ones(len(rows))) > 0
+        batch = self.batch(toy, rows[possible], noised[possible], torch.ones(()))
+        output = self.family.loss(self.tokens)(model, batch)
+        prior = self.prior_per_token * batch["noisable"].sum(1).double()
+        found = output["row_loss"].double()
+        torch.testing.assert_close(found, prior, rtol=0.05, atol=2e-6)
+        torch.autograd.backward(output["loss"])
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            assert parameter.grad.abs().max() < 1e-4, name
+
+    @pytest.mark.parametrize("evaluation", [True, False])
+    def test_estimate_on_collated_batches_equals_bound(self, evaluation: bool) -> None:
+        """Evaluation integrates over all times, training over t ≥ `sampling_eps`."""
+        toy = self.toy()
+        if use(toy) not in self.family.collators:
+            pytest.skip("the family has no collator for prompts")
+        oracle = self.state_oracle(toy, own=False)
+        batch = training_batch(self, toy, toy.sample(6000), evaluation=evaluation)
+        found = self.row_loss(oracle, batch)
+        part = self.spec.noise_schedule
+        assert part is not None
+        start = 0.0 if evaluation else float(part.options["sampling_eps"])
+        nodes, weights = self.quadrature(toy, start)
+        expected = float((weights * self.row_loss(oracle, nodes)).sum())
+        expected += self.prior(toy) * (1 - float(weights.sum()))
+        if evaluation:
+            expected += self.reconstruction(toy)
+        error = float(found.std()) / math.sqrt(len(found))
+        assert abs(float(found.mean()) - expected) < 5 * error
+        assert error < 0.1 * expected
+
+    def networks(self, toy: Toy) -> list[nn.Module]:
+        """Both oracles and a network that is wrong about everything."""
+        logits = torch.linspace(-3, 3, self.tokens.vocab_size).roll(3)
+        logits[list(self.suppress_tokens)] = 8.0
+        return [
+            self.state_oracle(toy, own=False),
+            self.state_oracle(toy, own=True),
+            FixedLogits(toy, logits),
+        ]
+
+    def reference(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The loss of every row by its definition, (B,) in float64."""
+        raise NotImplementedError
+
+    @property
+    def prior_per_token(self) -> float:
+        """KL divergence of a noised token at t = 1 from the noise of generation."""
+        return 0.0
+
+    def prior(self, toy: Toy) -> float:
+        """The expected prior term of a row."""
+        return self.prior_per_token * float((toy.probs * toy.answer.sum(1)).sum())
+
+    def reconstruction(self, toy: Toy) -> float:
+        """The expected reconstruction term of a row; 0 with exact ends."""
+        return 0.0
+
+
+class StateBoundTests(NoisyBoundTests):
+    """`E_t Σ_i −α′/(K α) Σ_{y ≠ z} [s − r ln s + r (ln r − 1)]` (arXiv:2412.10193).
+
+    For the oracle that predicts each token without seeing it, its integral over time is
+    the entropy of the noisable tokens given the others.
+    """
+
+    def test_rows_at_time_zero_are_reconstruction_term(self) -> None:
+        """If α(0) < 1, a row at t = 0 is −Σ log p(x_i | z)."""
+        if exact_ends(self.spec):
+            pytest.skip("nothing is noised at t = 0")
+        toy = self.toy(prompted=False)
+        rows, noised = self.patterns(toy)
+        batch = self.batch(toy, rows, noised, torch.zeros(()))
+        found = self.row_loss(self.state_oracle(toy, own=False), batch)
+        prior = self.prior_per_token * batch["noisable"].sum(1).double()
+        expected = self.token_nll(toy, batch) + prior
+        likely = expected < 10  # the oracle's logits end at −30
+        torch.testing.assert_close(
+            found[likely], expected[likely], rtol=1e-3, atol=1e-4
+        )
+
+    def reference(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The loss of every row by the definition, (B,) in float64."""
+        schedule = noise_schedule(self.spec)
+        logits = model(batch["input_ids"], batch["attention_mask"], t=batch["t"])
+        c = logits[..., self.ordinary].double().softmax(-1)  # (B, L, K)
+        place = {id_: index for index, id_ in enumerate(self.ordinary)}
+        found = self.prior_per_token * batch["noisable"].sum(1).double()
+        rate, alpha = -slope(schedule, batch["t"]), schedule.alpha(batch["t"].double())
+        for row, column in batch["noisable"].nonzero().tolist():
+            x, z = (
+                place[int(batch[key][row, column])]
+                for key in ("target_ids", "input_ids")
+            )
+            terms = score_entropy(c[row, column], x, z, float(alpha[row]))
+            found[row] += float(rate[row]) * terms
+        return found
+
+    @property
+    def prior_per_token(self) -> float:
+        """KL divergence of a noised token at t = 1 from a uniform one."""
+        left = alpha_at(noise_schedule(self.spec), 1.0)
+        q = torch.full((self.size,), (1 - left) / self.size, dtype=torch.float64)
+        q[0] += left
+        return max(0.0, float((q * (self.size * q).log()).sum()))
+
+    def token_nll(self, toy: Toy, batch: Batch) -> Tensor:
+        """−Σ log p(x_i | z), (B,) in float64."""
+        oracle = self.state_oracle(toy, own=True)
+        logits = oracle(batch["input_ids"], batch["attention_mask"], t=batch["t"])
+        logits = logits.double()
+        logits[..., list(self.suppress_tokens)] = -torch.inf
+        found = logits.log_softmax(-1).gather(-1, batch["target_ids"][..., None])
+        return -torch.where(batch["noisable"], found[..., 0], 0.0).sum(1)
+
+    def reconstruction(self, toy: Toy) -> float:
+        """The expected reconstruction term of a row; 0 with exact ends."""
+        if exact_ends(self.spec):
+            return 0.0
+        rows, noised = self.patterns(toy)
+        batch = self.batch(toy, rows, noised, torch.zeros(()))
+        chance = self.chance(toy, rows, noised, batch["t"])
+        return float((chance * self.token_nll(toy, batch)).sum())
+
+
+class Wide(nn.Module):
+    """A network with outputs in float64."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.head = inner, inner.head
+
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
+        hidden: Tensor = self.inner(*inputs, **options)
+        return hidden.double()
+
+
+def sine_nodes(number: int) -> list[tuple[float, float]]:
+    """Nodes in (0, 1) of Gauss–Legendre after t = sin²(π u / 2), and their weights.
+
+    The substitution flattens singularities at both ends.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(number)
+    u, w = (nodes + 1) / 2, weights / 2
+    return [
+        (math.sin(math.pi * a / 2) ** 2, math.pi / 2 * math.sin(math.pi * a) * b)
+        for a, b in zip(u.tolist(), w.tolist(), strict=True)
+    ]
