@@ -68,6 +68,19 @@ def test_quality_has_a_point_for_every_decoding(four):
     assert slow.points[1].error == pytest.approx(1 / ROWS)
 
 
+def test_decoding_of_one_seed_only_is_a_point_of_its_family(four):
+    answer(Path("fast-seed1"), 30, "test-steps=9", forward_passes=1000)
+    found = compared(*four)
+    (chart,) = quality_charts(found)
+    assert [(line.name, line.style, len(line.points)) for line in chart.lines] == [
+        ("slow", 0, 1),
+        ("fast", 1, 2),
+    ]
+    assert math.isnan(chart.lines[1].points[1].error)
+    names = [found.group_name(group) for group in found.groups]
+    assert names == ["slow", "fast", "fast steps=9"]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [

@@ -118,21 +118,37 @@ class Comparison:
         return f"{self.runs_name(group)} {group.first.how}".rstrip()
 
     def runs_name(self, group: Group) -> str:
-        """Name of the runs of a group, such as that of their family."""
-        return self.common_name([one.run for one in group.members])
+        """Name of the runs of a group, such as that of their family.
+
+        A way of decoding may be measured for some seeds only; the name is that of all.
+        """
+        runs = [one.run for one in group.members]
+        every = self.run_groups[self.run_group_of(runs[0])]
+        return self._shared_name(every) or self.common_name(runs)
 
     def common_name(self, runs: Sequence[Run]) -> str:
         """Name of some runs: the part that they share and others do not.
 
         Without one, the name of the first and the number of others.
         """
-        paths = list({run.path: None for run in runs})
-        first = self.names[paths[0]]
-        if len(paths) == 1:
+        first = self.names[runs[0].path]
+        count = len({run.path for run in runs})
+        if count == 1:
             return first
-        full = [self._full_names[path] for path in paths]
-        shared = common_name(full, list(self._full_names.values()))
-        return shared or f"{first} and {len(paths) - 1} more"
+        return self._shared_name(runs) or f"{first} and {count - 1} more"
+
+    def _shared_name(self, runs: Sequence[Run]) -> str:
+        """The part of names that some runs share and others do not; may be empty."""
+        full = [self._full_names[run.path] for run in runs]
+        return common_name(full, list(self._full_names.values()))
+
+    def run_group_of(self, run: Run) -> int:
+        """Index of a run's group in `run_groups`."""
+        return self._group_numbers[run.path]
+
+    @cached_property
+    def _group_numbers(self) -> dict[Path, int]:
+        return {run.path: n for n, runs in enumerate(self.run_groups) for run in runs}
 
     def group_differences(self) -> Iterator[tuple[Group, dict[str, Interval]]]:
         """Differences of later groups from the first, by metric; `NATS` for nats."""

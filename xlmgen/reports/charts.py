@@ -88,17 +88,16 @@ def quality_charts(found: Comparison) -> Iterator[Chart]:
 
     Forward passes are per batch of answers: the mean over batches and seeds.
     """
-    groups: dict[str, list[Group]] = {}
+    groups: dict[int, list[Group]] = {}
     for group in found.groups:
         if group.passes:
-            groups.setdefault(found.runs_name(group), []).append(group)
+            groups.setdefault(found.run_group_of(group.first.run), []).append(group)
     if all(len({group.passes for group in some}) < 2 for some in groups.values()):
         return
-    styles = {found.common_name(runs): n for n, runs in enumerate(found.run_groups)}
     for metric in found.metrics:
         lines = [
-            Line(name, styles[name], points)
-            for name, some in groups.items()
+            Line(found.common_name(found.run_groups[style]), style, points)
+            for style, some in groups.items()
             if (points := _quality(some, metric))
         ]
         if lines:

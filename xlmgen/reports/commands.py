@@ -54,7 +54,9 @@ def environments(found: Comparison) -> dict[str, list[str]]:
 def _environment(run: Run) -> str:
     record, training = run.record, run.experiment.training
     versions = [f"{name} {record[name]}" for name in PACKAGES if name in record]
-    machine = [str(record["platform"])] if "platform" in record else []
+    machine = [str(record[key]) for key in ("platform", "hardware") if key in record]
     count = training.devices * training.num_nodes
-    device = f"{count} × {training.accelerator}, {training.precision}"
+    device = (
+        f"accelerator {training.accelerator}, {count} devices, {training.precision}"
+    )
     return ", ".join([*versions, *machine, device])
