@@ -37,13 +37,13 @@ GROUPS = {
     "Project": ("init", "check", "review", "migrate", "schemas"),
     "Families": ("new", "update", "list", "explain"),
     "Data": ("data", "tokenizer", "prepare", "cache"),
-    "Runs": ("resolve", "train", "sweep", "eval", "generate", "compare"),
+    "Runs": ("resolve", "train", "sweep", "eval", "generate", "compare", "report"),
     "Sharing": ("import", "export", "push", "pull"),
 }
 """Commands in the order of the help; each is a function in a module of its name."""
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
-NAMES = {"list": "list_", "eval": "eval_", "import": "import_"}
-"""Of the functions and modules whose commands have names that Python has taken."""
+NAMES = {"list": "list_", "eval": "eval_", "import": "import_", "report": "report_"}
+"""Of functions and modules whose commands have names that Python or we have taken."""
 
 
 class GroupedCommands(TyperGroup):

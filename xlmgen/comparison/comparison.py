@@ -20,7 +20,7 @@ from xlmgen.comparison.measured import Measured, measured
 from xlmgen.comparison.paired import Paired, paired, paired_nats
 from xlmgen.errors import UserError
 from xlmgen.io.shards import count_numbers
-from xlmgen.runs.checkpoint_folder import WEIGHTS, folder_name
+from xlmgen.runs.checkpoint_folder import WEIGHTS, checkpoints, folder_name
 from xlmgen.runs.names import common_name, short_names
 from xlmgen.runs.provenance import family_code
 from xlmgen.runs.run import Run
@@ -93,8 +93,8 @@ class Comparison:
 
         `NATS` for nats per token.
         """
-        first, *others = self.evaluations
-        for other in others:
+        for other in self.evaluations[1:]:
+            first = self.evaluations[0]
             found = {NATS: paired_nats(other.likelihoods, first.likelihoods)}
             found |= {m: paired(other.rows, first.rows, m) for m in self.metrics}
             if kept := {m: value for m, value in found.items() if value is not None}:
@@ -118,26 +118,42 @@ class Comparison:
         return f"{self.runs_name(group)} {group.first.how}".rstrip()
 
     def runs_name(self, group: Group) -> str:
-        """Name of the runs of a group, such as that of their family."""
-        return self.common_name([one.run for one in group.members])
+        """Name of the runs of a group, such as that of their family.
+
+        A way of decoding may be measured for some seeds only; the name is that of all.
+        """
+        runs = [one.run for one in group.members]
+        every = self.run_groups[self.run_group_of(runs[0])]
+        return self._shared_name(every) or self.common_name(runs)
 
     def common_name(self, runs: Sequence[Run]) -> str:
         """Name of some runs: the part that they share and others do not.
 
         Without one, the name of the first and the number of others.
         """
-        paths = list({run.path: None for run in runs})
-        first = self.names[paths[0]]
-        if len(paths) == 1:
+        first = self.names[runs[0].path]
+        count = len({run.path for run in runs})
+        if count == 1:
             return first
-        full = [self._full_names[path] for path in paths]
-        shared = common_name(full, list(self._full_names.values()))
-        return shared or f"{first} and {len(paths) - 1} more"
+        return self._shared_name(runs) or f"{first} and {count - 1} more"
+
+    def _shared_name(self, runs: Sequence[Run]) -> str:
+        """The part of names that some runs share and others do not; may be empty."""
+        full = [self._full_names[run.path] for run in runs]
+        return common_name(full, list(self._full_names.values()))
+
+    def run_group_of(self, run: Run) -> int:
+        """Index of a run's group in `run_groups`."""
+        return self._group_numbers[run.path]
+
+    @cached_property
+    def _group_numbers(self) -> dict[Path, int]:
+        return {run.path: n for n, runs in enumerate(self.run_groups) for run in runs}
 
     def group_differences(self) -> Iterator[tuple[Group, dict[str, Interval]]]:
         """Differences of later groups from the first, by metric; `NATS` for nats."""
-        first, *others = self.groups
-        for other in others:
+        for other in self.groups[1:]:
+            first = self.groups[0]
             found = {NATS: nats_difference(other, first)}
             found |= {m: difference(other, first, m) for m in self.metrics}
             if kept := {m: value for m, value in found.items() if value is not None}:
@@ -145,10 +161,22 @@ class Comparison:
 
     def _key_without_seed(self, one: Measured) -> str:
         """Key of an evaluation that is equal for all seeds of its training."""
-        known = self._settings_of[one.run.path]
-        shared = {key: value for key, value in known.items() if key[0] is not Part.seed}
         how = one.how, one.results["rows"], one.results["predictor"]
-        return repr((self._code[one.run.path], shared, how))
+        return repr((self._run_key(one.run), how))
+
+    @cached_property
+    def run_groups(self) -> list[tuple[Run, ...]]:
+        """All runs, evaluated or not; those that differ only in their seed together."""
+        groups: dict[str, list[Run]] = {}
+        for run in self.runs:
+            groups.setdefault(self._run_key(run), []).append(run)
+        return [tuple(runs) for runs in groups.values()]
+
+    def _run_key(self, run: Run) -> str:
+        """Key of a run that is equal for all seeds of its training."""
+        known = self._settings_of[run.path]
+        shared = {key: value for key, value in known.items() if key[0] is not Part.seed}
+        return repr((self._code[run.path], shared))
 
     @cached_property
     def _settings_of(self) -> dict[Path, Settings]:
@@ -168,21 +196,42 @@ def compare(runs: Sequence[Run], split: str) -> Comparison:
         UserError: no run was measured on the split, a run is named twice, or one of its
             files cannot be read.
     """
-    for number, run in enumerate(runs):
-        if run.path.resolve() in {other.path.resolve() for other in runs[:number]}:
-            raise UserError(f"{run.path} is named twice", "name every run once")
-    evaluations = [one for run in runs for one in measured(run, split)]
-    if not evaluations:
+    found = collect(runs, split)
+    if not found.evaluations:
         raise UserError(
             f"none of these runs was measured on the split {split}",
             f"run `xlmgen eval {runs[0].path}` and the same for the others, or name "
             "another --split",
         )
-    known = tuple(map(settings, runs))
-    return Comparison(split, tuple(runs), tuple(evaluations), known)
+    return found
+
+
+def collect(runs: Sequence[Run], split: str) -> Comparison:
+    """Read the settings and evaluations of runs, of which there may be none.
+
+    Raises:
+        UserError: a run is named twice, or one of its files cannot be read.
+    """
+    for number, run in enumerate(runs):
+        if run.path.resolve() in {other.path.resolve() for other in runs[:number]}:
+            raise UserError(f"{run.path} is named twice", "name every run once")
+    evaluations = [one for run in runs for one in measured(run, split)]
+    return Comparison(
+        split, tuple(runs), tuple(evaluations), tuple(map(settings, runs))
+    )
 
 
 def parameters(one: Measured) -> int | None:
     """Number of parameters of the measured weights; None if the file is gone."""
-    file = one.run.checkpoints / folder_name(one.results["step"]) / WEIGHTS
+    return _parameters(one.run.checkpoints / folder_name(one.results["step"]))
+
+
+def parameters_of(run: Run) -> int | None:
+    """Number of parameters of the last checkpoint; None without one."""
+    folders = list(checkpoints(run.checkpoints).values())
+    return _parameters(folders[-1]) if folders else None
+
+
+def _parameters(checkpoint: Path) -> int | None:
+    file = checkpoint / WEIGHTS
     return count_numbers(file) if file.exists() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,8 +143,8 @@ def _group_differences(found: Comparison) -> Table | None:
         [
             (
                 found.group_name(group),
-                str(max(value.seeds for value in values.values())),
-                str(max(value.rows for value in values.values()) or "none"),
+                _range(value.seeds for value in values.values()),
+                _range(value.rows for value in values.values()),
                 *(
                     nats_sign(m, group.is_bound, first.is_bound)
                     + with_interval(m, values[m])
@@ -156,6 +156,12 @@ def _group_differences(found: Comparison) -> Table | None:
             for group, values in compared
         ],
     )
+
+
+def _range(numbers: Iterable[int]) -> str:
+    """A number, or the least and the greatest of several."""
+    known = sorted(set(numbers))
+    return str(known[0]) if len(known) == 1 else f"{known[0]}–{known[-1]}"
 
 
 def settings(found: Comparison) -> Table:

@@ -20,6 +20,7 @@ from xlmgen.experiment.settings import ROWS, Experiment
 from xlmgen.experiment.show import to_yaml
 from xlmgen.io.files import visible, write_json, write_text
 from xlmgen.registry import SPEC
+from xlmgen.runs.hardware import hardware
 from xlmgen.runs.run import EXPERIMENT, VERSIONS, Run, is_run
 from xlmgen.spec.document import dotted
 from xlmgen.spec.load import load_yaml
@@ -207,7 +208,7 @@ def copy_own_kinds(spec: Path, target: Path) -> None:
 
 
 def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
-    """Versions, seed and command of a run, for reproducing it."""
+    """Versions, hardware, seed and command of a run, for reproducing it."""
     import platform
 
     packages = ("torch", "lightning", "torchmetrics", "numpy", "tokenizers")
@@ -216,6 +217,7 @@ def versions(experiment: Experiment, command: Sequence[str]) -> dict[str, Any]:
         **{name: metadata.version(name) for name in packages},
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "hardware": hardware(),
         "commit": _commit(),
         "seed": experiment.training.seed,
         "command": list(command),

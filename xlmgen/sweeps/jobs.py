@@ -8,17 +8,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from xlmgen.evaluation.request import EvaluationRequest
 from xlmgen.io.locks import is_held
+from xlmgen.runs.hardware import GPUS
 from xlmgen.runs.run import lock_of
 from xlmgen.sweeps.queue import Command, Job
 from xlmgen.sweeps.state import is_evaluated, is_trained
 from xlmgen.sweeps.sweep import SweepRun
 
-GPUS = Path("/proc/driver/nvidia/gpus")
-"""One entry per GPU, where NVIDIA's driver for Linux is loaded."""
 VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
 
 
