@@ -97,7 +97,7 @@ def expected_rows(batch, names):
     clean = batch.get("clean_ids")
     context = 0 if clean is None else clean.shape[1] - width
     targets = {}
-    for key in ("masked_positions", "scored_positions"):
+    for key in ("masked_positions", "noised_positions", "scored_positions"):
         for flat in batch.get(key, torch.empty(0)).tolist():
             row, column = flat // width, flat % width
             if clean is None:
@@ -142,8 +142,11 @@ def plain(columns, names):
         for line, text in column.items():
             if padding := re.fullmatch(r"\((\[PAD\])(?:×(\d+))?\)", text):
                 text, many = padding[1], int(padding[2] or 1)
+            text = text.strip("⟨⟩")
+            if text[0] + text[-1] == "[]" and text[1:-1] in (names or {}).values():
+                text = text[1:-1]  # the mark of a random token
             if line != "t":
-                one[line] = text.strip("⟨⟩")
+                one[line] = text
         cells += [(one.get("input"), one.get("target"), one.get("clean"))] * many
     return cells
 

@@ -33,7 +33,7 @@ def document(data: dict) -> Document:
 @cache
 def fitting() -> list[dict]:
     """Return families of all valid mixes of kinds."""
-    found = Combinations(built_in(), each=20).valid(each=2)
+    found = Combinations(built_in(), each=60).valid(each=2)
     return [
         {
             key: dict(component.data)
