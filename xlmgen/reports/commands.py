@@ -38,6 +38,11 @@ def eval_command(one: Measured) -> str:
     words += ["--split", one.results["split"]]
     for key, value in _NAMED.findall(one.how):
         words += [f"--{key}", value]
+    if "pseudo_likelihood" in one.results:
+        words.append("--pseudo-likelihood")
+    if "evaluator" in one.results:
+        words += ["--evaluator", str(one.results["evaluator"])]
+        words += ["--mauve"] * ("mauve" in one.results.get("samples", {}))
     if one.results.get("seed"):
         words += ["--seed", str(one.results["seed"])]
     return shlex.join(words)
