@@ -53,7 +53,7 @@ def test_init_writes_starters_and_render(here, capsys):
     assert files(folder) == {path: text.encode() for path, text in rendered.items()}
     out = capsys.readouterr().out
     assert set(listed(out)) == set(starters("ours"))
-    assert "33 of 33 files written to lab" in out
+    assert "34 of 34 files written to lab" in out
     assert not [path for path in here.iterdir() if path.name != "lab"]
 
 
@@ -88,7 +88,7 @@ def test_dry_run_lists_files_and_writes_nothing(here, capsys):
     assert main(["init", "lab"]) == 0
     written = capsys.readouterr().out
     assert listed(promised) == listed(written)
-    assert "33 of 33 files would be written to lab" in promised
+    assert "34 of 34 files would be written to lab" in promised
 
 
 @pytest.mark.parametrize("option", [[], ["--dry-run"]])
@@ -194,7 +194,7 @@ def test_no_file_is_git_ignored_and_schemas_are_current(capsys, monkeypatch):
     monkeypatch.chdir("lab")
     capsys.readouterr()
     assert main(["schemas"]) == 0
-    assert capsys.readouterr().out == "0 of 3 files changed in schemas\n"
+    assert capsys.readouterr().out == "0 of 4 files changed in schemas\n"
 
 
 def test_failed_write_leaves_nothing(here, monkeypatch):

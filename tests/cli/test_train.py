@@ -87,7 +87,7 @@ def test_overfit_stops_for_nan_loss(project, capsys):
         (["toy.yaml", "training.precision=16-mixed"], (2,), "needs a GPU"),
         (["toy.yaml", "training.devices=1000"], (2,), "out of range"),
         (["toy.yaml", "predictor.order=entropy"], (2,), "not a number; options that"),
-        ([], (2,), "EXPERIMENT.yaml"),
+        ([], (2,), "EXPERIMENT"),
     ],
 )
 def test_a_mistake_is_one_clear_line(project, capsys, arguments, code, message):

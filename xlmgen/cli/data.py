@@ -48,7 +48,7 @@ def data(
 
     Does not train; writes only to the data cache.
 
-    Example: xlmgen data families/mdlm/experiments/star_tiny.yaml training.seed=1
+    Example: xlmgen data mdlm/star_tiny training.seed=1
     """
     from xlmgen.distributed.launch import check_alone
     from xlmgen.terminal.console import SafeConsole

@@ -14,8 +14,8 @@ def prepare(
     experiment: Annotated[
         str,
         typer.Argument(
-            metavar="EXPERIMENT.yaml",
-            help="The experiment; or a task or its YAML file.",
+            metavar="EXPERIMENT",
+            help="An experiment's file or name; or those of a task.",
         ),
     ],
     overrides: OVERRIDES = None,
@@ -26,19 +26,19 @@ def prepare(
     source.filter), unknown (to the tokenizer, with unknown: drop), and dropped or
     truncated (longer than the task's `max_length`, by overflow).
 
-    Example: xlmgen prepare families/mdlm/experiments/star_tiny.yaml
+    Example: xlmgen prepare mdlm/star_tiny
     """
     from xlmgen.data.task import load_task
+    from xlmgen.experiment.find import experiment_path
     from xlmgen.spec.load import load_yaml
     from xlmgen.spec.validate import file_kind
-    from xlmgen.tasks.find import find_tasks, task_path
+    from xlmgen.tasks.find import find_tasks
 
     given = list(overrides or ())
-    is_task = not given and (
-        experiment in dict(find_tasks())
-        or file_kind(load_yaml(task_path(experiment))) == "task"
-    )
-    resolved = None if is_task else resolve_checked(experiment, given)
+    is_name = experiment in dict(find_tasks())
+    path = experiment if is_name else experiment_path(experiment)
+    is_task = not given and (is_name or file_kind(load_yaml(path)) == "task")
+    resolved = None if is_task else resolve_checked(path, given)
     task = load_task(resolved.task if resolved else experiment)
 
     from xlmgen.data.summary import padding_shares, table

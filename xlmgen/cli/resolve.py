@@ -18,7 +18,11 @@ from xlmgen.experiment.show import to_yaml
 from xlmgen.terminal.escape import terminal_lines
 
 EXPERIMENT = Annotated[
-    Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment.")
+    Path,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="A YAML file, or a name: graphs (in ./experiments), mdlm/star_tiny.",
+    ),
 ]
 OVERRIDES = Annotated[
     list[str] | None,

@@ -43,7 +43,7 @@ def train(
 
     Ctrl-C saves a checkpoint first.
 
-    Example: xlmgen train families/mdlm/experiments/star_tiny.yaml training.seed=1
+    Example: xlmgen train mdlm/star_tiny training.seed=1
     """
     from xlmgen.distributed.launch import check_alone
     from xlmgen.experiment import resolve

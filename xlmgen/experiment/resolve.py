@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.errors import UserError, shortened
+from xlmgen.experiment.find import experiment_path
 from xlmgen.experiment.overrides import (
     KeyPath,
     Override,
@@ -30,14 +31,14 @@ def resolve(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read an experiment, apply its overrides and fill in all defaults.
 
     Args:
-        path: the YAML file.
+        path: the YAML file, or the name of an experiment: see `experiment_path`.
         overrides: `key.path=value`, applied in order.
 
     Raises:
         SpecError: the file has problems; the exception has all of them.
-        UserError: an override has a problem; the message names it.
+        UserError: there is no such experiment, or an override has a problem.
     """
-    document = load_yaml(path)
+    document = load_yaml(experiment_path(path))
     if document.data is None:
         raise SpecError(document.problems)
     given = [parse_override(text) for text in overrides]

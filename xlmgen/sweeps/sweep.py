@@ -16,15 +16,14 @@ from xlmgen.evaluation.predictor_options import changed_predictor
 from xlmgen.evaluation.request import EvaluationRequest
 from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import check_family, family_folder
+from xlmgen.experiment.find import experiment_path
 from xlmgen.experiment.settings import Experiment
-from xlmgen.registry import SPEC, find_family
+from xlmgen.registry import SPEC
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.load import load_yaml
-from xlmgen.spec.messages import did_you_mean, show
 from xlmgen.spec.validate import validate
 
-EXPERIMENTS = "experiments"
 MOST_RUNS = 10_000
 
 
@@ -108,14 +107,7 @@ def _experiment_files(data: Mapping[str, Any], base: Path) -> Iterator[Path]:
             raise UserError(f"experiments: there is no file {path}")
         yield path
     for family, task in product(data["families"], data["tasks"]):
-        place = find_family(family, pinned=False).folder / EXPERIMENTS
-        if not (place / f"{task}.yaml").is_file():
-            known = sorted(path.stem for path in place.glob("*.yaml"))
-            raise UserError(
-                f"tasks: {family} has no experiment {show(task)}",
-                f"{did_you_mean(task, known)} it has {', '.join(known)}".strip(),
-            )
-        yield place / f"{task}.yaml"
+        yield experiment_path(f"{family}/{task}")
 
 
 def _combinations(data: Mapping[str, Any]) -> list[dict[str, Any]]:

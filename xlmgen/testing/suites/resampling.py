@@ -102,6 +102,21 @@ class ResamplingTests(ResamplingSubject):
         expected = [1 - (k + each - 1) // each / 10 for k in range(self.passes(10))]
         assert times == pytest.approx(expected, abs=1e-6)
 
+    def test_inputs_have_the_noise_of_their_time(self) -> None:
+        """The share of a token that the network is sure of is α + b before a step."""
+        logits = torch.full((self.tokens.vocab_size,), -40.0)
+        logits[6] = 0.0
+        seen = Seen(self.fixed(logits))
+        batch = self.prompts([(5,)], repeat=REPEAT)
+        self.generate(seen, batch, steps=5)
+        symbols, each = self.noise.symbols, 1 + self.corrections
+        for step in range(5):
+            ids = seen.inputs[step * each][batch["fillable"]]
+            alpha, probs = self.noise.level(1 - step / 5)
+            probs[symbols.index(6)] += alpha
+            counts = ids.bincount(minlength=self.tokens.vocab_size)[symbols]
+            assert p_value(counts, probs) > LEAST
+
     def test_only_one_token_of_a_row_changes_in_a_correction(self) -> None:
         """A correction redraws one token given all others."""
         seen = Seen(self.network())
