@@ -127,6 +127,8 @@ def test_settings_costs_commands_and_versions_are_shown(four, capsys):
     assert note in found.text
     assert "xlmgen eval slow-seed0 --split test" in found.text
     assert "torch 2." in found.text
+    assert "devices: 1 (cpu), 32-true" in found.text
+    assert "by seed and by example; intervals at 95 % are over both" in found.text
 
 
 def test_equal_compute_has_no_note(make_run, capsys):

@@ -61,7 +61,5 @@ def _environment(run: Run) -> str:
     versions = [f"{name} {record[name]}" for name in PACKAGES if name in record]
     machine = [str(record[key]) for key in ("platform", "hardware") if key in record]
     count = training.devices * training.num_nodes
-    device = (
-        f"accelerator {training.accelerator}, {count} devices, {training.precision}"
-    )
+    device = f"devices: {count} ({training.accelerator}), {training.precision}"
     return ", ".join([*versions, *machine, device])
