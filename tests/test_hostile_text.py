@@ -145,7 +145,7 @@ def test_hostile_text_in_data_is_escaped(hostile, said):
     assert code == 2
     assert "prompt: \\udcff at character 1 is an unpaired surrogate" in output
     said("export", run, f"out{NAME}")
-    (file,) = (run / "results").iterdir()
+    (file,) = (run / "results").glob("*.json")
     results = json.loads(file.read_text())
     results["scores"] |= {EVIL: 0.5}
     file.with_name(f"test-{NAME}.json").write_text(json.dumps(results))
