@@ -42,6 +42,7 @@ def test_runs_are_trained_and_evaluated_and_skipped_the_second_time(project, cap
     code, out, _ = said(capsys, "--parallel", "2")
     assert code == 0, out
     assert "xlmgen compare runs/grid/*/" in out
+    assert "xlmgen report grid.yaml" in out
     assert len(runs()) == 2
     for run in runs():
         assert json.loads((run / "results/test.json").read_text())["step"] == 4

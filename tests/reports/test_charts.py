@@ -46,6 +46,15 @@ def test_learning_charts_are_of_scores_and_the_loss(four):
     assert [len(seed) for seed in exact.lines[0].seeds] == [2, 3]
 
 
+def test_shares_are_drawn_from_0(make_run):
+    make_run("a", curve=[(4, 0.0), (8, 0.0)])
+    make_run("b", rate=0.5, curve=[(4, 0.25), (8, 0.5)])
+    exact, loss = learning_charts(compared("b"))
+    assert (exact.y_range, loss.y_range) == ((0, 0.5), (1.5, 1.75))
+    (none, _) = learning_charts(compared("a"))
+    assert none.y_range == (0, 1)
+
+
 def test_value_that_is_not_finite_is_left_out(make_run):
     make_run("a", curve=[(4, 0.25), (8, math.nan), (12, 0.5)])
     exact, _ = learning_charts(compared("a"))

@@ -127,6 +127,8 @@ def test_settings_costs_commands_and_versions_are_shown(four, capsys):
     assert note in found.text
     assert "xlmgen eval slow-seed0 --split test" in found.text
     assert "torch 2." in found.text
+    assert "devices: 1 (cpu), 32-true" in found.text
+    assert "by seed and by example; intervals at 95 % are over both" in found.text
 
 
 def test_equal_compute_has_no_note(make_run, capsys):
@@ -270,6 +272,43 @@ def test_sweep_is_reported_with_the_runs_that_have_begun(make_run, project, caps
     code, _, err = said(capsys, "grid.yaml", "runs/grid/toy-seed0")
     assert code == 2
     assert "is a sweep, which is reported alone" in err
+
+
+def test_sweep_is_reported_on_its_split(make_run, capsys):
+    text = "spec: xlmgen/sweep/v1\nexperiments: [toy.yaml]\nsplit: validation\n"
+    Path("grid.yaml").write_text(text)
+    run = make_run("runs/grid/toy-seed0")
+    answer(run, 20, "validation", split="validation")
+    assert "Validation split, ± one standard" in page(capsys, "grid.yaml").text
+    assert "Test split, ± one" in page(capsys, "grid.yaml", "--split", "test").text
+
+
+def test_evaluations_are_named_by_their_commands(make_run, capsys):
+    run = make_run("a")
+    name = "test-limit=5-temperature=0.5-seed=3-gpt2-pseudo_likelihood"
+    known = json.loads((run / "results/test.json").read_text())["predictor"]
+    changed = {
+        "predictor": known | {"temperature": 0.5},
+        "seed": 3,
+        "evaluator": "/models/gpt2",
+        "pseudo_likelihood": {"pseudo_nll": 1.0},
+    }
+    answer(run, 5, name, **changed)
+    command = (
+        "xlmgen eval a predictor.temperature=0.5 --split test --limit 5 "
+        "--pseudo-likelihood --evaluator /models/gpt2 --seed 3"
+    )
+    assert command in page(capsys, "a").text
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "throughput.csv"])
+def test_damaged_metrics_are_one_line(make_run, capsys, name):
+    run = make_run("a")
+    (run / name).write_text("step,val/exact_match,speed/steps_per_s\n4,x,y\n")
+    code, out, err = said(capsys, "a")
+    assert (code, out) == (2, "")
+    assert f"{name} is damaged" in err
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("path", ["nowhere", "toy.yaml"])

@@ -29,7 +29,10 @@ def report_(
             "into this folder."
         ),
     ] = None,
-    split: Annotated[Split, typer.Option(help="Which examples.")] = Split.test,
+    split: Annotated[
+        Split | None,
+        typer.Option(help="Which examples; those of the sweep, or test, by default."),
+    ] = None,
 ) -> int:
     """Write a report of evaluated runs as one HTML page.
 
@@ -49,7 +52,7 @@ def report_(
     require_page(out)
     if figures is not None:
         check_figures(figures)
-    found = report(runs, RUNS, split.value)
+    found = report(runs, RUNS, split and split.value)
     page = render_page(found)
     if figures is not None:
         write_figures(figures, found)

@@ -85,4 +85,5 @@ def sweep(
     folder = runs[0].path.parent
     console.print("next:")
     console.print(f"  xlmgen compare {shlex.quote(str(folder))}/*/", soft_wrap=True)
+    console.print(f"  xlmgen report {shlex.quote(str(file))}", soft_wrap=True)
     return 0

@@ -88,7 +88,7 @@ class Chart:
 
     @property
     def y_range(self) -> tuple[float, float]:
-        """Range of y; a share is drawn from 0."""
+        """Range of y; a share is drawn from 0, and up to 1 if all values are 0."""
         low, high = [], []
         for line in self.lines:
             for point in line.points:
@@ -98,7 +98,7 @@ class Chart:
             values = [y for seed in line.seeds for _, y in seed]
             low += values
             high += values
-        return (0.0 if self.is_share else min(low)), max(high)
+        return (0.0, max(high) or 1.0) if self.is_share else (min(low), max(high))
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

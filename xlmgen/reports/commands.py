@@ -38,6 +38,11 @@ def eval_command(one: Measured) -> str:
     words += ["--split", one.results["split"]]
     for key, value in _NAMED.findall(one.how):
         words += [f"--{key}", value]
+    if "pseudo_likelihood" in one.results:
+        words.append("--pseudo-likelihood")
+    if "evaluator" in one.results:
+        words += ["--evaluator", str(one.results["evaluator"])]
+        words += ["--mauve"] * ("mauve" in one.results.get("samples", {}))
     if one.results.get("seed"):
         words += ["--seed", str(one.results["seed"])]
     return shlex.join(words)
@@ -56,7 +61,5 @@ def _environment(run: Run) -> str:
     versions = [f"{name} {record[name]}" for name in PACKAGES if name in record]
     machine = [str(record[key]) for key in ("platform", "hardware") if key in record]
     count = training.devices * training.num_nodes
-    device = (
-        f"accelerator {training.accelerator}, {count} devices, {training.precision}"
-    )
+    device = f"devices: {count} ({training.accelerator}), {training.precision}"
     return ", ".join([*versions, *machine, device])

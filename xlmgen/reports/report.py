@@ -27,6 +27,7 @@ from xlmgen.runs.run import Run, is_run
 from xlmgen.sweeps.sweep import read_sweep
 
 YAML = (".yaml", ".yml")
+TEST = "test"
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,13 @@ class Report:
     missing: tuple[str, ...] = ()
 
 
-def report(paths: Sequence[Path], runs_folder: Path, split: str) -> Report:
+def report(paths: Sequence[Path], runs_folder: Path, split: str | None) -> Report:
     """Read runs, or the runs of a sweep.
 
     Args:
         paths: run folders, or one YAML file of a sweep.
         runs_folder: the folder of sweeps; `runs` on the command line.
-        split: the split of the evaluations.
+        split: the split of the evaluations; by default that of the sweep, or `test`.
 
     Raises:
         UserError: a path is neither, a sweep has no run yet, or a file is damaged.
@@ -143,7 +144,7 @@ def report(paths: Sequence[Path], runs_folder: Path, split: str) -> Report:
     if not sweeps:
         runs = [Run.open(path) for path in paths]
         title = runs[0].experiment.name if len(runs) == 1 else f"{len(runs)} runs"
-        return Report(title, tuple(_sections(runs, split)))
+        return Report(title, tuple(_sections(runs, split or TEST)))
     if len(paths) > 1:
         raise UserError(
             f"{sweeps[0]} is a sweep, which is reported alone",
@@ -156,6 +157,8 @@ def report(paths: Sequence[Path], runs_folder: Path, split: str) -> Report:
             f"no run of the sweep {sweeps[0]} has begun",
             f"start it with `xlmgen sweep {sweeps[0]}`",
         )
+    evaluated = (request.split for run in sweep.runs for request in run.evaluations)
+    split = split or next(evaluated, TEST)
     return Report(
         sweep.name,
         tuple(_sections([Run.open(path) for path in begun], split)),

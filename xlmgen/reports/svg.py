@@ -16,7 +16,9 @@ from xlmgen.terminal.escape import terminal
 WIDTH, HEIGHT = 560, 320
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 46
 CELL, ROW, AXIS = 26, 14, 44
-"""Width and height of a cell of an order, and width of its axis."""
+"""Least width and height of a cell of an order, and width of its axis."""
+LETTER, PADDING = 7, 8
+"""Width of a letter of the text under a cell, and space between two texts."""
 MOST_ROWS = 24
 """Rows of an order; steps share a row where there are more."""
 LONGEST_TEXT = 8
@@ -50,8 +52,10 @@ def order_svg(order: Order) -> str:
     shared = math.ceil(len(steps) / MOST_ROWS)
     rows = [steps[n : n + shared] for n in range(0, len(steps), shared or 1)]
     at = {step: number for number, some in enumerate(rows) for step in some}
+    texts = [_shortened(text) for text, _ in order.tokens]
+    cell = max(CELL, LETTER * max(map(len, texts), default=0) + PADDING)
     height = ROW * len(rows)
-    width = AXIS + CELL * len(order.tokens) + 4
+    width = AXIS + cell * len(order.tokens) + 4
     drawing = _drawing(width, height + 24, f"order of {order.name}")
     drawing.set("width", f"{width}")
     for number, some in enumerate(rows):
@@ -60,14 +64,14 @@ def order_svg(order: Order) -> str:
         _text(drawing, AXIS - 6, y + ROW - 3, label, "end")
         _line(drawing, AXIS, y + ROW, width - 4, y + ROW, "grid")
     for column, (text, step) in enumerate(order.tokens):
-        x, row = AXIS + CELL * column, at[step]
+        x, row = AXIS + cell * column, at[step]
         square = {"x": f"{x + 2}", "y": f"{ROW * row + 1}", "class": "written"}
-        square |= {"width": f"{CELL - 4}", "height": f"{ROW - 2}"}
+        square |= {"width": f"{cell - 4}", "height": f"{ROW - 2}"}
         share = row / max(1, len(rows) - 1)
         square["fill-opacity"] = f"{0.35 + 0.65 * share:.2f}"
         title = SubElement(SubElement(drawing, "rect", square), "title")
         title.text = terminal(f"{text}: step {step}")
-        _text(drawing, x + CELL / 2, height + 16, _shortened(text), "middle")
+        _text(drawing, x + cell / 2, height + 16, texts[column], "middle")
     return tostring(drawing, encoding="unicode")
 
 

@@ -19,7 +19,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     A last line that a kill cut short is left out.
 
     Raises:
-        UserError: the file is not a table of text, or a row of it has no step.
+        UserError: the file is not a table of numbers, or a row of it has no step.
     """
     if not path.is_file():
         return []
@@ -29,9 +29,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         rows = list(csv.DictReader(io.StringIO(complete), strict=True))
         for row in rows:
             int(row["step"])
+            for name, value in row.items():
+                float(value if name and value else 0)
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(
-            f"{path} is damaged: it is not a table whose rows have a step",
+            f"{path} is damaged: it is not a table of numbers whose rows have a step",
             "restore it from a copy, or delete it: the run goes on without its rows",
         ) from error
     return [
