@@ -5,13 +5,14 @@ from typing import overload
 import torch
 from torch import Tensor
 
+from xlmgen.runtime.decoding.fixed_length import FixedLengthState
 from xlmgen.runtime.nn.head import LanguageModel
-from xlmgen.runtime.sampling import Generation, Tracer, uniform
+from xlmgen.runtime.sampling import Tracer, uniform
 
 __all__ = ["MaskedState", "decoding_blocks", "split_steps"]
 
 
-class MaskedState:
+class MaskedState(FixedLengthState):
     """Rows of tokens, some of them masked, that a model fills step by step.
 
     Shapes: B rows, L positions, N selected positions, V vocabulary.
@@ -36,14 +37,9 @@ class MaskedState:
         *,
         trace: bool = False,
     ) -> None:
-        self.model = model
-        self.ids = input_ids.clone()
-        self.attention_mask = attention_mask
-        self.fillable = fillable
+        super().__init__(model, input_ids, attention_mask, fillable, trace=trace)
         self.masked = fillable & (input_ids == mask)
         self.mask = mask
-        self.forward_passes = 0
-        self.tracer = Tracer() if trace else None
         self.first_step = 0  # first step of this block, counted over all blocks
         self.next_step = 0
 
@@ -69,29 +65,17 @@ class MaskedState:
     ) -> Tensor:
         """Logits (N, V) at the N true positions of `where` (B, L), in one forward pass.
 
-        Only rows with a true position take part, and the head runs only on those
-        positions.
+        Only rows with a true position take part.
 
         Args:
             where: (B, L) bool.
             t: (B,), for time-conditioned models.
             without_prompt: mask all given tokens, for classifier-free guidance.
         """
-        rows = where.any(1).nonzero().squeeze(1)
-        positions = where[rows].flatten().nonzero().squeeze(1)
-        ids, attended = self.ids, self.attention_mask
+        ids = self.ids
         if without_prompt:
             ids = ids.masked_fill(~self.fillable, self.mask)
-        self.forward_passes += 1
-        time = {} if t is None else {"t": t[rows].float()}
-        hidden = self.model(
-            ids[rows],
-            None if attended is None else attended[rows],
-            positions=positions,
-            **time,
-        )
-        logits: Tensor = self.model.head(hidden)
-        return logits
+        return self.forward(ids, where, t)
 
     def reveal(self, where: Tensor, tokens: Tensor, step: int) -> None:
         """Write tokens (N,) at the N true positions of `where` (B, L)."""
@@ -113,14 +97,6 @@ class MaskedState:
 
     def _trace(self, tracer: Tracer, step: int, where: Tensor, tokens: Tensor) -> None:
         tracer.write(step, where, tokens)
-
-    def generation(self) -> Generation:
-        return Generation(
-            ids=self.ids,
-            generated=self.fillable,
-            forward_passes=self.forward_passes,
-            trace=self.tracer.trace() if self.tracer else None,
-        )
 
 
 def decoding_blocks(fillable: Tensor, size: int) -> list[Tensor]:

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from xlmgen.runtime.decoding.fixed_length import FixedLengthState
 from xlmgen.runtime.nn.head import LanguageModel
-from xlmgen.runtime.sampling import Generation, Tracer, uniform
+from xlmgen.runtime.sampling import uniform
 from xlmgen.runtime.uniform_noise import draw_uniform
 
 __all__ = ["NoisyState"]
 
 
-class NoisyState:
+class NoisyState(FixedLengthState):
     """Rows of noisy tokens at the positions to fill.
 
     Shapes: B rows, L positions, N selected positions, V vocabulary.
@@ -39,14 +40,9 @@ class NoisyState:
         *,
         trace: bool = False,
     ) -> None:
-        self.model = model
-        self.ids = input_ids.clone()
-        self.attention_mask = attention_mask
-        self.fillable = fillable
+        super().__init__(model, input_ids, attention_mask, fillable, trace=trace)
         self.vocab_size = vocab_size
         self.suppress_tokens = suppress_tokens
-        self.forward_passes = 0
-        self.tracer = Tracer() if trace else None
         self.untraced = fillable  # positions without an entry in the trace
 
     def noise(self, where: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -72,21 +68,10 @@ class NoisyState:
             where: (B, L) bool.
             t: time of all rows, for time-conditioned models.
         """
-        rows = where.any(1).nonzero().squeeze(1)
-        positions = where[rows].flatten().nonzero().squeeze(1)
-        attended = self.attention_mask
-        time = {}
+        times = None
         if t is not None:
-            time["t"] = torch.full((len(rows),), t, device=self.ids.device)
-        self.forward_passes += 1
-        hidden = self.model(
-            self.ids[rows],
-            None if attended is None else attended[rows],
-            positions=positions,
-            **time,
-        )
-        logits: Tensor = self.model.head(hidden)
-        return logits
+            times = torch.full((len(where),), t, device=self.ids.device)
+        return self.forward(self.ids, where, times)
 
     def write(self, where: Tensor, tokens: Tensor, step: int) -> None:
         """Write tokens (N,) at the N true positions of `where` (B, L)."""
@@ -96,11 +81,3 @@ class NoisyState:
             self.tracer.write(step, written, tokens[changed])
             self.untraced = self.untraced & ~written
         self.ids[where] = tokens
-
-    def generation(self) -> Generation:
-        return Generation(
-            ids=self.ids,
-            generated=self.fillable,
-            forward_passes=self.forward_passes,
-            trace=self.tracer.trace() if self.tracer else None,
-        )
