@@ -29,8 +29,9 @@ from xlmgen.registry import load_family as load_family
 from xlmgen.render import render_files
 from xlmgen.runs.build import Parts, build
 from xlmgen.runs.checkpoint_folder import Weights
+from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.predictor import build_predictor
-from xlmgen.runs.run import Run, Stored
+from xlmgen.runs.run import METRICS, Run, Stored
 from xlmgen.spec.family import read_family
 from xlmgen.terminal.console import SafeConsole
 from xlmgen.training.train import train as run_training
@@ -122,6 +123,14 @@ class Model:
     def step(self) -> int:
         """Optimiser step of the weights."""
         return self.stored.step
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """Rows of the run's `metrics.csv`: `step`, `train/…`, `val/…`."""
+        return [
+            {name: float(value) for name, value in row.items()}
+            for row in read_rows(self.run.path / METRICS)
+        ]
 
     def generate(
         self,
