@@ -1,7 +1,9 @@
 """What every test shares: a cache of its own, away from the user's."""
 
+import ipaddress
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,30 @@ training:
   accelerator: cpu
 evaluation: {batch_size: 16, generate: 10}
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network():
+    """Find no host but this one: where a network is half there, a look-up may hang."""
+    real = socket.getaddrinfo
+
+    def local_only(host, *arguments, **options):
+        name = host.decode() if isinstance(host, bytes) else host
+        if name in (None, "", "localhost", socket.gethostname()) or is_address(name):
+            return real(host, *arguments, **options)
+        raise socket.gaierror(socket.EAI_NONAME, f"tests look up no host: {name}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", local_only)
+        yield
+
+
+def is_address(host):
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session", autouse=True)

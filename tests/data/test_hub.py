@@ -47,6 +47,9 @@ def datasets(tmp_path, monkeypatch):
     """The library, offline and with its own cache."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     library = pytest.importorskip("datasets")
+    # Both read the variable when they are imported, which another test may have done.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(library.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(library.config, "HF_DATASETS_CACHE", tmp_path / "hf")
     library.disable_progress_bars()
     return library
