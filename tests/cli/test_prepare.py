@@ -110,5 +110,5 @@ def test_task_of_experiment_is_prepared(project, capsys, monkeypatch):
     monkeypatch.setenv("XLMGEN_CACHE", str(project / "cache"))
     assert main(["prepare", "toy.yaml", "training.max_steps=3"]) == 0
     assert counts(capsys.readouterr().out)["documents"] == "200"
-    assert main(["prepare", "toy.yml"]) == 2
-    assert "there is no task file toy.yml" in capsys.readouterr().err
+    assert main(["prepare", "toy.yml"]) == 1
+    assert "there is no such file; did you mean 'toy.yaml'" in capsys.readouterr().err
