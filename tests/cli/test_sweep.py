@@ -53,6 +53,25 @@ def test_runs_are_trained_and_evaluated_and_skipped_the_second_time(project, cap
 
 
 @pytest.mark.slow
+def test_run_that_ended_early_is_not_trained_again_unless_settings_change(
+    project, capsys
+):
+    early = SWEEP.replace("[0, 1]", "[0]").replace(
+        "max_steps: 4}", 'max_steps: 9, training.stop_when: {"val/loss": 100}}'
+    )
+    Path("grid.yaml").write_text(early)
+    assert said(capsys)[0] == 0
+    (run,) = runs()
+    assert json.loads((run / "results/test.json").read_text())["step"] < 9
+    before = files()
+    assert said(capsys)[0] == 0
+    assert files() == before
+    Path("grid.yaml").write_text(early.replace('{"val/loss": 100}', "{}"))
+    assert said(capsys)[0] == 0
+    assert (run / "checkpoints" / "step=000009").is_dir()
+
+
+@pytest.mark.slow
 def test_failed_run_does_not_end_the_others_and_has_its_reason(project, capsys):
     Path("grid.yaml").write_text(SWEEP)
     _, out, _ = said(capsys, "--dry-run")

@@ -14,7 +14,7 @@ from xlmgen.io.locks import is_held
 from xlmgen.runs.hardware import GPUS
 from xlmgen.runs.run import lock_of
 from xlmgen.sweeps.queue import Command, Job
-from xlmgen.sweeps.state import is_evaluated, is_trained
+from xlmgen.sweeps.state import is_evaluated, is_trained, mark_trained
 from xlmgen.sweeps.sweep import SweepRun
 
 VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
@@ -33,7 +33,12 @@ class SweepJob(Job):
 
 def job(run: SweepRun) -> SweepJob:
     """Make the job that trains a run and evaluates it."""
-    train = Command("training", train_command(run), partial(is_trained, run))
+    train = Command(
+        "training",
+        train_command(run),
+        partial(is_trained, run),
+        after=partial(mark_trained, run),
+    )
     evaluations = [
         Command(
             "evaluation",

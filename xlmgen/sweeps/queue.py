@@ -42,12 +42,14 @@ class Command:
         arguments: the program and its arguments.
         is_done: whether it has nothing to do.
         before: called before the process starts.
+        after: called after it has ended without an error.
     """
 
     state: str
     arguments: Sequence[str]
     is_done: Callable[[], bool]
     before: Callable[[], None] = _nothing
+    after: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +153,7 @@ class Queue(Generic[AnyJob]):
             if process is not None and process.poll() is not None:
                 progress.process = None
                 if process.returncode == 0:
+                    progress.job.commands[progress.next - 1].after()
                     self._continue(progress)
                 else:
                     self._fail(progress, last_line(progress.job.log))

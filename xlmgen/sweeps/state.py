@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from xlmgen.evaluation.request import EvaluationRequest
+from xlmgen.io.files import write_text
 from xlmgen.io.json_input import read_object
 from xlmgen.runs.checkpoint_folder import best_step, checkpoints
 from xlmgen.runs.folder import check_same
@@ -50,9 +54,7 @@ class State:
 
 
 def is_trained(run: SweepRun) -> bool:
-    """Whether a run has a checkpoint of its last step.
-
-    A run that ended early has none; training it again ends at once.
+    """Whether a run has been trained to its end with these settings.
 
     Raises:
         UserError: the folder has a run with other settings.
@@ -60,8 +62,23 @@ def is_trained(run: SweepRun) -> bool:
     if not is_run(run.path):
         return False
     check_same(Run.open(run.path), run.experiment)
-    last = max(checkpoints(run.path / "checkpoints"), default=0)
-    return last >= run.experiment.training.max_steps
+    mark = _mark(run)
+    return mark.is_file() and mark.read_text("utf-8") == _settings(run)
+
+
+def mark_trained(run: SweepRun) -> None:
+    """Note beside a run's folder that its training has ended, early or at its end."""
+    write_text(_mark(run), _settings(run))
+
+
+def _mark(run: SweepRun) -> Path:
+    return run.path.with_name(f".{run.path.name}.trained")
+
+
+def _settings(run: SweepRun) -> str:
+    """Digest of the settings: with others, such as more steps, training goes on."""
+    text = json.dumps(run.experiment.data, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def is_evaluated(run: SweepRun, request: EvaluationRequest) -> bool:
