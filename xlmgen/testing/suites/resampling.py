@@ -128,6 +128,31 @@ class ResamplingTests(ResamplingSubject):
             if index % each:
                 assert ((one != other).sum(1) <= 1).all()
 
+    def test_correction_redraws_a_token_without_its_own_value(self) -> None:
+        """From α c + b, where c is the prediction that does not know the token."""
+        if not self.corrections:
+            return
+        logits = torch.full((self.tokens.vocab_size,), -40.0)
+        logits[self.ordinary] = torch.linspace(0, 2, len(self.ordinary))
+        seen = Seen(self.fixed(logits))
+        row = torch.tensor([[5, self.tokens.mask, 6]]).repeat(REPEAT, 1)
+        hole = row == self.tokens.mask
+        batch: Batch = {"input_ids": row, "attention_mask": None, "fillable": hole}
+        self.generate(seen, batch, steps=2)
+        symbols = self.noise.symbols
+        alpha, probs = self.noise.level(0.5)
+        before, after = (seen.inputs[index][hole] for index in (1, 2))
+        for index, symbol in enumerate(symbols):
+            predicted = logits.double()[symbols].softmax(0)
+            if self.knows_itself:  # Bayes: without the evidence of the token itself
+                evidence = torch.full_like(predicted, float(probs[index]))
+                evidence[index] += alpha
+                predicted = predicted / evidence
+            law = alpha * predicted / predicted.sum() + probs
+            redrawn = after[before == symbol]
+            counts = redrawn.bincount(minlength=self.tokens.vocab_size)[symbols]
+            assert p_value(counts, law) > LEAST
+
     def test_last_step_leaves_no_noise(self) -> None:
         """A network that is certain of a token generates it, whatever the noise."""
         logits = torch.full((self.tokens.vocab_size,), -40.0)
