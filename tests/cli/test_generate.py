@@ -93,8 +93,8 @@ def test_seed_reproduces_answers(run, capsys):
         (["run", "--checkpoint", "3"], "no checkpoint '3'"),
         (["run", "predictor.stepz=3"], "stepz"),
         (["run", "stepz"], "not an override"),
-        (["run", "--out", "toy.yaml"], "toy.yaml is there already"),
-        (["run", "--out", "."], ". is there already"),
+        (["run", "--out", "toy.yaml"], "toy.yaml already exists"),
+        (["run", "--out", "."], ". already exists"),
         (["run", "--out", "toy.yaml/answers.jsonl"], "toy.yaml is a file"),
     ],
 )

@@ -62,7 +62,7 @@ def test_tokenizer_is_trained_and_described(mine, capsys, words, ids, said):
     task = load_task("mine.yaml")
     assert task.decode(task.tokenizer.encode("the mat")) == "the mat"
     assert main(["tokenizer", "train", "mine.yaml", "--kind", "bpe"]) == 2
-    assert "tokenizer.json is there already" in capsys.readouterr().err
+    assert "tokenizer.json already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

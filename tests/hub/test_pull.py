@@ -126,7 +126,7 @@ def test_edited_code_is_refused_and_named_and_never_run(run, pushed, hub, capsys
     hub.edit("me/star", "families/mdlm/extra.py", lambda _: code)
     hub.requests.clear()
     err = refused(capsys, "me/star")
-    assert "renders to: extra.py, loss_mdlm.py differ" in err
+    assert "not the render of its family.yaml: extra.py, loss_mdlm.py differ" in err
     assert "--trust-code" in err
     assert not any("safetensors" in path for _, path in hub.requests)  # not yet
 
@@ -139,7 +139,8 @@ def test_edited_code_is_refused_and_named_and_never_run(run, pushed, hub, capsys
 
 def test_code_that_is_missing_is_refused(run, pushed, hub, capsys):
     hub.edit("me/star", LOSS, lambda _: None)
-    assert "renders to: loss_mdlm.py differs" in refused(capsys, "me/star")
+    err = refused(capsys, "me/star")
+    assert "not the render of its family.yaml: loss_mdlm.py differs" in err
 
 
 @pytest.fixture
@@ -156,7 +157,10 @@ def with_metric(run, pushed, hub):
 def test_python_that_a_task_names_is_refused_and_named(with_metric, capsys):
     Path("my_metrics.py").write_text("import pathlib; pathlib.Path('mark').touch()\n")
     err = refused(capsys, "me/star")
-    assert "its task runs Python that only you can have: my_metrics:is_short" in err
+    assert (
+        "its task runs Python functions that are not in the repository: "
+        "my_metrics:is_short"
+    ) in err
     assert "--trust-code" in err
     assert not Path("mark").exists()
 
@@ -195,7 +199,7 @@ def test_kinds_of_their_own_are_refused_and_named(hub, tmp_path, monkeypatch, ca
     err = refused(capsys, "me/comb")
     schema = "schemas/kinds/predictor/spaced.schema.json"
     template = "templates/family/predictor/spaced.py.jinja"
-    assert f"what code runs: {schema}, {template}; when you have" in err
+    assert f"what code runs: {schema}, {template}; if you have" in err
     assert said(capsys, "me/comb", "--trust-code")[0] == 0
     assert main(["eval", "runs/comb", "--limit", "2"]) == 0
 
@@ -231,7 +235,7 @@ def test_other_files_are_not_even_read(run, pushed, hub, capsys):
 def test_a_file_that_arrives_damaged_is_found(path, run, pushed, hub, capsys):
     hub.damaged.add(path)
     err = refused(capsys, "me/star")
-    assert f"{path} arrived damaged" in err
+    assert f"checksum mismatch of {path} in commit" in err
     hub.damaged.clear()
     assert said(capsys, "me/star")[0] == 0
 
@@ -273,7 +277,7 @@ def test_a_download_that_is_stopped_leaves_nothing(run, pushed, hub, capsys):
 
 def test_a_folder_that_is_there_is_not_touched(run, pushed, capsys):
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
-    assert "error: run exists; name a folder that" in refused(capsys, "me/star", "run")
+    assert "error: run exists; add the path of a" in refused(capsys, "me/star", "run")
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     Path("mine").mkdir()
     Path("mine/notes").write_text("mine")
@@ -292,11 +296,11 @@ def test_a_folder_that_is_there_is_not_touched(run, pushed, capsys):
         (["me/star"], "", None),
         (["me/satr"], WRITER, "there is no repository me/satr that you may read"),
         (["me/satr"], "", "there is no repository me/satr that you may read"),
-        (["me/mine"], "", "a private one needs a token"),
-        (["me/mine"], READER, "a private one needs a token"),
-        (["me/gate"], READER, "gives access on request only; ask for it at http"),
+        (["me/mine"], "", "for a private repository use a token with access"),
+        (["me/mine"], READER, "for a private repository use a token with access"),
+        (["me/gate"], READER, "gives access on request only; request access at http"),
         (["me/star"], "hf_mistyped", "the Hub does not accept your token"),
-        (["me/star", "--revision", "v9"], WRITER, "no branch, tag or commit 'v9'; see"),
+        (["me/star", "--revision", "v9"], WRITER, "no branch, tag or commit 'v9'; cho"),
         (["me/bert"], WRITER, "holds no run of xlmgen: it has no xlmgen.json"),
         (["star"], WRITER, "write it as USER/NAME"),
     ],
@@ -365,7 +369,7 @@ def yaml_file(change):
         ("model.safetensors", lambda _: None, "lacks model.safetensors"),
         ("model.safetensors", lambda _: b"no weights", "not a safetensors file"),
         ("tokenizer.json", lambda _: None, "lacks tokenizer.json"),
-        ("versions.json", lambda _: b"\xff", "versions.json is no UTF-8 text"),
+        ("versions.json", lambda _: b"\xff", "versions.json is not valid UTF-8"),
         ("versions.json", lambda _: b"{", "versions.json is not JSON (line 1"),
         ("versions.json", lambda _: b"[]", "versions.json does not hold a JSON object"),
         (
@@ -391,17 +395,17 @@ def yaml_file(change):
         (
             "experiment.yaml",
             yaml_file(lambda data: data.update(task="/etc/task.yaml")),
-            "names what is not in its folder: '/etc/task.yaml'",
+            "names files outside of its folder: '/etc/task.yaml'",
         ),
         (
             "experiment.yaml",
             yaml_file(lambda data: data.update(family="mdlm")),
-            "names what is not in its folder: 'mdlm'",
+            "names files outside of its folder: 'mdlm'",
         ),
         (
             "task.yaml",
             yaml_file(lambda data: data.update(source={"files": {"train": "/etc/*"}})),
-            "names what is not in its folder: '/etc/*'",
+            "names files outside of its folder: '/etc/*'",
         ),
         (
             "task.yaml",
@@ -470,4 +474,4 @@ def test_local_files_are_said_to_be_missing_and_then_found(run, hub, capsys):
     outside = yaml_file(lambda d: d["source"]["files"].update(train="../../x.txt"))
     hub.edit("me/text", "task.yaml", outside)
     err = refused(capsys, "me/text", "two")
-    assert "names what is not in its folder: '../../x.txt'" in err
+    assert "names files outside of its folder: '../../x.txt'" in err

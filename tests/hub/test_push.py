@@ -234,7 +234,7 @@ def test_a_card_without_results_and_options(run, hub, capsys):
     [
         ("versions.json", b"{", "versions.json"),
         ("results/test.json", b"[]", "results/test.json does not hold a JSON object"),
-        ("families/mdlm/loss_mdlm.py", b"\xff", "loss_mdlm.py is no UTF-8 text"),
+        ("families/mdlm/loss_mdlm.py", b"\xff", "loss_mdlm.py is not valid UTF-8"),
         (
             "checkpoints/step=000004/model.safetensors",
             b"x",
@@ -353,7 +353,7 @@ def test_what_was_changed_meanwhile_is_not_overwritten(pushed, hub, capsys):
     hub.meanwhile["/resolve/"] = lambda: hub.edit("me/star", "x.md", lambda _: b"x")
     code, _, err = said(capsys, "run", "me/star", "--checkpoint", "2")
     assert code == 2
-    assert "me/star was changed meanwhile, and nothing was written to it" in err
+    assert "me/star was changed during the push, and nothing was written to" in err
     assert json.loads(pushed.files()["xlmgen.json"].content)["step"] == 4
     assert said(capsys, "run", "me/star", "--checkpoint", "2")[0] == 0
     assert {"x.md", "xlmgen.json"} <= set(pushed.files())
@@ -401,9 +401,9 @@ def test_an_upload_that_breaks_off_leaves_nothing_half(part, run, hub, capsys):
         (
             "me/star",
             READER,
-            "your token may not do this to me/star; use one with the role",
+            "your token has no permission to do this to me/star; use a token with the",
         ),
-        ("you/star", WRITER, "your token may not do this to you/star"),
+        ("you/star", WRITER, "your token has no permission to do this to you/star"),
     ],
 )
 def test_refusals_say_what_to_do(

@@ -234,7 +234,7 @@ def test_run_killed_before_first_checkpoint_restarts_with_note(run, capsys):
     (run / "metrics.csv").write_text("\n".join([header, *rows[:2], ""]))  # 3 and 6
     code, out, _ = go_on(capsys)
     assert code == 0
-    assert "no checkpoint was saved yet: the run begins again from step 0" in out
+    assert "no checkpoint was saved yet: the run starts again from step 0" in out
     assert "the rows up to step 6 in metrics.csv are written again" in out
     assert [int(row["step"]) for row in read_rows(run / "metrics.csv")] == [3, 6, 9, 12]
 

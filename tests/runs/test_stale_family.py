@@ -22,7 +22,7 @@ def test_note_reports_changed_family_yaml(project, edited):
     console = Console(record=True, quiet=False, width=300)
     experiment = resolve("toy.yaml", ["family=mdlm"])
     prepare(experiment, project / "run", console, ())
-    noted = "renders it anew" in console.export_text()
+    noted = "to render it again, run" in console.export_text()
     assert noted == (edited == "family.yaml")
 
 

@@ -93,14 +93,16 @@ def test_the_run_ends_and_goes_on_when_there_is_room(
         code = train("run")
     out, err = capsys.readouterr()
     assert code == 1
-    assert f"error: cannot write run/{place}: No space left on device; make r" in err
+    assert f"error: cannot write run/{place}: No space left on device; free d" in err
     assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in out + err
     point = Run.open("run").resume_point()
     assert not point.passed
     assert point.step == (point.step if step is None else step)
-    then = f"continues from step {point.step}" if point.step else "begins anew"
-    assert f"make room; then the same command {then}" in err
+    then = "starts again from the beginning"
+    if point.step:
+        then = f"continues from step {point.step}"
+    assert f"free disk space; then the same command {then}" in err
     assert not list((project / "run").rglob(".*"))
     assert train("run") == 0
     assert train("whole") == 0
@@ -116,6 +118,6 @@ def test_a_run_that_finds_no_room_at_all(project, capsys, fill):
     with fill(r"versions\.json", 1, 0):
         code = train("run")
     err = capsys.readouterr().err
-    assert (code, "No space left on device; make room" in err) == (1, True)
+    assert (code, "No space left on device; free disk space" in err) == (1, True)
     assert not (project / "run").exists()
     assert not list(project.glob(".run*"))

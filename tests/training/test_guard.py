@@ -144,7 +144,7 @@ def test_a_run_stops_at_the_next_row_and_keeps_its_last_checkpoint(
     made = Run.open("runs/toy")
     assert list(checkpoints(made.checkpoints)) == [5]
     assert all(t.isfinite().all() for t in weights(made.checkpoint("last")[1]).values())
-    # What the message proposes: go on past the two steps, which are 2 and 3 from 5 on.
+    # The message proposes to skip the two steps, which are 2 and 3 from 5 on.
     spoil({2, 3}, how)
     assert main(["train", "toy.yaml", *options, "training.on_nan=skip"]) == 0
     assert [row["train/skipped"] for row in rows(made)] == ["2.0", "0.0"]

@@ -81,14 +81,14 @@ def test_it_says_why_and_again_and_goes_on_where_patience_grows(
     out = " ".join(capsys.readouterr().out.split())
     assert (
         "ended at step 8: val/loss has not improved in 2 validations since 2.0000 at "
-        "step 4 (training.patience is 2); to go on, raise it or set "
+        "step 4 (training.patience is 2); to continue, raise it or set "
         "training.patience=null"
     ) in out
     assert "xlmgen eval runs/toy" in out
     before = steps(Run.open("runs/toy"))
     assert main(command) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "ended at step 8 already: val/loss has not improved" in out
+    assert "already ended at step 8: val/loss has not improved" in out
     assert "continuing" not in out
     made = Run.open("runs/toy")
     assert steps(made) == before
@@ -161,11 +161,11 @@ def test_scores_are_to_rise_and_losses_to_fall(project, monkeypatch):
             ["training.patience_metric=val/exact_mach"],
             "did you mean 'val/exact_match'?",
         ),
-        (["training.patience_metric=val/valid_path"], "it has val/loss, val/nll, val/"),
+        (["training.patience_metric=val/valid_path"], "one of val/loss, val/nll, val/"),
         (["training.patience_metric=loss"], "patience_metric"),
         (
             ["training.patience_metric=val/exact_match", "evaluation.generate=0"],
-            "no 'val/exact_match'",
+            "no metric of a validation is named 'val/exact_match'",
         ),
         (["training.patience=0"], "must be ≥ 1"),
     ],

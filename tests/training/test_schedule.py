@@ -129,7 +129,8 @@ def test_a_note_says_what_raising_max_steps_does(project, capsys):
     main([*command, "training.max_steps=6"])
     said = " ".join(capsys.readouterr().out.split())
     assert "max_steps was 4 and is 6" in said
-    assert "rate of step 5 is 0.005, where it was to be 0 " in said
+    assert "now ends at step 6, and the learning rate of step 5 is 0.005 inst" in said
+    assert "instead of 0 " in said
     main([*command, "training.max_steps=6"])
     assert "note" not in capsys.readouterr().out
 

@@ -98,7 +98,7 @@ def test_before_the_first_step_there_is_nothing_to_save(
 ):
     code, out = interrupt(owner, name, 1, signals=[signum])
     assert code == 128 + signum
-    assert "nothing was there to save; the same command begins" in out
+    assert "before there was anything to save; run the same command again" in out
     assert "step 1/" not in out
     assert Run.open("parts").resume_point().step == 0
     assert train("parts", "training.max_steps=2") == 0

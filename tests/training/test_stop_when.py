@@ -77,11 +77,11 @@ def test_reason_is_shown_and_another_target_continues(project, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert (
         "ended at step 6: val/exact_match is 0.9 (training.stop_when is "
-        "{val/exact_match: 0.9}); to go on, change it or set training.stop_when={}"
+        "{val/exact_match: 0.9}); to continue, change it or set training.stop_when={}"
     ) in out
     assert main([*command, "training.stop_when={val/exact_match: 0.9}"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "ended at step 6 already: val/exact_match is 0.9" in out
+    assert "already ended at step 6: val/exact_match is 0.9" in out
     assert main([*command, "training.stop_when={val/exact_match: 0.95}"]) == 0
     assert end(Run.open("runs/toy")) == 10
     assert main(command) == 0
@@ -115,4 +115,5 @@ def test_wrong_target_is_rejected_before_training(project, capsys, stop_when, me
 def test_score_is_rejected_where_validations_answer_nothing(project, capsys):
     overrides = ["training.stop_when={val/exact_match: 1}", "evaluation.generate=0"]
     assert main(["train", "toy.yaml", *overrides]) == 2
-    assert "a validation has no 'val/exact_match'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no metric of a validation is named 'val/exact_match'" in error

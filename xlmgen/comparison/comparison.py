@@ -64,9 +64,10 @@ class Comparison:
 
     @cached_property
     def names(self) -> dict[Path, str]:
-        """Displayed name of every run: its folder name without what all have in common.
+        """Displayed name of every run, by path.
 
-        Its path if that repeats.
+        The name of the folder without the parts that all names share, or the path if
+        several folders have the same name.
         """
         short = short_names(list(self._full_names.values()))
         return dict(zip(self._full_names, short, strict=True))
@@ -114,22 +115,23 @@ class Comparison:
         return any(len(group.by_seed) > 1 for group in self.groups)
 
     def group_name(self, group: Group) -> str:
-        """Name of a group: what its runs have in common, and options of decoding."""
+        """Name of a group: the parts that its runs share, and options of decoding."""
         return f"{self.runs_name(group)} {group.first.how}".rstrip()
 
     def runs_name(self, group: Group) -> str:
         """Name of the runs of a group, such as that of their family.
 
-        A way of decoding may be measured for some seeds only; the name is that of all.
+        Some options of decoding may be measured for some seeds only; the name is still
+        that of all seeds.
         """
         runs = [one.run for one in group.members]
         every = self.run_groups[self.run_group_of(runs[0])]
         return self._shared_name(every) or self.common_name(runs)
 
     def common_name(self, runs: Sequence[Run]) -> str:
-        """Name of some runs: the part that they share and others do not.
+        """Name of some runs: the parts that these runs share, but not all runs.
 
-        Without one, the name of the first and the number of others.
+        If there are no such parts, the name of the first run and the number of others.
         """
         first = self.names[runs[0].path]
         count = len({run.path for run in runs})
@@ -138,7 +140,7 @@ class Comparison:
         return self._shared_name(runs) or f"{first} and {count - 1} more"
 
     def _shared_name(self, runs: Sequence[Run]) -> str:
-        """The part of names that some runs share and others do not; may be empty."""
+        """Parts of names that these runs share, but not all runs; may be empty."""
         full = [self._full_names[run.path] for run in runs]
         return common_name(full, list(self._full_names.values()))
 

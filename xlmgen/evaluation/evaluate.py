@@ -208,7 +208,7 @@ class Evaluation:
 
 
 def require_samples(task: Task, evaluator: Path | None, with_mauve: bool) -> None:
-    """Refuse an evaluator that is missing, not usable, or of no use for the task.
+    """Refuse an evaluator that is missing, unusable, or not applicable to the task.
 
     Raises:
         UserError: `with_mauve` without an evaluator, a task of another layout than
@@ -225,7 +225,7 @@ def require_samples(task: Task, evaluator: Path | None, with_mauve: bool) -> Non
         raise UserError(
             f"--evaluator scores unprompted texts, and task {task.name} has the layout "
             f"{task.layout}",
-            "leave it off",
+            "remove the option",
         )
     check_evaluator(evaluator)
     if with_mauve:

@@ -201,7 +201,7 @@ def exact_match(example: Example, answer: Ids) -> float:
 def token_accuracy(example: Example, answer: Ids) -> float:
     """Share of equal positions, out of the longer of answer and target.
 
-    So an answer that is too short or too long scores less. 1 where both are empty.
+    An answer that is too short or too long thus scores less. 1 if both are empty.
     """
     reference = target(example)
     longer = max(len(reference), len(answer))

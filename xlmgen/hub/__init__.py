@@ -1,1 +1,1 @@
-"""Sharing runs through the Hugging Face Hub: pushing one, and pulling it elsewhere."""
+"""Push runs to the Hugging Face Hub and pull them from it."""

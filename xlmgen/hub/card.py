@@ -1,4 +1,4 @@
-"""The model card: what a person who finds a pushed run reads first."""
+"""Render the model card of a pushed run."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ TEMPLATE = "hub/card.md.jinja"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one file of `results/` holds.
+    """Content of one file of `results/`.
 
     Args:
-        name: the split, and what was not the default.
+        name: the split, and options other than the defaults.
+        split: of the task.
+        rows: number of evaluated rows.
+        numbers: the metrics.
     """
 
     name: str
@@ -40,7 +43,7 @@ class Evaluation:
 
     @property
     def cell(self) -> str:
-        """Its name as code in a table of Markdown."""
+        """Name as inline code in a table cell of Markdown."""
         return code(self.name, cell=True)
 
 
@@ -53,10 +56,14 @@ def render_card(
     license: str | None = None,
     trained_on: Sequence[str] = (),
 ) -> str:
-    """The card of a run that is pushed, as Markdown with its metadata in front.
+    """Render the model card of a run: Markdown after metadata in YAML.
 
     Args:
-        license: as the Hub writes it, such as `mit`; the owner's to choose.
+        run: the run.
+        published: the files to upload.
+        repo_id: name of the repository.
+        revision: the branch, if it is not the main one.
+        license: the Hub's name of a licence, such as `mit`; none by default.
         trained_on: data sets of the Hub; by default those that the task reads.
     """
     spec = read_family(run.family_folder / SPEC)
@@ -102,7 +109,11 @@ def render_card(
 
 
 def read_evaluations(folder: Path, step: int) -> Iterator[Evaluation]:
-    """The evaluations of one checkpoint, in the order of their files."""
+    """Yield the evaluations of one checkpoint, in the order of their files.
+
+    Raises:
+        UserError: a file is damaged.
+    """
     for file in visible(folder, "*.json"):
         fix = "measure again with `xlmgen eval`, or delete it"
         result = read_object(file, fix, SCHEMA)
@@ -119,7 +130,7 @@ def _metadata(
     license: str | None,
     trained_on: Sequence[str],
 ) -> str:
-    """The YAML that the Hub reads."""
+    """Format the card's metadata in YAML."""
     import yaml
 
     results = [
@@ -167,7 +178,7 @@ def _training(run: Run, published: Published, torch: str) -> dict[str, object]:
 
 
 def count_parameters(published: Published) -> int:
-    """The numbers in the weights; a tensor that is tied to another counts once."""
+    """Count the numbers in the weights; tied tensors count once."""
     files = (f for f in published.weights.values() if f.suffix == ".safetensors")
     return sum(map(count_numbers, files))
 

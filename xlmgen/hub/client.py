@@ -1,4 +1,4 @@
-"""One repository on the Hub: what it holds, one commit to it, files from it."""
+"""Client of one repository on the Hub: list, commit and download files."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ class RemoteFile:
     """A file of a commit.
 
     Args:
-        git: its hash as git has it; of a large file, that of a pointer to it.
-        sha256: of a large file's content; None of any other.
+        size: in bytes.
+        git: git's hash of the file; for a large file, of the pointer to it.
+        sha256: hash of a large file's content; None for other files.
     """
 
     size: int
@@ -44,8 +45,8 @@ class Snapshot:
     """One commit of a repository.
 
     Args:
-        commit: its hash.
-        private: whether the repository is.
+        commit: hash of the commit.
+        private: whether the repository is private.
         files: by path.
     """
 
@@ -56,17 +57,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of models on the Hub, by its name."""
+    """A model repository on the Hub."""
 
     api: HfApi
     repo_id: str
 
     @classmethod
     def named(cls, repo_id: str) -> Repository:
-        """The repository of this name, which need not exist.
+        """Return the repository of this name, which need not exist.
 
         Raises:
-            UserError: it is no name.
+            UserError: the name is not valid.
         """
         check_repo_id(repo_id)
         from huggingface_hub import HfApi
@@ -80,23 +81,23 @@ class Repository:
 
     @property
     def page(self) -> str:
-        """Its address."""
+        """Address of the repository's page."""
         return f"{self.api.endpoint}/{self.repo_id}"
 
     def snapshot(self, revision: str | None = None) -> Snapshot:
-        """What it holds.
+        """List the files of one commit.
 
         Args:
             revision: a branch, a tag or a commit; the main branch by default.
 
         Raises:
-            UserError: it cannot be read, or has no such revision.
+            UserError: the repository cannot be read, or has no such revision.
         """
         from huggingface_hub.hf_api import RepoFile
 
         with self._said_plainly(revision):
             info = self.api.model_info(self.repo_id, revision=revision)
-            assert info.sha is not None  # every answer about a revision has one
+            assert info.sha is not None  # responses about a revision have a hash
             tree = self.api.list_repo_tree(
                 self.repo_id, recursive=True, revision=info.sha
             )
@@ -110,16 +111,16 @@ class Repository:
         return Snapshot(info.sha, bool(info.private), files)
 
     def create(self, *, private: bool, branch: str | None) -> None:
-        """Make it, or its branch, where it does not exist.
+        """Create the repository and the branch if they do not exist.
 
         Raises:
-            UserError: there is no token, or it does not permit that.
+            UserError: there is no token, or the token lacks permission.
         """
         from huggingface_hub import get_token
 
         if get_token() is None:
             raise UserError(
-                "pushing needs a token of the Hub, and there is none", LOG_IN
+                "pushing needs a token of the Hub, and no token was found", LOG_IN
             )
         with self._said_plainly(branch):
             self.api.create_repo(self.repo_id, private=private or None, exist_ok=True)
@@ -135,18 +136,20 @@ class Repository:
         branch: str | None,
         message: str,
     ) -> str:
-        """Write files and remove others, all in one commit or nothing.
+        """Write and remove files in a single commit.
 
         Args:
-            files: by path: their content, or where that is.
+            files: content or local file, by path in the repository.
             gone: paths to remove.
-            parent: the commit that this follows.
+            parent: hash of the parent commit.
+            branch: the main branch by default.
+            message: of the commit.
 
         Returns:
             the hash of the commit.
 
         Raises:
-            UserError: it was not written.
+            UserError: the commit was refused, or failed; nothing was written.
         """
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -165,10 +168,10 @@ class Repository:
         return done.oid
 
     def download(self, path: str, snapshot: Snapshot, folder: Path) -> Path:
-        """Copy one file of a commit into a folder, and hold it against its hash.
+        """Download one file of a commit into a folder, and verify its hash.
 
         Raises:
-            UserError: it cannot be read, or is not what the commit says.
+            UserError: the file cannot be read, or its checksum does not match.
         """
         with bars(is_watched()), self._said_plainly(snapshot.commit):
             copy = Path(
@@ -176,17 +179,17 @@ class Repository:
                     self.repo_id, path, revision=snapshot.commit, local_dir=folder
                 )
             )
-        if not _is_whole(copy, snapshot.files[path]):
+        if not _is_intact(copy, snapshot.files[path]):
             copy.unlink()
             raise UserError(
-                f"{self.page}: {path} arrived damaged: its hash is not that of the "
-                f"commit {snapshot.commit[:8]}",
-                "nothing was kept of it; run the command again",
+                f"{self.page}: checksum mismatch of {path} in commit "
+                f"{snapshot.commit[:8]}",
+                "the download was removed; run the command again",
             )
         return copy
 
     def read(self, path: str, snapshot: Snapshot) -> bytes:
-        """The content of one small file of a commit. Errors as for `download`."""
+        """Read one small file of a commit; errors as for `download`."""
         with bars(False), tempfile.TemporaryDirectory() as folder:
             return self.download(path, snapshot, Path(folder)).read_bytes()
 
@@ -195,13 +198,13 @@ class Repository:
 
 
 def is_watched() -> bool:
-    """Whether a person sees what is printed about progress."""
+    """Whether standard error is a terminal, so that progress bars are useful."""
     return sys.stderr.isatty()
 
 
 @contextmanager
 def bars(shown: bool) -> Iterator[None]:
-    """The library's bars of progress within, or none."""
+    """Show or hide huggingface_hub's progress bars while the block runs."""
     from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
@@ -218,8 +221,8 @@ def bars(shown: bool) -> Iterator[None]:
         enable_progress_bars()
 
 
-def _is_whole(file: Path, expected: RemoteFile) -> bool:
-    """Whether a file is what its hash says."""
+def _is_intact(file: Path, expected: RemoteFile) -> bool:
+    """Whether a file has the size and hash of the commit."""
     if file.stat().st_size != expected.size:
         return False
     if expected.sha256 is None:

@@ -1,7 +1,7 @@
-"""What a repository on the Hub holds of a run, and under which names.
+"""Files of a run in a repository on the Hub: their names and the manifest.
 
-The weights lie at the top, where the Hub counts their parameters; the rest lies as in a
-run folder.
+The weights are at the top level, where the Hub counts their parameters; other files
+have the same paths as in a run folder.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ AGAIN = "ask its owner to push the run again"
 TOP = (EXPERIMENT, TASK, TOKENIZER, VERSIONS, MANIFEST, CARD)
 OF_FAMILY = (SPEC, LOCK, CARD)
 OWN_KINDS = tuple(f"{folder.as_posix()}/" for folder in (KINDS, TEMPLATES))
-"""Where the kinds of a project lie, which decide what code its specs render to."""
+"""Folders of a project's own kinds, which decide what code its specs render to."""
 _PATH = re.compile(r"[\w./=+-]+", re.ASCII)
-"""Of what the paths consist that a push writes; others are not even named."""
+"""Characters of the paths that a push writes; all other files are ignored."""
 _VERSION = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 _NAME = re.compile(r"\w(?:[\w.-]*\w)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """`xlmgen.json`: what marks a repository as a run, and says how to read it.
+    """`xlmgen.json`: marks a repository as a run, and describes its files.
 
     Args:
         family: the family's name.
         step: of the checkpoint.
-        weights: the files that it consists of.
-        xlmgen: the version that pushed it.
-        card: the git hash of the model card that was pushed, by which one that
-            was edited since is told; None where somebody else had written it.
+        weights: names of the checkpoint's files.
+        xlmgen: the version that pushed the run.
+        card: git hash of the model card that was pushed last, which shows later edits;
+            None if the card in the repository was never pushed by xlmgen.
     """
 
     family: str
@@ -57,13 +57,14 @@ class Manifest:
 
     @classmethod
     def parse(cls, text: bytes, place: str) -> Manifest:
-        """The manifest in a text.
+        """Parse a manifest.
 
         Args:
-            place: where it is from, for the error.
+            text: JSON in UTF-8.
+            place: the name of the file, for errors.
 
         Raises:
-            UserError: it is of another format, or damaged.
+            UserError: the manifest has another format, or is damaged.
         """
         try:
             data = parse_object(text, place, AGAIN)
@@ -82,7 +83,7 @@ class Manifest:
 
     @property
     def is_sound(self) -> bool:
-        """Whether every value is of its type and every name one that we would write."""
+        """Whether every value has its type, and every name could be from a push."""
         return (
             isinstance(self.family, str)
             and self.family.isidentifier()
@@ -97,17 +98,17 @@ class Manifest:
 
 
 def is_weights(path: str) -> bool:
-    """Whether a path is that of weights: safetensors, or the index of several."""
+    """Whether a path is a safetensors file, or the index of several."""
     return "/" not in path and (path.endswith(".safetensors") or path == INDEX)
 
 
 def is_own_kind(path: str) -> bool:
-    """Whether a path is that of a project's own kind: a schema or a template."""
+    """Whether a path is a schema or a template of a project's own kind."""
     return path.startswith(OWN_KINDS) and path.endswith((".json", ".jinja"))
 
 
 def is_ours(path: str) -> bool:
-    """Whether a path is one that a push writes; nothing else is ever read."""
+    """Whether a path is one that a push writes; other files are never read."""
     if not (is_inside(path) and _PATH.fullmatch(path)):
         return False
     parts = PurePosixPath(path).parts
@@ -119,10 +120,10 @@ def is_ours(path: str) -> bool:
 
 
 def check_repo_id(repo_id: str) -> str:
-    """Refuse what cannot be the name of a repository, before any network is used.
+    """Refuse an invalid name of a repository, before any network access.
 
     Raises:
-        UserError: it is none.
+        UserError: the name is invalid; the message shows the correct form.
     """
     names = repo_id.split("/")
     sound = (

@@ -1,4 +1,4 @@
-"""What goes wrong with the Hub, in words that say what to do."""
+"""Translate errors of the Hub into `UserError`s with a fix."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ from contextlib import contextmanager
 
 from xlmgen.errors import UserError
 
-LOG_IN = "`hf auth login` asks for one, and HF_TOKEN in the environment goes first"
+LOG_IN = "log in with `hf auth login`, or set HF_TOKEN, which has priority"
 
 
 @contextmanager
 def said_plainly(
     endpoint: str, repo_id: str, revision: str | None = None
 ) -> Iterator[None]:
-    """Turn what calls of the Hub raise into a `UserError`.
+    """Translate errors of the Hub's library into a `UserError`.
 
-    Only calls of the Hub belong inside.
+    The block must contain calls of that library only.
 
     Args:
-        endpoint: the address of the Hub.
-        revision: the branch, tag or commit that is asked for.
+        endpoint: address of the Hub.
+        repo_id: name of the repository.
+        revision: the requested branch, tag or commit.
+
+    Raises:
+        UserError: the Hub cannot be reached, or refuses.
     """
     from huggingface_hub import errors
 
-    # The class of all errors of the HTTP library, whichever one this version uses.
+    # Base class of the errors of the HTTP library, requests or httpx by version.
     http_error = errors.HfHubHTTPError.__mro__[1]
     try:
         yield
     except Exception as error:
         if not isinstance(error, (http_error, OSError, ValueError, RuntimeError)):
-            raise  # a mistake of ours
+            raise  # a bug
         chain = list(_chain(error))
         answers = (e for e in chain if isinstance(e, errors.HfHubHTTPError))
         answer = next(answers, None)
@@ -38,13 +42,13 @@ def said_plainly(
             raise _answered(answer, endpoint, repo_id, revision, error) from error
         if any(isinstance(e, errors.OfflineModeIsEnabled) for e in chain):
             raise UserError(
-                "HF_HUB_OFFLINE forbids to use the network", "unset it"
+                "HF_HUB_OFFLINE forbids access to the network", "unset it"
             ) from error
         if any(isinstance(e, http_error) for e in chain):
             raise UserError(
                 f"cannot reach {endpoint}: {_line(chain[-1])}",
-                "check the network and what HF_ENDPOINT and HTTPS_PROXY say, and run "
-                "the command again",
+                "check the network and the values of HF_ENDPOINT and HTTPS_PROXY, and "
+                "run the command again",
             ) from error
         if isinstance(error, OSError) and error.filename is not None:
             raise
@@ -61,10 +65,11 @@ def _answered(
     revision: str | None,
     raised: Exception,
 ) -> UserError:
-    """The error for an answer of the Hub that is a refusal.
+    """Build the error for a response of the Hub with an error status.
 
     Args:
-        raised: what the library made of it.
+        error: the error of the response.
+        raised: the exception that the library raised.
     """
     from huggingface_hub import errors
 
@@ -73,31 +78,31 @@ def _answered(
     if isinstance(error, errors.GatedRepoError):
         return UserError(
             f"the owner of {repo_id} gives access on request only",
-            f"ask for it at {page}, and log in: {LOG_IN}",
+            f"request access at {page}, and {LOG_IN}",
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return UserError(
             f"there is no repository {repo_id} that you may read",
-            "check how it is spelt; a private one needs a token of somebody who may: "
-            f"{LOG_IN}",
+            "check the spelling; for a private repository use a token with access to "
+            f"it: {LOG_IN}",
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return UserError(
             f"{repo_id} has no branch, tag or commit {revision!r}",
-            f"see {page}/tree/main for those that it has",
+            f"choose one of {page}/tree/main",
         )
     if status == 401:
         return UserError("the Hub does not accept your token", LOG_IN)
     if status == 403:
         return UserError(
-            f"your token may not do this to {repo_id}",
-            "use one with the role `write` of somebody who may, and check the name "
-            f"before the slash: {LOG_IN}",
+            f"your token has no permission to do this to {repo_id}",
+            "use a token with the role `write` for this repository, and check the "
+            f"name before the slash: {LOG_IN}",
         )
     if status in (409, 412):
         return UserError(
-            f"{repo_id} was changed meanwhile, and nothing was written to it",
-            "look at what changed, and push again",
+            f"{repo_id} was changed during the push, and nothing was written to it",
+            "check the change, and push again",
         )
     if status == 400 and raised is not error and isinstance(raised, ValueError):
         return UserError(f"{page}: {_line(raised)}", "nothing was uploaded")
@@ -109,11 +114,11 @@ def _answered(
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from."""
-    at: BaseException | None = error
-    while at is not None:
-        yield at
-        at = at.__cause__
+    """Yield an error and its causes."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__
 
 
 def _line(said: object) -> str:

@@ -1,4 +1,4 @@
-"""What of a run is published, and how: nothing that names a folder of this machine."""
+"""Collect the files of a run to publish, without paths of this machine's folders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xlmgen.spec.project import own_files
 from xlmgen.version import __version__
 
 DATA = "data"
-"""The folder of a pulled run in which its task looks for local files."""
+"""Folder of a pulled run for the local files of its task."""
 _ESCAPED = re.compile(r"\[([*?[])\]")
 
 
@@ -31,9 +31,9 @@ class Published:
     """The files that a push uploads.
 
     Args:
-        manifest: what marks them as a run.
-        texts: all but the manifest's, by their paths in the repository.
-        weights: the files of the checkpoint, by the same.
+        manifest: marks the repository as a run.
+        texts: all texts but the manifest's, by path in the repository.
+        weights: files of the checkpoint, by path in the repository.
     """
 
     manifest: Manifest
@@ -42,36 +42,37 @@ class Published:
 
     @property
     def all_texts(self) -> dict[str, str]:
-        """Every text, the manifest's among them."""
+        """All texts by path, including the manifest's."""
         return {**self.texts, MANIFEST: self.manifest.to_json()}
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Bytes of every file, the weights last."""
+        """Size of every file in bytes by path, the weights last."""
         texts = {path: len(text.encode()) for path, text in self.all_texts.items()}
         files = {path: file.stat().st_size for path, file in self.weights.items()}
         return texts | files
 
     def with_card(self, card: str) -> Published:
-        """With a model card."""
+        """Add a model card."""
         manifest = replace(self.manifest, card=git_hash(card.encode()))
         return replace(self, manifest=manifest, texts={CARD: card, **self.texts})
 
     def without_card(self, last: str | None) -> Published:
-        """Without one, where somebody edited it since the last that was pushed.
+        """Remove the model card, because the one in the repository was edited.
 
         Args:
-            last: the hash of that one.
+            last: git hash of the card that was pushed last; None if none was.
         """
         texts = {path: text for path, text in self.texts.items() if path != CARD}
         return replace(self, manifest=replace(self.manifest, card=last), texts=texts)
 
 
 def publish(run: Run, checkpoint: str | None = None) -> Published:
-    """What of a run is published.
+    """Collect the files of a run that a push uploads.
 
     Args:
-        checkpoint: which one; see `Run.checkpoint`.
+        run: the run.
+        checkpoint: see `Run.checkpoint`.
 
     Raises:
         UserError: the run has no such checkpoint, or a file of it is damaged.
@@ -95,7 +96,7 @@ def publish(run: Run, checkpoint: str | None = None) -> Published:
 
 
 def portable_experiment(experiment: Experiment, family: str) -> str:
-    """An experiment as YAML whose family and task lie beside it."""
+    """Format an experiment as YAML that names the family and task of its folder."""
     places = {"family": f"./families/{family}", "task": f"./{TASK}"}
     return to_yaml(
         replace(experiment, data={**experiment.data, **places}), origins=False
@@ -103,11 +104,11 @@ def portable_experiment(experiment: Experiment, family: str) -> str:
 
 
 def portable_task(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A task whose local files are those of a folder beside it.
+    """Return a task whose local paths start in its own folder.
 
-    The files of a split keep their names, and patterns all that is variable about
-    them; the folders that they lie in here become `data/SPLIT`. A local data set keeps
-    its name. A tokenizer that is a file is the one that is saved beside the task.
+    Files of a split become `data/SPLIT/NAME`; patterns keep their part from the first
+    wildcard on. A local data set becomes `./data/NAME`. The path of a tokenizer becomes
+    that of the tokenizer saved beside the task.
     """
     copy = dict(document)
     if files := copy["source"].get("files"):
@@ -122,7 +123,7 @@ def portable_task(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def local_files(document: Mapping[str, Any]) -> list[str]:
-    """The paths and patterns of a task's local files; none of a generated task."""
+    """Return the paths and patterns of a task's local files, if it has any."""
     named = [*document["source"].get("files", {}).values()]
     named += filter(_is_local, _of_hub(document))
     lists = ([paths] if isinstance(paths, str) else paths for paths in named)
@@ -130,51 +131,51 @@ def local_files(document: Mapping[str, Any]) -> list[str]:
 
 
 def datasets(document: Mapping[str, Any]) -> list[str]:
-    """The data sets of the Hub that a task reads."""
+    """Return the names of the Hub's data sets that a task reads."""
     return [path for path in _of_hub(document) if not _is_local(path)]
 
 
 def _of_hub(document: Mapping[str, Any]) -> list[str]:
-    """The data set of a task, on the Hub or a local folder of its shape."""
+    """Return the path of a task's data set: on the Hub, or a local folder."""
     hub = document["source"].get("hub")
     return [hub["path"]] if hub else []
 
 
 def _is_local(path: str) -> bool:
-    """Whether what could be the name of a data set is a folder."""
+    """Whether the path of a data set is a local folder."""
     return path.startswith(("/", "./", "../"))
 
 
 def portable_versions(record: Mapping[str, Any]) -> str:
-    """`versions.json` with the names of files alone where it has their full paths."""
+    """Format `versions.json` with full paths replaced by the names of their files."""
     return json.dumps(_without_folders(record), indent=2, ensure_ascii=False) + "\n"
 
 
 def git_hash(content: bytes) -> str:
-    """The hash by which git, and so the Hub, knows a file's content."""
+    """Compute git's hash of a file's content, which the Hub also uses."""
     header = f"blob {len(content)}\0".encode()
     return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
 
 
 def _moved(split: str, paths: str | Sequence[str]) -> str | list[str]:
-    """Full paths and patterns of one split as those of a folder beside the task."""
+    """Replace the folders of one split's paths and patterns by `data/SPLIT`."""
     if isinstance(paths, str):
         return f"{DATA}/{split}/{_variable_part(paths)[1]}"
     parts = [_variable_part(path) for path in paths]
     folders = list(dict.fromkeys(folder for folder, _ in parts))
     if len(folders) == 1:
         return [f"{DATA}/{split}/{rest}" for _, rest in parts]
-    return [  # of two files with one name, neither may take the other's place
+    return [  # numbered by folder, because files of two folders may share a name
         f"{DATA}/{split}/{folders.index(folder) + 1}/{rest}" for folder, rest in parts
     ]
 
 
 def _variable_part(path: str) -> tuple[str, str]:
-    """A path's folder, and its name; a pattern's from its first wildcard on."""
+    """Split a path into folder and name; a pattern at its first wildcard."""
     *folders, name = path.split("/")
     fixed = 0
     for part in folders:
-        # A folder whose own name has wildcards is written with them escaped.
+        # Wildcards in a folder's own name are escaped in the path.
         if glob.escape(_ESCAPED.sub(r"\1", part)) != part:
             break
         fixed += 1
@@ -207,6 +208,7 @@ def _text(file: Path) -> str:
     text = read(file)
     if text is None:
         raise UserError(
-            f"{file} is no UTF-8 text, or is a link", "nothing of the kind is pushed"
+            f"{file} is not valid UTF-8, or is a link",
+            "replace it by a regular file of text: only those are pushed",
         )
     return text

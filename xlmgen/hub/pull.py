@@ -1,4 +1,4 @@
-"""`xlmgen pull` as a function: from a repository to a run folder."""
+"""Pull a run from a repository into a run folder: the function behind `xlmgen pull`."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ class Pulled:
     """A run that was pulled.
 
     Args:
-        commit: the hash of what was pulled.
+        run: the new run folder.
+        commit: hash of the pulled commit.
         step: of the checkpoint.
-        data: the local files that its task reads, which nobody has pushed.
+        data: local files that the task reads; they are not in the repository.
     """
 
     run: Run
@@ -58,12 +59,13 @@ def pull(
     revision: str | None = None,
     trust_code: bool = False,
 ) -> Pulled:
-    """Make a run folder from a repository, whole or not at all.
+    """Download a run from a repository into a new run folder; on errors keep nothing.
 
     Args:
+        repo_id: name of the repository, `USER/NAME`.
         folder: must not exist; `runs/NAME` by default.
         revision: a branch, a tag or a commit.
-        trust_code: take the code as it was pushed, whatever it is.
+        trust_code: accept code that differs from the render of its spec.
 
     Raises:
         UserError: the repository cannot be read or holds no run, its code is not what
@@ -75,7 +77,7 @@ def pull(
     snapshot = repository.snapshot(revision)
     manifest = _manifest(repository, snapshot)
     with _ended_by_exception(), _draft(real_path(folder)) as draft:
-        _refuse_existing(folder)  # somebody was first
+        _refuse_existing(folder)  # another process may have created it
         texts = _texts(repository, snapshot, manifest, draft / "hub")
         if not trust_code:
             refuse_hooks(texts[TASK], repository.page)
@@ -87,7 +89,7 @@ def pull(
             for name in manifest.weights
         ]
         place = draft / "run"
-        shutil.rmtree(place, ignore_errors=True)  # of a pull that was killed
+        shutil.rmtree(place, ignore_errors=True)  # left by a killed pull
         task = _fill(place, texts, weights, manifest, repository, snapshot)
         place.rename(real_path(folder))
     return Pulled(
@@ -97,9 +99,9 @@ def pull(
 
 @contextmanager
 def _draft(folder: Path) -> Iterator[Path]:
-    """A folder beside the one that is to be; it is gone afterwards, come what may.
+    """Create a temporary folder beside the run folder; remove it afterwards.
 
-    The files in one that a killed process left are whole, and not downloaded again.
+    Files left there by a killed process are intact, and are not downloaded again.
     """
     draft = folder.with_name(f".{folder.name}.pull")
     made = [parent for parent in draft.parents if not parent.exists()]
@@ -110,13 +112,13 @@ def _draft(folder: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             for parent in made:
-                with suppress(OSError):  # not empty: the run is there
+                with suppress(OSError):  # not empty, because the run was created
                     parent.rmdir()
 
 
 @contextmanager
 def _ended_by_exception() -> Iterator[None]:
-    """Let a request to terminate end as Ctrl-C does, so that nothing is left."""
+    """Treat SIGTERM like Ctrl-C, so that temporary files are removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -134,22 +136,22 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 def _refuse_existing(folder: Path) -> None:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(
-            f"{folder} exists", "name a folder that does not, behind the repository"
+            f"{folder} exists", "add the path of a new folder after the repository"
         )
 
 
 def _manifest(repository: Repository, snapshot: Snapshot) -> Manifest:
-    """What says how to read the repository.
+    """Read the manifest of a repository, and check that all files are present.
 
     Raises:
-        UserError: it holds no run.
+        UserError: the repository holds no run, or an incomplete one.
     """
     page = repository.page
     if MANIFEST not in snapshot.files:
         raise UserError(
             f"{page} holds no run of xlmgen: it has no {MANIFEST}",
-            "`xlmgen push` writes such a repository; for a released checkpoint, "
-            "download its folder and `xlmgen import` that",
+            "pull a repository that `xlmgen push` wrote; for a released checkpoint, "
+            "download its folder and run `xlmgen import` on it",
         )
     manifest = Manifest.parse(
         repository.read(MANIFEST, snapshot), f"{page}: {MANIFEST}"
@@ -162,7 +164,7 @@ def _manifest(repository: Repository, snapshot: Snapshot) -> Manifest:
     ]
     if missing:
         raise UserError(
-            f"{page} is not a whole run: it lacks {', '.join(missing)}",
+            f"{page} is not a complete run: it lacks {', '.join(missing)}",
             "ask its owner to push it again",
         )
     return manifest
@@ -171,7 +173,11 @@ def _manifest(repository: Repository, snapshot: Snapshot) -> Manifest:
 def _texts(
     repository: Repository, snapshot: Snapshot, manifest: Manifest, folder: Path
 ) -> dict[str, str]:
-    """All that is pulled but the weights, by path."""
+    """Download all files but the weights; return their texts by path.
+
+    Raises:
+        UserError: a file cannot be downloaded, or is not valid UTF-8.
+    """
     mine = f"families/{manifest.family}/"
     paths = [
         path
@@ -186,7 +192,7 @@ def _texts(
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise UserError(
-                f"{repository.page}: {path} is no UTF-8 text",
+                f"{repository.page}: {path} is not valid UTF-8",
                 "ask its owner to push the run again",
             ) from error
 
@@ -202,7 +208,11 @@ def _fill(
     repository: Repository,
     snapshot: Snapshot,
 ) -> Task:
-    """Write a run folder, and hold it to what `eval` and `train` ask of one."""
+    """Write a run folder, and validate it as `eval` and `train` do.
+
+    Raises:
+        UserError: a file is invalid, or names files outside of the run folder.
+    """
     parse_object(texts[VERSIONS], f"{repository.page}: {VERSIONS}", AGAIN, RECORD)
     for path, text in texts.items():
         if path != MANIFEST:
@@ -226,17 +236,18 @@ def _fill(
         first = error.diagnostics[0]
         raise UserError(
             f"{repository.page}: {Path(first.file).name}: {first.message}",
-            f"xlmgen {manifest.xlmgen} pushed it; pull with that one or a newer one",
+            f"xlmgen {manifest.xlmgen} pushed it; pull with that version or a newer "
+            "one",
         ) from error
     _refuse_foreign(run, task, repository.page)
     return task
 
 
 def _refuse_foreign(run: Run, task: Task, page: str) -> None:
-    """Refuse a run that names files outside of its folder.
+    """Refuse a run that names files outside of its folder; a push never writes one.
 
     Raises:
-        UserError: it does; `xlmgen push` writes no such run.
+        UserError: the run names such files; the message lists them.
     """
     outside = [
         path
@@ -252,7 +263,7 @@ def _refuse_foreign(run: Run, task: Task, page: str) -> None:
     outside += [name for name, own in named.items() if Path(name) != own.resolve()]
     if outside:
         raise UserError(
-            f"{page}: the run names what is not in its folder: "
+            f"{page}: the run names files outside of its folder: "
             f"{', '.join(map(show, outside))}",
             "it was edited on the Hub; ask its owner to push it again",
         )

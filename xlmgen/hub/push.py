@@ -1,4 +1,4 @@
-"""`xlmgen push` as a function: a run as one commit of a repository."""
+"""Push a run as one commit of a repository: the function behind `xlmgen push`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xlmgen.hub.published import Published
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did.
+    """Result of a push.
 
     Args:
         page: the address of the repository.
         commit: the commit's hash.
-        kept_card: whether the card in the repository is somebody's and stayed.
+        kept_card: whether an edited model card in the repository was kept.
     """
 
     page: str
@@ -34,16 +34,20 @@ def push(
     branch: str | None = None,
     message: str | None = None,
 ) -> Pushed:
-    """Upload a run; the repository and the branch are made where there are none.
+    """Upload a run in a single commit; create the repository and branch if missing.
 
-    All is one commit, or nothing is. A repository that holds a run already holds the
-    new one afterwards; a model card that was edited there stays.
+    The new run replaces one in the repository. A model card that was edited on the Hub
+    is kept.
 
     Args:
-        private: whether a new repository is; one that exists must be.
+        published: the files to upload.
+        repo_id: name of the repository, `USER/NAME`.
+        private: create a private repository; an existing one must be private.
+        branch: the main branch by default.
+        message: of the commit.
 
     Raises:
-        UserError: the Hub refuses, or the repository holds something else.
+        UserError: the Hub refuses, or the repository holds other files.
     """
     repository = Repository.named(repo_id)
     repository.create(private=private, branch=branch)
@@ -80,7 +84,7 @@ def push(
 
 
 def _last(repository: Repository, snapshot: Snapshot) -> Manifest | None:
-    """The manifest of the run that a repository holds; None where it holds none."""
+    """Read the manifest of the run in a repository; None if it holds no run."""
     if MANIFEST not in snapshot.files:
         return None
     place = f"{repository.page}: {MANIFEST}"
@@ -88,11 +92,15 @@ def _last(repository: Repository, snapshot: Snapshot) -> Manifest | None:
 
 
 def _refuse_others(published: Published, repo_id: str, snapshot: Snapshot) -> None:
-    """Stop where something that is not of a run has the name of a file of ours."""
+    """Refuse a repository whose files, not from a push, have names of ours.
+
+    Raises:
+        UserError: a file would be overwritten; the message lists such files.
+    """
     there = [p for p in published.sizes if p in snapshot.files and p != CARD]
     if there:
         raise UserError(
-            f"{repo_id} holds something that xlmgen did not push ({', '.join(there)}); "
+            f"{repo_id} holds files that xlmgen did not push ({', '.join(there)}); "
             "nothing was uploaded",
             "push to another repository, or to a new --revision of an empty one",
         )

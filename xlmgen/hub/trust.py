@@ -1,7 +1,7 @@
-"""Whether a pushed family's code is what its spec renders to.
+"""Check that a pushed family's code equals the local render of its spec.
 
-A spec is data, and what it renders to is ours. Code that differs from that, or that a
-pushed template decides, is somebody else's, and evaluating the run executes it.
+A spec is data, and its render is xlmgen's own code. Other code, or code from a pushed
+template, is written by a stranger, and evaluating the run would execute it.
 """
 
 from __future__ import annotations
@@ -21,49 +21,51 @@ from xlmgen.spec.project import BUILT_IN
 
 
 def refuse_hooks(task: str, page: str) -> None:
-    """Refuse a pushed task that names Python of the puller's own, to be run.
+    """Refuse a pushed task that names Python functions to run on this machine.
 
-    Only the name was pushed; but which of your functions runs is somebody else's word.
+    The task has only their names, but a stranger would choose which of the user's
+    functions run.
 
     Args:
-        task: its YAML.
+        task: the task's YAML.
         page: the address of the repository, for errors.
 
     Raises:
-        UserError: it does.
+        UserError: the task names functions; the message lists them.
     """
     named = [target for _, target in hooks(load_yaml(TASK, task).data)]
     if named:
         raise UserError(
-            f"{page}: its task runs Python that only you can have: {', '.join(named)}",
-            "when you have read yours and want it run, pull with --trust-code",
+            f"{page}: its task runs Python functions that are not in the repository: "
+            f"{', '.join(named)}",
+            "if you want to run your own code of these names, pull with --trust-code",
         )
 
 
 def rendered_anew(
     pushed: Mapping[str, str], family: str, page: str, version: str
 ) -> dict[str, str]:
-    """The files of a family's folder, rendered here from the spec that was pushed.
+    """Render a pushed family from its spec, and compare the code with the pushed code.
 
     Args:
-        pushed: the texts of the repository, by path; none of it is executed.
-        family: its name.
+        pushed: the texts of the repository, by path; none of them is executed.
+        family: the family's name.
         page: the address of the repository, for errors.
-        version: the xlmgen that pushed it.
+        version: the version of xlmgen that pushed the run.
 
     Returns:
-        text by path in the repository: the files that were pushed, and no others.
+        rendered text by path in the repository, of the files that were pushed.
 
     Raises:
-        UserError: the code is not what the spec renders to, or not by our kinds alone.
+        UserError: the code differs from the render, or the family has own kinds.
     """
     folder = f"families/{family}/"
     mine = [path for path in pushed if path.startswith(folder)]
     if own := sorted(path for path in pushed if is_own_kind(path)):
         raise UserError(
-            f"{page}: its family has kinds of its own, whose templates decide what "
-            f"code runs: {', '.join(own)}",
-            "when you have read them and trust their author, pull with --trust-code",
+            f"{page}: its family has own kinds, whose templates decide what code "
+            f"runs: {', '.join(own)}",
+            "if you have read them and trust their author, pull with --trust-code",
         )
     try:
         document = load_yaml(f"{folder}{SPEC}", pushed[f"{folder}{SPEC}"])
@@ -89,10 +91,10 @@ def rendered_anew(
     ]
     if differing:
         raise UserError(
-            f"{page}: its code is not what its {SPEC} renders to: "
-            f"{', '.join(differing)} {'differ' if differing[1:] else 'differs'}; it "
-            f"was edited, or rendered by another xlmgen ({version}), and eval and "
+            f"{page}: its code is not the render of its {SPEC}: "
+            f"{', '.join(differing)} {'differ' if differing[1:] else 'differs'}; the "
+            f"code was edited, or rendered by another xlmgen ({version}), and eval and "
             "generate would run it with your rights",
-            "when you have read it and trust its author, pull with --trust-code",
+            "if you have read it and trust its author, pull with --trust-code",
         )
     return {path: files[path] for path in mine if path in files}

@@ -122,7 +122,7 @@ def main() -> None:
 
 
 def _limit(seconds: int = SECONDS) -> None:
-    """Bound what the process takes from now on, beyond what its modules took."""
+    """Limit further CPU time and memory; imported modules do not count."""
     try:
         import resource
     except ImportError:  # Windows

@@ -50,7 +50,7 @@ def require_new(out: Path) -> None:
     """
     if os.path.lexists(out):
         raise UserError(
-            f"{out} is there already", "give another file with --out, or remove it"
+            f"{out} already exists", "give another file with --out, or remove it"
         )
     require_folder(out.absolute().parent)
 

@@ -1,6 +1,6 @@
-"""Locks of one process at a time, which end with it, however it ends.
+"""File locks that the system releases when their process ends, even after a kill.
 
-They are the system's own, by `filelock`. Some network file systems have none.
+They use `filelock`. Some network file systems have no locks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from xlmgen.errors import UserError
 
 WAIT = 10.0
-"""Seconds that `locked` gives another process to finish."""
+"""Seconds that `locked` waits for another process."""
 POLL = 0.02
 """Seconds between two attempts."""
 
@@ -27,11 +27,12 @@ def hold(lock: Path, occupied: Callable[[str], bool]) -> Iterator[bool]:
 
     Args:
         lock: the file.
-        occupied: called with the process that has it, once, if one does; whether to
-            wait for it.
+        occupied: called once with the name of the process that holds the lock, if
+            another does; returns whether to wait for that process.
 
     Yields:
-        whether it is held: not if nobody waits, nor where there are no locks.
+        whether this process holds the lock: false if it does not wait, or if the file
+        system has no locks.
     """
     from filelock import FileLock, Timeout
 
@@ -44,7 +45,7 @@ def hold(lock: Path, occupied: Callable[[str], bool]) -> Iterator[bool]:
                 file.acquire()
     except OSError:  # nothing can be written here, or this file system has no locks
         with suppress(OSError):
-            if not lock.stat().st_size:  # nobody's
+            if not lock.stat().st_size:  # no process holds it
                 lock.unlink()
     try:
         if file.is_locked:
@@ -53,7 +54,7 @@ def hold(lock: Path, occupied: Callable[[str], bool]) -> Iterator[bool]:
     finally:
         if file.is_locked:
             with suppress(OSError):
-                lock.unlink()  # while it is held: who waits for it looks again
+                lock.unlink()  # before the release: a waiting process opens a new file
             file.release()
 
 
@@ -67,13 +68,13 @@ def is_held(lock: Path) -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock on a folder; wait a while for a process that has it.
+    """Hold the lock on a folder; wait up to `WAIT` seconds for another process.
 
-    Windows has no locks on folders. There the block runs without one, and so it does on
-    a file system without locks.
+    Windows has no locks on folders. On Windows, and on file systems without locks, the
+    block runs without a lock.
 
     Raises:
-        UserError: another process has it for longer than `WAIT`.
+        UserError: another process holds the lock for longer than `WAIT`.
     """
     if sys.platform == "win32":
         yield
@@ -96,7 +97,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _owner(lock: Path) -> str:
-    """What the process that holds a lock file wrote into it."""
+    """Read the process id and host from a lock file; `another` if it has none."""
     with suppress(OSError):
         return lock.read_text("utf-8", errors="replace")[:100] or "another"
     return "another"

@@ -47,7 +47,8 @@ def merge(base: str, yours: str, now: str, *, prefer_now: bool = False) -> Merge
     done = _git(texts, "--theirs" if prefer_now else "--diff3")
     if done.returncode > MOST:
         reason = done.stderr.decode(errors="replace").strip()
-        raise UserError(f"git cannot merge: {reason}", "is it a text?", exit_code=1)
+        fix = "merge text files only"
+        raise UserError(f"git cannot merge: {reason}", fix, exit_code=1)
     text = done.stdout.decode()
     return Merged(text.replace("\n", "\r\n") if crlf else text, done.returncode > 0)
 

@@ -66,7 +66,8 @@ class Shards:
             names: files to search; all by default.
 
         Raises:
-            UserError: there are none, a file is damaged, or the index contradicts.
+            UserError: there are no weights, a file is damaged, or the index and the
+                files differ.
         """
         index = _read_index(folder)
         if names is not None:

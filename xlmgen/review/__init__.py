@@ -1,6 +1,6 @@
-"""What a change of specs and templates means: compared with a commit.
+"""Classify changes of specs and templates against a commit.
 
-The code of neither side is run, and torch is imported in another process only.
+The code of neither side is run, and torch is imported only in a subprocess.
 """
 
 from xlmgen.review.classes import Class

@@ -1,4 +1,4 @@
-"""What a change of a family breaks, by class."""
+"""Find what a change of a family or a task breaks, by class."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ MOST = 3  # names that one line lists
 
 
 class Class(StrEnum):
-    """How much a change breaks, the worst first."""
+    """Severity of a change, the worst first."""
 
     checkpoint = "checkpoint"  # old weights no longer load
     config = "config"  # old experiments no longer validate
-    source = "source"  # public names of the render are gone or are called otherwise
+    source = "source"  # public names of the render are gone or have new signatures
     behaviour = "behaviour"  # the same interface computes something else
 
 
 @dataclass(frozen=True)
 class Reason:
-    """What is broken, and the class of it."""
+    """Description of a break, and its class."""
 
     of: Class
     text: str
 
 
 def sizes(family: Spec) -> dict[str, dict[str, Any]]:
+    """Return a family's sizes; none if its spec has problems."""
     found = family.data.get("sizes")
     return found if isinstance(found, dict) and not family.problems else {}
 
 
 def checkpoint(before: Networks, after: Networks) -> Iterator[Reason]:
-    """Sizes whose state dict has other names or shapes, or may have them."""
-    said: dict[str, list[str]] = {}
+    """Yield sizes whose state dict differs in names or shapes, or may differ."""
+    sizes_by_text: dict[str, list[str]] = {}
     for size, old in before.items():
         new = after.get(size)
         if isinstance(new, Unknown) or isinstance(old, Unknown):
@@ -50,13 +51,13 @@ def checkpoint(before: Networks, after: Networks) -> Iterator[Reason]:
         else:
             text = "" if new is None else _shapes(old.shapes, new.shapes)
         if text:
-            said.setdefault(text, []).append(size)
-    for text, names in said.items():
+            sizes_by_text.setdefault(text, []).append(size)
+    for text, names in sizes_by_text.items():
         yield Reason(Class.checkpoint, f"{', '.join(names)}: {text}")
 
 
 def config(before: Side, after: Side, old: Spec, new: Spec | None) -> Iterator[Reason]:
-    """Experiments and sizes that were fine with a family and no longer are."""
+    """Yield sizes that are gone, and experiments that are no longer valid."""
     if new is None:
         yield Reason(Class.config, f"experiments on {old.name} find no family")
         return
@@ -73,7 +74,7 @@ def config(before: Side, after: Side, old: Spec, new: Spec | None) -> Iterator[R
         if sizes(old).keys() >= {experiment.data["size"]} and (
             experiment.data["size"] not in sizes(new)
         ):
-            continue  # told already
+            continue  # reported above
         if reason := misfit(experiment, after, family=new):
             yield Reason(Class.config, f"{experiment.path}: {reason}")
 
@@ -81,7 +82,7 @@ def config(before: Side, after: Side, old: Spec, new: Spec | None) -> Iterator[R
 def config_of_task(
     before: Side, after: Side, old: Spec, new: Spec | None
 ) -> Iterator[Reason]:
-    """Experiments that were fine with a task and no longer are."""
+    """Yield experiments that were valid with a task and no longer are."""
     if new is None:
         yield Reason(Class.config, f"experiments on {old.name} find no task")
         return
@@ -95,24 +96,24 @@ def config_of_task(
 
 
 def source(before: Files, after: Files) -> Iterator[Reason]:
-    """Public names of the rendered modules that are gone or called otherwise."""
+    """Yield public names of rendered modules that are gone or have new signatures."""
     for path in modules(before):
         if path not in after:
             yield Reason(Class.source, f"{path} is gone")
             continue
-        for said in broken(before[path], after[path]):
-            yield Reason(Class.source, f"{path}: {said}")
+        for text in broken(before[path], after[path]):
+            yield Reason(Class.source, f"{path}: {text}")
 
 
 def behaviour(before: Files, after: Files) -> Iterator[Reason]:
-    """Rendered modules whose code differs."""
+    """Yield rendered modules whose code differs."""
     for path in modules(before):
         if path in after and not same_code(before[path], after[path]):
-            yield Reason(Class.behaviour, f"{path} computes otherwise")
+            yield Reason(Class.behaviour, f"{path} computes something else")
 
 
 def modules(files: Files) -> list[str]:
-    """The modules of a family; its tests are not for others to use."""
+    """Return the paths of a family's modules; tests have no public names."""
     return [path for path in sorted(files) if path.endswith(".py") and "/" not in path]
 
 
@@ -124,7 +125,7 @@ def _shapes(old: Mapping[str, Shape], new: Mapping[str, Shape]) -> str:
         for name in old
         if name in new and old[name] != new[name]
     ]
-    parts = ((gone, "gone"), (added, "new"), (other, "of another shape"))
+    parts = ((gone, "gone"), (added, "new"), (other, "with another shape"))
     return "; ".join(
         f"{len(names)} {what} ({', '.join(names[:MOST])}{', …' * (len(names) > MOST)})"
         for names, what in parts

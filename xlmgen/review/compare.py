@@ -1,4 +1,4 @@
-"""Every spec of the working tree against its version in a commit."""
+"""Compare every spec of the working tree with its version in a commit."""
 
 from __future__ import annotations
 
@@ -22,12 +22,20 @@ from xlmgen.spec.document import dotted
 from xlmgen.spec.schemas import built_in
 from xlmgen.spec.validate import validate
 
-WORDS = ("name", "title", "summary")  # of tasks and experiments: no run depends on them
+WORDS = ("name", "title", "summary")  # keys of tasks and experiments without effect
 
 
 @dataclass(frozen=True)
 class Review:
-    """Everything that differs, and all places where YAML reaches code."""
+    """Result of a review: changed specs, and all places where YAML runs code.
+
+    Args:
+        against: the commit as the user named it.
+        measure: vocabulary and length for which costs are counted.
+        items: the specs that differ.
+        hooks: places where YAML runs code.
+        unchanged: number of specs without a difference.
+    """
 
     against: str
     measure: Measure
@@ -36,7 +44,7 @@ class Review:
     unchanged: int
 
     def exit_code(self, fail_on: Iterable[str]) -> int:
-        """1 where a spec has problems, or a change is of a class that is named."""
+        """Return 1 if a spec has problems or a change has a class of `fail_on`."""
         found = {of for item in self.items for of in item.classes}
         broken = any(item.problems for item in self.items)
         return 1 if broken or found & set(fail_on) else 0
@@ -48,7 +56,7 @@ def review(against: str, paths: Iterable[Path], measure: Measure) -> Review:
     Args:
         against: a branch, tag or commit.
         paths: files and folders in one repository.
-        measure: what parameters and operations are counted for.
+        measure: vocabulary and length for which costs are counted.
 
     Raises:
         UserError: there is no such repository, commit or path.
@@ -93,7 +101,7 @@ def _compare(before: Before, after: After, measure: Measure) -> Review:
 
 
 def _is_family(old: Spec | None, new: Spec | None) -> bool:
-    """Whether it is a family, and without problems as it is now."""
+    """Whether a pair is a family whose current spec, if any, has no problems."""
     if new is None:
         return old is not None and old.kind == "family"
     return new.kind == "family" and not new.problems
@@ -102,7 +110,7 @@ def _is_family(old: Spec | None, new: Spec | None) -> bool:
 def _pairs(
     before: Mapping[str, Spec], after: Mapping[str, Spec]
 ) -> Iterator[tuple[Spec | None, Spec | None]]:
-    """Specs of both sides that are one another, by path; else a family renamed."""
+    """Pair the specs of both sides by path; pair renamed families by content."""
     gone = [spec for path, spec in before.items() if path not in after]
     for path, new in after.items():
         old = before.get(path) or next((s for s in gone if _renamed(s, new)), None)
@@ -114,7 +122,7 @@ def _pairs(
 
 
 def _renamed(old: Spec, new: Spec) -> bool:
-    """Whether a spec that is gone is one that has come, but for its name or place."""
+    """Whether a new family is an old one with another name or path."""
     if old.kind != "family" or new.kind != "family":
         return False
     unnamed = ({**spec.data, "name": ""} for spec in (old, new))
@@ -122,18 +130,18 @@ def _renamed(old: Spec, new: Spec) -> bool:
 
 
 def _item(before: Side, after: Side, old: Spec | None, new: Spec | None) -> Item | None:
-    """What differs of a task, an experiment or a spec with problems; None: nothing."""
+    """Compare a task, an experiment or a spec with problems; None if unchanged."""
     if new is None or not new.problems:
         return _settings(before, after, old, new)
     if old is not None and old.document.text == new.document.text and old.problems:
-        return None  # as bad as it was
+        return None  # unchanged, with the same problems
     return Item(new.path, new.kind, new.name, event_of(old, new), problems=new.problems)
 
 
 def _settings(
     before: Side, after: Side, old: Spec | None, new: Spec | None
 ) -> Item | None:
-    """A task or an experiment."""
+    """Compare a task or an experiment; None if unchanged."""
     some = new or old
     assert some is not None
     event = event_of(old, new)
@@ -145,7 +153,7 @@ def _settings(
         changed = changes_of(old, new)
         known = [] if old.problems else validate(old.document, old.kind, after.schemas)
         for problem in errors(known):
-            text = f"as it was it is no longer valid: {problem.text}"
+            text = f"its earlier version is no longer valid: {problem.text}"
             reasons.append(Reason(Class.config, text))
         reasons += [
             _setting(some.kind, change)
@@ -160,7 +168,10 @@ def _settings(
 
 
 def _setting(kind: str, change: Change) -> Reason:
-    """A change of a tokenizer changes what the rows of an embedding stand for."""
+    """Classify a changed setting: a tokenizer's breaks checkpoints.
+
+    The rows of an embedding belong to other tokens then.
+    """
     key = dotted(change.path)
     if kind == "task" and change.path[0] == "tokenizer":
         return Reason(Class.checkpoint, f"{key}: ids have another meaning or number")

@@ -1,4 +1,4 @@
-"""A family before and after: its renders, and which networks are to be built."""
+"""Compare a family's two versions: their specs, renders and networks."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from xlmgen.review.surface import differing, same_code
 
 @dataclass(frozen=True)
 class FamilyPair:
-    """One family on both sides; on one of them it may be missing.
+    """Old and new version of one family; one of them may be missing.
 
-    Its spec has no problems as it is now.
+    The new spec has no problems.
     """
 
     before: Before
@@ -39,7 +39,7 @@ class FamilyPair:
 
     @property
     def some(self) -> Spec:
-        """The spec as it is now, or as it was."""
+        """The new spec, or the old one of a removed family."""
         some = self.new or self.old
         assert some is not None
         return some
@@ -66,7 +66,7 @@ class FamilyPair:
 
     @cached_property
     def is_same(self) -> bool:
-        """Whether the spec and its render are as they were."""
+        """Whether spec and render are unchanged."""
         return (
             self.old is not None
             and self.new is not None
@@ -78,7 +78,7 @@ class FamilyPair:
 
     @cached_property
     def sizes(self) -> list[str]:
-        """The sizes whose network is new or may differ."""
+        """Sizes whose network is new or may differ."""
         after = sizes(self.new) if self.new else {}
         before = sizes(self.old) if self.old else {}
         if self._same_model and not self.before.has_other_layers:
@@ -87,7 +87,7 @@ class FamilyPair:
 
     @property
     def _same_model(self) -> bool:
-        """Whether the code of the network is on both sides, and the same."""
+        """Whether both sides have the same code of the network."""
         if self.renamed:
             return False
         path = f"model_{self.some.name}.py"
@@ -95,20 +95,20 @@ class FamilyPair:
         return old is not None and new is not None and same_code(old, new)
 
     def asked(self, side: Side) -> Asked:
-        """What is to be built of one of the two sides."""
+        """Return the networks to build for one of the two sides."""
         is_old = side is self.before
         family = self.old if is_old else self.new
         files = (self.old_files if is_old else self.new_files) or {}
         names = [size for size in self.sizes if family and size in sizes(family)]
         if family is None or not names:
-            return Asked(Unknown("it is not there"), ())
+            return Asked(Unknown("the family has no such sizes"), ())
         return Asked(buildable(side, family, files), names)
 
 
 def family_items(pairs: Sequence[FamilyPair], measure: Measure) -> list[Item | None]:
-    """What differs between both sides of families; None where nothing does.
+    """Compare families; None for each one without a difference.
 
-    One other process builds all networks.
+    One subprocess builds all networks.
     """
     old = [pair.asked(pair.before) for pair in pairs]
     new = [pair.asked(pair.after) for pair in pairs]
@@ -165,7 +165,7 @@ def _notes(pair: FamilyPair, new_networks: Networks) -> Iterator[str]:
         (pair.new_files, "now"),
     ):
         if files is None:
-            yield f"its files {when} cannot be rendered by this xlmgen"
+            yield f"this xlmgen cannot render its files {when}"
     unknown = {n.reason for n in new_networks.values() if isinstance(n, Unknown)}
     for reason in sorted(unknown):
         yield f"its weights could not be determined: {reason}"
@@ -176,7 +176,7 @@ def _known(found: Network | Unknown | None) -> Network | None:
 
 
 def _diff(family: Spec, old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """The unified diff of the rendered files but the lock, which follows from them."""
+    """Format the unified diff of rendered files, without the lock file."""
     if not old or not new:
         return ""
     rendered = set(new) | {path for path in old if path.endswith(".py")}

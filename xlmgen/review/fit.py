@@ -1,4 +1,4 @@
-"""Whether an experiment fits the family and the task that it names, on one side."""
+"""Check that an experiment fits its family and its task on one side."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from xlmgen.tasks.find import task_path
 
 
 def experiments_on(spec: Spec, side: Side) -> Iterator[Spec]:
-    """The experiments of a side that name a family or a task."""
+    """Yield a side's experiments with this family or task."""
     for other in side.specs.values():
         if other.kind == "experiment" and names(other, spec):
             yield other
 
 
 def names(experiment: Spec, spec: Spec) -> bool:
-    """Whether an experiment's `family:` or `task:` means this family or task."""
+    """Whether an experiment's `family:` or `task:` refers to this spec."""
     named = str(experiment.data.get(spec.kind))
     if not is_path(named):
         file = PurePosixPath(spec.path).stem
@@ -39,12 +39,14 @@ def names(experiment: Spec, spec: Spec) -> bool:
 
 
 def misfit(experiment: Spec, side: Side, *, family: Spec | None = None) -> str:
-    """Why an experiment does not go with its family and its task; empty where it does.
+    """Describe why an experiment does not fit its family or task; empty if it fits.
 
-    A family or a task that neither the side nor this xlmgen has is passed over.
+    A family or a task that neither the side nor this xlmgen has is not checked.
 
     Args:
-        family: the one to judge by, where it has another name or place by now.
+        experiment: the experiment.
+        side: the side whose families and tasks are used.
+        family: replaces the experiment's family, for a renamed or moved one.
     """
     document = experiment.document
     if problems := errors(validate(document, "experiment", side.schemas)):
@@ -81,7 +83,7 @@ def _family(experiment: Spec, side: Side) -> tuple[Document, Schemas] | None:
 
 
 def _packing(experiment: Spec, side: Side) -> str:
-    """The packing of an experiment's task; none where the task cannot be read."""
+    """Return the packing of an experiment's task; `none` if it cannot be read."""
     for spec in side.specs.values():
         if spec.kind == "task" and names(experiment, spec):
             return "none" if spec.problems else str(spec.data["packing"])

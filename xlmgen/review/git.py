@@ -1,4 +1,4 @@
-"""Files as a git commit has them, read without checking anything out."""
+"""Read the files of a git commit without a checkout."""
 
 from __future__ import annotations
 
@@ -32,10 +32,15 @@ class Commit:
 
 
 def read_commit(ref: str, folder: Path) -> Commit:
-    """The commit that a ref names, in the repository around a folder.
+    """Read a commit of the repository that contains a folder.
+
+    Args:
+        ref: a branch, tag or commit.
+        folder: in the repository.
 
     Raises:
-        UserError: git is missing, this is no repository, or it has no such commit.
+        UserError: git is missing, the folder is in no repository, or the repository has
+            no such commit.
     """
     root = Path(_top(folder))
     name = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
@@ -78,7 +83,7 @@ def _texts(root: Path, blobs: Mapping[str, str]) -> dict[str, str]:
 def _missing(path: str, blob: str) -> UserError:
     return UserError(
         f"git has no object {blob} for {path}: this clone is damaged or partial",
-        "see what `git fsck` says, and fetch or clone again",
+        "run `git fsck` for details, and fetch or clone again",
     )
 
 
@@ -87,8 +92,8 @@ def _top(folder: Path) -> str:
     if found.returncode:
         reason = found.stderr.decode(errors="replace").partition("\n")[0]
         raise UserError(
-            f"{folder.resolve()} is in no git repository that can be read ({reason})",
-            "run this in a clone of the project",
+            f"{folder.resolve()} is not in a readable git repository ({reason})",
+            "run the command in a clone of the project",
         )
     return found.stdout.decode().rstrip("\n")
 
@@ -98,14 +103,14 @@ def _unknown(ref: str, root: Path) -> UserError:
     if shallow == b"true":
         fix = "this clone is shallow: fetch the commit first, or clone with its history"
     else:
-        fix = "name a branch, a tag or a commit; `git fetch` brings those of others"
+        fix = "name a branch, a tag or a commit; `git fetch` downloads new ones"
     return UserError(f"there is no commit {show(ref)} in {root}", fix)
 
 
 def _checked(done: subprocess.CompletedProcess[bytes]) -> bytes:
     if done.returncode:
         reason = done.stderr.decode(errors="replace").partition("\n")[0]
-        raise UserError(f"git failed: {reason}", "see whether `git fsck` is content")
+        raise UserError(f"git failed: {reason}", "run `git fsck` to find the cause")
     return done.stdout
 
 
@@ -117,6 +122,4 @@ def _git(
             ["git", *words], cwd=folder, input=given, capture_output=True, check=False
         )
     except OSError as error:
-        raise UserError(
-            f"git cannot be run ({error.strerror})", "install git"
-        ) from error
+        raise UserError(f"cannot run git ({error.strerror})", "install git") from error

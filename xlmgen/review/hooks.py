@@ -1,4 +1,4 @@
-"""Where YAML reaches code: every `python:`, every kind of the project's own."""
+"""List the places where YAML runs code: every `python:` and every own kind."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from xlmgen.spec.schemas import COMPONENTS
 
 @dataclass(frozen=True)
 class Hook:
-    """A place where YAML reaches code.
+    """A place where YAML runs code.
 
     Args:
-        target: what is run, or the template that the component is rendered by.
+        path: of the spec, from the top of the repository.
+        line: in the spec, from 1.
+        key: dotted path of the key.
+        target: the function that is run, or the template of the component.
+        new: whether the spec did not have it before.
+        verb: connects key and target in messages.
     """
 
     path: str
@@ -28,7 +33,7 @@ class Hook:
 
 
 def hooks(before: Mapping[str, Spec], after: Mapping[str, Spec]) -> Iterator[Hook]:
-    """Every place in the specs after, and whether the ones before had it."""
+    """Yield every hook of the new specs, and whether it is new."""
     for path, spec in after.items():
         known = set(_all(before[path])) if path in before else set()
         for key, target, verb in _all(spec):

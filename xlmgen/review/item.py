@@ -1,4 +1,4 @@
-"""One spec that differs: what it says differently and what that breaks."""
+"""A changed spec: its changed keys and what the change breaks."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from xlmgen.spec.diagnostics import Diagnostic
 
 @dataclass(frozen=True)
 class Item:
-    """One spec that is not as it was.
+    """A spec that has changed.
 
     Args:
         path: from the top of the repository, with forward slashes.
         kind: `family`, `task` or `experiment`.
-        event: `added`, `removed`, `renamed from …` or `changed`.
-        line: where the spec is first changed; 1 where no line of it is.
-        changes: what the spec says differently, every default filled in.
-        reasons: what breaks; none where nothing does.
-        networks: of a family's sizes whose network is new or may differ, before and
-            after; None where it was not there or could not be determined.
-        notes: what to know of how these were found.
-        diff: of the rendered files.
-        problems: of the spec as it is now; it is not compared further.
+        name: of the spec.
+        event: `added`, `removed`, `renamed from …`, `moved from …` or `changed`.
+        line: first changed line of the spec; 1 if no line has changed.
+        changes: keys with another value, with all defaults filled in.
+        reasons: what the change breaks; empty if nothing.
+        networks: old and new network by size, for sizes whose network is new or may
+            differ; None if the network is missing or could not be determined.
+        notes: limits of the comparison.
+        diff: unified diff of the rendered files.
+        problems: of the new spec; a spec with problems is not compared further.
     """
 
     path: str
@@ -46,13 +47,13 @@ class Item:
 
     @property
     def classes(self) -> list[Class]:
-        """The classes of its change, the worst first; none is a change of words."""
+        """Classes of the change, the worst first; empty if only words changed."""
         found = {reason.of for reason in self.reasons}
         return [of for of in Class if of in found]
 
 
 def event_of(old: Spec | None, new: Spec | None) -> str:
-    """`added`, `removed`, `renamed from …`, `moved from …` or `changed`."""
+    """Return `added`, `removed`, `renamed from …`, `moved from …` or `changed`."""
     if old is None:
         return "added"
     if new is None:
@@ -64,9 +65,9 @@ def event_of(old: Spec | None, new: Spec | None) -> str:
 
 
 def changes_of(old: Spec, new: Spec) -> list[Change]:
-    """What two specs say differently.
+    """List the keys whose values differ between two specs.
 
-    A key that only one side's schemas have counts where that side's file writes it.
+    A key that only one side's schemas have counts only if that side's file has it.
     """
     written = {*old.document.values, *new.document.values}
     return [
@@ -77,7 +78,7 @@ def changes_of(old: Spec, new: Spec) -> list[Change]:
 
 
 def line_of(spec: Spec | None, changed: Sequence[Change]) -> int:
-    """The line where a spec is first changed; 1 where no line of it is."""
+    """Return the first changed line of a spec; 1 if no line has changed."""
     if spec is None or not changed:
         return 1
     return min(spec.document.span(change.path, key=True).line for change in changed)

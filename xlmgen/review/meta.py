@@ -1,7 +1,7 @@
-"""Networks built on torch's meta device, which has shapes and no numbers.
+"""Build networks on torch's meta device, which has shapes but no numbers.
 
-`measure` is called in a process of its own. It renders specs itself, by the packaged
-templates, so that no code but xlmgen's reaches it.
+`measure` runs in a subprocess. It renders specs with the packaged templates, so that it
+runs xlmgen's code only.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Request = tuple[Sequence[tuple[FamilySpec, Sequence[str]]], int, int]
 
 
 def measure(request: Request) -> list[dict[str, dict[str, Any]]]:
-    """What `Network` or `Unknown` holds, of every size, as JSON holds it.
+    """Measure every network; return the fields of `Network` or `Unknown` for JSON.
 
     Raises:
-        UserError: a spec's kinds are not all packaged ones.
+        UserError: a spec has a kind that is not packaged.
     """
     specs, vocabulary, length = request
     return [_sizes(spec, sizes, vocabulary, length) for spec, sizes in specs]
@@ -50,7 +50,7 @@ def _sizes(
 
 
 def model_class(spec: FamilySpec) -> type[nn.Module]:
-    """The class of a family's network, from a render by the packaged templates."""
+    """Return a family's network class, rendered with the packaged templates."""
     file = f"model_{spec.name}.py"
     source = render_here(spec, BUILT_IN.templates)[file]
     module = ModuleType(spec.name)
@@ -74,9 +74,9 @@ def _measured(
 
 
 def parameters_by_module(network: nn.Module) -> dict[str, int]:
-    """Trained parameters of every module directly in a network that has some.
+    """Count the trained parameters of a network's direct submodules, by name.
 
-    A parameter that several modules share counts with the first.
+    A parameter that several modules share counts with the first one.
     """
     modules: dict[str, int] = {}
     for name, parameter in network.named_parameters():  # without repetition
@@ -86,10 +86,13 @@ def parameters_by_module(network: nn.Module) -> dict[str, int]:
 
 
 def training_flops(network: nn.Module, length: int) -> int:
-    """Floating-point operations of training on one token of a row of this length.
+    """Count the floating-point operations of training per token of one row.
 
-    Matrix products of a forward and a backward pass over one row with logits at every
-    position, as torch counts them. Attention is over all positions.
+    Torch counts the matrix products of a forward and a backward pass over one row with
+    logits at every position. Attention is over all positions.
+
+    Args:
+        length: tokens of the row.
     """
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -99,7 +102,7 @@ def training_flops(network: nn.Module, length: int) -> int:
     inputs = {}
     if "t" in inspect.signature(network.forward).parameters:
         inputs["t"] = torch.zeros(1)
-    # Fused kernels compute scores again in the backward pass; these do not.
+    # Fused kernels recompute scores in the backward pass; the plain ones do not.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         found = network(ids, **inputs)
         outputs = found if isinstance(found, tuple) else (found,)

@@ -1,4 +1,4 @@
-"""Networks of families: what may be built, and what another process measured of it."""
+"""Build and measure the networks of families in a bounded subprocess."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ from xlmgen.spec.project import BUILT_IN
 Shape = tuple[int, ...]
 
 SECONDS = 60
-"""Processor time for all networks of one review; one of 12 layers takes a third of one.
-"""
+"""CPU time for all networks of one review; a network of 12 layers takes 0.3 s."""
 PRELOAD = ("torch", "torch.utils.flop_counter")
 
 
 @dataclass(frozen=True)
 class Measure:
-    """The vocabulary and length of costs, which no family's spec has."""
+    """Vocabulary and length for which costs are counted; a family's spec has neither.
+
+    Args:
+        vocabulary: number of tokens.
+        length: tokens per row.
+    """
 
     vocabulary: int
     length: int
@@ -37,9 +41,9 @@ class Network:
     """The network of one size.
 
     Args:
-        shapes: of the state dict, by name; saved buffers included.
-        modules: trained parameters of every module directly in the network; a shared
-            one counts once.
+        shapes: of the state dict by name, including saved buffers.
+        modules: number of trained parameters by direct submodule; shared ones count
+            once.
         flops: floating-point operations of training on one token.
     """
 
@@ -49,24 +53,24 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Trained parameters."""
+        """Number of trained parameters."""
         return sum(self.modules.values())
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """In place of a network that could not be built or may not be."""
+    """Placeholder of a network that was not built, with the reason."""
 
     reason: str
 
 
 Networks = Mapping[str, Network | Unknown]
-"""By the names of sizes."""
+"""Networks by size."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The sizes of a family that are to be built of one side."""
+    """Request to build some sizes of a family of one side."""
 
     spec: FamilySpec | Unknown
     sizes: Sequence[str]
@@ -75,12 +79,14 @@ class Asked:
 def buildable(
     side: Side, family: Spec, files: Mapping[str, str]
 ) -> FamilySpec | Unknown:
-    """The spec to build a side's network from, or the reason why there is none.
+    """Return the spec from which a side's network can be built, or the reason why not.
 
-    A network is built from a render of the spec by the packaged templates, never from
-    the side's own files: those must be the same code.
+    A network is built from a render with the packaged templates, never from the side's
+    own files. Both must have the same code.
 
     Args:
+        side: the side.
+        family: the side's spec of the family.
         files: the side's render.
     """
     own = family.project.used(
@@ -108,10 +114,14 @@ def buildable(
 
 
 def build(asked: Sequence[Asked], numbers: Measure) -> list[Networks]:
-    """The networks of every side that was asked for, from one bounded process.
+    """Build all requested networks in one bounded subprocess.
+
+    Args:
+        asked: the requests.
+        numbers: vocabulary and length for which costs are counted.
 
     Raises:
-        UserError: no process can be started.
+        UserError: the subprocess cannot be started.
     """
     wanted = [
         (side.spec, side.sizes)

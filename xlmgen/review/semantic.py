@@ -1,4 +1,4 @@
-"""What two versions of a spec say differently, whatever way they are written."""
+"""Compare the values of two versions of a spec, independent of their layout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xlmgen.spec.messages import show
 
 
 class _Absent:
-    """In place of a value where there is none."""
+    """Placeholder of a missing value."""
 
 
 ABSENT = _Absent()
@@ -19,7 +19,7 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True)
 class Change:
-    """One key whose value differs; `ABSENT` where a version does not have it."""
+    """One key whose value differs; `ABSENT` if a version lacks the key."""
 
     path: Path
     old: Any
@@ -27,15 +27,15 @@ class Change:
 
     @property
     def text(self) -> str:
-        """`loss.weight: 'none' → 'schedule'`."""
+        """Format the change as `loss.weight: 'none' → 'schedule'`."""
         return f"{dotted(self.path)}: {_said(self.old)} → {_said(self.new)}"
 
 
 def changes(old: Any, new: Any, at: Path = ()) -> list[Change]:
-    """The keys whose values differ, in the order of the newer version.
+    """List the keys whose values differ, in the order of the newer version.
 
-    Of a component that has become another kind, options that only one of the kinds has
-    are left out: they go with the kind.
+    If the kind of a component differs, options that only one of the kinds has are left
+    out.
     """
     return list(_changes(old, new, at))
 

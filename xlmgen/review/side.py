@@ -1,4 +1,4 @@
-"""The two sides of a review: the project at a commit, and in the working tree."""
+"""The two sides of a review: the project at a commit and in the working tree."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ LIBRARY = Path(__file__).resolve().parents[1]  # xlmgen itself
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec as one side has it.
+    """A spec of one side.
 
     Args:
         path: from the top of the repository, with forward slashes.
         kind: `family`, `task` or `experiment`.
-        problems: what is wrong with it, by the side's own schemas.
-        data: with every default filled in, where nothing is wrong; else as it is.
-        schemas: what it is written to.
-        project: where its kinds come from.
+        document: the parsed YAML.
+        problems: errors by the side's own schemas.
+        data: values with all defaults filled in; without defaults if there are errors.
+        schemas: the schemas by which it was validated.
+        project: the project whose own kinds it may use.
     """
 
     path: str
@@ -59,7 +60,7 @@ class Spec:
 
     @property
     def name(self) -> str:
-        """Its own, or where none can be read that of its folder or file."""
+        """The spec's name; if it has none, the name of its folder or file."""
         named = self.data.get("name")
         if isinstance(named, str):
             return named
@@ -68,30 +69,32 @@ class Spec:
 
 
 class Side(Protocol):
-    """What is asked of either side."""
+    """Interface of both sides."""
 
     @property
     def schemas(self) -> Schemas:
-        """The schemas that its specs are written to, but for a project's own kinds."""
+        """Schemas of the side's specs, without those of a project's own kinds."""
 
     @property
     def specs(self) -> Mapping[str, Spec]:
-        """Its specs by path."""
+        """The side's specs by path."""
 
     def render(self, family: Spec) -> Mapping[str, str] | None:
-        """A family's files by path from its folder; None where there can be none."""
+        """Return a family's files by path from its folder; None if it cannot render."""
 
     @property
     def has_other_layers(self) -> bool:
-        """Whether it has layers of xlmgen whose code is not that of those installed."""
+        """Whether the side's code of `xlmgen.runtime.nn` differs from the installed."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """A commit: its specs, by its own schemas where it has some; its own renders.
+    """The commit's side: specs by the commit's own schemas if any, and its renders.
 
     Args:
-        scratch: a folder with the schemas and templates of the commit in their places.
+        commit: the files of the commit.
+        places: files and folders to review, from the top of the repository.
+        scratch: a folder with the schemas and templates of the commit at their paths.
     """
 
     commit: Commit
@@ -104,9 +107,9 @@ class Before:
 
     @cached_property
     def _is_ours(self) -> bool:
-        """Whether the repository is that of xlmgen, with the schemas of all components.
+        """Whether the repository is xlmgen's own, with the schemas of all components.
 
-        A project has those of its kinds, and of its files for editors.
+        A project has only schemas of its own kinds and, for editors, of its files.
         """
         wanted = (*FILES, *(f"kinds/{component}" for component in COMPONENTS))
         schemas = self.scratch / "schemas"
@@ -114,8 +117,8 @@ class Before:
 
     def _project(self, path: str) -> Project:
         found = project_of(self.scratch / path, self.scratch)
-        whole = self._is_ours and found.root == self.scratch
-        return BUILT_IN if whole else found
+        is_xlmgen = self._is_ours and found.root == self.scratch
+        return BUILT_IN if is_xlmgen else found
 
     @cached_property
     def specs(self) -> Mapping[str, Spec]:
@@ -141,7 +144,7 @@ class Before:
 
     @cached_property
     def has_other_layers(self) -> bool:
-        """Where the repository is that of xlmgen and the commit's layers differ."""
+        """Whether the repository is xlmgen's own and the commit's layers differ."""
         return any(
             not same_code(text, _installed(path))
             for path, text in self.commit.files.items()
@@ -151,12 +154,18 @@ class Before:
 
 @dataclass(frozen=True)
 class After:
-    """The working tree: its specs, rendered anew but for files that a user edited."""
+    """The working tree's side: specs are rendered again, except files a user edited.
+
+    Args:
+        root: the top of the repository.
+        places: files and folders to review, from the top of the repository.
+        schemas: the installed schemas.
+    """
 
     root: Path
     places: tuple[str, ...]
     schemas: Schemas
-    has_other_layers = False  # what runs is what is installed
+    has_other_layers = False  # runs use the installed layers
 
     @cached_property
     def specs(self) -> Mapping[str, Spec]:
@@ -183,13 +192,13 @@ class After:
 
 
 def _installed(path: str) -> str:
-    """The text of a module of the installed xlmgen; empty where it has none such."""
+    """Return the text of an installed module of xlmgen; empty if it is missing."""
     file = LIBRARY.parent / path
     return file.read_text("utf-8") if file.is_file() else ""
 
 
 def is_under(path: str, place: str) -> bool:
-    """Whether a path is a place or lies in it; `.` is the top."""
+    """Whether a path equals a place or is inside it; `.` is the top."""
     return place == "." or path == place or path.startswith(f"{place}/")
 
 
@@ -213,7 +222,7 @@ def _render(family: Spec) -> Mapping[str, str] | None:
 
 
 def write_kinds(commit: Commit, folder: Path) -> None:
-    """Write the schemas and templates of a commit to a folder, each in its place."""
+    """Write the schemas and templates of a commit to a folder, with their paths."""
     for path, text in commit.files.items():
         inside = {"schemas", "templates"} & set(PurePosixPath(path).parts[:-1])
         if inside and path.endswith((".json", ".jinja")) and is_inside(path):

@@ -1,4 +1,4 @@
-"""What a rendered module offers to other code, and whether its code is the same."""
+"""Compare the public names and the code of two versions of a rendered module."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-# Of `FAMILY`: compared as what the spec says, not as code.
 FROM_SPEC = ("sizes", "title")
-# What parsing raises: for conflict markers, null bytes, or nesting without end.
+"""Arguments of `FAMILY` that are compared as values of the spec, not as code."""
 NOT_PYTHON = (SyntaxError, ValueError, RecursionError)
+"""Errors of parsing: for conflict markers, null bytes and very deep nesting."""
 
 
 class Parameter(NamedTuple):
@@ -21,7 +21,7 @@ Signature = tuple[Parameter, ...]
 
 
 def broken(before: str, after: str) -> list[str]:
-    """What users of the module before cannot count on in the one after, in words."""
+    """Describe public names of the old module that the new one lacks or changes."""
     try:
         new = surface(after)
     except NOT_PYTHON as error:
@@ -30,13 +30,13 @@ def broken(before: str, after: str) -> list[str]:
         old = surface(before)
     except NOT_PYTHON:
         return []
-    return [said for name in old for said in _broken(name, old[name], new.get(name))]
+    return [text for name in old for text in _broken(name, old[name], new.get(name))]
 
 
 def surface(text: str) -> dict[str, Signature]:
-    """The public names of a module, of classes also methods and fields.
+    """Return the parameters of a module's public names, methods and fields by name.
 
-    Each has its parameters; what is not called has none.
+    Names that cannot be called have no parameters.
 
     Raises:
         SyntaxError, ValueError, RecursionError: the text is not Python.
@@ -45,7 +45,7 @@ def surface(text: str) -> dict[str, Signature]:
 
 
 def same_code(before: str, after: str) -> bool:
-    """Whether two modules differ in nothing but comments, docstrings and layout."""
+    """Whether two modules differ only in comments, docstrings and layout."""
     try:
         return before == after or _code(before) == _code(after)
     except NOT_PYTHON:
@@ -100,7 +100,7 @@ def _code(text: str) -> str:
 
 
 class _Plain(ast.NodeTransformer):
-    """Takes out docstrings, and of `FAMILY` what the spec says."""
+    """Removes docstrings, and arguments of `FAMILY` that come from the spec."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         text = isinstance(node.value, ast.Constant) and isinstance(
@@ -118,7 +118,7 @@ class _Plain(ast.NodeTransformer):
 def differing(
     before: Mapping[str, str], after: Mapping[str, str]
 ) -> Iterator[tuple[str, str | None, str | None]]:
-    """Path, text before and text after of every file that is not the same."""
+    """Yield path, old text and new text of every file that differs."""
     for path in sorted({*before, *after}):
         old, new = before.get(path), after.get(path)
         if old != new:

@@ -54,7 +54,7 @@ class Parts:
             weights: raw or averaged.
 
         Returns:
-            The device: a GPU where there is one.
+            the device: a GPU if there is one.
 
         Raises:
             UserError: the checkpoint cannot be read or does not fit the model.

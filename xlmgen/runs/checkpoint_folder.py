@@ -137,7 +137,7 @@ def best_step(folder: Path) -> int | None:
 
 
 def mark_best(folder: Path, step: int, loss: float) -> None:
-    """Write down which checkpoint is the best."""
+    """Record the step and validation loss of the best checkpoint."""
     write_json(folder / BEST, {"step": step, MONITOR: loss})
 
 

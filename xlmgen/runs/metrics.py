@@ -34,7 +34,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(
             f"{path} is damaged: it is not a table of numbers whose rows have a step",
-            "restore it from a copy, or delete it: the run goes on without its rows",
+            "restore it from a copy, or delete it: the run continues without its rows",
         ) from error
     return [
         {name: value for name, value in row.items() if name and value} for row in rows
@@ -42,9 +42,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def validated_before_last(rows: Sequence[Mapping[str, str]]) -> int | None:
-    """The last step but that of the last row whose validation loss is finite.
+    """Return the last step with a finite validation loss before the last row.
 
-    A checkpoint of the first such step was saved before a later row was written.
+    None without such a step. Rows after the first such step show that a checkpoint of
+    that step was saved.
     """
     for row in reversed(rows[:-1]):
         with suppress(ValueError):

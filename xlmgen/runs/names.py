@@ -24,14 +24,14 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def common_name(names: Sequence[str], others: Sequence[str]) -> str:
-    """Short name of some runs: the parts that they share, and not all the others.
+    """Short name of some runs: the parts that these runs share, but not all runs.
 
     Args:
         names: of the runs.
         others: of all runs that are shown, these included.
 
     Returns:
-        Empty where they share nothing that others do not.
+        the name; empty if there are no such parts.
     """
     parts = dict(zip(others, distinct_parts(others), strict=True))
     first, *rest = (parts[name] for name in names)
@@ -50,6 +50,6 @@ def distinct_parts(names: Sequence[str]) -> list[list[str]]:
 
 
 def _common_length(parts: Sequence[Sequence[str]]) -> int:
-    """Number of parts that all begin with."""
+    """Number of parts at the beginning that are equal in all names."""
     columns = zip(*parts, strict=False)
     return len(list(takewhile(lambda column: len(set(column)) == 1, columns)))

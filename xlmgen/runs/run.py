@@ -65,7 +65,7 @@ class Run:
         """Open the run in a folder.
 
         Raises:
-            UserError: there is none.
+            UserError: the folder does not exist or is not a run folder.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -86,7 +86,7 @@ class Run:
 
     @property
     def id(self) -> str | None:
-        """Id of the run, which its checkpoints bear."""
+        """Id of the run, which is recorded in its checkpoints."""
         return run_id(self.path)
 
     @property

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, beside those that are trained."""
+"""Exponential moving average of the weights during training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from xlmgen.training.sharding import sharded_like
 
 
 class Average:
-    """The average of a model's parameters, in 32 bits and on their device.
+    """Average of a model's parameters, in 32 bits and on their device.
 
-    A tied parameter is averaged once. Buffers are not averaged: they are the model's.
+    A tied parameter is averaged once. Buffers are not averaged.
 
     Args:
-        model: its parameters now are the average so far.
-        decay: the most that the average keeps of itself in one update.
+        model: its current parameters are the initial average.
+        decay: maximum decay per update; see `decay_at`.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -28,16 +28,16 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take the parameters in after an optimiser step, which is counted from 1."""
+        """Update the average after an optimiser step; steps are counted from 1."""
         now = [p.detach().float() for p in self._parameters]
         torch._foreach_lerp_(self._values, now, 1 - decay_at(step, self._decay))
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the model's parameters and the average; twice is not at all.
+        """Exchange the model's parameters and the average; a second call undoes it.
 
-        Values are copied, so that whoever holds a parameter's memory, such as the one
-        who gathers its parts from several processes, sees the exchange.
+        Values are copied into the parameters' own memory, because FSDP gathers
+        parameters from that memory.
         """
         for parameter, average in zip(self._parameters, self._values, strict=True):
             kept = parameter.clone()
@@ -45,7 +45,7 @@ class Average:
             average.copy_(kept)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The average by the model's own names, and its buffers."""
+        """Return the average and the model's buffers, by the model's names."""
         values = dict(zip(map(id, self._parameters), self._values, strict=True))
         named = self._model.state_dict(keep_vars=True)
         return {name: values.get(id(t), t.detach()) for name, t in named.items()}
@@ -57,9 +57,9 @@ class Average:
 
 
 def decay_at(step: int, decay: float) -> float:
-    """What the average keeps of itself after a step: little at first, then `decay`.
+    """Decay of the average after a step: min(decay, (1 + step) / (10 + step)).
 
-    The weights that training began with are soon forgotten: after n steps their part
-    of the average is 10! (n + 1)! / (n + 10)!, which is 2·10⁻¹² after 100.
+    The initial weights soon lose their influence: after n steps their share of the
+    average is 10! (n + 1)! / (n + 10)!, which is 2·10⁻¹² for n = 100.
     """
     return min(decay, (1 + step) / (10 + step))

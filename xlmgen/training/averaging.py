@@ -1,4 +1,4 @@
-"""Averaging the weights while they are trained."""
+"""Callback that averages the weights during training."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xlmgen.training.step_callback import StepCallback
 class AverageWeights(StepCallback):
     """Updates the harness's average after every optimiser step, and checkpoints it.
 
-    It must be the first of the trainer's callbacks: a validation after a step has the
-    average with that step in it.
+    It must be the first of the trainer's callbacks, so that a validation after a step
+    uses the average that includes this step.
 
     Args:
-        decay: of the average.
+        decay: of the average; see `decay_at`.
     """
 
     def __init__(self, decay: float) -> None:

@@ -1,7 +1,6 @@
-"""The blocks of a model: what is sharded, recomputed and compiled one by one.
+"""Find, recompute and compile a model's layers (blocks), one by one.
 
-A block is found by where it stands, in a list of modules; no family's name or class is
-known here.
+A block is a member of a `torch.nn.ModuleList`, whatever its class.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from xlmgen.errors import UserError
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """The members of the model's module lists, in order; not of lists within them."""
+    """Return the members of the model's outermost module lists, in order."""
     found: list[nn.Module] = []
     for module in model.children():
         if isinstance(module, nn.ModuleList):
@@ -28,7 +27,7 @@ def blocks_of(model: nn.Module) -> list[nn.Module]:
 
 
 def recompute_activations(model: nn.Module) -> None:
-    """Keep only what goes into each block; the backward pass computes the rest again.
+    """Keep only the inputs of each block; the backward pass recomputes the rest.
 
     Random numbers, such as dropout's, are drawn again from the same state: the
     gradient is the same, bit for bit.
@@ -47,7 +46,7 @@ def recompute_activations(model: nn.Module) -> None:
 
 
 def compile_blocks(model: nn.Module) -> None:
-    """Compile every block by itself, so that what hooks do to it stays outside."""
+    """Compile every block separately, so that hooks on blocks are not compiled."""
     for block in blocks_of(model):
         _replace_forward(block, torch.compile(block.forward))
 
@@ -59,5 +58,5 @@ def _recomputed(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> An
 
 
 def _replace_forward(block: nn.Module, forward: Any) -> None:
-    # On the object: names of parameters and the block's class stay what they are.
+    # Set on the object, so that parameter names and the block's class do not change.
     block.forward = forward

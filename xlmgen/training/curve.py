@@ -1,4 +1,4 @@
-"""The curve of a run's validations, drawn in a terminal."""
+"""Draw the curve of a run's validations in a terminal."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from xlmgen.training.progress import PER_CENT, show
 
 BARS = " ▁▂▃▄▅▆▇█"
-"""A cell by how much of it is filled, in eighths."""
+"""Characters by the filled part of a cell, in eighths."""
 HEIGHT = 8
 WIDTH = 60
 FEWEST = 3
-"""Validations below which there is no curve to look at."""
+"""Minimum number of validations for a curve."""
 
 
 def learning_curve(rows: Sequence[Mapping[str, str]], width: int = WIDTH) -> list[str]:
-    """Draw a run's first score over its steps, or its loss where nothing is scored.
+    """Draw a run's first score over its steps, or its loss if it has no scores.
 
     Args:
         rows: of metrics.csv.
         width: columns of the terminal.
 
     Returns:
-        Lines of text; none where there are fewer than `FEWEST` validations.
+        lines of text; none if there are fewer than `FEWEST` validations.
     """
     names = dict.fromkeys(n for row in rows for n in row if n.startswith("val/"))
     name = next((n for n in names if n.endswith(PER_CENT)), "val/loss")
@@ -51,7 +51,7 @@ def learning_curve(rows: Sequence[Mapping[str, str]], width: int = WIDTH) -> lis
 
 
 def _columns(points: Sequence[tuple[int, float]], columns: int) -> list[float | None]:
-    """The latest value at the end of each column; None before the first validation."""
+    """Return the latest value of each column; None before the first validation."""
     end = points[-1][0]
     found: list[float | None] = []
     for column in range(1, columns + 1):
@@ -61,7 +61,7 @@ def _columns(points: Sequence[tuple[int, float]], columns: int) -> list[float | 
 
 
 def _area(values: Sequence[float | None], low: float, high: float) -> Iterator[str]:
-    """Lines from the top to the bottom, filled up to each value."""
+    """Yield lines from top to bottom, filled up to each value."""
     eighths = [
         0
         if value is None

@@ -1,4 +1,4 @@
-"""`--debug`: whether the parts work, found out in seconds."""
+"""Modes of `xlmgen train --debug`: smoke, overfit and profile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xlmgen.training.profiling import StepProfiler
 
 SMALL = 0.05
-"""A mean loss in nats below which one batch counts as learned."""
+"""Mean loss in nats below which one batch counts as learned."""
 OVERFIT_STEPS = 2000
 ALONE = ("training.devices=1", "training.num_nodes=1", "training.strategy=auto")
 SMOKE = (
@@ -30,7 +30,7 @@ SMOKE = (
     *ALONE,
 )
 WARMUP_STEPS, PROFILED_STEPS, SHOWN = 5, 10, 15
-"""Of `--debug profile`: steps before it looks, at which it looks; operations shown."""
+"""Of `--debug profile`: warm-up steps, profiled steps, operations shown."""
 PROFILE = (
     "training.max_steps=1000000",
     "training.log_every=1000000",
@@ -50,16 +50,16 @@ OVERFIT = (
 
 
 def smoke(overrides: Sequence[str]) -> tuple[Path, list[str]]:
-    """Folder and overrides of a run of two steps, a validation and a generation."""
+    """Return folder and overrides of a run with two steps, validation and answers."""
     folder = Path(tempfile.mkdtemp(prefix="xlmgen-smoke-"))
     return folder, [*overrides, *SMOKE]
 
 
 def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
-    """Train for a few steps on one device, and show where their time goes.
+    """Train for a few steps on one device, and show the time of their operations.
 
     Returns:
-        0, or 128 plus the number of the signal that stopped it.
+        0, or 128 plus the number of the signal that stopped the training.
     """
     from xlmgen.experiment.resolve import resolve
     from xlmgen.training.train import prepare
@@ -67,7 +67,7 @@ def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
     experiment = resolve(path, [*overrides, *PROFILE])
     folder = Path(tempfile.mkdtemp(prefix="xlmgen-profile-"))
     quiet = SafeConsole(quiet=True)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # PyTorch's profiler talks
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # silence PyTorch's profiler
     try:
         run, _ = prepare(experiment, folder, console, ())
 
@@ -99,10 +99,10 @@ def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
 
 def _show(profiler: StepProfiler, console: Console) -> None:
     phases = profiler.phases()
-    whole = sum(phases.values())
-    parts = (f"{name} {100 * part / whole:.0f} %" for name, part in phases.items())
+    total = sum(phases.values())
+    parts = (f"{name} {100 * part / total:.0f} %" for name, part in phases.items())
     console.print(
-        f"{PROFILED_STEPS} steps after {WARMUP_STEPS} others: {1e3 * whole:.1f} ms a "
+        f"{PROFILED_STEPS} steps after {WARMUP_STEPS} others: {1e3 * total:.1f} ms a "
         f"step, of which {', '.join(parts)}"
     )
     console.print()
@@ -119,8 +119,8 @@ def _show(profiler: StepProfiler, console: Console) -> None:
 def overfit(path: Path, overrides: Sequence[str], console: Console) -> int:
     """Train on one batch until its loss is small.
 
-    The batch keeps its corruption, so that its loss can fall to zero; nothing is
-    written to a run folder that stays.
+    The batch keeps its corruption, so that its loss can fall to zero. The run folder is
+    temporary.
 
     Returns:
         0 when the batch was learned, 1 when it was not.

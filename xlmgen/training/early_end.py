@@ -11,10 +11,11 @@ from xlmgen.errors import UserError
 from xlmgen.spec.messages import did_you_mean
 
 
-# Not Lightning's EarlyStopping: a run that has ended must say why when it is started
-# again, and go on with a larger patience as if it had begun with that.
+# Not Lightning's EarlyStopping: a run that has ended must give the reason when it is
+# started again, and continue with a larger patience as if it had had that patience
+# from the start.
 class EarlyEnd(Callback):
-    """Makes the step of a validation the last one when a condition on it holds."""
+    """Ends a run after a validation that meets a condition."""
 
     @property
     @abstractmethod
@@ -24,16 +25,16 @@ class EarlyEnd(Callback):
     @property
     @abstractmethod
     def reason(self) -> str:
-        """Why it has ended, and how to go on."""
+        """Why the run has ended, and how to continue it."""
 
     @abstractmethod
     def update(self, step: int) -> None:
-        """Take in the validation of this step."""
+        """Update the condition with the validation of this step."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.update(trainer.global_step)
         if self.over:
-            # To every callback this step is then the last one: it is saved as such.
+            # Every callback then treats this step as the last one, and it is saved.
             trainer.fit_loop.epoch_loop.max_steps = trainer.global_step
 
 
@@ -44,18 +45,18 @@ def rises(
 
     Args:
         key: the key of the experiment that names the metric, for the message.
-        metric: its name in metrics.csv.
+        metric: the metric's name in metrics.csv.
         falling: names of the loss and of the family's own metrics.
         rising: names of the scores of generated answers.
 
     Raises:
-        UserError: a validation has no such metric.
+        UserError: no metric of a validation has this name.
     """
     known = [f"val/{name}" for name in (*falling, *rising)]
     if metric not in known:
         guess = did_you_mean(metric, known)
         raise UserError(
-            f"{key}: a validation has no '{metric}'",
-            f"{guess} it has {', '.join(known)}".strip(),
+            f"{key}: no metric of a validation is named '{metric}'",
+            f"{guess} name one of {', '.join(known)}".strip(),
         )
     return metric in known[len(falling) :]

@@ -1,4 +1,4 @@
-"""A run folder and a trainer: fit the model, from the last checkpoint on."""
+"""Fit the model of a run, starting from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from xlmgen.training.trackers import Tracker
 from xlmgen.training.trainer import build_trainer, quiet_lightning
 
 GENERATION_SEED = 0
-"""Seeds the answers of every validation, so that they compare."""
+"""Seed of the answers of every validation, so that validations are comparable."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Fit:
     """A run whose parts fit together, ready to be trained.
 
     Args:
-        start: where the training begins.
+        start: the checkpoint from which the training starts, if any.
     """
 
     run: Run
@@ -57,11 +57,11 @@ class Fit:
 
     @classmethod
     def prepare(cls, run: Run, console: Console) -> Fit:
-        """Build everything.
+        """Build the parts, the harness and the trainer of a run.
 
         Raises:
-            UserError: the parts do not fit together, two metrics have one name, the
-                device is not there, or no checkpoint of the run is whole.
+            UserError: the parts do not fit together, two metrics have the same name,
+                the device is missing, or no checkpoint of the run is intact.
         """
         check_device(run.experiment.training, console)
         start = resume_point(run, console)
@@ -75,18 +75,18 @@ class Fit:
         return cls(run, parts, harness, trainer, start)
 
     def go(self, console: Console) -> None:
-        """Train until `max_steps`, from the last checkpoint where there is one.
+        """Train until `max_steps`, starting from the last checkpoint if there is one.
 
         Raises:
             UserError: the device has too little memory, an example is wrong, losses or
-                gradients are not finite, or a tracker cannot begin.
-            Interrupted: a signal asked to stop.
+                gradients are not finite, or a tracker cannot start.
+            Interrupted: a signal stopped the training.
         """
         step, settings = self.start.step, self.run.experiment.training
         _announce(self.run, self.harness, console)
         if step >= settings.max_steps:
             console.print(
-                f"trained to step {step} already; to go on, raise training.max_steps"
+                f"already trained to step {step}; to continue, raise training.max_steps"
             )
             return
         console.print(summary.line(self.parts.task), soft_wrap=True)
@@ -94,7 +94,7 @@ class Fit:
             self._record_rows(console)
         checkpoint = self._restore()
         if reason := self._reason:
-            console.print(f"ended at step {step} already: {reason}", soft_wrap=True)
+            console.print(f"already ended at step {step}: {reason}", soft_wrap=True)
             return
         self._announce_start(console)
         self.parts.data.start_batch = step * settings.accumulate
@@ -108,17 +108,17 @@ class Fit:
         _show_curve(self.run, console)
 
     def _record_rows(self, console: Console) -> None:
-        """Note changed rows, and record those that are trained on."""
+        """Print a note if rows have changed; record the digests of the rows used."""
         if note := changed_rows(self.run, self.parts.task):
             console.print(note, style="yellow", soft_wrap=True)
         record_rows(self.run, self.parts.task.prepared.digests)
 
     def _restore(self) -> Path | None:
-        """Load what has to be there before Lightning loads a checkpoint.
+        """Load imported weights and the state of early ends, ahead of Lightning.
 
         Returns:
-            the checkpoint for Lightning: None for a new run and for imported weights,
-            which are all that there is to load.
+            the checkpoint for Lightning; None for a new run and for imported weights,
+            which have no other state.
         """
         checkpoint = self.start.folder
         if checkpoint is None:
@@ -138,14 +138,14 @@ class Fit:
         elif rows := read_rows(self.run.path / METRICS):
             last = rows[-1]["step"]
             console.print(
-                f"note: no checkpoint was saved yet: the run begins again from step 0, "
+                f"note: no checkpoint was saved yet: the run starts again from step 0, "
                 f"and the rows up to step {last} in {METRICS} are written again",
                 style="yellow",
                 soft_wrap=True,
             )
 
     def _fit(self, checkpoint: Path | None) -> None:
-        """Run Lightning's training, with the errors of a user in a user's words."""
+        """Run Lightning's training; translate errors that a user can fix."""
         try:
             with quiet_lightning():
                 self.trainer.fit(
@@ -163,7 +163,7 @@ class Fit:
             ) from error
         except NotFinite as error:
             stop = _not_finite(error.steps, self.run)
-            if not is_first():  # which says it for all
+            if not is_first():  # the first process prints the error for all
                 raise SystemExit(stop.exit_code) from error
             raise stop from error
 
@@ -174,7 +174,7 @@ class Fit:
 
     @property
     def _reason(self) -> str | None:
-        """Why the run has ended before `max_steps`, if it has."""
+        """Reason why the run has ended before `max_steps`; None if it has not."""
         return next((end.reason for end in self._ends if end.over), None)
 
 
@@ -222,7 +222,7 @@ def _trainer(
     start: ResumePoint,
     console: Console,
 ) -> Trainer:
-    """The trainer of a run, with what may end it early.
+    """Build the trainer of a run, with the callbacks that may end it early.
 
     Raises:
         UserError: Lightning refuses the device or precision.
@@ -241,7 +241,7 @@ def _trainer(
                 ends=early_ends(experiment.training, losses, scores),
             )
         except (MisconfigurationException, RuntimeError, ValueError) as error:
-            # Lightning's words for a device or precision that this machine lacks.
+            # Lightning's error for a device or precision that this machine lacks.
             raise UserError(
                 f"training: {' '.join(str(error).split()).rstrip('.!')}",
                 "change training.accelerator, devices or precision",
@@ -256,11 +256,11 @@ def _show_curve(run: Run, console: Console) -> None:
 def early_ends(
     settings: Training, falling: Collection[str], rising: Collection[str]
 ) -> Callable[[Recorder], list[EarlyEnd]]:
-    """What may end a run early, once there is a recorder to watch.
+    """Return a function that builds the callbacks that may end a run early.
 
     Args:
-        falling: names of a validation's metrics that are better the smaller they are.
-        rising: of those that are better the larger they are.
+        falling: names of a validation's metrics of which smaller values are better.
+        rising: names of those of which larger values are better.
 
     Raises:
         UserError: `patience_metric` or `stop_when` names no metric of a validation.
@@ -278,25 +278,25 @@ def early_ends(
 
 
 def refuse_lost_checkpoints(run: Run, rows: Sequence[Mapping[str, str]]) -> None:
-    """Refuse to begin again where a checkpoint was saved and none is left.
+    """Refuse to start again from step 0 if checkpoints were saved and all are lost.
 
     Args:
         rows: of `metrics.csv`.
 
     Raises:
-        UserError: the rows show that there was one.
+        UserError: the rows show that a checkpoint was saved.
     """
     step = validated_before_last(rows)
     if step is not None:
         raise UserError(
             f"{run.checkpoints} has no checkpoint, but {METRICS} says that the run "
             f"was validated at step {step} and saved",
-            "restore a checkpoint from a copy, or begin again with another --run-dir",
+            "restore a checkpoint from a copy, or start again with another --run-dir",
         )
 
 
 def validation_scorer(parts: Parts, limit: int) -> Scorer | None:
-    """Answers the first `limit` validation rows and scores them with the task."""
+    """Return a function that answers and scores the first `limit` validation rows."""
     metrics = answer_metrics(parts.task)
     if not limit or not metrics:
         return None
@@ -316,14 +316,15 @@ def validation_scorer(parts: Parts, limit: int) -> Scorer | None:
         examples = parts.task.examples("validation")
         rows = [examples[row] for row in answers.rows]
         scores = score(parts.task, rows, answers.ids)
-        # a program may end in time on one process and not on another
+        # A program may end in time on one process but not on another, so the scores
+        # of the first process count.
         return processes.gather(scores)[0]
 
     return scorer
 
 
 def _imported(start: ResumePoint) -> Stored | None:
-    """The weights from elsewhere that a run begins with, where it does."""
+    """Return the imported weights that a run starts from; None if there are none."""
     if start.folder is None or not (start.folder / IMPORTED).is_file():
         return None
     return Stored(start.step, start.folder, Weights.raw, averaged=False)
@@ -340,7 +341,7 @@ def _not_finite(steps: StepRange, run: Run) -> UserError:
         f"a learning rate of {steps.learning_rate:.3g}; such a step changes no weight, "
         f"and {kept}",
         "lower training.learning_rate or raise training.warmup_steps in a new run "
-        "(--run-dir), or go on past such steps with training.on_nan=skip",
+        "(--run-dir), or skip such steps with training.on_nan=skip",
     )
 
 

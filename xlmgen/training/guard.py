@@ -1,7 +1,7 @@
-"""Steps whose loss or gradient is not finite change nothing, and nobody waits for them.
+"""Non-finite guard: a step whose loss or gradient is not finite changes no weight.
 
-Whether a step is one of them is decided on the device, where the optimiser reads it.
-`Recorder` looks at the norms when it writes a row.
+The optimiser reads the decision on the device, so the host does not wait for it.
+`Recorder` checks losses and norms when it writes a row.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch.distributed.tensor import DTensor
 
 @dataclass(frozen=True)
 class StepRange:
-    """Steps since the last row, of which some were not finite.
+    """Steps since the last row, some of which were not finite.
 
     Args:
-        first, last: of the steps that were looked at.
-        bad: those whose loss or gradient was not finite.
+        first, last: first and last step of the range, counted from 1.
+        bad: steps whose loss or gradient was not finite.
         learning_rate: of the last step.
     """
 
@@ -31,7 +31,7 @@ class StepRange:
 
 
 class NotFinite(Exception):
-    """Training met a loss or gradient that is not finite, and is to stop at that."""
+    """Raised to stop the training at a loss or gradient that is not finite."""
 
     def __init__(self, steps: StepRange) -> None:
         super().__init__(str(steps))
@@ -39,10 +39,13 @@ class NotFinite(Exception):
 
 
 def spread(loss: Tensor) -> Tensor:
-    """The loss, whose gradients are NaN where it is not finite itself.
+    """Return the loss; if it is not finite, make its gradients NaN.
 
-    The norm of the gradient then says all, and after gradients were averaged it says
-    the same on every device.
+    The norm of the gradient then shows both faults. Since gradients are averaged over
+    devices, it shows them on every device.
+
+    Args:
+        loss: ().
     """
     return loss * torch.where(loss.detach().isfinite(), 1.0, torch.nan)
 
@@ -51,18 +54,19 @@ def clip(parameters: Iterable[nn.Parameter], largest: float | None) -> Tensor:
     """Clip the norm of the gradient over all parameters.
 
     Returns:
-        The norm as it was, on the device.
+        the norm before clipping, (), on the device.
     """
-    there = [p for p in parameters if p.grad is not None]
-    norm = nn.utils.get_total_norm([p.grad for p in there if p.grad is not None])
+    trained = [p for p in parameters if p.grad is not None]
+    norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
     if largest is not None:
-        nn.utils.clip_grads_with_norm_(there, largest, norm)
+        nn.utils.clip_grads_with_norm_(trained, largest, norm)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def skip_unless_finite(optimizer: torch.optim.Optimizer, norm: Tensor) -> None:
-    """Let the next step of a fused optimiser change nothing if the norm is not finite.
+    """Make a fused optimiser skip its next step if the norm is not finite.
 
-    It is how gradient scalers tell fused optimisers to skip a step.
+    `found_inf` is the attribute by which gradient scalers skip steps of fused
+    optimisers.
     """
     optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]

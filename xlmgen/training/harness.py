@@ -1,7 +1,6 @@
-"""The one LightningModule: any family's model and loss, trained and validated.
+"""LightningModule that trains and validates the model and loss of any family.
 
-Nothing here knows a family. Losses and metrics stay on the device; what is logged, and
-when, is the business of `xlmgen.training.recorder`.
+Losses and metrics stay on the device; `xlmgen.training.recorder` logs them.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ from xlmgen.training.optimizer import (
 from xlmgen.training.sharding import gather_weights, release_weights, shard
 
 VALIDATION_SEED = 20_240_607
-"""Seeds whatever a loss draws while it is validated, so that curves compare."""
+"""Seed of a loss's random draws in validation, so that validations are comparable."""
 
 
 class Harness(LightningModule):
     """A family's model and loss under one experiment.
 
     Args:
-        model: to train.
+        model: the model to train.
         loss: called as `loss(model, batch)`.
-        metrics: the family's torchmetrics of what the loss returns.
+        metrics: the family's torchmetrics, updated with the output of the loss.
         settings: of the training.
 
-    `gradient_norm` is that of the latest step, before it was clipped, on the device.
+    `gradient_norm`, (), is the norm of the latest step before clipping, on the device.
     """
 
     gradient_norm: Tensor
@@ -73,20 +72,20 @@ class Harness(LightningModule):
         self.average: Average | None = None
         self._random_state: rng.State | None = None
         self._modes: list[tuple[torch.nn.Module, bool]] = []
-        self._restored: list[rng.State] = []  # of every rank
+        self._restored: list[rng.State] = []  # one per rank
 
     @classmethod
     def of(cls, parts: Parts) -> Self:
-        """The harness of a run's parts."""
+        """Build the harness of a run's parts."""
         return cls(parts.model, parts.loss, parts.metrics, parts.settings)
 
     def configure_model(self) -> None:
-        """Spread the parameters over the processes, where the strategy does that."""
+        """Shard the parameters over the processes, if the strategy is FSDP."""
         if self.device_mesh is not None:
             shard(self.model, self.device_mesh["data_parallel"])
 
     def measure(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """What the loss says of a batch: `loss` (), `nll` (B,), `num_tokens` (B,)."""
+        """Compute the loss of a batch: `loss` (), `nll` (B,), `num_tokens` (B,)."""
         output: dict[str, Tensor] = self.loss(self.model, batch)
         return output
 
@@ -96,11 +95,10 @@ class Harness(LightningModule):
         return guard.spread(loss)
 
     def begin_validation(self) -> None:
-        """Keep the random state: when validation runs changes nothing in training.
+        """Prepare the model for a validation, and save the random state of training.
 
-        Until `end_validation` all modules are in evaluation mode, and the weights stay
-        as they are, whole on every process; or the model has their average, where there
-        is one.
+        Until `end_validation` all modules are in evaluation mode, every process holds
+        all weights, and the model has their average if weights are averaged.
         """
         self._random_state = rng.capture()
         self._modes = [(module, module.training) for module in self.modules()]
@@ -110,29 +108,29 @@ class Harness(LightningModule):
         gather_weights(self.model)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
-        # The ranks take turns at the batches: a batch draws the same on any of them.
+        # Rank r validates batches r, r + ranks, …: a batch has one seed on any rank.
         rng.seed(VALIDATION_SEED, batch_idx * processes.count() + processes.rank())
         output = self.measure(batch)
         self.metrics.update(output)
         self.validation_loss.update(output["loss"], output["normalizer"].sum())
 
     def validation_metrics(self) -> dict[str, float]:
-        """`loss` and the family's own metrics since the last call."""
+        """Return `loss` and the family's own metrics, and reset them."""
         values = {"loss": self.validation_loss.compute(), **self.metrics.compute()}
         self.validation_loss.reset()
         self.metrics.reset()
         return {name: float(value) for name, value in values.items()}
 
     def validation_names(self) -> list[str]:
-        """What `validation_metrics` will be called: less is better of all of them."""
+        """Return the names of `validation_metrics`; smaller is better for all."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that nothing has been measured yet
+            warnings.simplefilter("ignore")  # torchmetrics warns before an update
             names = ["loss", *self.metrics.compute()]
         self.metrics.reset()
         return names
 
     def end_validation(self) -> None:
-        """Put modes, weights and random state of training back, ended or not."""
+        """Restore modes, weights and random state; also after a cut validation."""
         if self._random_state is not None:
             release_weights(self.model)
             for module, training in self._modes:
@@ -156,17 +154,17 @@ class Harness(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm, and let a step that is not finite change nothing.
+        """Clip the norm of the gradient, and skip the step if it is not finite.
 
-        Lightning would refuse to clip for a fused optimiser under autocast. With 16-bit
-        numbers its gradient scaler does the skipping.
+        Lightning refuses to clip for a fused optimiser under autocast. With 16-bit
+        numbers Lightning's gradient scaler skips such steps.
         """
         self.gradient_norm = guard.clip(self.model.parameters(), gradient_clip_val)
         if self.training_settings.precision != "16-mixed":
             guard.skip_unless_finite(optimizer, self.gradient_norm)
 
-    # Lightning's own loop state says within which hook a checkpoint was saved. Ours are
-    # all saved between two optimiser steps, where the number of steps says everything.
+    # Lightning's own loop state records the hook in which a checkpoint was saved. Our
+    # checkpoints are saved between two optimiser steps: the number of steps suffices.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         del checkpoint["loops"]
@@ -186,11 +184,11 @@ class Harness(LightningModule):
         self._restored = checkpoint["random_states"]
 
     def on_train_start(self) -> None:
-        """Set the random state, after whatever building the loaders has drawn."""
+        """Set the random state, because building the loaders has drawn numbers."""
         settings, rank = self.training_settings, processes.rank()
         for optimizer in self.trainer.optimizers:
             set_learning_rate(optimizer, settings, self.trainer.global_step)
         if len(self._restored) == processes.count():
             rng.restore(self._restored[rank])
-        else:  # a new run, or other ranks: every one draws its own dropout
+        else:  # a new run, or another number of ranks: each draws its own dropout
             rng.seed(settings.seed, rank, self.trainer.global_step)

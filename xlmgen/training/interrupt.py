@@ -16,10 +16,10 @@ from xlmgen.training.step_callback import StepCallback
 
 
 class StopOnSignal(StepCallback):
-    """Turns a signal into a checkpoint and `Interrupted`, at the end of a step.
+    """Saves a checkpoint and raises `Interrupted` at the end of the step of a signal.
 
-    A second Ctrl-C stops at once; the last checkpoint stands. It must be the last of
-    the trainer's callbacks.
+    A second Ctrl-C stops at once without saving. This callback must be the last of the
+    trainer's callbacks.
     """
 
     def __init__(self, keeper: CheckpointKeeper) -> None:
@@ -38,9 +38,9 @@ class StopOnSignal(StepCallback):
     def after_step(self, trainer: Trainer, harness: Harness) -> None:
         signum = self.signum or 0
         if trainer.world_size > 1:
-            # One process may have heard of it a step earlier than another.
-            heard = torch.tensor(signum, device=trainer.strategy.root_device)
-            signum = int(trainer.strategy.reduce(heard, reduce_op="max"))
+            # One process may receive the signal a step earlier than another.
+            received = torch.tensor(signum, device=trainer.strategy.root_device)
+            signum = int(trainer.strategy.reduce(received, reduce_op="max"))
         if signum:
             self._keeper.save(trainer)
             raise Interrupted(signum, saved=True)
@@ -57,9 +57,12 @@ class StopOnSignal(StepCallback):
         self.leave_validation_if_asked(trainer)
 
     def leave_validation_if_asked(self, trainer: Trainer) -> None:
-        """Stop in the middle of a validation, which may take long.
+        """Stop in the middle of a validation if a signal has arrived.
 
-        Several processes end it first: they cannot leave it one by one.
+        Several processes finish the validation first: they wait for each other in it.
+
+        Raises:
+            Interrupted: a signal has arrived; the state is saved.
         """
         if self.signum is None or trainer.world_size > 1:
             return

@@ -1,4 +1,4 @@
-"""Which checkpoints are saved and kept: the last, the best, and every n steps."""
+"""Checkpoint callback: save and keep the last, the best, and one every n steps."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ class CheckpointKeeper(StepCallback):
 
     Args:
         folder: the run's `checkpoints/`.
-        recorder: its validation losses decide which is best. It must come earlier in
-            the trainer's callbacks.
-        run: the run's id; nothing but its own checkpoints is ever removed.
+        recorder: its validation losses decide which checkpoint is best. It must come
+            earlier in the trainer's callbacks.
+        run: the run's id; only checkpoints with this id are removed.
         every: in optimiser steps.
-        keep: how many to keep beside the last and the best; None keeps all.
-        keep_every: one is also saved at every multiple of it, and stays for good.
-        always: a step of which the same is true.
+        keep: number of checkpoints to keep beside the last and the best; None keeps
+            all.
+        keep_every: a checkpoint is also saved at every multiple of this number of
+            steps, and is never removed.
+        always: one more step whose checkpoint is saved and never removed.
     """
 
     def __init__(
@@ -70,14 +72,14 @@ class CheckpointKeeper(StepCallback):
             self.save(trainer)
 
     def save(self, trainer: Trainer, *, validation_missing: bool = False) -> None:
-        """Save the state after the latest step, unless that is done; remove old ones.
+        """Save the latest step, unless it is saved already; remove old checkpoints.
 
         Args:
             validation_missing: a validation was due at this step and did not end; a
-                run that continues from here begins with it.
+                run that continues from this checkpoint starts with this validation.
 
         Raises:
-            NotFinite: a step since the last row was not finite, and the run stops.
+            NotFinite: a step since the last row was not finite, which ends the run.
         """
         step = trainer.global_step
         if step == self.saved_at:
@@ -100,7 +102,7 @@ class CheckpointKeeper(StepCallback):
         return True
 
     def _mark_best(self) -> None:
-        """Make `best.json` say what this run knows, unless it does."""
+        """Update `best.json` if it does not name this run's best checkpoint."""
         step = self._best_at
         with suppress(UserError):  # a damaged file is written again
             if best_step(self._folder) == step:
@@ -123,7 +125,7 @@ class CheckpointKeeper(StepCallback):
         others = [
             step
             for step in found
-            # A later one is what is left of a damaged one; it is written anew.
+            # Checkpoints of later steps were damaged; the run writes them again.
             if step < self.saved_at and step != best and not self._for_good(step)
         ]
         for step in others[: max(0, len(others) - self._keep)]:
@@ -143,7 +145,7 @@ class CheckpointKeeper(StepCallback):
         self._validation_missing = state_dict["validation_missing"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make up for the validation that an interrupt cut short."""
+        """Repeat the validation that an interrupt cut short."""
         self.saved_at = trainer.global_step
         if self._validation_missing:
             self._recorder.validate(trainer)

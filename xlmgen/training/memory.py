@@ -1,18 +1,19 @@
-"""Memory that was freed and will be needed again."""
+"""Keep freed memory for later allocations (glibc)."""
 
 import ctypes
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 KEPT = 2**30
-"""Bytes: larger blocks, and more than this at the end, go back to the system."""
+"""Bytes; only larger blocks, and more free memory at the end of the heap, are returned
+to the system."""
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep what is freed for the next allocation.
+    """Make the C library keep freed memory for the next allocation.
 
-    It gives large blocks back to the system at once, and gets the next ones page by
-    page. A network allocates the same blocks in every pass: on a CPU that costs small
-    networks up to half of their time. Only glibc is asked; others ignore this.
+    By default it returns large blocks to the system at once, and the system provides
+    new ones page by page. A network allocates the same blocks in every pass: on a CPU
+    this costs small networks up to half of their time. Only glibc has this setting.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""`metrics.csv`: one row per step, readable at every moment and intact after a kill."""
+"""Write `metrics.csv`: one row per step, readable at any time and after a kill."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class MetricsFile(Logger):
 
     Args:
         path: the file.
-        upto: rows of an earlier run after this step are dropped, so that a run which
+        upto: rows of an earlier run after this step are dropped, so that a run that
             continues from a checkpoint writes every step once.
-        columns: the first ones; others follow as they come.
+        columns: the first columns; others follow in the order of their first values.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MetricsFile(Logger):
         return ""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        """The run folder's experiment.yaml holds them."""
+        """Do nothing: the run folder's experiment.yaml holds the hyperparameters."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:

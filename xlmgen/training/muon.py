@@ -13,16 +13,16 @@ from torch.optim import AdamW, Muon, Optimizer
 class MuonWithAdamW(Optimizer):
     """Two optimisers of disjoint parameters, with one list of groups and one state.
 
-    A learning-rate schedule, a checkpoint and a gradient scaler find in it what they
-    find in a single optimiser: Muon's groups come first, then AdamW's.
+    Learning-rate schedules, checkpoints and gradient scalers treat it as a single
+    optimiser. Muon's groups come first, then AdamW's.
 
     Args:
         muon: updates the matrices of hidden layers.
         adamw: updates all other parameters.
 
     Attributes:
-        found_inf: a scalar on the device, set before a step. Where it is not 0, the
-            step changes no weight and no state. None, the default, always steps.
+        found_inf: (), on the device, set before a step. If it is not 0, the step
+            changes no weight and no state. None, the default, always steps.
     """
 
     def __init__(self, muon: Muon, adamw: AdamW) -> None:
@@ -37,7 +37,7 @@ class MuonWithAdamW(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let both optimisers work on this one's groups and state."""
+        """Make both optimisers use the groups and state of this one."""
         self._muon.param_groups = self.param_groups[: self._muon_groups]
         self._adamw.param_groups = self.param_groups[self._muon_groups :]
         self._muon.state = self._adamw.state = self.state
@@ -57,10 +57,10 @@ class MuonWithAdamW(Optimizer):
         return loss
 
     def _step_muon_unless(self, skip: Tensor) -> None:
-        """Let Muon step; undo it on the device where the scalar `skip` is true.
+        """Step Muon; undo the step on the device if `skip`, (), is true.
 
-        Unlike AdamW's fused kernels, Muon knows no `found_inf`. This costs one copy of
-        its matrices.
+        Unlike AdamW's fused kernels, Muon does not read `found_inf`. This costs one
+        copy of Muon's matrices.
         """
         matrices = [
             parameter
@@ -70,8 +70,8 @@ class MuonWithAdamW(Optimizer):
         ]
         before = [matrix.clone() for matrix in matrices]
         for matrix in matrices:
-            # momentum + (1 - decay) (gradient - momentum): it stays exactly what it is
-            # where the gradient is the momentum.
+            # Muon's update is momentum + (1 - decay) (gradient - momentum), so a
+            # gradient equal to the momentum leaves the momentum exactly unchanged.
             momentum = self.state[matrix].get("momentum_buffer")
             kept = torch.zeros_like(matrix) if momentum is None else momentum
             matrix.grad.copy_(torch.where(skip, kept, matrix.grad))

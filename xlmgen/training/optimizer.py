@@ -1,4 +1,4 @@
-"""The optimiser of an experiment: which parameters it updates how, and its schedule."""
+"""Build the optimiser of an experiment with its parameter groups and its schedule."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from xlmgen.training.muon import MuonWithAdamW
 from xlmgen.training.schedule import learning_rate_factor
 
 DECAYING = (nn.Linear, nn.Bilinear, nn.Conv1d, nn.MultiheadAttention)
-"""Modules whose matrices decay. What else has parameters may have any kind: gains,
-tables of positions, embeddings of its own."""
+"""Modules whose matrices have weight decay. Parameters of other modules may be gains,
+position tables or embeddings."""
 
 
 def parameter_groups(
     model: nn.Module, weight_decay: float, without: Collection[nn.Parameter] = ()
 ) -> list[dict[str, object]]:
-    """The matrices of linear layers decay, unless they are embeddings too.
+    """Split trained parameters into a group with and a group without weight decay.
 
-    Nothing else does: neither norms, biases and embeddings nor a bare parameter.
+    Matrices of linear layers decay unless they are tied to an embedding. Norms, biases,
+    embeddings and bare parameters do not.
 
     Args:
-        without: parameters that are in neither group.
+        weight_decay: of the first group.
+        without: parameters to leave out of both groups.
     """
     matrices = _linear_matrices(model)
     decay: list[nn.Parameter] = []
     no_decay: list[nn.Parameter] = []
     left_out = set(map(id, without))
-    for parameter in model.parameters():  # a tied parameter comes once
+    for parameter in model.parameters():  # yields a tied parameter once
         if not parameter.requires_grad or id(parameter) in left_out:
             continue
         (decay if id(parameter) in matrices else no_decay).append(parameter)
@@ -44,10 +46,10 @@ def parameter_groups(
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The trained 2-D weights of linear layers inside the model's blocks.
+    """Return the trained 2-D weights of linear layers inside the model's layers.
 
-    Embeddings, and heads tied to one, are not among them, nor is a linear layer that is
-    itself a member of a module list: such lists hold heads.
+    Embeddings and heads tied to one are left out, and so are linear layers that are
+    themselves members of a module list: such lists hold heads.
     """
     matrices = _linear_matrices(model)
     blocks = [block for block in blocks_of(model) if not isinstance(block, DECAYING)]
@@ -61,11 +63,11 @@ def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
 
 
 def build_optimizer(model: nn.Module, training: Training) -> Optimizer:
-    """The optimiser that the experiment asks for, AdamW with fused kernels if possible.
+    """Build the experiment's optimiser: AdamW, or Muon for hidden matrices.
 
-    Muon updates the matrices of hidden layers, its step scaled to the root mean square
-    of AdamW's (Liu et al. 2025, arXiv:2502.16982, section 2.2), so that both take the
-    same learning rate and weight decay.
+    AdamW uses fused kernels except with 16-bit gradients. Muon's step is scaled to the
+    root mean square of AdamW's (Liu et al. 2025, arXiv:2502.16982, section 2.2), so
+    that both use the same learning rate and weight decay.
 
     Raises:
         UserError: the model has no matrix for Muon.
@@ -83,7 +85,7 @@ def build_optimizer(model: nn.Module, training: Training) -> Optimizer:
         parameter_groups(model, training.weight_decay, without=matrices),
         lr=training.learning_rate,
         betas=training.betas,
-        # Fused kernels unscale 16-bit gradients themselves, out of reach of clipping.
+        # Fused kernels unscale 16-bit gradients themselves, after clipping.
         fused=training.precision != "16-mixed",
     )
     if not matrices:
@@ -101,22 +103,22 @@ def build_optimizer(model: nn.Module, training: Training) -> Optimizer:
 
 
 def build_schedule(optimizer: Optimizer, training: Training) -> LambdaLR:
-    """Warm-up, then the schedule, one step of it per optimiser step."""
+    """Build the learning-rate schedule, which advances at every optimiser step."""
     return LambdaLR(optimizer, learning_rate_factor(training))
 
 
 def set_learning_rate(optimizer: Optimizer, training: Training, done: int) -> None:
-    """Give the next step the learning rate of the schedule.
+    """Set the learning rate of the step after `done` steps.
 
-    An optimiser that was loaded has the one of the run as it was, whose `max_steps` may
-    have been another.
+    A loaded optimiser has the learning rate of the earlier run, whose `max_steps` may
+    differ.
     """
     for group in optimizer.param_groups:
         group["lr"] = training.learning_rate * learning_rate_factor(training)(done)
 
 
 def _linear_matrices(model: nn.Module) -> set[int]:
-    """Ids of the weights of linear layers that are no embeddings as well."""
+    """Return the ids of linear layers' weights that are not tied to an embedding."""
     matrices, embeddings = (
         {
             id(parameter)

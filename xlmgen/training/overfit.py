@@ -1,4 +1,4 @@
-"""Learning one batch by heart: the first thing that a broken loss cannot do."""
+"""Overfit one batch: a test that a broken loss fails within seconds."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from xlmgen.training.optimizer import build_optimizer
 def overfit_one_batch(
     run: Run, console: Console, *, small: float, steps: int
 ) -> tuple[int, float]:
-    """Train on the first training batch, corruption included, without dropout.
+    """Train on the first training batch with its corruption, without dropout.
+
+    Training stops when the loss is below `small` or not finite, or after `steps` steps.
+
+    Args:
+        small: mean loss in nats.
+        steps: maximum number of optimiser steps.
 
     Returns:
-        The steps taken and the last loss: below `small` if they were enough, or what
-        it was when it stopped being finite.
+        the number of steps, and the last loss.
     """
     parts = build(run)
     settings = run.experiment.training
     device = device_for(settings)
-    harness = (
-        Harness.of(parts).to(device).eval()
-    )  # no dropout: the batch is to be learned
+    harness = Harness.of(parts).to(device).eval()  # without dropout
     batch = move_data_to_device(next(iter(parts.data.train_dataloader())), device)
     optimizer = build_optimizer(harness.model, settings)
     loss = torch.tensor(torch.inf)
@@ -34,7 +37,7 @@ def overfit_one_batch(
         loss = harness.training_step(batch, 0)
         if step % settings.log_every == 0:
             console.print(f"step {step}  loss {loss.item():.4f}")
-        if loss.item() < small or not loss.isfinite():  # it will be no better
+        if loss.item() < small or not loss.isfinite():  # it stays NaN
             return step, loss.item()
         optimizer.zero_grad()
         torch.autograd.backward(loss)

@@ -1,4 +1,4 @@
-"""Ending a run whose validations no longer improve."""
+"""End a run whose validations no longer improve."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from xlmgen.training.recorder import Recorder
 
 
 class Patience(EarlyEnd):
-    """Ends a run after too many validations without an improvement.
+    """Ends a run after `patience` validations in a row without an improvement.
 
-    It counts also while nothing ends a run, so that patience can be given later.
+    Validations are also counted without a patience, so that a continued run can set
+    one.
 
     Args:
-        recorder: whose validations are counted.
-        patience: validations in a row without an improvement that end the run; None
-            never does.
-        metric: what is to improve.
-        rises: whether larger is better.
+        recorder: its validations are counted.
+        patience: number of validations; None never ends a run.
+        metric: the metric that should improve.
+        rises: whether larger values are better.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Patience(EarlyEnd):
         best = (
             f"since {self._sign * self._best:.4f} at step {self._best_step}"
             if self._best_step
-            else "and was never a number"
+            else "and was never finite"
         )
         return (
             f"{self._metric} has not improved in {self._since} {validations} {best} "
-            f"(training.patience is {self._patience}); to go on, raise it or set "
+            f"(training.patience is {self._patience}); to continue, raise it or set "
             "training.patience=null"
         )
 
@@ -54,7 +54,7 @@ class Patience(EarlyEnd):
         value = self._sign * self._recorder.validation[self._metric]
         if value < self._best:
             self._best, self._best_step, self._since = value, step, 0
-        else:  # or it is NaN
+        else:  # also for NaN
             self._since += 1
 
     def state_dict(self) -> dict[str, Any]:

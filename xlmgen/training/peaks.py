@@ -1,4 +1,4 @@
-"""What GPUs could compute at best, for the share of it that training uses."""
+"""Peak operations per second of GPUs, for model FLOPs utilisation (MFU)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 TERA = 1e12
 # Tera-operations per second with dense matrices in bfloat16, float16 (both accumulated
 # in 32 bits) and, outside tensor cores, float32: NVIDIA's data sheets and white papers
-# of the products. A device is the first whose words are all in its name.
+# of the products. The first entry whose words are all in a device's name applies.
 PEAKS: tuple[tuple[str, float | None, float, float], ...] = (
     ("B200", 2250, 2250, 75),
     ("GH200", 989, 989, 67),
@@ -29,16 +29,16 @@ PEAKS: tuple[tuple[str, float | None, float, float], ...] = (
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:
-    """Operations per second of a device at its best; None where it is not known."""
+    """Peak operations per second of a device; None if unknown."""
     if device.type != "cuda":
         return None
     if precision == "32-true" and torch.get_float32_matmul_precision() != "highest":
-        return None  # its matrices are multiplied in fewer bits
+        return None  # matrices are multiplied in fewer than 32 bits
     return peak_of(torch.cuda.get_device_name(device), precision)
 
 
 def peak_of(name: str, precision: str) -> float | None:
-    """The same for a device's name, such as `NVIDIA H100 80GB HBM3`."""
+    """Peak operations per second by a device's name: `NVIDIA H100 80GB HBM3`."""
     words = set(re.split(r"[\s-]+", name))
     for known, bfloat16, float16, float32 in PEAKS:
         if set(known.split()) <= words:

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: a trace to look at and a table."""
+"""Profile training steps: a trace for a browser and the time of every operation."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ LOADING, FORWARD, BACKWARD, UPDATE = PHASES = (
     "backward",
     "optimiser",
 )
-"""What follows one another in a step; the trace shows them by these names."""
+"""Phases of a training step in order; their names in the trace."""
 
 
 class Profiled(Exception):
-    """All steps that were to be profiled have been."""
+    """Raised after the last profiled step, to end the training."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one operation took, over all steps.
+    """Time of one operation over all profiled steps.
 
     Args:
-        calls: how often it ran.
-        seconds: the time that it took itself, without the operations inside it.
+        name: of the operation, such as `aten::mm`.
+        calls: number of calls.
+        seconds: time of the operation without the operations that it calls.
     """
 
     name: str
@@ -45,11 +46,12 @@ class Cost:
 
 # Not Lightning's PyTorchProfiler: it counts batches, not optimiser steps.
 class StepProfiler(StepCallback):
-    """Profiles some steps after some others, and ends the training.
+    """Profiles `steps` steps after `warmup` steps, and ends the training.
 
     Args:
-        warmup: steps that are not profiled: caches fill, kernels are compiled.
-        steps: those that are.
+        warmup: number of steps before profiling, in which caches fill and kernels are
+            compiled.
+        steps: number of profiled steps.
     """
 
     def __init__(self, warmup: int, steps: int) -> None:
@@ -62,7 +64,7 @@ class StepProfiler(StepCallback):
         self._on_gpu = False
 
     def _enter(self, phase: str | None) -> None:
-        """Leave the phase before, and enter another while the profiler runs."""
+        """End the current phase; start another if the profiler is running."""
         self._phase.close()
         if self._profile is not None and phase is not None:
             self._phase.enter_context(record_function(phase))
@@ -108,17 +110,17 @@ class StepProfiler(StepCallback):
         self._profile.stop()
 
     def write_trace(self, file: Path) -> None:
-        """Write what happened when, for a browser."""
+        """Write the trace in Chrome's format."""
         assert self._profile is not None
         self._profile.export_chrome_trace(str(file))
 
     def phases(self) -> dict[str, float]:
-        """Seconds per step that the host spent in each phase."""
+        """Return the host's seconds per step in each phase."""
         spent = {event.key: event.cpu_time_total for event in self._events()}
         return {name: spent.get(name, 0.0) / 1e6 / self._steps for name in PHASES}
 
     def costs(self) -> list[Cost]:
-        """Every operation, the costliest first: on the GPU where there is one."""
+        """Return all operations, the slowest first; GPU times if there is a GPU."""
         costs = [
             Cost(event.key, event.count, self._seconds(event))
             for event in self._events()
@@ -131,7 +133,7 @@ class StepProfiler(StepCallback):
         return (on_gpu if self._on_gpu else on_cpu) / 1e6
 
     def _events(self) -> Iterator[Any]:
-        """Totals by name; what a kernel took is also part of who called it."""
+        """Yield totals by name; an operation's total includes its GPU kernels."""
         assert self._profile is not None
         for event in self._profile.key_averages():
             if event.device_type.name == "CPU":

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a bar in a terminal, lines in a pipe."""
+"""Show the progress of a training: a bar in a terminal, lines in a pipe."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from xlmgen.training.step_callback import StepCallback
 from xlmgen.training.throughput import Throughput
 
 PER_CENT = ("accuracy", *SHARES)
-"""Metrics whose names end so are shown in per cent."""
+"""Endings of the names of metrics that are shown in per cent."""
 
 NARROWEST = 8 * "━"
-"""The least that is left of the bar where a terminal is narrow."""
+"""Minimum of the bar in a narrow terminal."""
 GAP = "  "
 
 
@@ -27,9 +27,9 @@ class TrainingProgress(StepCallback):
     """Shows the step, the latest losses, the speed and the time left.
 
     Args:
-        console: where to show it.
-        recorder, throughput: what to show. They must come earlier in the trainer's
-            callbacks.
+        console: shows the progress.
+        recorder, throughput: their latest numbers are shown. They must come earlier in
+            the trainer's callbacks.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TrainingProgress(StepCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        self._steps = trainer.max_steps  # which an early end lowers
+        self._steps = trainer.max_steps  # kept, because an early end lowers it
         if not self._console.is_terminal:
             return
         self._bar = Progress(
@@ -84,7 +84,7 @@ class TrainingProgress(StepCallback):
             self._print(f"step {step}/{steps}  {state}")
 
     def _parts(self, steps_left: int) -> list[str]:
-        """What there is to say, the most important first."""
+        """Return the parts of the status line, the most important first."""
         train, numbers = self._recorder.train, self._throughput.latest
         speed = numbers["speed/steps_per_s"]
         parts = [
@@ -106,7 +106,7 @@ class TrainingProgress(StepCallback):
         self._print(f"[green]step {step}[/]  {summary(self._recorder.headline)}")
 
     def _print(self, line: str) -> None:
-        """Print a line that has markup."""
+        """Print a line with rich's markup."""
         self._console.print(Text.from_markup(line), soft_wrap=True)
 
     def teardown(
@@ -118,22 +118,22 @@ class TrainingProgress(StepCallback):
 
 
 def width(parts: Sequence[str]) -> int:
-    """How wide parts are beside one another, without their markup."""
+    """Compute the width of parts on one line in cells, without their markup."""
     return Text.from_markup(GAP.join(parts)).cell_len
 
 
 def summary(metrics: Mapping[str, float]) -> str:
-    """Metrics as `val/loss 0.1234  val/exact_match 97.0 %`, with rich's markup."""
+    """Format metrics as `val/loss 0.1234  val/exact_match 97.0 %` in rich's markup."""
     return "  ".join(f"{name} [bold]{show(name, v)}[/]" for name, v in metrics.items())
 
 
 def show(name: str, value: float) -> str:
-    """A number as a person reads it: shares of 1 in per cent."""
+    """Format a metric's value; shares of 1 are shown in per cent."""
     return f"{100 * value:.1f} %" if name.endswith(PER_CENT) else f"{value:.4f}"
 
 
 def short(number: float) -> str:
-    """A large number by its first digits: `950`, `12.3k`, `1.2M`."""
+    """Abbreviate a large number: `950`, `12.3k`, `1.2M`."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.1f}{letter}"
@@ -141,7 +141,7 @@ def short(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`1:02:03`, or `2:03` below an hour."""
+    """Format seconds as `1:02:03`, or as `2:03` below an hour."""
     minutes, secs = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{secs:02}" if hours else f"{minutes}:{secs:02}"

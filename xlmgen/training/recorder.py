@@ -1,4 +1,4 @@
-"""What a run records, and when: the mean training loss, validation, generations."""
+"""Record training losses, validations and scores of generated answers at due steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xlmgen.training.harness import Harness
 from xlmgen.training.step_callback import StepCallback
 
 Scorer = Callable[[Trainer, Harness], Mapping[str, float]]
-"""Generates and scores answers with a harness's model: exact match and the like."""
+"""Generates answers with a harness's model and returns their scores by name."""
 
 
 class Recorder(StepCallback):
@@ -26,12 +26,12 @@ class Recorder(StepCallback):
 
     Args:
         log_every, validate_every: in optimiser steps.
-        scorer: what to add to a validation's losses; None adds nothing.
+        scorer: returns scores to add to a validation's losses; None adds nothing.
         on_nan: whether steps that are not finite are counted (`skip`) or end the run.
-        scaled: whether gradients are scaled, so that they may well be infinite.
+        scaled: whether gradients are scaled (16-bit). Infinite norms are then normal.
 
     `train` and `validation` hold the latest numbers, for checkpoints and progress;
-    `headline` those of a validation that a person wants to see go by.
+    `headline` holds the validation's loss and scores, which progress shows.
     """
 
     def __init__(
@@ -99,15 +99,16 @@ class Recorder(StepCallback):
         log(trainer.loggers, self.train, trainer.global_step)
 
     def _finite_steps(self, trainer: Trainer) -> list[tuple[float, float]]:
-        """Loss and norm of the steps since the last row that were finite.
+        """Return loss and norm of all finite steps since the last row.
 
         Raises:
-            NotFinite: some were not, and training is to stop at that.
+            NotFinite: a step was not finite, and `on_nan` is `stop`.
         """
-        # A loss that is not finite on one device is not so in the mean.
+        # If a loss is not finite on one device, neither is the mean.
         losses = trainer.strategy.reduce(torch.stack(self._losses), reduce_op="mean")
         table = torch.stack([losses, torch.stack(self._norms)], dim=1)
-        rows: list[tuple[float, float]] = table.tolist()  # the one wait for the device
+        # The host waits for the device only here, once per row.
+        rows: list[tuple[float, float]] = table.tolist()
         # A scaler of 16-bit gradients finds its scale by norms that are not finite.
         judged = 1 if self._scaled else 2
         good = [all(map(math.isfinite, row[:judged])) for row in rows]
@@ -119,19 +120,19 @@ class Recorder(StepCallback):
         return [row for row, fine in zip(rows, good, strict=True) if fine]
 
     def check(self, trainer: Trainer) -> None:
-        """See that the steps since the last row were finite, if they have to be.
+        """Check that all steps since the last row were finite if `on_nan` is `stop`.
 
         Raises:
-            NotFinite: some were not.
+            NotFinite: a step was not finite.
         """
         if self._on_nan == "stop" and self._losses:
             self._finite_steps(trainer)
 
     def validate(self, trainer: Trainer) -> None:
-        """Measure the validation split and score answers, in the middle of `fit`.
+        """Measure the validation split and score answers during `fit`.
 
-        Lightning validates only where its own loop decides to, which is neither after
-        the last step nor after an interrupt. The callbacks' hooks are Lightning's.
+        Lightning's own loop validates neither after the last step nor after an
+        interrupt. This method calls the same hooks of the callbacks as that loop.
         """
         harness = trainer.lightning_module
         assert isinstance(harness, Harness)
@@ -158,8 +159,8 @@ class Recorder(StepCallback):
         self.validation = _named({**metrics, **scores})
         log(trainer.loggers, self.validation, trainer.global_step)
 
-    # The losses since the last row are part of a checkpoint: the row after it is the
-    # mean over the same steps whether or not the run was interrupted.
+    # The losses since the last row are part of a checkpoint, so that the next row is
+    # the mean over the same steps whether or not the run was interrupted.
 
     def state_dict(self) -> dict[str, Any]:
         own = [loss.cpu() for loss in self._losses]
@@ -183,11 +184,12 @@ def _named(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def callbacks_of(trainer: Trainer) -> list[Callback]:
-    """The callbacks, in their order; Lightning's types do not name them."""
+    """Return the trainer's callbacks in order; Lightning's types omit the attribute."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return callbacks
 
 
 def log(loggers: Iterable[Logger], metrics: Mapping[str, float], step: int) -> None:
+    """Log metrics with every logger."""
     for logger in loggers:
         logger.log_metrics(dict(metrics), step)

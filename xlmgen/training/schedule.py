@@ -1,4 +1,4 @@
-"""How the learning rate moves: a warm-up, then one of five curves; no torch."""
+"""Learning-rate schedules: a warm-up, then one of five curves; imports no torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from xlmgen.experiment.settings import Training
 
 
 def learning_rate_factor(training: Training) -> Callable[[int], float]:
-    """The factor on the peak learning rate for the step that comes after `done` steps.
+    """Return the factor on the peak learning rate as a function of the steps done.
 
-    It rises from 1/warmup_steps to 1 during the warm-up, whatever the schedule. Those
-    that fall to an end do not fall below `min_lr_ratio`, and stay there.
+    The factor rises from 1/warmup_steps to 1 during the warm-up of every schedule. It
+    does not fall below `min_lr_ratio`; schedules that end at `max_steps` stay there.
     """
     warmup, least = training.warmup_steps, training.min_lr_ratio
 
@@ -38,19 +38,21 @@ def learning_rate_factor(training: Training) -> Callable[[int], float]:
 
 
 def cooldown_start(training: Training) -> int:
-    """The steps that `wsd` takes before its learning rate begins to fall."""
+    """Number of steps before the learning rate of `wsd` starts to fall."""
     steps = max(1, round(training.cooldown * training.max_steps))
     return max(training.warmup_steps, training.max_steps - steps)
 
 
 def change_after(step: int, before: Training, now: Training) -> str | None:
-    """What another `max_steps` does to the learning rate of a run that goes on.
+    """Describe how a new `max_steps` changes the learning rate of a continued run.
 
     Args:
-        step: the steps that it has taken.
+        step: the number of steps that the run has taken.
+        before: the earlier settings.
+        now: the new settings.
 
     Returns:
-        None where the next step has the learning rate that it would have had anyway.
+        a note; None if the learning rate of the next step is unchanged.
     """
     earlier, later = (
         training.learning_rate * learning_rate_factor(training)(step)
@@ -60,11 +62,11 @@ def change_after(step: int, before: Training, now: Training) -> str | None:
         return None
     return (
         f"training.max_steps was {before.max_steps} and is {now.max_steps}: the "
-        f"schedule {now.schedule} ends there now, and the learning rate of step "
-        f"{step + 1} is {later:.3g}, where it was to be {earlier:.3g}"
+        f"schedule {now.schedule} now ends at step {now.max_steps}, and the learning "
+        f"rate of step {step + 1} is {later:.3g} instead of {earlier:.3g}"
     )
 
 
 def _part(done: int, start: int, end: int) -> float:
-    """How much of the way from one step to another is behind, from 0 to 1."""
+    """Return the part of the steps from `start` to `end` that is done, from 0 to 1."""
     return min(1.0, max(0, done - start) / max(1, end - start))

@@ -1,7 +1,7 @@
-"""Parameters spread over the processes: FSDP2, through Lightning.
+"""Shard parameters over processes with FSDP2, through Lightning.
 
 Every process holds a part of each parameter, of its gradient and of the optimiser's
-state. The blocks of the model are gathered one at a time, when their turn comes.
+state. The model's layers are gathered one at a time, when they are computed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from xlmgen.training.blocks import blocks_of
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
-    """FSDP2 with the checkpoints of every other strategy: whole tensors, in one folder.
+    """FSDP2 with checkpoints of full tensors in one folder, as other strategies have.
 
-    They are gathered one after the other into the memory of the first process, which
-    writes them; any number of processes reads them, with any strategy.
+    The first process gathers one tensor after the other and writes them. Any number of
+    processes can read a checkpoint, with any strategy.
 
     Args:
-        processes: over how many the parameters are spread.
+        processes: number of processes over which the parameters are sharded.
     """
 
     def __init__(self, processes: int) -> None:
@@ -46,19 +46,19 @@ class FullyShardedStrategy(ModelParallelStrategy):
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         assert self.lightning_module is not None
-        # `keep_vars`, since a tied parameter is one object there, and is gathered once.
-        whole: dict[str, Any] = _gathered(
+        # With `keep_vars` a tied parameter is one object, and is gathered once.
+        full: dict[str, Any] = _gathered(
             self.lightning_module.state_dict(keep_vars=True), self.is_global_zero, {}
         )
-        return whole
+        return full
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         if isinstance(optimizer, LightningOptimizer):
             optimizer = optimizer.optimizer
-        whole: dict[str, Any] = _gathered(
+        full: dict[str, Any] = _gathered(
             optimizer.state_dict(), self.is_global_zero, {}
         )
-        return whole
+        return full
 
     def save_checkpoint(
         self,
@@ -66,9 +66,9 @@ class FullyShardedStrategy(ModelParallelStrategy):
         filepath: str | Path,
         storage_options: Any | None = None,
     ) -> None:
-        # An average of the weights is sharded as they are.
-        whole = _gathered(checkpoint, self.is_global_zero, {})
-        ParallelStrategy.save_checkpoint(self, whole, filepath, storage_options)
+        # The average of the weights is sharded like the weights.
+        full = _gathered(checkpoint, self.is_global_zero, {})
+        ParallelStrategy.save_checkpoint(self, full, filepath, storage_options)
 
     def load_checkpoint(
         self, checkpoint_path: str | Path, weights_only: bool | None = None
@@ -85,7 +85,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
                 own.copy_(sharded_like(own, weights[name]))
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        for optimizer, whole in zip(
+        for optimizer, full in zip(
             self.optimizers, checkpoint["optimizer_states"], strict=True
         ):
             groups = optimizer.param_groups
@@ -95,24 +95,23 @@ class FullyShardedStrategy(ModelParallelStrategy):
                     key: sharded_like(parameters[number], value)
                     for key, value in values.items()
                 }
-                for number, values in whole["state"].items()
+                for number, values in full["state"].items()
             }
-            optimizer.load_state_dict({**whole, "state": state})
+            optimizer.load_state_dict({**full, "state": state})
 
 
 def shard(model: nn.Module, mesh: DeviceMesh) -> None:
-    """Spread a model's parameters over a mesh of one dimension, block by block."""
+    """Shard a model's parameters over a mesh of one dimension, layer by layer."""
     for module in (*blocks_of(model), model):
-        module.register_forward_hook(_own_memory)  # ahead of FSDP's own hook
+        module.register_forward_hook(_own_memory)  # before FSDP adds its own hook
         fully_shard(module, mesh=mesh)
 
 
 def gather_weights(model: nn.Module) -> None:
-    """Have every parameter whole on every process, until `release_weights`.
+    """Gather all parameters on every process, until `release_weights`.
 
-    What follows may call the model as often as it likes on each process: a process that
-    generates takes as many forward passes as its answers need. Nothing happens to a
-    model that is not sharded.
+    Processes may then call the model different numbers of times, as they do when they
+    generate answers. A model that is not sharded stays unchanged.
     """
     for module in model.modules():
         if isinstance(module, FSDPModule):
@@ -124,16 +123,17 @@ def release_weights(model: nn.Module) -> None:
     """Keep only this process's part of every parameter again."""
     for module in model.modules():
         if isinstance(module, FSDPModule):
-            # The outermost stays whole between forward and backward pass, as by default
+            # The model's own parameters stay gathered between forward and backward
+            # pass, as by default.
             module.set_reshard_after_forward(module is not model, recurse=False)
             module.reshard()
 
 
 def _own_memory(module: nn.Module, inputs: Any, output: Any) -> Any:
-    """Copy what a module returns of another tensor's memory.
+    """Copy every output of a module that is a view of another tensor.
 
-    FSDP gathers weights for the backward pass by a hook on what a module returned. A
-    loss that writes into a view (`logits[:, mask] = -inf`) would lose that hook.
+    FSDP gathers weights for the backward pass by a hook on a module's outputs. A loss
+    that writes into a view (`logits[:, mask] = -inf`) would lose that hook.
     """
 
     def copy(tensor: Tensor) -> Tensor:
@@ -143,7 +143,13 @@ def _own_memory(module: nn.Module, inputs: Any, output: Any) -> Any:
 
 
 def _gathered(value: Any, keep: bool, known: dict[int, Tensor | None]) -> Any:
-    """Plain data with every sharded tensor whole, on the CPU of those who keep it."""
+    """Replace every sharded tensor by the full tensor on the CPU.
+
+    Args:
+        value: a tensor, or mappings and lists of them.
+        keep: whether this process keeps full tensors; others get None.
+        known: full tensors gathered so far, by the id of the sharded tensor.
+    """
     if isinstance(value, Mapping):
         return {key: _gathered(item, keep, known) for key, item in value.items()}
     if isinstance(value, list):
@@ -151,20 +157,21 @@ def _gathered(value: Any, keep: bool, known: dict[int, Tensor | None]) -> Any:
     if not isinstance(value, DTensor):
         return value.detach() if isinstance(value, Tensor) else value
     if id(value) not in known:
-        whole = value.full_tensor().detach()
-        known[id(value)] = whole.cpu() if keep else None
+        full = value.full_tensor().detach()
+        known[id(value)] = full.cpu() if keep else None
     return known[id(value)]
 
 
-def sharded_like(own: Tensor, whole: Any) -> Any:
-    """This process's part of a whole tensor, laid out as `own` is.
+def sharded_like(own: Tensor, full: Any) -> Any:
+    """Return this process's part of a full tensor, sharded like `own`.
 
-    What has another shape, such as an optimiser's number of steps, stays as it is.
+    A value of another shape, such as an optimiser's number of steps, is returned as it
+    is.
     """
-    if not isinstance(own, DTensor) or not isinstance(whole, Tensor):
-        return whole
-    if whole.shape != own.shape:
-        return whole
+    if not isinstance(own, DTensor) or not isinstance(full, Tensor):
+        return full
+    if full.shape != own.shape:
+        return full
     return distribute_tensor(
-        whole.to(own.device), own.device_mesh, own.placements, src_data_rank=None
+        full.to(own.device), own.device_mesh, own.placements, src_data_rank=None
     )

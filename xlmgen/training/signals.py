@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 while a run is prepared: stop at once. No torch."""
+"""Stop at Ctrl-C, SIGTERM and SIGUSR1 while a run is prepared; imports no torch."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from contextlib import contextmanager
 from types import FrameType
 
 WARNING = getattr(signal, "SIGUSR1", signal.SIGTERM)  # Windows has none
-"""What a scheduler sends before the time is up, so that a job can be queued again."""
+"""Signal of a scheduler shortly before the time limit of a job."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, WARNING)
-"""A person's, the system's, and the warning that a scheduler is asked to send."""
+"""Signals that stop a training: Ctrl-C, SIGTERM and the warning of a scheduler."""
 DEAF = 15.0
-"""Seconds after which a process that has not answered a signal is ended."""
+"""Seconds after which a process that has not handled a signal is ended."""
 _heard = threading.Event()
 Handler = Callable[[int, FrameType | None], None]
 
 
 class Interrupted(BaseException):
-    """Training was asked to stop; no error, so that nothing takes it for one.
+    """Raised when a signal stops the training; not an `Exception`, like Ctrl-C.
 
     Args:
-        signum: the signal that asked.
-        saved: whether the state was saved before.
+        signum: the signal.
+        saved: whether the state was saved.
     """
 
     def __init__(self, signum: int, *, saved: bool) -> None:
@@ -41,7 +41,7 @@ def stop_at_once(signum: int, frame: FrameType | None) -> None:
 
 
 def handle(handler: Handler) -> None:
-    """Give the signals a handler, where this is the thread that hears them."""
+    """Install a handler of `SIGNALS`; only the main thread can, others do nothing."""
     if threading.current_thread() is threading.main_thread():
         for signum in SIGNALS:
             signal.signal(signum, handler)
@@ -49,9 +49,10 @@ def handle(handler: Handler) -> None:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Raise `Interrupted` at a signal, and put the handlers back afterwards.
+    """Raise `Interrupted` at a signal, and restore the earlier handlers afterwards.
 
-    Where the process waits outside of Python, such as for other processes, it is ended.
+    A process that waits outside of Python, for example for other processes, cannot run
+    a handler. It is ended `DEAF` seconds after the signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -68,14 +69,14 @@ def stopped_by_signals() -> Iterator[None]:
 
 @contextmanager
 def _ended_when_deaf() -> Iterator[None]:
-    """Have a thread listen, which runs while the main one waits for something."""
+    """Receive signals in a thread, which runs while the main thread waits."""
     _heard.clear()
     here, there = socket.socketpair()
     there.setblocking(False)
     earlier = signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
 
     def leave() -> None:
-        """In a worker, whose signals are its own."""
+        """Disconnect a worker, which handles its own signals."""
         if there.fileno() != -1:
             signal.set_wakeup_fd(-1)
             there.close()
@@ -95,7 +96,7 @@ def _listen(signals: socket.socket) -> None:
         while number := signals.recv(1):
             signum = number[0]
             if signum not in SIGNALS or signal.getsignal(signum) is not stop_at_once:
-                continue  # training answers it
+                continue  # the training handles this signal
             if not _heard.wait(DEAF):
                 print(f"stopped by {signal.Signals(signum).name}", file=sys.stderr)
                 os._exit(128 + signum)

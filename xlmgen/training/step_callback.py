@@ -1,4 +1,4 @@
-"""The base of callbacks that act after optimiser steps."""
+"""Base class of callbacks that act after batches and optimiser steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending a run whose validation has reached a target."""
+"""End a run whose validation has reached a target."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xlmgen.training.recorder import Recorder
 
 @dataclass(frozen=True)
 class Target:
-    """A value of a validation's metric, and the side of it that is better."""
+    """Target value of a validation's metric, and whether larger values are better."""
 
     value: float
     rises: bool
 
     def is_reached(self, value: float) -> bool:
-        """NaN reaches nothing."""
+        """Whether a value reaches the target; NaN does not."""
         return value >= self.value if self.rises else value <= self.value
 
 
@@ -26,11 +26,11 @@ class StopWhen(EarlyEnd):
     """Ends a run at the first validation that reaches every target.
 
     The latest validation is part of its state, so that a run that continues with
-    another target ends or goes on as one that had it from the start.
+    another target behaves like one that had this target from the start.
 
     Args:
-        recorder: whose validations are compared.
-        targets: by the metric's name; without any a run goes on to `max_steps`.
+        recorder: its validations are compared with the targets.
+        targets: by the metric's name; without targets a run continues to `max_steps`.
     """
 
     def __init__(self, recorder: Recorder, targets: Mapping[str, Target]) -> None:
@@ -51,7 +51,7 @@ class StopWhen(EarlyEnd):
         found = ", ".join(f"{name} is {self._latest[name]:g}" for name in self._targets)
         targets = ", ".join(f"{key}: {t.value:g}" for key, t in self._targets.items())
         return (
-            f"{found} (training.stop_when is {{{targets}}}); to go on, change it or "
+            f"{found} (training.stop_when is {{{targets}}}); to continue, change it or "
             "set training.stop_when={}"
         )
 

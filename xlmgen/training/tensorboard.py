@@ -1,4 +1,4 @@
-"""TensorBoard's event files, whose library is imported at the first number logged."""
+"""Logger of TensorBoard's event files; imports TensorBoard at the first metric."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TensorBoard(Logger):
     """Writes event files under a folder.
 
     Args:
-        folder: where they go.
+        folder: the folder of the event files.
         upto: events of an earlier run after this step are hidden.
     """
 
@@ -39,7 +39,7 @@ class TensorBoard(Logger):
         return ""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        """The run folder's experiment.yaml holds them."""
+        """Do nothing: the run folder's experiment.yaml holds the hyperparameters."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -53,8 +53,8 @@ class TensorBoard(Logger):
     def _open(self) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        # The library writes in a thread. What fails there is raised here too, at the
-        # next number; the thread need not print it.
+        # The library writes in a thread. An error there is also raised here at the
+        # next metric, so the thread does not print it.
         self._hook, threading.excepthook = (
             threading.excepthook,
             self._say_unless_no_room,
@@ -73,7 +73,7 @@ class TensorBoard(Logger):
         try:
             with writing(self._folder):
                 if writer is not None and status == "success":
-                    writer.flush()  # raises what failed since the last number
+                    writer.flush()  # raises an error of the thread, if any
                 if writer is not None:
                     writer.close()
         finally:

@@ -1,6 +1,6 @@
-"""How fast training goes and what it takes: `throughput.csv`, which no two runs share.
+"""Measure speed and memory of a training: `throughput.csv`.
 
-It stands apart from `metrics.csv`, whose numbers a continued run repeats exactly.
+Separate from `metrics.csv`, whose numbers a continued run reproduces exactly.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Throughput(StepCallback):
     """Measures the time between rows without validations and checkpoints.
 
     Args:
-        recorder: whose rows set the intervals: at each it has waited for the device. It
-            must come earlier in the trainer's callbacks.
-        file: where the numbers go, beside the loggers other than metrics.csv.
+        recorder: its rows set the intervals, because it waits for the device at every
+            row. It must come earlier in the trainer's callbacks.
+        file: receives the numbers, as do all loggers except metrics.csv.
 
     `latest` holds the numbers of the last interval.
     """
@@ -54,7 +54,7 @@ class Throughput(StepCallback):
 
     def _pause(self, device: torch.device) -> None:
         if device.type == "cuda":
-            torch.cuda.synchronize(device)  # the steps until here are training's
+            torch.cuda.synchronize(device)  # finish the steps before the pause
         self._pause_began = time.perf_counter()
 
     def _resume(self) -> None:
@@ -64,7 +64,7 @@ class Throughput(StepCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         precision = str(trainer.precision_plugin.precision)
-        # To run a model in shards takes all ranks, and one may fail at it alone.
+        # A sharded model must run on all ranks at once, and counting may fail on one.
         if not isinstance(trainer.strategy, FullyShardedStrategy):
             self._peak = peak_flops(pl_module.device, precision)
         self._begin()
@@ -77,7 +77,7 @@ class Throughput(StepCallback):
         if self._peak is not None and not self._flops_per_token:
             try:
                 flops = step_flops(trainer, pl_module, batch)
-            except Exception:  # whatever it is, to count must not end a training
+            except Exception:  # no error of the counter may end a training
                 flops = 0.0
             self._flops_per_token = flops / max(1, size(batch)[1])
             if not flops:
@@ -131,19 +131,19 @@ class Throughput(StepCallback):
 
 
 def size(batch: Mapping[str, Any]) -> tuple[int, int]:
-    """Rows of a batch and positions of its `input_ids`, padding included.
+    """Return the number of rows and of positions of `input_ids`, padding included.
 
-    Both are 0 for a kind of collator that calls its tokens something else.
+    Both are 0 for kinds of collators whose batches have no `input_ids`.
     """
     ids = batch.get("input_ids")
     return (0, 0) if ids is None else (len(ids), ids.numel())
 
 
 def step_flops(trainer: Trainer, harness: Harness, batch: Mapping[str, Any]) -> float:
-    """Floating-point operations that training on a batch takes by its matrices.
+    """Count the floating-point operations of matrix products in training on a batch.
 
-    Those of the forward pass are counted, and the backward pass taken for twice as
-    many. What activation checkpointing would compute twice counts once.
+    The forward pass is counted; the backward pass is assumed to need twice as many.
+    Operations that activation checkpointing repeats count once.
     """
     state = rng.capture()
     counter = FlopCounterMode(display=False)
@@ -158,9 +158,9 @@ def step_flops(trainer: Trainer, harness: Harness, batch: Mapping[str, Any]) -> 
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """The most bytes so far: of tensors on a GPU, else of this process.
+    """Peak memory in bytes: of tensors on a GPU, otherwise of this process.
 
-    None where the system does not say.
+    None on Windows.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

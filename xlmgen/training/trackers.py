@@ -1,4 +1,4 @@
-"""Weights & Biases and Trackio: the same numbers under the same names as elsewhere."""
+"""Log metrics to Weights & Biases and Trackio, under the names of metrics.csv."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from xlmgen.io.files import write_json
 from xlmgen.io.json_input import Schema, read_object
 
 ID_FILE = "tracker.json"
-"""In the run folder: what the run is called there, whatever its folder is called."""
+"""File in the run folder with the run's id in trackers, independent of its folder."""
 ID_SCHEMA: Schema = {"required": ["id"], "properties": {"id": {"type": "string"}}}
 
 
 # Not Lightning's WandbLogger: one class serves both packages.
 class Tracker(Logger):
-    """A Lightning logger that gives rows to a package with the interface of wandb.
+    """A Lightning logger for packages with the interface of wandb.
 
     Args:
-        package: `wandb` or `trackio`; it is imported when the run begins.
-        experiment: its name is the run's, and all of it its configuration.
+        package: `wandb` or `trackio`; imported when the run starts.
+        experiment: gives the run its name and its configuration.
         folder: the run folder.
     """
 
@@ -48,14 +48,14 @@ class Tracker(Logger):
         return ""
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        """They are given when the run begins."""
+        """Do nothing: `begin` passes the experiment as configuration."""
 
     @rank_zero_only
     def begin(self) -> None:
-        """Begin the run, or go on with the one that the run folder began.
+        """Start the run, or continue the one with the id in the run folder.
 
         Raises:
-            UserError: the package says that it cannot.
+            UserError: the package raises an error.
         """
         run_id, name = run_id_of(self._folder), self._experiment.name
         variable = f"{self._package.upper()}_PROJECT"
@@ -65,18 +65,18 @@ class Tracker(Logger):
             "resume": "allow",
         }
         if self._package == "wandb":
-            # What a run prints is the terminal's own; wandb would wrap it.
+            # wandb would otherwise capture the terminal's output.
             options |= {"id": run_id, "name": name, "dir": str(self._folder)}
             options["settings"] = {"console": "off"}
-        else:  # it knows a run by its name
+        else:  # trackio identifies runs by name
             options["name"] = f"{name}-{run_id}"
         try:
             self._run = importlib.import_module(self._package).init(**options)
         except Exception as error:  # of any kind: an account, a network, a disk
             said = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
-                f"loggers: {self._package} could not begin: {said}",
-                "mend that, leave it out of loggers"
+                f"loggers: {self._package} could not start: {said}",
+                f"fix this, leave {self._package} out of loggers"
                 + (", or set WANDB_MODE=offline" if self._package == "wandb" else ""),
             ) from error
 
@@ -92,10 +92,10 @@ class Tracker(Logger):
 
 
 def run_id_of(folder: Path) -> str:
-    """The name that a run folder has in trackers; it is made up once."""
+    """Return the id of a run folder in trackers; it is drawn once and saved."""
     file = folder / ID_FILE
     if not file.is_file():
         write_json(file, {"id": secrets.token_hex(4)})
-    fix = "delete it: the run begins again in the tracker, under another name"
+    fix = "delete it: the tracker then starts a new run under another name"
     name: str = read_object(file, fix, ID_SCHEMA)["id"]
     return name

@@ -1,4 +1,4 @@
-"""`xlmgen train` as a function: from an experiment to a trained run folder."""
+"""Train an experiment into a run folder: the function behind `xlmgen train`."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from xlmgen.training.signals import Interrupted, stopped_by_signals
 def train(
     experiment: Experiment, path: Path, console: Console, command: Sequence[str] = ()
 ) -> int:
-    """Train into a run folder, or continue the run that is there.
+    """Train into a new run folder, or continue the run in an existing one.
 
     Args:
-        experiment: resolved.
+        experiment: the resolved experiment.
         path: the run folder.
-        console: where progress is shown.
-        command: the command line, for the record.
+        console: shows progress.
+        command: the command line, recorded in the run folder.
 
     Returns:
-        0, or 128 plus the number of the signal that stopped the training; its state
-        has been saved then, if it had begun.
+        0, or 128 plus the number of the signal that stopped the training. After a
+        signal the state is saved, if the training had started.
 
     Raises:
-        UserError: the parts do not fit together, the folder holds something else, a
+        UserError: the parts do not fit together, the folder is not a run folder, a
             package is missing, or the disk is full.
     """
     require_packages(experiment.trackers)
@@ -69,10 +69,14 @@ def train(
         if (full := no_room(error)) is None:
             raise
         last = max(checkpoints(path / "checkpoints"), default=None)
-        continues = "begins anew" if last is None else f"continues from step {last}"
+        continues = (
+            "starts again from the beginning"
+            if last is None
+            else f"continues from step {last}"
+        )
         raise UserError(
             f"cannot write {full.filename or path}: {full.strerror}",
-            f"make room; then the same command {continues}",
+            f"free disk space; then the same command {continues}",
             exit_code=1,
         ) from error
     console.print()
@@ -84,27 +88,27 @@ def train(
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Keep other trainings away from a run folder, where the system has locks.
+    """Hold the training lock of a run folder; without effect if there are no locks.
 
     Raises:
-        UserError: one is at it.
+        UserError: another process is training this run.
     """
 
     def occupied(owner: str) -> bool:
         raise UserError(
             f"{path}: process {owner} is training this run",
-            "wait until it ends or stop it, or begin another run with --run-dir",
+            "wait until it ends or stop it, or start another run with --run-dir",
         )
 
     made = [folder for folder in path.absolute().parents if not folder.exists()]
-    with suppress(OSError):  # who writes the run says it better
+    with suppress(OSError):  # writing the run raises a clearer error
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with hold(lock_of(path), occupied):
             yield
     finally:
-        for folder in made:  # of a run that could not begin
-            with suppress(OSError):
+        for folder in made:
+            with suppress(OSError):  # not empty, because the run was created
                 folder.rmdir()
 
 
@@ -122,14 +126,16 @@ def _train(
         Fit.prepare(run, console).go(console)
     except UserError:
         if new and not run.has_begun:
-            shutil.rmtree(run.path)  # else the mended task would meet the old copy
+            # A run folder keeps its own copy of the task: without this, a corrected
+            # task would not be used.
+            shutil.rmtree(run.path)
         raise
 
 
 def _where_it_stopped(path: Path, *, saved: bool) -> str:
     found = max(checkpoints(path / "checkpoints"), default=None)
     if found is None:
-        return "stopped; nothing was there to save; the same command begins"
+        return "stopped before there was anything to save; run the same command again"
     if saved:
         return f"stopped at step {found} and saved; the same command continues"
     return f"stopped; the same command continues from step {found}"
@@ -138,15 +144,23 @@ def _where_it_stopped(path: Path, *, saved: bool) -> str:
 def prepare(
     experiment: Experiment, path: Path, console: Console, command: Sequence[str]
 ) -> tuple[Run, bool]:
-    """The run folder and whether it is new; all is checked that needs no torch."""
+    """Create or reopen the run folder, after all checks that need no torch.
+
+    Returns:
+        the run, and whether its folder is new.
+
+    Raises:
+        UserError: see `train`.
+    """
     source = family_folder(experiment)
     if is_new(path):
         task = load_task(experiment.task)
         check_family(experiment, source, task.packing)
         if is_behind_its_spec(source):
             console.print(
-                f"note: {source / SPEC} has changed since its code was rendered, and "
-                f"the code is what runs; `xlmgen new {source / SPEC}` renders it anew",
+                f"note: {source / SPEC} has changed since its code was rendered; the "
+                "run uses the code as it is; to render it again, run "
+                f"`xlmgen new {source / SPEC}`",
                 style="yellow",
                 soft_wrap=True,
             )
@@ -161,15 +175,15 @@ def prepare(
         console.print(f"note: {change}", style="yellow", soft_wrap=True)
     if not same_family(source, run.family_folder):
         console.print(
-            f"note: {source} has changed since; the run goes on with its own copy in "
-            f"{run.family_folder}",
+            f"note: {source} has changed since the run was created; the run continues "
+            f"with its own copy in {run.family_folder}",
             style="yellow",
             soft_wrap=True,
         )
     if not same_task(experiment.task, run.path / TASK):
         console.print(
-            f"note: the task {experiment.task} has changed since; the run goes on with "
-            f"its own copy in {run.path / TASK}",
+            f"note: the task {experiment.task} has changed since the run was created; "
+            f"the run continues with its own copy in {run.path / TASK}",
             style="yellow",
             soft_wrap=True,
         )
@@ -179,10 +193,10 @@ def prepare(
 
 
 def require_packages(names: Iterable[str]) -> None:
-    """Refuse loggers whose package is not there, before anything begins.
+    """Refuse loggers whose package is not installed, before any other work.
 
     Raises:
-        UserError: names the extra that installs it.
+        UserError: a package is missing; the message names the extra that installs it.
     """
     for name in names:
         if find_spec(name) is None:
@@ -193,19 +207,25 @@ def require_packages(names: Iterable[str]) -> None:
 
 
 def wait_for_run(path: Path, experiment: Experiment, seconds: float = 3600) -> Run:
-    """The run folder that the first process prepares, with the same experiment.
+    """Wait until the first process has created the run folder.
 
-    That may take long, where a tokenizer is learned for it. Where it fails, launchers
-    end the processes that wait.
+    Training a tokenizer for it may take long. If the first process fails, the launcher
+    ends the processes that wait.
+
+    Args:
+        path: the run folder.
+        experiment: the same as that of the first process.
+        seconds: time limit.
 
     Raises:
-        UserError: it did not.
+        UserError: the folder did not appear within the time limit.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if is_run(path):
-            return Run(path, experiment)  # its file may be of before
+            # Not read from the folder: its experiment.yaml may still be the old one.
+            return Run(path, experiment)
         time.sleep(0.1)
     raise UserError(
-        f"no run folder appeared at {path}", "see what the first process says"
+        f"no run folder appeared at {path}", "read the output of the first process"
     )

@@ -1,4 +1,4 @@
-"""The Lightning trainer of an experiment, and its callbacks."""
+"""Build the Lightning trainer of an experiment, with its callbacks and loggers."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def build_trainer(
     scorer: Scorer | None = None,
     ends: Callable[[Recorder], Sequence[EarlyEnd]] = lambda recorder: (),
 ) -> Trainer:
-    """A trainer that writes into a run folder.
+    """Build a trainer that writes into a run folder.
 
     Args:
         experiment: its `training` and `loggers` are used.
         folder: the run folder.
-        console: where progress is shown.
+        console: shows progress.
         resumed_at: the step of the checkpoint that the run continues from.
         scorer: generates and scores answers at every validation.
-        ends: makes what may end the run before `max_steps`.
+        ends: builds the callbacks that may end the run before `max_steps`.
     """
     settings = experiment.training
     recorder = Recorder(
@@ -81,8 +81,8 @@ def build_trainer(
         num_nodes=settings.num_nodes,
         strategy=_strategy(settings),
         logger=_loggers(experiment, folder, resumed_at),
-        # In this order: the recorder sees the new average; what it records is shown and
-        # saved; then signals are handled.
+        # The order matters: the recorder needs the new average; its numbers are shown
+        # and saved; then signals are handled.
         callbacks=[
             *_averaging(settings),
             recorder,
@@ -106,7 +106,7 @@ SWITCHED_OFF: dict[str, Any] = {
     "enable_progress_bar": False,
     "enable_model_summary": False,
 }
-"""Parts of Lightning that our callbacks and data module stand for."""
+"""Parts of Lightning that our callbacks and data module replace."""
 
 
 def _averaging(settings: Training) -> list[AverageWeights]:
@@ -114,7 +114,10 @@ def _averaging(settings: Training) -> list[AverageWeights]:
 
 
 def _keeper(settings: Training, folder: Path, recorder: Recorder) -> CheckpointKeeper:
-    """With `wsd`, the checkpoint before the cooldown stays: a run can go on from it."""
+    """Build the checkpoint callback; with `wsd` it keeps the step before the cooldown.
+
+    A longer run can continue from that checkpoint.
+    """
     return CheckpointKeeper(
         folder / "checkpoints",
         recorder,
@@ -134,13 +137,13 @@ def _loggers(experiment: Experiment, folder: Path, resumed_at: int) -> list[Logg
 
 
 def _cluster() -> ClusterEnvironment:
-    """Who started the processes, as `xlmgen.distributed.launch` has it.
+    """Return Lightning's environment for the launcher that started the processes.
 
-    Lightning's own guess takes variables that were left behind for a launcher.
+    Lightning's own guess takes leftover environment variables for a launcher.
     """
     if launch.by_torchrun():
         return TorchElasticEnvironment()
-    if launch.by_srun():  # but its way of saving and queueing a job again
+    if launch.by_srun():  # `StopOnSignal` saves; the user queues the job again
         return SLURMEnvironment(auto_requeue=False)
     return LightningEnvironment()
 
@@ -150,15 +153,15 @@ def _strategy(settings: Training) -> str | Strategy:
     if settings.strategy == "fsdp":
         return FullyShardedStrategy(processes)
     if settings.strategy == "ddp" or processes > 1:
-        # Buffers are constants here. To broadcast them in every forward pass would have
-        # ranks wait for each other where one has a batch more to validate.
+        # Buffers are constants here. If every forward pass broadcast them, ranks would
+        # wait for each other when one has one more batch to validate.
         return DDPStrategy(broadcast_buffers=False)
     return settings.strategy
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep what Lightning says about the normal course of things off the screen."""
+    """Silence Lightning's log messages and warnings of normal events."""
     loggers = [logging.getLogger(name) for name in LIGHTNING_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -177,9 +180,9 @@ LIGHTNING_LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning")
 EXPECTED_WARNINGS = (
     # One process prepares the batches unless the experiment says otherwise.
     r"The '\w+' does not have many workers",
-    # Lightning's use of PyTorch's trees.
+    # Lightning uses a deprecated class of PyTorch.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     NOTHING_MEASURED,
-    # Its successor does not say whether buffers are sent once at the start.
+    # The replacement does not document whether buffers are sent once at the start.
     r"`broadcast_buffers` is deprecated",
 )
