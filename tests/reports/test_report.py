@@ -334,6 +334,7 @@ def test_report_imports_no_torch(make_run):
 @pytest.mark.slow
 def test_run_of_texts_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XLMGEN_PINNED", "")  # that of another test's run
     words = "the cat sat on a mat and a dog ran to the big red house"
     Path("lines.txt").write_text("\n".join([words] * 40))
     files = dict.fromkeys(("train", "validation", "test"), "lines.txt")

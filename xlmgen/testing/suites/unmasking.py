@@ -41,8 +41,9 @@ class UnmaskingSubject(PredictorSubject):
     @property
     def stepped(self) -> bool:
         """Whether the predictor has a number of steps."""
-        adaptive = ("threshold", "entropy_bound", "first_hitting")
-        free = any(self.options[key] not in (None, False) for key in adaptive)
+        keys = ("threshold", "entropy_bound", "first_hitting")
+        adaptive = [self.options[key] for key in keys]  # a bound may be 0
+        free = any(value is not None and value is not False for value in adaptive)
         return not free and "steps" in self.spec.predictor.options
 
     @property
