@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from xlmgen.cli.eval_ import Split
-from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES, resolve_checked
+from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES
+from xlmgen.runs.experiment import resolve_checked
 from xlmgen.terminal.escape import json_text
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli.resolve import OVERRIDES, resolve_checked
+from xlmgen.cli.resolve import OVERRIDES
+from xlmgen.runs.experiment import resolve_checked
 from xlmgen.terminal.output import say
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from xlmgen.cli import report
-from xlmgen.data.task import load_task
-from xlmgen.experiment import resolve as resolve_experiment
-from xlmgen.experiment.family_check import check_family, family_folder
-from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
+from xlmgen.runs.experiment import resolve_checked
 from xlmgen.terminal.escape import terminal_lines
 
 EXPERIMENT = Annotated[
@@ -55,16 +51,3 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
         style = "dim" if origin == "default" else "cyan"
         console.print(Text.assemble(value, (mark + origin, style)))
     return 0
-
-
-def resolve_checked(experiment: str | Path, overrides: Sequence[str]) -> Experiment:
-    """Resolve an experiment and check it with its family and task, without torch.
-
-    Raises:
-        SpecError: one of the three YAML files has problems.
-        UserError: an override has a problem, a file is missing, or they do not fit.
-    """
-    resolved = resolve_experiment(experiment, overrides)
-    folder = family_folder(resolved)
-    check_family(resolved, folder, load_task(resolved.task).packing)
-    return resolved

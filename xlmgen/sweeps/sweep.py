@@ -10,15 +10,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from xlmgen.data.task import load_task
 from xlmgen.errors import UserError
 from xlmgen.evaluation.predictor_options import changed_predictor
 from xlmgen.evaluation.request import EvaluationRequest
 from xlmgen.experiment import resolve
-from xlmgen.experiment.family_check import check_family, family_folder
+from xlmgen.experiment.family_check import family_folder
 from xlmgen.experiment.find import experiment_path
 from xlmgen.experiment.settings import Experiment
 from xlmgen.registry import SPEC
+from xlmgen.runs.experiment import resolve_checked
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.load import load_yaml
@@ -130,10 +130,8 @@ def _run(
     parts = [f"{key.rpartition('.')[2]}={value}" for key, value in varied.items()]
     safe = [re.sub(r"[^\w.=+]+", "_", part) for part in [*parts, f"seed{seed}"]]
     overrides.append(f"training.seed={seed}")
-    experiment = resolve(file, overrides)
-    source = family_folder(experiment)
-    check_family(experiment, source, load_task(experiment.task).packing)
-    document = load_yaml(source / SPEC)
+    experiment = resolve_checked(file, overrides)
+    document = load_yaml(family_folder(experiment) / SPEC)
     for request in requests:
         changed_predictor(document, {**experiment.predictor, **request.predictor})
     return SweepRun(
