@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.errors import UserError, shortened
 from xlmgen.spec import own_kinds
 from xlmgen.spec.code_pages import PAGES
@@ -114,7 +114,7 @@ def _width() -> int:
 
 
 def _print(line: str, style: str = "") -> None:
-    if style and report.is_terminal(sys.stdout):
+    if style and printing.is_terminal(sys.stdout):
         from rich.text import Text
 
         from xlmgen.terminal.console import SafeConsole
