@@ -36,7 +36,7 @@ INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 GROUPS = {
     "Project": ("init", "check", "review", "migrate", "schemas"),
     "Families": ("new", "update", "list", "explain"),
-    "Data": ("data", "tokenizer", "prepare", "cache"),
+    "Data": ("task", "data", "tokenizer", "prepare", "cache"),
     "Runs": ("resolve", "train", "sweep", "eval", "generate", "compare", "report"),
     "Sharing": ("import", "export", "push", "pull"),
 }
