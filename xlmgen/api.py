@@ -333,7 +333,7 @@ def train(
     given = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
     resolved = resolve(experiment, given)
     folder = Path("runs", resolved.name) if run_dir is None else Path(run_dir)
-    console = SafeConsole(soft_wrap=True, quiet=quiet)
+    console = SafeConsole(quiet=quiet)
     if run_training(resolved, folder, console, sys.argv):
         raise KeyboardInterrupt
     return load(folder)

@@ -95,7 +95,7 @@ def show(heading: str, rows: Sequence[Row], empty: str) -> None:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in (heading, "title", DETAILS.get(heading, "")):
             table.add_column(column, style="bold" if column == heading else "")
-        table.add_column("from", style="dim")
+        table.add_column("from", style="dim", overflow="fold")
         for row in rows:
             table.add_row(*map(terminal, astuple(row)))
         SafeConsole().print(table)

@@ -60,8 +60,10 @@ def print_problems(problems: Sequence[Diagnostic], *, file: TextIO) -> None:
         return
     if is_terminal(file):
         for problem in problems:
-            for line in _coloured(problem):
-                _print_rich(line, file)
+            said, *excerpt = _coloured(problem)
+            _print_rich(said, file)
+            for line in excerpt:
+                _print_rich(line, file, code=True)
     else:
         print(formats.text(problems), file=file)
 
@@ -76,7 +78,7 @@ def print_diff(diff: str) -> None:
     for line in diff.split("\n"):
         bold = line.startswith(("+++", "---"))
         style = "bold" if bold else DIFF_STYLE.get(line[:1], "")
-        _print_rich(Text(line, style), sys.stdout)
+        _print_rich(Text(line, style), sys.stdout, code=True)
 
 
 def print_error(error: UserError) -> None:
@@ -93,10 +95,11 @@ def print_error(error: UserError) -> None:
         say(f"error: {error}", file=sys.stderr)
 
 
-def _print_rich(line: Text, file: TextIO) -> None:
+def _print_rich(line: Text, file: TextIO, *, code: bool = False) -> None:
+    """Print a line in colour; code is not wrapped."""
     from xlmgen.terminal.console import SafeConsole
 
-    SafeConsole(file=file, soft_wrap=True).print(line)
+    SafeConsole(file=file).print(line, soft_wrap=code)
 
 
 def _coloured(problem: Diagnostic) -> list[Text]:

@@ -45,9 +45,9 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
 
     from xlmgen.terminal.console import SafeConsole
 
-    console = SafeConsole(soft_wrap=True)
+    console = SafeConsole()
     for line in text.splitlines():
         value, mark, origin = line.partition("  # ")
         style = "dim" if origin == "default" else "cyan"
-        console.print(Text.assemble(value, (mark + origin, style)))
+        console.print(Text.assemble(value, (mark + origin, style)), soft_wrap=True)
     return 0

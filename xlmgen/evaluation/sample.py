@@ -90,7 +90,6 @@ def _print_notes(
             f"note: the test split has {found} rows, fewer than the {request.num} "
             "requested; all of them are answered",
             style="yellow",
-            soft_wrap=True,
         )
     if stored.averaged:
         console.print(str(stored), style="dim")
@@ -191,4 +190,4 @@ def _line(
     note: tuple[str, str] = ("", ""),
 ) -> None:
     line = Text.assemble((f"{label:<{LABEL}}", "dim"), (one_line(text), style), note)
-    console.print(line, soft_wrap=True)
+    console.print(line)

@@ -89,12 +89,12 @@ class Fit:
                 f"already trained to step {step}; to continue, raise training.max_steps"
             )
             return
-        console.print(summary.line(self.parts.task), soft_wrap=True)
+        console.print(summary.line(self.parts.task))
         if is_first():
             self._record_rows(console)
         checkpoint = self._restore()
         if reason := self._reason:
-            console.print(f"already ended at step {step}: {reason}", soft_wrap=True)
+            console.print(f"already ended at step {step}: {reason}")
             return
         self._announce_start(console)
         self.parts.data.start_batch = step * settings.accumulate
@@ -104,13 +104,13 @@ class Fit:
         self._fit(checkpoint)
         if reason := self._reason:
             step = self.trainer.global_step
-            console.print(f"ended at step {step}: {reason}", soft_wrap=True)
+            console.print(f"ended at step {step}: {reason}")
         _show_curve(self.run, console)
 
     def _record_rows(self, console: Console) -> None:
         """Print a note if rows have changed; record the digests of the rows used."""
         if note := changed_rows(self.run, self.parts.task):
-            console.print(note, style="yellow", soft_wrap=True)
+            console.print(note, style="yellow")
         record_rows(self.run, self.parts.task.prepared.digests)
 
     def _restore(self) -> Path | None:
@@ -141,7 +141,6 @@ class Fit:
                 f"note: no checkpoint was saved yet: the run starts again from step 0, "
                 f"and the rows up to step {last} in {METRICS} are written again",
                 style="yellow",
-                soft_wrap=True,
             )
 
     def _fit(self, checkpoint: Path | None) -> None:
@@ -191,7 +190,6 @@ def resume_point(run: Run, console: Console) -> ResumePoint:
         console.print(
             f"note: the checkpoint of step {step} is not used: {wrong}",
             style="yellow",
-            soft_wrap=True,
         )
     return start
 
@@ -350,5 +348,4 @@ def _announce(run: Run, harness: Harness, console: Console) -> None:
     size = f"  {parameters / 1e6:.2f} M parameters  {run.path}"
     console.print(
         Text.assemble((run.experiment.name, "bold"), size),
-        soft_wrap=True,
     )

@@ -23,6 +23,8 @@ PER_CENT = ("accuracy", *SHARES)
 
 NARROWEST = 8 * "━"
 """Minimum of the bar in a narrow terminal."""
+WIDE = 70
+"""Columns of a terminal in which the bar has a label."""
 GAP = "  "
 REFRESH = 1.0  # seconds between updates of loss, speed and time left
 
@@ -58,8 +60,9 @@ class TrainingProgress(StepCallback):
         self._steps = trainer.max_steps  # kept, because an early end lowers it
         if not self._console.is_terminal:
             return
+        label = [TextColumn("[bold]training")] if self._has_label else []
         self._bar = Progress(
-            TextColumn("[bold]training"),
+            *label,
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}"),
@@ -96,10 +99,16 @@ class TrainingProgress(StepCallback):
             loss, speed = self._loss.value(), self._throughput.recent_speed
             self._show_training(step, self._steps, loss, speed)
 
+    @property
+    def _has_label(self) -> bool:
+        """Whether the terminal has columns for a label of the bar."""
+        return self._console.width >= WIDE
+
     def _show_training(self, step: int, steps: int, loss: float, speed: float) -> None:
         self._shown, self._loss = time.monotonic(), None
         parts = self._parts(steps - step, loss, speed)
-        room = self._console.width - len(f"training {NARROWEST} {steps}/{steps} ")
+        label = "training " if self._has_label else ""
+        room = self._console.width - len(f"{label}{NARROWEST} {steps}/{steps} ")
         while self._bar is not None and len(parts) > 3 and width(parts) > room:
             parts.pop()
         state = GAP.join(parts)
@@ -131,7 +140,7 @@ class TrainingProgress(StepCallback):
 
     def _print(self, line: str) -> None:
         """Print a line with rich's markup."""
-        self._console.print(Text.from_markup(line), soft_wrap=True)
+        self._console.print(Text.from_markup(line))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._bar is not None:
