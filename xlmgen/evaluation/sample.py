@@ -17,7 +17,18 @@ from xlmgen.distributed import processes
 from xlmgen.evaluation.generate import generate
 from xlmgen.evaluation.predictions import write_jsonl
 from xlmgen.evaluation.request import GenerationRequest
-from xlmgen.evaluation.scores import is_correct, prompt_text, target
+from xlmgen.evaluation.scores import (
+    completed_text,
+    is_correct,
+    prompt_text,
+    target,
+)
+from xlmgen.evaluation.show_infill import (
+    board_side,
+    example_places,
+    generated_places,
+    show_places,
+)
 from xlmgen.evaluation.show_trace import legend, one_line, show_order, written_tokens
 from xlmgen.evaluation.variant import with_predictor
 from xlmgen.runs.build import Parts, build
@@ -124,8 +135,9 @@ def _answer(
         )
         rows = _rows(task, some, generation, with_targets=has_targets)
         with console.capture() as shown:
-            for number, row in enumerate(rows):
-                _show(console, task, row, generation, number)
+            for number, (example, row) in enumerate(zip(some, rows, strict=True)):
+                show = _show_infill if task.layout == "infill" else _show
+                show(console, task, example, row, generation, number)
         yield AnsweredBatch(first, rows, shown.get())
 
 
@@ -152,6 +164,8 @@ def _rows(
             "prompt": prompt_text(task, example),
             "prediction": task.decode(answer),
         }
+        if "given" in example:
+            row["completed"] = completed_text(task, example, answer)
         if with_targets:
             row["target"] = task.decode(target(example))
             row["correct"] = is_correct(task, example, answer)
@@ -159,9 +173,37 @@ def _rows(
     return rows
 
 
+def _show_infill(
+    console: Console,
+    task: Task,
+    example: Example,
+    row: Mapping[str, Any],
+    generation: Generation,
+    number: int,
+) -> None:
+    """Print a sequence with its holes, with the answer and with the truth in them."""
+    length = len(example["tokens"])
+    if board_side(task, length) is None:
+        _line(console, "prompt", row["prompt"])
+    else:
+        holes = example_places(task, example, holes=True)
+        show_places(console, task, holes, f"{'prompt':<{LABEL}}")
+    answer = generated_places(task, generation, number)
+    show_places(console, task, answer, f"{'answer':<{LABEL}}")
+    if "target" in row:
+        true = example_places(task, example, holes=False)
+        show_places(console, task, true, f"{'true':<{LABEL}}", _verdict(row))
+    console.print()
+
+
+def _verdict(row: Mapping[str, Any]) -> tuple[str, str]:
+    return ("  right", "green") if row["correct"] else ("  wrong", "red")
+
+
 def _show(
     console: Console,
     task: Task,
+    example: Example,
     row: Mapping[str, Any],
     generation: Generation,
     number: int,
@@ -177,8 +219,7 @@ def _show(
         tokens = written_tokens(generation, number, tokenizer.token, eos)
         show_order(console, tokens, f"{'answer':<{LABEL}}")
     if "target" in row:
-        verdict = ("  right", "green") if row["correct"] else ("  wrong", "red")
-        _line(console, "true", row["target"], "", verdict)
+        _line(console, "true", row["target"], "", _verdict(row))
     console.print()
 
 
