@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.sample.options import BLOCK_SIZE, Sampler
 from xlmgen import resources
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, SpecialTokens
 from xlmgen.testing.markov import UNKNOWN, HiddenMarkov
 from xlmgen.testing.markov_oracle import (

@@ -92,7 +92,11 @@ def _generators(
     if "insertable" in batch:
         given = batch["input_ids"].shape[1]
         network = Grows(
-            network, given + shape.new, tokens.pad, closed=given - 1, relative=True
+            network,
+            given + shape.new,
+            tokens.pad,
+            closed=given - 1,
+            relative=hasattr(model, "gap"),
         )
 
     def generate(predictor: Any) -> Generated:

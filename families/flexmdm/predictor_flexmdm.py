@@ -8,8 +8,9 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 
 from xlmgen.runtime.decoding.flexible_length import FlexibleLengthState
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.noise import LinearSchedule, step_probs
-from xlmgen.runtime.sampling import Generation, TokenSampler
+from xlmgen.runtime.sampling import TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_flexmdm import FlexmdmModel
