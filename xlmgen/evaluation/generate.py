@@ -13,7 +13,7 @@ from torch import nn
 from xlmgen.data.batches import batch_seed
 from xlmgen.distributed import processes
 from xlmgen.evaluation.order import written_order
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 
 TRACED = 8
 """Number of rows, from the first, whose order of writing is recorded."""

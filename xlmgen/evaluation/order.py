@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 
 
 def written_order(generation: Generation, row: int, eos: int) -> list[tuple[int, int]]:

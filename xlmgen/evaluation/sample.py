@@ -33,7 +33,7 @@ from xlmgen.evaluation.show_trace import legend, one_line, show_order, written_t
 from xlmgen.evaluation.variant import with_predictor
 from xlmgen.runs.build import Parts, build
 from xlmgen.runs.run import Run, Stored
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 
 Example = Mapping[str, Any]
 LABEL = 8  # width of the label in front of a text

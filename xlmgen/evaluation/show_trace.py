@@ -10,7 +10,7 @@ from rich.text import Text
 
 from xlmgen.evaluation.grid import print_grid
 from xlmgen.evaluation.order import written_order
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.terminal.escape import terminal
 
 PALETTE = (
