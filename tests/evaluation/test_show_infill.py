@@ -15,7 +15,7 @@ from xlmgen.evaluation.show_infill import (
     generated_places,
     show_places,
 )
-from xlmgen.runtime.sampling import Generation, Trace
+from xlmgen.runtime.generation import Generation, Trace
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 FIRST = 10  # id of the token "0"

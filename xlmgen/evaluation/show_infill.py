@@ -15,7 +15,7 @@ from xlmgen.data.task import Task
 from xlmgen.evaluation.grid import Cell, print_grid
 from xlmgen.evaluation.order import written_steps
 from xlmgen.evaluation.show_trace import step_styles, visible
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.spec.generators import metrics
 
 HOLE = "_"
