@@ -33,6 +33,7 @@ from xlmgen.training.harness import Harness
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.patience import Patience
 from xlmgen.training.recorder import Recorder, Scorer, callbacks_of
+from xlmgen.training.samples import log_samples
 from xlmgen.training.stop_when import StopWhen, Target
 from xlmgen.training.trackers import Tracker
 from xlmgen.training.trainer import build_trainer, quiet_lightning
@@ -99,6 +100,7 @@ class Fit:
         self._announce_start(console)
         self.parts.data.start_batch = step * settings.accumulate
         for logger in self.trainer.loggers:
+            logger.log_hyperparams(dict(self.run.experiment.data))
             if isinstance(logger, Tracker):
                 logger.begin()
         self._fit(checkpoint)
@@ -314,6 +316,7 @@ def validation_scorer(parts: Parts, limit: int) -> Scorer | None:
         examples = parts.task.examples("validation")
         rows = [examples[row] for row in answers.rows]
         scores = score(parts.task, rows, answers.ids)
+        log_samples(trainer.loggers, parts.task, rows, answers.ids, trainer.global_step)
         # A program may end in time on one process but not on another, so the scores
         # of the first process count.
         return processes.gather(scores)[0]
