@@ -147,3 +147,19 @@ def test_subprocesses_find_pinned_families(tmp_path, method):
         family, pid = pool.apply(registry.load_family, ("zoo",)), os.getpid()
     assert family == "pinned"
     assert pid == os.getpid()
+
+
+def test_family_that_imports_what_the_runtime_lacks_is_refused_with_fix(here):
+    family = make_family(here / "families", "old", "here")
+    (family / "__init__.py").write_text("from xlmgen.runtime.sampling import Gone\n")
+    with pytest.raises(UserError, match="'old' in .* does not fit .* 'Gone'") as error:
+        registry.load_family("old")
+    assert error.value.fix is not None
+    assert "xlmgen new" in error.value.fix
+
+
+def test_error_of_a_family_s_own_import_is_not_translated(here):
+    family = make_family(here / "families", "own", "here")
+    (family / "__init__.py").write_text("import a_package_that_is_missing\n")
+    with pytest.raises(ModuleNotFoundError, match="a_package_that_is_missing"):
+        registry.load_family("own")

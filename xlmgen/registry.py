@@ -118,7 +118,8 @@ def load_family(name: str) -> Family:
     """Import a family's package and return its `FAMILY`.
 
     Raises:
-        UserError: there is no such family, or its package was not rendered.
+        UserError: there is no such family, its package was not rendered, or it imports
+            what this version of the runtime does not have.
     """
     found = find_family(name)
     if not (found.folder / "__init__.py").is_file():
@@ -127,7 +128,17 @@ def load_family(name: str) -> Family:
             f"run `xlmgen new {found.folder / SPEC} --out {found.folder.parent}`",
         )
     _refresh()
-    module = importlib.import_module(f"{PACKAGE}.{name}")
+    try:
+        module = importlib.import_module(f"{PACKAGE}.{name}")
+    except ImportError as error:
+        if not (error.name or "").startswith("xlmgen."):
+            raise
+        raise UserError(
+            f"the family '{name}' in {found.folder} does not fit this version of "
+            f"xlmgen: {error.msg}",
+            "use the version that rendered it, or render it again with `xlmgen new "
+            f"{found.folder / SPEC} --out {found.folder.parent}`",
+        ) from error
     family: Family = module.FAMILY
     return family
 
