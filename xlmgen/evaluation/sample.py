@@ -10,11 +10,9 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from xlmgen.data.batches import batch_seed
-from xlmgen.data.datamodule import GENERATION_USES
 from xlmgen.data.task import Task
 from xlmgen.distributed import processes
-from xlmgen.evaluation.generate import generate
+from xlmgen.evaluation.generate import generate_examples
 from xlmgen.evaluation.predictions import write_jsonl
 from xlmgen.evaluation.request import GenerationRequest
 from xlmgen.evaluation.scores import (
@@ -116,23 +114,19 @@ def _answer(
     console: Console,
 ) -> Iterator[AnsweredBatch]:
     """Answer the batches of this process, one at a time."""
-    task, size = parts.task, parts.data.eval_batch_size
-    collator = parts.data.collator(GENERATION_USES[task.layout])
-    generator = torch.Generator(device)
+    task = parts.task
     has_targets = not request.prompts and task.layout != "lm"
-    starts = range(0, len(examples), size)
-    for first in starts[processes.rank() :: processes.count()]:
-        some = list(examples[first : first + size])
-        generator.manual_seed(batch_seed(request.seed, "sampling", first, 0))
-        batch = collator(some, torch.Generator().manual_seed(request.seed))
-        generation = generate(
-            parts.model,
-            parts.predictor,
-            batch,
-            device,
-            generator,
-            trace=request.trace,
-        )
+    for first, generation in generate_examples(
+        parts.model,
+        parts.predictor,
+        parts.data,
+        examples,
+        device,
+        seed=request.seed,
+        trace=request.trace,
+        part=slice(processes.rank(), None, processes.count()),
+    ):
+        some = examples[first : first + len(generation.ids)]
         rows = _rows(task, some, generation, with_targets=has_targets)
         with console.capture() as shown:
             for number, (example, row) in enumerate(zip(some, rows, strict=True)):
