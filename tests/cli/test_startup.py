@@ -21,6 +21,7 @@ COMMANDS = (
     ["check", "families"],
     ["list"],
     ["explain", "predictor.order"],
+    ["task", "--help"],
     ["data", "--help"],
     ["review", "--against", "HEAD", "families/mdlm"],
     ["new", "families/mdlm/family.yaml", "--dry-run"],

@@ -41,15 +41,21 @@ def draft(name, content, capsys):
         return yaml.safe_load(file)
 
 
-SUMS = [{"id": n, "question": f"{n}+1=", "answer": str(n + 1)} for n in range(40)]
+SUMS = [{"id": n, "question": f"{n}+1=", "answer": str(n + 1)} for n in range(400)]
 
 
 def test_usual_names_are_prompt_and_answer(capsys):
     task = draft("sums.jsonl", jsonl(*SUMS), capsys)
     assert task["layout"] == "seq2seq"
     assert task["source"]["columns"] == {"prompt": "question", "target": "answer"}
-    assert task["max_length"] == {"prompt": 1 + 5, "answer": 2 + 1}
+    assert task["max_length"] == {"prompt": 1 + 6, "answer": 3 + 1}
     assert task["tokenizer"] == {"kind": "character"}
+
+
+def test_bytes_encode_every_split_of_few_rows(capsys):
+    task = draft("tiny.csv", "a,b\n1,2\n3,4\n5,6\n7,8\n", capsys)
+    assert task["tokenizer"] == {"kind": "byte"}
+    assert "unknown" not in task
 
 
 def test_numbers_are_read_by_a_template(capsys):
@@ -130,7 +136,7 @@ def test_only_the_first_rows_of_a_large_file_are_read(capsys, monkeypatch):
     monkeypatch.setattr(head, "MOST_BYTES", 500)
     rows = [f'"{n},\n{n}",{n}' for n in range(90)]
     task = draft("large.csv", "\n".join(["prompt,target", *rows]), capsys)
-    assert (task["overflow"], task["unknown"]) == ("drop", "drop")
+    assert task["overflow"] == "drop"
     with open("large.yaml", encoding="utf-8") as file:
         assert "from the first 43 rows" in file.read()
 

@@ -103,7 +103,15 @@ def test_steps_are_below_the_tokens_that_were_written():
 def test_completed_text_needs_a_token_for_every_hole():
     assert completed_text(task(), EXAMPLE, [15, 16]) == "1 5 6 4"
     assert completed_text(task(), EXAMPLE, [15]) == ""
+    assert completed_text(task(), EXAMPLE, [15, 0]) == ""  # a PAD
+
+
+def test_special_tokens_that_were_generated_are_shown():
+    ids = torch.tensor([[1, 11, 0, 18, 14, 0]])
+    made = Generation(ids, generation().generated, 3)
+    assert shown(task(), generated_places(task(), made, 0)) == "answer  1 [-10] [8] 4\n"
 
 
 def test_marked_token_is_in_brackets():
     assert Place("a", is_filled=True).marked == "[a]"
+    assert Place("[EOS]", is_filled=True).marked == "[EOS]"

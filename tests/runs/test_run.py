@@ -16,6 +16,7 @@ from xlmgen.experiment import resolve
 from xlmgen.runs.checkpoint_folder import checkpoints
 from xlmgen.runs.metrics import read_rows
 from xlmgen.runs.run import Run
+from xlmgen.terminal.console import SafeConsole
 from xlmgen.training.train import train
 
 
@@ -170,7 +171,7 @@ def test_run_continues_with_its_copy_of_the_family(project, capsys):
     source = project / "families" / "toy" / "__init__.py"
     text = source.read_text(encoding="utf-8")
     source.write_text(text.replace("nll.sum() /", "0 * nll.sum() /"), encoding="utf-8")
-    train(resolve("toy.yaml"), Path("a"), Console())
+    train(resolve("toy.yaml"), Path("a"), SafeConsole())
     assert "has changed since" in capsys.readouterr().out
     rows = read_rows(project / "a" / "metrics.csv")
     assert float(rows[-1]["train/loss"]) > 0

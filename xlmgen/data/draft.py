@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -107,10 +107,7 @@ class Draft:
         """A character that may be in other splits only; empty if there is none."""
         if self.tokenizer["kind"] != "character":
             return ""
-        counts: Counter[str] = Counter()
-        for row in set(self._rows):
-            counts.update(set("".join(row)))
-        character, count = min(counts.items(), key=lambda item: item[1])
+        character, count = rarest(set(self._rows))
         return character if count < MANY_ROWS or not self.head.complete else ""
 
     @property
@@ -186,7 +183,8 @@ def draft(path: Path, out: Path | None) -> tuple[Path, Draft]:
     out = Path(f"{name}.yaml") if out is None else out
     require_folder(out.absolute().parent)
     texts = {key: part.texts for key, part in parts.columns.items() if key != "given"}
-    tokenizer = _tokenizer(parts, [text for part in texts.values() for text in part])
+    listed = [text for part in texts.values() for text in part]
+    tokenizer = _tokenizer(parts, rows, listed)
     keys = {"prompt": "prompt", "target": "answer", "tokens": "length"}
     num_tokens = {
         keys[key]: _count(tokenizer, part, list(texts.values()))
@@ -199,6 +197,14 @@ def draft(path: Path, out: Path | None) -> tuple[Path, Draft]:
 def is_prose(texts: Sequence[str]) -> bool:
     """Whether texts consist of words, several in each."""
     return sum(len(text.split()) for text in texts) >= PROSE_WORDS * len(texts)
+
+
+def rarest(rows: Collection[tuple[str, ...]]) -> tuple[str, int]:
+    """The character that is in the fewest rows, and their number."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts.update(set("".join(row)))
+    return min(counts.items(), key=lambda item: item[1], default=("", 0))
 
 
 def _name(path: Path) -> str:
@@ -218,11 +224,18 @@ def _relative(path: Path, folder: Path) -> str:
     return f"./{shown}" if shown.startswith("~") else shown
 
 
-def _tokenizer(parts: Parts, texts: Sequence[str]) -> dict[str, Any]:
+def _tokenizer(
+    parts: Parts, rows: Collection[tuple[str, ...]], texts: Sequence[str]
+) -> dict[str, Any]:
     """Choose a tokenizer for the texts of all parts.
 
     Words of a small closed set are a vocabulary; texts of few different characters are
-    characters; prose is subwords; all else is bytes, which encode any text.
+    characters; prose is subwords; all else is bytes, which encode any text, and so are
+    few rows, of which many could have a character that is not in the train split.
+
+    Args:
+        rows: the different ones.
+        texts: of all parts but `given`.
     """
     size = sum(map(len, texts))
     by_character = parts.layout == "infill"
@@ -233,7 +246,11 @@ def _tokenizer(parts: Parts, texts: Sequence[str]) -> dict[str, Any]:
         return {"kind": "vocabulary", "tokens": sorted(words)}
     if is_prose(texts) and size >= PROSE_SIZE and not by_character:
         return {"kind": "bpe", "size": SUBWORDS}
-    if by_character or len({c for text in texts for c in text}) <= CHARACTERS:
+    scarce = len(rows) < FEW_ROWS and rarest(rows)[1] < MANY_ROWS
+    if scarce and all(text.isascii() for text in texts):
+        return {"kind": "byte"}
+    few = len({c for text in texts for c in text}) <= CHARACTERS
+    if by_character or (few and not scarce):
         return {"kind": "character"}
     return {"kind": "byte"}
 

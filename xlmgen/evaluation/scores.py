@@ -247,8 +247,9 @@ def prompt_text(task: Task, example: Example) -> str:
 
 
 def completed_text(task: Task, example: Example, answer: Ids) -> str:
-    """A sequence with the answer in its holes; empty where the numbers differ."""
-    if list(example["given"]).count(0) != len(answer):
+    """A sequence with the answer in its holes; empty if it does not fill them."""
+    holes = list(example["given"]).count(0)
+    if holes != len(answer) or task.tokenizer.special.ids & set(answer):
         return ""
     filled = iter(answer)
     pairs = zip(example["tokens"], example["given"], strict=True)

@@ -41,19 +41,19 @@ class Place:
     @property
     def marked(self) -> str:
         """The token, in brackets if it was filled in."""
-        return f"[{self.text}]" if self.is_filled else self.text
+        has_brackets = self.text[:1] + self.text[-1:] == "[]"  # as special tokens have
+        return f"[{self.text}]" if self.is_filled and not has_brackets else self.text
 
 
 def generated_places(task: Task, generation: Generation, row: int) -> list[Place]:
-    """A row of the answers, with the given tokens; special tokens are left out."""
-    special = task.tokenizer.special
-    hidden = {special.pad, special.bos, special.eos, special.mask, special.cls}
+    """A row of the answers, with the given tokens but those that are special."""
+    hidden = task.tokenizer.special.ids
     steps = {} if generation.trace is None else written_steps(generation, row)
     ids, new = generation.ids[row].tolist(), generation.generated[row].tolist()
     return [
         Place(_text(task, token), is_new, steps.get(position))
         for position, (token, is_new) in enumerate(zip(ids, new, strict=True))
-        if token not in hidden or (is_new and token != special.pad)
+        if is_new or token not in hidden
     ]
 
 

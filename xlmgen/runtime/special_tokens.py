@@ -22,6 +22,11 @@ class SpecialTokens:
     cls: int = 4
     vocab_size: int = len(SPECIAL_TOKENS)
 
+    @property
+    def ids(self) -> frozenset[int]:
+        """Ids of all special tokens."""
+        return frozenset((self.pad, self.bos, self.eos, self.mask, self.cls))
+
     def suppressed(self, *roles: str) -> tuple[int, ...]:
         """Ids of special tokens that a predictor must not generate.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xlmgen.errors import UserError
+from xlmgen.io.data_files import draft_hint
 from xlmgen.io.files import is_plain, real_path
 from xlmgen.spec.document import Document
 from xlmgen.spec.load import MAX_BYTES
@@ -33,7 +34,9 @@ def discover(paths: Iterable[Path]) -> list[Path]:
             if not inside:
                 raise UserError(
                     f"no spec in {path}",
-                    "specs are YAML files with a line such as 'spec: xlmgen/family/v1'",
+                    draft_hint(path)
+                    or "specs are YAML files with a line such as 'spec: "
+                    "xlmgen/family/v1'",
                 )
         elif os.path.lexists(path):
             inside = [path]

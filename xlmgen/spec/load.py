@@ -25,6 +25,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from xlmgen.io.data_files import draft_hint
 from xlmgen.io.files import is_plain
 from xlmgen.io.merge import marked_lines
 from xlmgen.spec.diagnostics import Diagnostic
@@ -65,9 +66,12 @@ def _read(name: str) -> str | Document:
     path = FilePath(name)
     try:
         if path.is_dir():
-            return failed("XG001", "is a folder", "name a YAML file in it")
+            fix = draft_hint(path) or "name a YAML file in it"
+            return failed("XG001", "is a folder", fix)
         if path.exists() and not is_plain(path):
             return failed("XG001", "is not a regular file")
+        if path.suffix not in (".txt", "") and (hint := draft_hint(path)):
+            return failed("XG001", "is a data file, not YAML", hint)
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

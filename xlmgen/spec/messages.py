@@ -35,6 +35,16 @@ def show(value: Any) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
+def flow(value: Any) -> str:
+    """Format a mapping or a list as YAML on one line."""
+    import yaml
+
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=2**31
+    )
+    return text.strip()
+
+
 def type_of(value: Any) -> str:
     """Name the type of a value."""
     if isinstance(value, bool):

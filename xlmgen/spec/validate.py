@@ -18,7 +18,9 @@ from xlmgen.spec.messages import (
     certain,
     closest,
     did_you_mean,
+    either,
     expected,
+    flow,
     interval,
     show,
     type_of,
@@ -246,8 +248,27 @@ def _missing_key(
     elif examples and not isinstance(examples[0], dict | list):
         fix = f"for example {key}: {examples[0]}"
     else:
-        fix = ""
+        fix = _mapping_example(document, path, key, schema, examples)
     return document.diagnostic("XG102", path, f"missing key '{key}'", fix, key=True)
+
+
+def _mapping_example(
+    document: Document, path: Path, key: str, schema: Schema, examples: list[Any]
+) -> str:
+    """Show the first example of a mapping that the other keys allow, if it is short."""
+    data = document.data if path == () else None
+    for example in examples:
+        if not isinstance(example, dict):
+            continue
+        found = validator(schema).iter_errors({**(data or {}), key: example})
+        if any(
+            error.absolute_path and error.absolute_path[0] == key for error in found
+        ):
+            continue
+        shown = flow(example)
+        if len(shown) <= LONGEST:
+            return f"for example {key}: {shown}"
+    return ""
 
 
 def _form(value: str, schema: Schema) -> tuple[str, str]:
@@ -279,6 +300,10 @@ def _wrong_type(path: Path, value: Any, schema: Schema) -> tuple[str, str]:
         fix = f"put it in quotes: '{show(value)}'"
     elif "array" in names and not isinstance(value, dict):
         fix = f"write [{show(value)}]"
+    elif "object" in names and not isinstance(value, list):
+        shown = [flow(e) for e in schema.get("examples", []) if isinstance(e, dict)]
+        short = [text for text in shown if len(text) <= LONGEST]
+        fix = f"for example {either(short[:2])}" if short else ""
     return message, fix
 
 

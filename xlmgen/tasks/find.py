@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xlmgen.errors import UserError
+from xlmgen.io.data_files import draft_hint
 from xlmgen.io.files import begin, visible
 
 BUILT_IN = Path(__file__).resolve().parent
@@ -52,14 +53,19 @@ def task_path(name_or_path: str | os.PathLike[str]) -> Path:
     path = Path(*begin(Path(), text))
     if path.suffix in (".yaml", ".yml") or path.name != text:
         if not path.is_file():
+            hint = draft_hint(path)
+            what = f"{text} is data, not a task" if hint else ""
             raise UserError(
-                f"there is no task file {text}", "check the path of the YAML file"
+                what or f"there is no task file {text}",
+                hint or "check the path of the YAML file",
             )
         return path
     found = dict(find_tasks())
     if text not in found:
         from xlmgen.spec.messages import show
 
+        if hint := draft_hint(path):
+            raise UserError(f"{show(text)} is data, not a task", hint)
         raise UserError(f"there is no task {show(text)}", _suggestion(text, found))
     return found[text]
 
