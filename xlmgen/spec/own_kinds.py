@@ -23,6 +23,7 @@ from xlmgen.io import bounded
 from xlmgen.io.files import is_plain, without_parents
 from xlmgen.io.json_input import InvalidJson, parse_json
 from xlmgen.io.json_schema import Schema, known_keywords, unknown_keywords
+from xlmgen.spec import likelihood
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
 from xlmgen.spec.load import MAX_BYTES, load_yaml
@@ -86,10 +87,38 @@ FIELDS: Schema = {
         },
     },
 }
+GIVES: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "if": {"type": "string"},
+        "then": {"enum": ["exact", "bound"]},
+        "else": {
+            "type": "object",
+            "required": ["gives"],
+            "additionalProperties": False,
+            "properties": {
+                "gives": {"enum": ["exact", "bound", "none"]},
+                **{key: {"type": "string"} for key in ("per", "sum", "count", "about")},
+                "metric": {"type": "string", "pattern": r"^[a-z][a-z0-9_]*$"},
+                "capability": {"type": "string"},
+                "when": WHEN,
+            },
+            "if": {"properties": {"gives": {"const": "none"}}},
+            "then": {"required": ["metric", "about"]},
+        },
+    },
+}
 LONGEST_COMPLAINT = 200  # characters of a message of jsonschema
 MOST = 100
 """Maximum number of problems that are reported of one schema."""
-LISTS = {"collator": ("x-batch", "x-prompt"), "loss": ("x-output",)}
+LISTS = {
+    "collator": {"x-batch": FIELDS, "x-prompt": FIELDS},
+    "loss": {"x-output": FIELDS, "x-likelihood": GIVES},
+}
+"""Further lists that the schema of a component's kind has."""
+OPTIONS = {"noise_schedule": ("sampling_eps", "antithetic")}
+"""Options of a component that templates or suites of other components read."""
 
 
 @cache
@@ -201,10 +230,6 @@ def _shadows(root: Path) -> Iterator[Diagnostic]:
 
 def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     path = kind.schema
-    if kind.component == "noise_schedule":
-        message = "a project cannot have noise schedules of its own"
-        fix = "schedules are classes of xlmgen.runtime.noise and have no template"
-        return [problem_at(path, "XG401", message, fix)]
     if not NAME.fullmatch(kind.name):
         message = f"'{kind.name}' is not a valid name of a kind"
         return [
@@ -260,14 +285,37 @@ def _complaints(
             message = f"xlmgen.testing has no '{suite}'"
             fix = did_you_mean(suite, kit()) or "write package.module:Class for yours"
             yield document.diagnostic("XG401", ("x-tests", number), message, fix)
+    if kind.component == "loss":
+        yield from _gives(document, data)
+
+
+def _gives(document: Document, data: Schema) -> Iterator[Diagnostic]:
+    """Report entries of `x-likelihood` that name no output, or that may not apply."""
+    place, outputs = "x-likelihood", {entry["name"] for entry in data["x-output"]}
+    entries = likelihood.entries(data)
+    for number, entry in enumerate(entries):
+        for name in {entry.sum, entry.count} - outputs:
+            message = f"the loss has no output {show(name)}"
+            fix = did_you_mean(name, outputs) or "list it under x-output"
+            yield document.diagnostic("XG401", (place, number), message, fix)
+    if entries[-1].when or entries[-1].capability:
+        message = "the last entry has a condition, so there may be none that applies"
+        fix = "end with an entry without when and capability"
+        yield document.diagnostic("XG401", (place, len(entries) - 1), message, fix)
 
 
 def _words(error: Any) -> tuple[str, str]:
     """Format an error of jsonschema, with a fix if one is known."""
     if error.validator == "required" and "x-tests" in error.message:
         return "missing key 'x-tests'", "name the suites, such as [PredictorTests]"
+    if error.validator == "required" and "x-likelihood" in error.message:
+        fix = 'write ["exact"], ["bound"] or [{"gives": "none", "metric": …, …}]'
+        return "missing key 'x-likelihood'", fix
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
+        if list(error.absolute_path) == ["properties"] and missing != ["kind"]:
+            message = f"the kind has no option '{missing[-1]}'"
+            return message, "other components read it: docs/own-kinds.md"
         return f"missing key '{missing[0]}'", ""
     if list(error.absolute_path)[-1:] == ["additionalProperties"]:
         return "the options must be closed", 'write "additionalProperties": false'
@@ -276,7 +324,7 @@ def _words(error: Any) -> tuple[str, str]:
 
 def _rules(kind: OwnKind) -> Schema:
     """Return the meta-schema of a kind's schema, beyond JSON Schema itself."""
-    lists = LISTS.get(kind.component, ())
+    lists = LISTS.get(kind.component, {})
     return {
         "required": [
             *("type", "required", "properties", "additionalProperties"),
@@ -289,7 +337,7 @@ def _rules(kind: OwnKind) -> Schema:
             "description": {"type": "string"},
             "properties": {
                 "type": "object",
-                "required": ["kind"],
+                "required": ["kind", *OPTIONS.get(kind.component, ())],
                 "properties": {
                     "kind": {
                         "required": ["const"],
@@ -298,14 +346,15 @@ def _rules(kind: OwnKind) -> Schema:
                 },
                 "additionalProperties": {
                     "type": "object",
-                    "required": ["description"],
+                    "if": {"required": ["$ref"]},
+                    "else": {"required": ["description"]},
                 },
             },
             "x-provides": CLAUSES,
             "x-requires": CLAUSES,
             "x-refuses": CLAUSES,
             "x-tests": SUITES,
-            **dict.fromkeys(lists, FIELDS),
+            **lists,
         },
     }
 
@@ -328,8 +377,6 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
     from jinja2 import Environment, TemplateSyntaxError
 
     path = kind.template
-    if kind.component == "noise_schedule":
-        return
     if not path.is_file():
         message = f"the kind '{kind.name}' has no template"
         yield problem_at(kind.schema, "XG402", message, f"write {shown(path)}")
