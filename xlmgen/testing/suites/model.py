@@ -363,9 +363,9 @@ def outputs(
 
 
 def blocks(model: nn.Module) -> nn.ModuleList:
-    """Return the layers of a model, whatever their attribute is called."""
-    (found,) = (m for m in model.modules() if isinstance(m, nn.ModuleList))
-    return found
+    """Return the layers of a model: its longest list of modules."""
+    found = (m for m in model.modules() if isinstance(m, nn.ModuleList))
+    return max(found, key=len)
 
 
 def without_attention(model: nn.Module) -> nn.Module:
