@@ -21,7 +21,7 @@ ERRORS = {
     "noise of the entire vocabulary": ("int(sum(self.ordinary))", "len(self.ordinary)"),
     "ratios of the clean token": ("true.gather(1, z[", "true.gather(1, x["),
     "weight of masked diffusion": ("alpha.clamp(min=1e-30)", "noise"),
-    "time weight of evaluation only": ('batch["time_weight"][row] * ', ""),
+    "no time weight": ('batch["time_weight"][row] * ', ""),
 }
 
 
@@ -94,9 +94,10 @@ def test_claim_without_a_proof_is_reported(project, capsys):
 @pytest.mark.slow
 def test_bound_is_proven_and_errors_are_caught(project):
     main(["new", "drift.yaml"])
-    assert "passed" in run("pytest", TEST, *PYTEST)
+    quick = ["-k", "not collated and not equals_entropy"]
+    assert "passed" in run("pytest", TEST, *PYTEST, *quick)
     right = LOSS.read_text("utf-8")
-    some = ["-k", "every_row_is or estimate_on_collated"]
+    some = ["-k", "every_row_is or multiplied"]
     for old, new in ERRORS.values():
         edit(LOSS, old, new)
         told = run("pytest", TEST, *PYTEST, *some, status=1)

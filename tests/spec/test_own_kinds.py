@@ -329,6 +329,18 @@ def write_kind(component, schema):
     return path
 
 
+def test_suite_that_reads_a_missing_option_is_refused(project, capsys):
+    schema = dict(built_in().kind("collator", "masking"))
+    schema["x-tests"] = ["CollatorTests", "MaskingCollatorTests"]
+    path = write_kind("collator", schema | {"x-provides": [], "x-requires": []})
+    found = refusals(capsys)
+    assert all(said.startswith(f"{path}:1:") for said in found)
+    told = " ".join(found)
+    for option in ("bos", "eos", "padding", "rate", "replace"):
+        assert f"MaskingCollatorTests reads the option '{option}'" in told
+    assert "[0]" not in told  # CollatorTests reads none
+
+
 def test_noise_schedule_without_option_that_collators_read_is_refused(project, capsys):
     schema = dict(built_in().kind("noise_schedule", "cosine"))
     path = write_kind("noise_schedule", schema | {"x-tests": ["ScheduleTests"]})
@@ -342,7 +354,7 @@ def test_missing_option_that_other_templates_use_is_named(project, capsys):
     schema = dict(built_in().kind("model", "transformer"))
     capabilities = ["gap_head", "gap_head:distribution", "attention:bidirectional"]
     schema |= {"x-provides": [*capabilities, "time_input"], "x-requires": []}
-    schema |= {"required": ["kind"], "allOf": [{}]}
+    schema |= {"required": ["kind"], "allOf": [{}], "x-tests": ["ModelTests"]}
     path = write_kind("model", schema)
     text = (resources.root() / "families" / "flexmdm" / "family.yaml").read_text()
     head, start, rest = text.partition("\nmodel:")

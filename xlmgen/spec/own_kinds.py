@@ -6,7 +6,6 @@ and report diagnostics.
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -23,9 +22,10 @@ from xlmgen.io import bounded
 from xlmgen.io.files import is_plain, without_parents
 from xlmgen.io.json_input import InvalidJson, parse_json
 from xlmgen.io.json_schema import Schema, known_keywords, unknown_keywords
-from xlmgen.spec import likelihood
+from xlmgen.spec import kit, likelihood
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
+from xlmgen.spec.kind_rules import rules
 from xlmgen.spec.load import MAX_BYTES, load_yaml
 from xlmgen.spec.messages import did_you_mean, show
 from xlmgen.spec.project import (
@@ -37,88 +37,12 @@ from xlmgen.spec.project import (
     links_out,
     own_files,
 )
-from xlmgen.spec.schemas import COMPONENTS, DRAFT, GENERATOR, SUFFIX, built_in
+from xlmgen.spec.schemas import COMPONENTS, GENERATOR, SUFFIX, built_in
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-WORD = "[A-Za-z_][A-Za-z0-9_]*"  # of Python
-WHEN: Schema = {"type": "object", "$ref": DRAFT}
-CLAUSES: Schema = {
-    "type": "array",
-    "items": {
-        "type": ["string", "object"],
-        "required": ["capability"],
-        "additionalProperties": False,
-        "properties": {
-            "capability": {"type": "string"},
-            "why": {"type": "string"},
-            "when": WHEN,
-        },
-    },
-}
-SUITE: Schema = {
-    "type": "string",
-    "pattern": rf"^({WORD}(\.{WORD})*:)?{WORD}$",
-}
-SUITES: Schema = {
-    "type": "array",
-    "minItems": 1,
-    "items": {
-        "if": {"type": "string"},
-        "then": SUITE,
-        "else": {
-            "type": "object",
-            "required": ["suite"],
-            "additionalProperties": False,
-            "properties": {"suite": SUITE, "when": WHEN},
-        },
-    },
-}
-FIELDS: Schema = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["name", "type", "about"],
-        "additionalProperties": False,
-        "properties": {
-            "name": {"type": "string", "pattern": f"^{WORD}$"},
-            "type": {"type": "string"},
-            "about": {"type": "string"},
-            "when": WHEN,
-        },
-    },
-}
-GIVES: Schema = {
-    "type": "array",
-    "minItems": 1,
-    "items": {
-        "if": {"type": "string"},
-        "then": {"enum": ["exact", "bound"]},
-        "else": {
-            "type": "object",
-            "required": ["gives"],
-            "additionalProperties": False,
-            "properties": {
-                "gives": {"enum": ["exact", "bound", "none"]},
-                **{key: {"type": "string"} for key in ("per", "sum", "count", "about")},
-                "metric": {"type": "string", "pattern": r"^[a-z][a-z0-9_]*$"},
-                "capability": {"type": "string"},
-                "when": WHEN,
-            },
-            "if": {"properties": {"gives": {"const": "none"}}},
-            "then": {"required": ["metric", "about"]},
-        },
-    },
-}
 LONGEST_COMPLAINT = 200  # characters of a message of jsonschema
 MOST = 100
 """Maximum number of problems that are reported of one schema."""
-LISTS = {
-    "collator": {"x-batch": FIELDS, "x-prompt": FIELDS},
-    "loss": {"x-output": FIELDS, "x-likelihood": GIVES},
-}
-"""Further lists that the schema of a component's kind has."""
-OPTIONS = {"noise_schedule": ("sampling_eps", "antithetic")}
-"""Options of a component that templates or suites of other components read."""
 
 
 @cache
@@ -271,8 +195,8 @@ def _complaints(
         message = f"{show(word)} is not a keyword of a schema"
         fix = did_you_mean(word, known_keywords()) or "write a note under $comment"
         yield document.diagnostic("XG401", place, message, fix, key=True)
-    for rules in (Draft.META_SCHEMA, _rules(kind)):
-        known = Draft(rules, format_checker=Draft.FORMAT_CHECKER)
+    for schema in (Draft.META_SCHEMA, rules(kind)):
+        known = Draft(schema, format_checker=Draft.FORMAT_CHECKER)
         found = sorted(known.iter_errors(data), key=lambda error: str(error.path))
         for error in found:
             place = tuple(error.absolute_path)
@@ -281,12 +205,23 @@ def _complaints(
             return
     for number, entry in enumerate(data["x-tests"]):
         suite = entry if isinstance(entry, str) else entry["suite"]
-        if ":" not in suite and suite not in kit():
-            message = f"xlmgen.testing has no '{suite}'"
-            fix = did_you_mean(suite, kit()) or "write package.module:Class for yours"
+        for message, fix in _of_suite(suite, kind, data):
             yield document.diagnostic("XG401", ("x-tests", number), message, fix)
     if kind.component == "loss":
         yield from _gives(document, data)
+
+
+def _of_suite(suite: str, kind: OwnKind, data: Schema) -> Iterator[tuple[str, str]]:
+    """Report a suite that the kit lacks, or that reads options that the kind lacks."""
+    if ":" not in suite and suite not in kit.suites():
+        fix = did_you_mean(suite, kit.suites())
+        message = f"xlmgen.testing has no '{suite}'"
+        yield message, fix or "write package.module:Class for yours"
+        return
+    for component, option in sorted(kit.reads(suite)):
+        if component == kind.component and option not in data["properties"]:
+            message = f"{suite} reads the option '{option}', which the kind lacks"
+            yield message, "add the option, or leave out the suite"
 
 
 def _gives(document: Document, data: Schema) -> Iterator[Diagnostic]:
@@ -320,43 +255,6 @@ def _words(error: Any) -> tuple[str, str]:
     if list(error.absolute_path)[-1:] == ["additionalProperties"]:
         return "the options must be closed", 'write "additionalProperties": false'
     return shortened(" ".join(str(error.message).split()), LONGEST_COMPLAINT), ""
-
-
-def _rules(kind: OwnKind) -> Schema:
-    """Return the meta-schema of a kind's schema, beyond JSON Schema itself."""
-    lists = LISTS.get(kind.component, {})
-    return {
-        "required": [
-            *("type", "required", "properties", "additionalProperties"),
-            *("description", "x-tests", *lists),
-        ],
-        "properties": {
-            "type": {"const": "object"},
-            "required": {"contains": {"const": "kind"}},
-            "additionalProperties": {"const": False},
-            "description": {"type": "string"},
-            "properties": {
-                "type": "object",
-                "required": ["kind", *OPTIONS.get(kind.component, ())],
-                "properties": {
-                    "kind": {
-                        "required": ["const"],
-                        "properties": {"const": {"const": kind.name}},
-                    }
-                },
-                "additionalProperties": {
-                    "type": "object",
-                    "if": {"required": ["$ref"]},
-                    "else": {"required": ["description"]},
-                },
-            },
-            "x-provides": CLAUSES,
-            "x-requires": CLAUSES,
-            "x-refuses": CLAUSES,
-            "x-tests": SUITES,
-            **lists,
-        },
-    }
 
 
 def _unfilled(project: Project, kind: OwnKind, text: str) -> Iterator[Diagnostic]:
@@ -397,16 +295,6 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
 def _no_text(path: Path, code: str) -> Diagnostic:
     message = f"the file is not UTF-8 text of at most {MAX_BYTES:,} bytes"
     return problem_at(path, code, message, "save a smaller file as UTF-8")
-
-
-@cache
-def kit() -> frozenset[str]:
-    """Names of the suites of `xlmgen.testing`, parsed because importing it is slow."""
-    source = Path(__file__).parents[1] / "testing" / "__init__.py"
-    for node in ast.parse(source.read_text("utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return frozenset(ast.literal_eval(node.value))
-    raise AssertionError("the kit lists its suites in __all__")
 
 
 def _text(path: Path) -> str | None:

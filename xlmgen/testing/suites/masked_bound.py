@@ -190,6 +190,15 @@ class MaskedBoundTests(MaskedSubject):
         output = self.family.loss(self.tokens)(self.oracle(toy), batch)
         assert output["normalizer"].equal(batch["maskable"].sum(1))
 
+    def test_rows_are_multiplied_by_their_time_weight(self) -> None:
+        """One over the density of the times; all but the prior term."""
+        toy = self.toy()
+        batch, _ = self.enumerated(toy, *self.interval)
+        half = batch | {"time_weight": torch.full_like(batch["time_weight"], 0.5)}
+        prior = self.prior_per_token * batch["maskable"].sum(1)
+        full, found = (self.row_nll(toy, each) for each in (batch, half))
+        torch.testing.assert_close(found, prior + (full - prior) / 2)
+
     def test_loss_without_masks_is_zero(self) -> None:
         toy = self.toy()
         batch = self.corrupted(toy, torch.arange(len(toy)), toy.answer & False, 0.5)

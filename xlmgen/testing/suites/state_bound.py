@@ -207,6 +207,17 @@ class StateBoundTests(StateSubject):
         output = self.family.loss(self.tokens)(self.state_oracle(toy, own=False), batch)
         assert output["normalizer"].equal(batch["noisable"].sum(1))
 
+    def test_rows_are_multiplied_by_their_time_weight(self) -> None:
+        """One over the density of the times; all but the prior term."""
+        toy = self.toy()
+        rows, noised = self.patterns(toy)
+        batch = self.batch(toy, rows, noised, self.time(0.3))
+        oracle = self.state_oracle(toy, own=False)
+        half = batch | {"time_weight": torch.full_like(batch["time_weight"], 0.5)}
+        prior = self.prior_per_token * batch["noisable"].sum(1)
+        full, found = (self.row_loss(oracle, each) for each in (batch, half))
+        torch.testing.assert_close(found, prior + (full - prior) / 2)
+
     def test_row_without_signal_has_no_loss_and_finite_gradients(self) -> None:
         """At t = 1 nothing of a token is left: its weight is infinite, its loss 0."""
         if alpha_at(noise_schedule(self.spec), 1.0) > 1e-6:
