@@ -47,7 +47,9 @@ def schedule_code(family: FamilySpec) -> ScheduleCode | SchedulePair:
     part = family.noise_schedule
     if part is None:
         return _single("linear", {})
-    exact_ends = "exact_ends" in family.provided
+    provided = family.provided
+    # that of hybrid noise always has exact ends, and does not say so
+    exact_ends = "exact_ends" in provided or "hybrid_schedule" in provided
     if part.kind == "insert_and_unmask":
         return _pair(part.options["insert"], part.options["unmask"])
     if part.kind in CLASSES:
