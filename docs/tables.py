@@ -14,6 +14,7 @@ between is replaced. `tests/test_docs.py` fails if a page is not current.
     metrics                     the metrics that check the rules of a generator
     fields COMPONENT.KIND KEYWORD   the entries of x-batch, x-prompt or x-output
     contracts                   the capabilities that every kind provides and requires
+    proofs                      the suites that prove what a loss gives
     stars                       the star-graph tasks
     corpora                     the texts that ship
     hub                         the tasks that ship with examples from the Hub
@@ -43,6 +44,7 @@ from xlmgen.spec.contracts import Clause, clauses
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import CODES
 from xlmgen.spec.explain import Entry, explain
+from xlmgen.spec.likelihood import PROOFS
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.schemas import COMPONENTS, built_in
 from xlmgen.tasks.corpora import TEXTS
@@ -166,6 +168,18 @@ def contracts(_: str) -> str:
             requires = _capabilities(clauses(schema, "x-requires"))
             rows.append((component, f"`{kind}`", provides, requires))
     return markdown(("component", "kind", "provides", "requires"), rows)
+
+
+def proofs(_: str) -> str:
+    rows = [
+        (
+            proof.gives,
+            ", ".join(f"`{name}`" for name in sorted(proof.capabilities)),
+            f"`{proof.suite}`",
+        )
+        for proof in PROOFS
+    ]
+    return markdown(("loss gives", "family provides", "suite"), rows)
 
 
 def stars(_: str) -> str:
@@ -381,6 +395,7 @@ MAKERS = {
     "metrics": metrics,
     "fields": fields,
     "contracts": contracts,
+    "proofs": proofs,
     "stars": stars,
     "corpora": corpora,
     "hub": hub,

@@ -1,11 +1,8 @@
 """The project `examples/own-kind/` works as docs/own-kinds.md describes."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +14,9 @@ from xlmgen.render.context import context, decisions
 from xlmgen.spec.family import family_spec, read_family
 from xlmgen.spec.load import load_yaml
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "own-kind"
+from .own_project import EXAMPLES, PYTEST, ROOT, copy, require_clean, run
+
+EXAMPLE = EXAMPLES / "own-kind"
 PAGE = ROOT / "docs" / "own-kinds.md"
 FENCES = {".json": "json", ".jinja": "jinja", ".yaml": "yaml"}
 
@@ -26,20 +24,7 @@ FENCES = {".json": "json", ".jinja": "jinja", ".yaml": "yaml"}
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Copy the example, and make it the current folder."""
-    folder = tmp_path / "project"
-    shutil.copytree(EXAMPLE, folder)
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def run(*command, cwd=None):
-    words = [sys.executable, "-m", *map(str, command)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return copy("own-kind", tmp_path, monkeypatch)
 
 
 def test_page_shows_files_verbatim():
@@ -71,13 +56,9 @@ def test_render_is_formatted_and_passes_linter(time, padding, tmp_path):
     text = text.replace("norm: rms", f"norm: rms, time: {time}")
     text = text.replace("padding: predict", f"padding: {padding}")
     family = family_spec(load_yaml(EXAMPLE / "comb.yaml", text))
-    for path, content in render(family).items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(content, "utf-8")
+    require_clean(family, tmp_path)
     predictor = tmp_path / "predictor_comb.py"
     assert ("self.schedule" in predictor.read_text("utf-8")) == (time == "adaln")
-    run("ruff", "format", "--check", "--isolated", tmp_path)
-    run("ruff", "check", "--config", ROOT / "pyproject.toml", tmp_path)
 
 
 @pytest.mark.slow
@@ -86,8 +67,7 @@ def test_family_is_tested_trained_and_sampled_without_project(project, tmp_path)
     run("xlmgen", "new", "comb.yaml")
     assert "no problems" in run("xlmgen", "check", "--strict")
     tests = project / "families" / "comb" / "tests" / "test_predictor_comb.py"
-    options = ["-p", "no:cacheprovider", "-c", os.devnull, "--import-mode=importlib"]
-    told = run("pytest", tests, "-q", *options, cwd=tmp_path)  # from outside
+    told = run("pytest", tests, *PYTEST, cwd=tmp_path)  # from outside
     assert "passed" in told
     experiment = "families/comb/experiments/star_tiny.yaml"
     few = ["training.max_steps=10", "training.validate_every=10"]
@@ -106,9 +86,8 @@ def test_family_passes_tests_with_time_conditioned_network(project):
     text = spec.read_text("utf-8").replace("norm: rms", "time: adaln")
     spec.write_text(text, "utf-8")
     assert main(["new", "comb.yaml"]) == 0
-    options = ["-p", "no:cacheprovider", "-c", os.devnull, "--import-mode=importlib"]
-    options += ["-k", "not one_batch_is_learnt"]  # which the other test has
-    run("pytest", "families/comb/tests/test_predictor_comb.py", "-q", *options)
+    options = ["-k", "not one_batch_is_learnt"]  # which the other test has
+    run("pytest", "families/comb/tests/test_predictor_comb.py", *PYTEST, *options)
 
 
 def test_own_suite_is_inherited(project):

@@ -10,9 +10,10 @@ from jinja2 import UndefinedError
 
 from xlmgen.errors import UserError
 from xlmgen.render import render
-from xlmgen.render.context import class_name, paper_link
+from xlmgen.render.context import paper_link
 from xlmgen.render.environment import paragraph
 from xlmgen.render.lock import parse_lock
+from xlmgen.render.python import class_name
 
 from .conftest import make_family
 

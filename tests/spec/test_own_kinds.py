@@ -1,7 +1,6 @@
 """A project's own kinds: how they are found, and why they are refused."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -289,15 +288,10 @@ def test_missing_template_or_schema_is_reported(project, capsys):
     assert "write schemas/kinds/predictor/other.schema.json" in template
 
 
-def test_unknown_component_or_own_noise_schedule_is_refused(project, capsys):
+def test_unknown_component_is_refused(project, capsys):
     Path("schemas/kinds/predictors").mkdir()
-    schedule = Path("schemas/kinds/noise_schedule/mine.schema.json")
-    schedule.parent.mkdir()
-    schedule.write_text("{}")
-    unknown, none = refusals(capsys)[::-1]
+    (unknown,) = refusals(capsys)
     assert "there is no component 'predictors'; did you mean 'predictor'?" in unknown
-    assert none.startswith(f"{schedule}:1:1  XG401")
-    assert "noise schedules" in none
 
 
 def test_invalid_kind_is_reported_for_families_that_do_not_use_it(project, capsys):
@@ -310,7 +304,7 @@ def test_invalid_kind_is_reported_for_families_that_do_not_use_it(project, capsy
 def test_built_in_kinds_meet_the_same_rules(tmp_path, monkeypatch):
     """Built-in kinds under other names, with templates, are valid own kinds."""
     monkeypatch.chdir(tmp_path)
-    for component in set(COMPONENTS) - {"noise_schedule"}:
+    for component in set(COMPONENTS) - {"noise_schedule"}:  # which have no templates
         for kind in built_in().kinds(component):
             schema = json.dumps(built_in().kind(component, kind))
             schema = schema.replace(f'"const": "{kind}"', f'"const": "my_{kind}"')
@@ -324,21 +318,49 @@ def test_built_in_kinds_meet_the_same_rules(tmp_path, monkeypatch):
     assert problems(project_of(tmp_path)) == ()
 
 
-def test_missing_option_that_other_templates_use_is_named(project, capsys):
-    """The collator has no `eos`, which the templates of insertion use."""
-    schema = dict(built_in().kind("collator", "dropping"))
+def write_kind(component, schema):
+    """Write the kind `bare` of a component, which has no options yet."""
     schema["properties"] = {"kind": {"const": "bare", "description": "This kind."}}
-    path = Path("schemas/kinds/collator/bare.schema.json")
-    path.parent.mkdir()
-    path.write_text(json.dumps(schema))
-    template = Path("templates/family/collator/bare.py.jinja")
-    template.parent.mkdir()
-    template.write_text("pass\n")
-    text = (resources.root() / "families" / "ilm" / "family.yaml").read_text("utf-8")
-    Path("bare.yaml").write_text(
-        re.sub("(?m)^collator:.*", "collator: {kind: bare}", text)
-    )
+    path = Path(f"schemas/kinds/{component}/bare.schema.json")
+    template = Path(f"templates/family/{component}/bare.py.jinja")
+    for file, text in ((path, json.dumps(schema)), (template, "pass\n")):
+        file.parent.mkdir()
+        file.write_text(text)
+    return path
+
+
+def test_suite_that_reads_a_missing_option_is_refused(project, capsys):
+    schema = dict(built_in().kind("collator", "masking"))
+    schema["x-tests"] = ["CollatorTests", "MaskingCollatorTests"]
+    path = write_kind("collator", schema | {"x-provides": [], "x-requires": []})
+    found = refusals(capsys)
+    assert all(said.startswith(f"{path}:1:") for said in found)
+    told = " ".join(found)
+    for option in ("bos", "eos", "padding", "rate", "replace"):
+        assert f"MaskingCollatorTests reads the option '{option}'" in told
+    assert "[0]" not in told  # CollatorTests reads none
+
+
+def test_noise_schedule_without_option_that_collators_read_is_refused(project, capsys):
+    schema = dict(built_in().kind("noise_schedule", "cosine"))
+    path = write_kind("noise_schedule", schema | {"x-tests": ["ScheduleTests"]})
+    (said,) = refusals(capsys)
+    assert said.startswith(f"{path}:1:")
+    assert "XG401  properties: the kind has no option 'antithetic'" in said
+
+
+def test_missing_option_that_other_templates_use_is_named(project, capsys):
+    """The model has no `max_gap`, which the templates of insertion use."""
+    schema = dict(built_in().kind("model", "transformer"))
+    capabilities = ["gap_head", "gap_head:distribution", "attention:bidirectional"]
+    schema |= {"x-provides": [*capabilities, "time_input"], "x-requires": []}
+    schema |= {"required": ["kind"], "allOf": [{}], "x-tests": ["ModelTests"]}
+    path = write_kind("model", schema)
+    text = (resources.root() / "families" / "flexmdm" / "family.yaml").read_text()
+    head, start, rest = text.partition("\nmodel:")
+    rest = rest[rest.index("\nsizes:") :]
+    Path("bare.yaml").write_text(head + start + " {kind: bare}" + rest)
     (said,) = refusals(capsys, "bare.yaml")
     assert said.startswith(
-        f"{path}:1:1  XG401  another component needs an option 'eos'"
+        f"{path}:1:1  XG401  another component needs an option 'max_gap'"
     )

@@ -20,7 +20,6 @@ from xlmgen.distributed import processes
 from xlmgen.errors import UserError
 from xlmgen.evaluation.likelihood import SplitRows, ratio_error
 from xlmgen.runtime.nn import LanguageModel, linear_cross_entropy
-from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.family import FamilySpec
 
 AfterBatch = Callable[[int], None]
@@ -47,7 +46,7 @@ def require_masked_tokens(spec: FamilySpec) -> None:
         UserError: the objective is not masked prediction, or the network is
             time-conditioned.
     """
-    provided = capabilities(spec.components, spec.project.schemas)
+    provided = spec.provided
     if "objective:masked" not in provided:
         raise UserError(
             f"--pseudo-likelihood: the family {spec.name} is not trained as a masked "

@@ -5,16 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from xlmgen.render import experiments, suites, types
-from xlmgen.render.kinds import DECISIONS, metrics, network
+from xlmgen.render import experiments, metrics, suites, types
+from xlmgen.render.kinds import DECISIONS, network
 from xlmgen.render.kinds.schedule import schedule_code
 from xlmgen.render.plan import COMPONENTS
+from xlmgen.render.python import class_name
 from xlmgen.spec.family import Component, FamilySpec
-
-
-def class_name(name: str) -> str:
-    """Return the prefix of a family's classes: `my_family` → `MyFamily`."""
-    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
 def context(family: FamilySpec) -> dict[str, Any]:

@@ -28,6 +28,12 @@ class Step:
     path: str
 
 
+def own_schedule(family: FamilySpec) -> bool:
+    """Whether the noise schedule is a kind of the project; others need no file."""
+    part = family.noise_schedule
+    return bool(part and ("noise_schedule", part.kind) in family.project.kinds)
+
+
 def plan(family: FamilySpec) -> list[Step]:
     """List the files of a family that have templates: all but its spec and its lock.
 
@@ -52,6 +58,17 @@ def plan(family: FamilySpec) -> list[Step]:
         Step(f"family/experiments/{task}.yaml.jinja", f"experiments/{task}.yaml")
         for task in EXPERIMENTS
     ]
+    if own_schedule(family):
+        assert family.noise_schedule is not None
+        kind = family.noise_schedule.kind
+        components.append(
+            Step(f"family/noise_schedule/{kind}.py.jinja", f"schedule_{name}.py")
+        )
+        tests.append(
+            Step(
+                "family/tests/test_schedule.py.jinja", f"tests/test_schedule_{name}.py"
+            )
+        )
     return [
         Step("family/__init__.py.jinja", "__init__.py"),
         Step("family/types.py.jinja", f"types_{name}.py"),

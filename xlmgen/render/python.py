@@ -44,6 +44,11 @@ def _escaped(char: str, quote: str) -> str:
     return char if char.isprintable() else repr(char)[1:-1]
 
 
+def class_name(name: str) -> str:
+    """Return the prefix of a family's classes: `my_family` → `MyFamily`."""
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+
+
 def imports(module: str, names: Iterable[str]) -> str:
     """Format `from module import …`, with the names sorted as ruff does."""
     ordered = sorted(set(names), key=_import_order)

@@ -2,7 +2,8 @@
 
 A kind's schema lists them under `x-tests`: a class of `xlmgen.testing`, or
 `package.module:Class` for a suite of the kind's author. `{suite, when}` adds a
-condition on the component's options.
+condition on the component's options. A loss also gets the suites that prove what it
+gives (`xlmgen.spec.likelihood`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xlmgen.render.plan import COMPONENTS, own_schedule
 from xlmgen.render.python import imports
 from xlmgen.spec.family import FamilySpec
+from xlmgen.spec.likelihood import proofs
 from xlmgen.spec.schemas import satisfies
 
 KIT = "xlmgen.testing"
-COMPONENTS = ("model", "loss", "predictor", "collator")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Suites:
 
 def decide(family: FamilySpec) -> dict[str, Suites]:
     """Return the suites of every component with a test file, by component."""
-    return {component: _suites(family, component) for component in COMPONENTS}
+    tested = (*COMPONENTS, *(("noise_schedule",) if own_schedule(family) else ()))
+    return {component: _suites(family, component) for component in tested}
 
 
 def _suites(family: FamilySpec, component: str) -> Suites:
@@ -51,4 +54,7 @@ def _suites(family: FamilySpec, component: str) -> Suites:
         if satisfies(clause.get("when", {}), dict(part.options)):
             module, _, name = clause["suite"].rpartition(":")
             modules.append((module or KIT, name))
+    if component == "loss":
+        proven = proofs(family.likelihood.gives, family.provided)
+        modules += [(KIT, name) for name in proven]
     return Suites(modules)

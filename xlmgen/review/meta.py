@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from xlmgen.io import bounded
-from xlmgen.render.context import class_name
 from xlmgen.render.files import render_here
+from xlmgen.render.python import class_name
 from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.project import BUILT_IN
 

@@ -237,4 +237,11 @@ PAGES: dict[str, Page] = {
         "Write the file or correct the name. A run without it can be inspected, but "
         "not trained or evaluated.",
     ),
+    "XG407": Page(
+        "A loss whose schema says that it gives the exact likelihood or a bound is "
+        "compared with others by it, so rendered tests must prove it. The kit has "
+        "suites for some objectives only.",
+        "Provide the objective that the loss has, or list a suite of your own under "
+        '`x-tests`, or write {"gives": "none", …} under `x-likelihood`.',
+    ),
 }

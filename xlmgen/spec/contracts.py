@@ -9,7 +9,7 @@ user.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,13 +53,7 @@ def check(
     """
     data = document.data or {}
     broken = {problem.path.split(".")[0] for problem in found}
-    components: Components = {
-        component: fill_defaults(
-            data[component], schemas.kind(component, data[component]["kind"])
-        )
-        for component in COMPONENTS
-        if data.get(component) is not None and component not in broken
-    }
+    components = filled(document, schemas, broken)
     required = schemas.schema("family")["required"]
     incomplete = [
         c for c in COMPONENTS if c in broken or (c in required and c not in data)
@@ -75,6 +69,20 @@ def check(
             if clause.capability in provided or not satisfies(clause.when, options):
                 continue
             yield _unmet(document, schemas, components, component, clause)
+
+
+def filled(
+    document: Document, schemas: Schemas, broken: Collection[str] = ()
+) -> Components:
+    """Components of a family's document with defaults, without the broken ones."""
+    data = document.data or {}
+    return {
+        component: fill_defaults(
+            data[component], schemas.kind(component, data[component]["kind"])
+        )
+        for component in COMPONENTS
+        if data.get(component) is not None and component not in broken
+    }
 
 
 def _possible(component: str, options: Any, schemas: Schemas) -> set[str]:

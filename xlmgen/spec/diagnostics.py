@@ -61,6 +61,7 @@ CODES: dict[str, Code] = {
     "XG404": Code("a component uses a kind of the project's own", "note"),
     "XG405": Code("a task runs a Python function of the project", "note"),
     "XG406": Code("the Python module that a task names does not exist", "warning"),
+    "XG407": Code("no suite proves the likelihood that a project's own loss gives"),
 }
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.document import Document
+from xlmgen.spec.likelihood import Likelihood, likelihood
 from xlmgen.spec.load import load_yaml
 from xlmgen.spec.project import BUILT_IN, OwnKind, Project, project_of
 from xlmgen.spec.schemas import COMPONENTS
@@ -56,6 +58,17 @@ class FamilySpec:
             for name, component in components.items()
             if component is not None
         }
+
+    @property
+    def provided(self) -> frozenset[str]:
+        """Capabilities of its components."""
+        return capabilities(self.components, self.project.schemas)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """What its loss gives."""
+        schema = self.project.schemas.kind("loss", self.loss.kind)
+        return likelihood(self.components["loss"], schema, self.provided)
 
     @property
     def own_kinds(self) -> list[OwnKind]:

@@ -6,7 +6,6 @@ and report diagnostics.
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -23,8 +22,10 @@ from xlmgen.io import bounded
 from xlmgen.io.files import is_plain, without_parents
 from xlmgen.io.json_input import InvalidJson, parse_json
 from xlmgen.io.json_schema import Schema, known_keywords, unknown_keywords
+from xlmgen.spec import kit, likelihood
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Span, diagnose
+from xlmgen.spec.kind_rules import rules
 from xlmgen.spec.load import MAX_BYTES, load_yaml
 from xlmgen.spec.messages import did_you_mean, show
 from xlmgen.spec.project import (
@@ -36,60 +37,12 @@ from xlmgen.spec.project import (
     links_out,
     own_files,
 )
-from xlmgen.spec.schemas import COMPONENTS, DRAFT, GENERATOR, SUFFIX, built_in
+from xlmgen.spec.schemas import COMPONENTS, GENERATOR, SUFFIX, built_in
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-WORD = "[A-Za-z_][A-Za-z0-9_]*"  # of Python
-WHEN: Schema = {"type": "object", "$ref": DRAFT}
-CLAUSES: Schema = {
-    "type": "array",
-    "items": {
-        "type": ["string", "object"],
-        "required": ["capability"],
-        "additionalProperties": False,
-        "properties": {
-            "capability": {"type": "string"},
-            "why": {"type": "string"},
-            "when": WHEN,
-        },
-    },
-}
-SUITE: Schema = {
-    "type": "string",
-    "pattern": rf"^({WORD}(\.{WORD})*:)?{WORD}$",
-}
-SUITES: Schema = {
-    "type": "array",
-    "minItems": 1,
-    "items": {
-        "if": {"type": "string"},
-        "then": SUITE,
-        "else": {
-            "type": "object",
-            "required": ["suite"],
-            "additionalProperties": False,
-            "properties": {"suite": SUITE, "when": WHEN},
-        },
-    },
-}
-FIELDS: Schema = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["name", "type", "about"],
-        "additionalProperties": False,
-        "properties": {
-            "name": {"type": "string", "pattern": f"^{WORD}$"},
-            "type": {"type": "string"},
-            "about": {"type": "string"},
-            "when": WHEN,
-        },
-    },
-}
 LONGEST_COMPLAINT = 200  # characters of a message of jsonschema
 MOST = 100
 """Maximum number of problems that are reported of one schema."""
-LISTS = {"collator": ("x-batch", "x-prompt"), "loss": ("x-output",)}
 
 
 @cache
@@ -201,10 +154,6 @@ def _shadows(root: Path) -> Iterator[Diagnostic]:
 
 def _of_schema(project: Project, kind: OwnKind) -> list[Diagnostic]:
     path = kind.schema
-    if kind.component == "noise_schedule":
-        message = "a project cannot have noise schedules of its own"
-        fix = "schedules are classes of xlmgen.runtime.noise and have no template"
-        return [problem_at(path, "XG401", message, fix)]
     if not NAME.fullmatch(kind.name):
         message = f"'{kind.name}' is not a valid name of a kind"
         return [
@@ -246,8 +195,8 @@ def _complaints(
         message = f"{show(word)} is not a keyword of a schema"
         fix = did_you_mean(word, known_keywords()) or "write a note under $comment"
         yield document.diagnostic("XG401", place, message, fix, key=True)
-    for rules in (Draft.META_SCHEMA, _rules(kind)):
-        known = Draft(rules, format_checker=Draft.FORMAT_CHECKER)
+    for schema in (Draft.META_SCHEMA, rules(kind)):
+        known = Draft(schema, format_checker=Draft.FORMAT_CHECKER)
         found = sorted(known.iter_errors(data), key=lambda error: str(error.path))
         for error in found:
             place = tuple(error.absolute_path)
@@ -256,58 +205,56 @@ def _complaints(
             return
     for number, entry in enumerate(data["x-tests"]):
         suite = entry if isinstance(entry, str) else entry["suite"]
-        if ":" not in suite and suite not in kit():
-            message = f"xlmgen.testing has no '{suite}'"
-            fix = did_you_mean(suite, kit()) or "write package.module:Class for yours"
+        for message, fix in _of_suite(suite, kind, data):
             yield document.diagnostic("XG401", ("x-tests", number), message, fix)
+    if kind.component == "loss":
+        yield from _gives(document, data)
+
+
+def _of_suite(suite: str, kind: OwnKind, data: Schema) -> Iterator[tuple[str, str]]:
+    """Report a suite that the kit lacks, or that reads options that the kind lacks."""
+    if ":" not in suite and suite not in kit.suites():
+        fix = did_you_mean(suite, kit.suites())
+        message = f"xlmgen.testing has no '{suite}'"
+        yield message, fix or "write package.module:Class for yours"
+        return
+    for component, option in sorted(kit.reads(suite)):
+        if component == kind.component and option not in data["properties"]:
+            message = f"{suite} reads the option '{option}', which the kind lacks"
+            yield message, "add the option, or leave out the suite"
+
+
+def _gives(document: Document, data: Schema) -> Iterator[Diagnostic]:
+    """Report entries of `x-likelihood` that name no output, or that may not apply."""
+    place, outputs = "x-likelihood", {entry["name"] for entry in data["x-output"]}
+    entries = likelihood.entries(data)
+    for number, entry in enumerate(entries):
+        for name in {entry.sum, entry.count} - outputs:
+            message = f"the loss has no output {show(name)}"
+            fix = did_you_mean(name, outputs) or "list it under x-output"
+            yield document.diagnostic("XG401", (place, number), message, fix)
+    if entries[-1].when or entries[-1].capability:
+        message = "the last entry has a condition, so there may be none that applies"
+        fix = "end with an entry without when and capability"
+        yield document.diagnostic("XG401", (place, len(entries) - 1), message, fix)
 
 
 def _words(error: Any) -> tuple[str, str]:
     """Format an error of jsonschema, with a fix if one is known."""
     if error.validator == "required" and "x-tests" in error.message:
         return "missing key 'x-tests'", "name the suites, such as [PredictorTests]"
+    if error.validator == "required" and "x-likelihood" in error.message:
+        fix = 'write ["exact"], ["bound"] or [{"gives": "none", "metric": …, …}]'
+        return "missing key 'x-likelihood'", fix
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
+        if list(error.absolute_path) == ["properties"] and missing != ["kind"]:
+            message = f"the kind has no option '{missing[-1]}'"
+            return message, "other components read it: docs/own-kinds.md"
         return f"missing key '{missing[0]}'", ""
     if list(error.absolute_path)[-1:] == ["additionalProperties"]:
         return "the options must be closed", 'write "additionalProperties": false'
     return shortened(" ".join(str(error.message).split()), LONGEST_COMPLAINT), ""
-
-
-def _rules(kind: OwnKind) -> Schema:
-    """Return the meta-schema of a kind's schema, beyond JSON Schema itself."""
-    lists = LISTS.get(kind.component, ())
-    return {
-        "required": [
-            *("type", "required", "properties", "additionalProperties"),
-            *("description", "x-tests", *lists),
-        ],
-        "properties": {
-            "type": {"const": "object"},
-            "required": {"contains": {"const": "kind"}},
-            "additionalProperties": {"const": False},
-            "description": {"type": "string"},
-            "properties": {
-                "type": "object",
-                "required": ["kind"],
-                "properties": {
-                    "kind": {
-                        "required": ["const"],
-                        "properties": {"const": {"const": kind.name}},
-                    }
-                },
-                "additionalProperties": {
-                    "type": "object",
-                    "required": ["description"],
-                },
-            },
-            "x-provides": CLAUSES,
-            "x-requires": CLAUSES,
-            "x-refuses": CLAUSES,
-            "x-tests": SUITES,
-            **dict.fromkeys(lists, FIELDS),
-        },
-    }
 
 
 def _unfilled(project: Project, kind: OwnKind, text: str) -> Iterator[Diagnostic]:
@@ -328,8 +275,6 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
     from jinja2 import Environment, TemplateSyntaxError
 
     path = kind.template
-    if kind.component == "noise_schedule":
-        return
     if not path.is_file():
         message = f"the kind '{kind.name}' has no template"
         yield problem_at(kind.schema, "XG402", message, f"write {shown(path)}")
@@ -350,16 +295,6 @@ def _of_template(kind: OwnKind) -> Iterator[Diagnostic]:
 def _no_text(path: Path, code: str) -> Diagnostic:
     message = f"the file is not UTF-8 text of at most {MAX_BYTES:,} bytes"
     return problem_at(path, code, message, "save a smaller file as UTF-8")
-
-
-@cache
-def kit() -> frozenset[str]:
-    """Names of the suites of `xlmgen.testing`, parsed because importing it is slow."""
-    source = Path(__file__).parents[1] / "testing" / "__init__.py"
-    for node in ast.parse(source.read_text("utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return frozenset(ast.literal_eval(node.value))
-    raise AssertionError("the kit lists its suites in __all__")
 
 
 def _text(path: Path) -> str | None:

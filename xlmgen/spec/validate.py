@@ -10,7 +10,14 @@ from typing import Any
 
 from xlmgen.io import bounded
 from xlmgen.io.json_schema import Schema, validator
-from xlmgen.spec import checks, contracts, own_kinds, sweep_checks, task_checks
+from xlmgen.spec import (
+    checks,
+    contracts,
+    likelihood,
+    own_kinds,
+    sweep_checks,
+    task_checks,
+)
 from xlmgen.spec.diagnostics import Diagnostic
 from xlmgen.spec.document import Document, Path
 from xlmgen.spec.messages import (
@@ -37,7 +44,6 @@ OWN_KIND = "write your own kind: docs/own-kinds.md"
 MOST = 100
 """Maximum number of reported problems; suggesting a fix for each takes time."""
 _COMPONENT_PATHS = frozenset((component,) for component in COMPONENTS)
-_OWN_COMPONENTS = _COMPONENT_PATHS - {("noise_schedule",)}
 
 
 def validate(
@@ -83,8 +89,9 @@ def _problems(document: Document, file: str, schemas: Schemas) -> Iterator[Diagn
         return
     if file == "family":
         found += checks.check(document)
+        found += contracts.check(document, schemas, found)
         yield from found
-        yield from contracts.check(document, schemas, found)
+        yield from likelihood.check(document, schemas, found)
         return
     yield from found
     more = {"task": task_checks.check, "sweep": sweep_checks.check}
@@ -183,7 +190,7 @@ def _explain(document: Document, error: Any) -> Iterator[Diagnostic]:
             yield document.diagnostic("XG103", path, *_wrong_type(path, value, schema))
         case "enum" | "const":
             message, fix = _not_allowed(value, schema)
-            if path[:-1] in _OWN_COMPONENTS and path[-1] == "kind":
+            if path[:-1] in _COMPONENT_PATHS and path[-1] == "kind":
                 fix = f"{fix} or {OWN_KIND}".removeprefix(" or ")
             edit = certain(value, schema.get("enum", [schema.get("const")]))
             yield document.diagnostic("XG104", path, message, fix, edit=edit)

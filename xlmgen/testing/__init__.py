@@ -8,7 +8,10 @@ import pytest
 pytest.register_assert_rewrite(f"{__name__}.suites")
 
 from xlmgen.testing.suites.ancestral import AncestralTests  # noqa: E402
-from xlmgen.testing.suites.block_bound import BlockBoundTests  # noqa: E402
+from xlmgen.testing.suites.block_bound import (  # noqa: E402
+    BlockBoundTests,
+    BlockWeightTests,
+)
 from xlmgen.testing.suites.block_collator import (  # noqa: E402
     BlockMaskingCollatorTests,
 )
@@ -22,7 +25,6 @@ from xlmgen.testing.suites.causal_model import CausalModelTests  # noqa: E402
 from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
 from xlmgen.testing.suites.confidence_order import ConfidenceOrderTests  # noqa: E402
 from xlmgen.testing.suites.context_weight import ContextWeightTests  # noqa: E402
-from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests  # noqa: E402
 from xlmgen.testing.suites.documents import DocumentsTests  # noqa: E402
 from xlmgen.testing.suites.dropping_collator import DroppingCollatorTests  # noqa: E402
 from xlmgen.testing.suites.hybrid_bound import HybridBoundTests  # noqa: E402
@@ -35,6 +37,11 @@ from xlmgen.testing.suites.loss import LossTests  # noqa: E402
 from xlmgen.testing.suites.mask_and_delete import MaskAndDeleteTests  # noqa: E402
 from xlmgen.testing.suites.mask_and_insert import InsertionLawTests, MaskAndInsertTests  # noqa: E402
 from xlmgen.testing.suites.mask_and_insert_bound import MaskAndInsertBoundTests  # noqa: E402
+from xlmgen.testing.suites.masked_bound import (  # noqa: E402
+    MaskedBoundTests,
+    MaskedMinimiserTests,
+    TimeWeightTests,
+)
 from xlmgen.testing.suites.masking_collator import (  # noqa: E402
     MaskingCollatorTests,
     ScheduledMaskingTests,
@@ -49,6 +56,7 @@ from xlmgen.testing.suites.model import (  # noqa: E402
     StopHeadTests,
     TimeModelTests,
 )
+from xlmgen.testing.suites.noise_schedule import ScheduleTests  # noqa: E402
 from xlmgen.testing.suites.planning import PlanningTests  # noqa: E402
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
@@ -62,10 +70,15 @@ from xlmgen.testing.suites.resampling import (  # noqa: E402
 from xlmgen.testing.suites.score_entropy import ScoreEntropyTests  # noqa: E402
 from xlmgen.testing.suites.selected_tokens import SelectedTokensTests  # noqa: E402
 from xlmgen.testing.suites.stable import StableTests  # noqa: E402
-from xlmgen.testing.suites.state_bound import StateBoundTests  # noqa: E402
+from xlmgen.testing.suites.state_bound import (  # noqa: E402
+    StateBoundTests,
+    StateEntropyTests,
+)
 from xlmgen.testing.suites.state_losses import (  # noqa: E402
     GeneralisedKlTests,
     NoisedTokensTests,
+    PosteriorBoundTests,
+    StateMinimiserTests,
 )
 from xlmgen.testing.suites.step_sizes import StepSizeTests  # noqa: E402
 from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noqa: E402
@@ -79,12 +92,12 @@ __all__ = [
     "BlockMaskingCollatorTests",
     "BlockModelTests",
     "BlockUnmaskingTests",
+    "BlockWeightTests",
     "CausalCollatorTests",
     "CausalModelTests",
     "CollatorTests",
     "ConfidenceOrderTests",
     "ContextWeightTests",
-    "DiffusionBoundTests",
     "DocumentsTests",
     "DroppingCollatorTests",
     "GapHeadTests",
@@ -101,24 +114,31 @@ __all__ = [
     "MaskAndDeleteTests",
     "MaskAndInsertBoundTests",
     "MaskAndInsertTests",
+    "MaskedBoundTests",
+    "MaskedMinimiserTests",
     "MaskingCollatorTests",
     "ModelTests",
     "NoisedTokensTests",
     "PlanningTests",
+    "PosteriorBoundTests",
     "PredictorTests",
     "QkNormTests",
     "Qwen2Tests",
     "ReplacingCollatorTests",
     "ResamplingLawTests",
     "ResamplingTests",
+    "ScheduleTests",
     "ScheduledMaskingTests",
     "ScoreEntropyTests",
     "SelectedTokensTests",
     "ShiftTests",
     "StableTests",
     "StateBoundTests",
+    "StateEntropyTests",
+    "StateMinimiserTests",
     "StepSizeTests",
     "StopHeadTests",
     "TimeModelTests",
+    "TimeWeightTests",
     "UnmaskingTests",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from xlmgen.render.kinds.schedule import CLASSES
+from xlmgen.render.python import class_name
 from xlmgen.runtime import noise
 from xlmgen.runtime.noise import Schedule
 from xlmgen.spec.family import FamilySpec
@@ -18,11 +20,19 @@ from xlmgen.testing.law import Step
 
 
 def noise_schedule(spec: FamilySpec) -> Schedule:
-    """Return the spec's schedule; linear if it has none."""
+    """Return the spec's schedule; linear if it has none.
+
+    A schedule of the project's own is a class of the family, which must be imported.
+    """
     part = spec.noise_schedule
-    class_name, names = CLASSES["linear" if part is None else part.kind]
+    if part is not None and part.kind not in CLASSES:
+        module = f"xlmgen.families.{spec.name}.schedule_{spec.name}"
+        own = getattr(import_module(module), f"{class_name(spec.name)}Schedule")
+        made: Schedule = own()
+        return made
+    kind, names = CLASSES["linear" if part is None else part.kind]
     numbers = {name: part.options[name] for name in names} if part else {}
-    schedule: Schedule = getattr(noise, class_name)(**numbers)
+    schedule: Schedule = getattr(noise, kind)(**numbers)
     return schedule
 
 
@@ -31,9 +41,9 @@ def event_schedule(spec: FamilySpec, event: str) -> Schedule:
     part = spec.noise_schedule
     assert part is not None
     options = part.options[event]
-    class_name, names = CLASSES[options["kind"]]
+    kind, names = CLASSES[options["kind"]]
     numbers = {name: options[name] for name in names}
-    schedule: Schedule = getattr(noise, class_name)(**numbers)
+    schedule: Schedule = getattr(noise, kind)(**numbers)
     return schedule
 
 
@@ -70,6 +80,9 @@ def noise_level(spec: FamilySpec, t: float) -> float:
     """Compute 1 − α(t) by its formula, precisely also for small values."""
     part = spec.noise_schedule
     kind = "linear" if part is None else part.kind
+    if kind not in CLASSES:
+        level = torch.tensor(t, dtype=torch.float64)
+        return float(noise_schedule(spec).noise(level))
     _, names = CLASSES[kind]
     options = part.options if part else {}
     return NOISE[kind](t, **{name: options[name] for name in names})

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,10 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from xlmgen.render.context import class_name
+from xlmgen.render.python import class_name
 from xlmgen.runtime.family import Family
 from xlmgen.runtime.special_tokens import SpecialTokens
-from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.family import FamilySpec, read_family
 from xlmgen.testing.schedule import noise_schedule
 from xlmgen.testing.state import StateNoise
@@ -41,6 +41,7 @@ class FamilyTests:
 
     @property
     def spec(self) -> FamilySpec:
+        import_family(self.folder)  # which may have the class of its noise schedule
         return read_spec(self.folder)
 
     @property
@@ -66,7 +67,11 @@ class FamilyTests:
         return model
 
     def fresh_network(self, seed: int = 0, **numbers: Any) -> nn.Module:
-        """Make a small network with initial weights, in evaluation mode."""
+        """Make a small network with initial weights, in evaluation mode.
+
+        Args:
+            numbers: of its size. Only those that the network has are given to it.
+        """
         size = {
             "d_model": 16,
             "layers": 2,
@@ -76,7 +81,9 @@ class FamilyTests:
         }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = self.family.model(self.tokens.vocab_size, **size | numbers)
+            known = signature(self.family.model).parameters
+            chosen = {key: n for key, n in (size | numbers).items() if key in known}
+            model = self.family.model(self.tokens.vocab_size, **chosen)
         return model.eval()
 
     @property
@@ -102,7 +109,7 @@ class FamilyTests:
     @property
     def provided(self) -> frozenset[str]:
         """Capabilities of the family's components."""
-        return capabilities(self.spec.components, self.spec.project.schemas)
+        return self.spec.provided
 
     @property
     def noise(self) -> StateNoise:
@@ -118,7 +125,7 @@ class FamilyTests:
         family is causal with EOS, answers have several lengths.
         """
         options = self.spec.collator.options
-        bos, eos = bool(options.get("bos", True)), bool(options["eos"])
+        bos, eos = bool(options.get("bos", True)), bool(options.get("eos", True))
         pads = options.get("padding") == "predict"
         prompts: list[tuple[int, ...]] = [()]
         if prompted:

@@ -77,11 +77,15 @@ class Toy:
 
     def conditional_entropy(self) -> float:
         """Compute −Σ p log p(answer | given tokens and length)."""
+        return float((self.probs * self.nll()).sum())
+
+    def nll(self) -> Tensor:
+        """Compute −log p(answer | given tokens and length) of every row, (S,)."""
         given = (~self.answer)[:, None]
         same = (self.rows[:, None] == self.rows[None]) | ~given
         fits = same.all(-1) & (self.lengths[:, None] == self.lengths)
         context = fits.double() @ self.probs
-        return -float((self.probs * (self.probs / context).log()).sum())
+        return -(self.probs / context).log()
 
     def sample(self, size: int, seed: int = 0) -> Tensor:
         """Draw indices (size,) of rows."""

@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import BlockBoundTests, LossTests
+from xlmgen.testing import BlockBoundTests, BlockWeightTests, LossTests
 
 
-class TestBd3lmLoss(LossTests, BlockBoundTests):
+class TestBd3lmLoss(LossTests, BlockWeightTests, BlockBoundTests):
     folder = Path(__file__).parents[1]

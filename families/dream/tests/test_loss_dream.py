@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import ContextWeightTests, LossTests
+from xlmgen.testing import ContextWeightTests, LossTests, MaskedMinimiserTests
 
 
-class TestDreamLoss(LossTests, ContextWeightTests):
+class TestDreamLoss(LossTests, ContextWeightTests, MaskedMinimiserTests):
     folder = Path(__file__).parents[1]

@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import HybridBoundTests, LossTests
+from xlmgen.testing import HybridBoundTests, LossTests, StateBoundTests
 
 
-class TestGiddLoss(LossTests, HybridBoundTests):
+class TestGiddLoss(LossTests, HybridBoundTests, StateBoundTests):
     folder = Path(__file__).parents[1]

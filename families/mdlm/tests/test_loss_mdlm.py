@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import DiffusionBoundTests, LossTests
+from xlmgen.testing import LossTests, MaskedBoundTests, TimeWeightTests
 
 
-class TestMdlmLoss(LossTests, DiffusionBoundTests):
+class TestMdlmLoss(LossTests, TimeWeightTests, MaskedBoundTests):
     folder = Path(__file__).parents[1]

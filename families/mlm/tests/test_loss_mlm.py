@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import LossTests, SelectedTokensTests
+from xlmgen.testing import LossTests, MaskedMinimiserTests, SelectedTokensTests
 
 
-class TestMlmLoss(LossTests, SelectedTokensTests):
+class TestMlmLoss(LossTests, SelectedTokensTests, MaskedMinimiserTests):
     folder = Path(__file__).parents[1]

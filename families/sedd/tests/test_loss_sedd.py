@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import LossTests, ScoreEntropyTests
+from xlmgen.testing import LossTests, MaskedBoundTests, ScoreEntropyTests
 
 
-class TestSeddLoss(LossTests, ScoreEntropyTests):
+class TestSeddLoss(LossTests, ScoreEntropyTests, MaskedBoundTests):
     folder = Path(__file__).parents[1]

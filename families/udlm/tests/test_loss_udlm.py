@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import LossTests, StateBoundTests
+from xlmgen.testing import LossTests, StateBoundTests, StateEntropyTests
 
 
-class TestUdlmLoss(LossTests, StateBoundTests):
+class TestUdlmLoss(LossTests, StateEntropyTests, StateBoundTests):
     folder = Path(__file__).parents[1]

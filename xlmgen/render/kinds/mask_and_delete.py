@@ -18,11 +18,10 @@ class Deleting:
 def decide(family: FamilySpec) -> Deleting:
     schedule = schedule_code(family)
     assert isinstance(schedule, SchedulePair)
-    model = family.model.options
-    limited = model["gap_head"] == "distribution"
+    limited = "gap_head:distribution" in family.provided
     return Deleting(
         sampling_eps=sampling_eps(family),
-        max_gap=model["max_gap"] if limited else None,
+        max_gap=family.model.options["max_gap"] if limited else None,
         gap_imports=(
             "GapLayout",
             "compact_rows",

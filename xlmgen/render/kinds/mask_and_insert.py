@@ -26,7 +26,7 @@ def decide(family: FamilySpec) -> Inserting:
     noisy = confident and o["order_temperature"] > 0
     score = SCORES[o["order"]] if confident else ""
     sampling = {"TokenSampler"}
-    if family.model.options["gap_head"] == "distribution":
+    if "gap_head:distribution" in family.provided:
         sampling |= {"categorical"}
     if confident:
         sampling |= {score, "ranks", "round_at_random", "spread"}

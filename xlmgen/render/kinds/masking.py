@@ -68,7 +68,6 @@ def decide(family: FamilySpec) -> Masking:
             *(() if replaces else ("with_token_at",)),
         ),
         noise_imports=(
-            schedule.class_name,
             "draw_times",
             *(() if schedule.exact_ends else ("with_reconstruction",)),
         ),

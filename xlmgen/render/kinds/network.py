@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from xlmgen.spec.contracts import capabilities, requirements
+from xlmgen.spec.contracts import requirements
 from xlmgen.spec.family import FamilySpec
 
 NORMS = {"layer": "LayerNorm", "rms": "RMSNorm"}
@@ -126,6 +126,6 @@ class OwnNetwork:
 
 def decide_own(family: FamilySpec) -> OwnNetwork:
     """Decide from the capabilities that the kind declares."""
-    provided = capabilities(family.components, family.project.schemas)
+    provided = family.provided
     gaps = (gap for gap in GAPS if f"gap_head:{gap}" in provided)
     return OwnNetwork(time="time_input" in provided, gap=next(gaps, None))

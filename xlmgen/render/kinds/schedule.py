@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xlmgen.render.python import class_name
 from xlmgen.spec.family import FamilySpec
 
 CLASSES = {
@@ -20,6 +21,7 @@ class ScheduleCode:
     class_name: str
     expression: str
     exact_ends: bool  # α runs from exactly 1 to exactly 0
+    own: bool = False  # a class that the family renders, not one of the runtime
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class SchedulePair:
 
     insert: str  # expressions
     unmask: str
+    own = False
     class_names: tuple[str, ...]  # imports from xlmgen.runtime.noise
 
     @property
@@ -37,13 +40,22 @@ class SchedulePair:
 
 
 def schedule_code(family: FamilySpec) -> ScheduleCode | SchedulePair:
-    """Return the family's schedule or pair of schedules; linear if it has none."""
+    """Return the family's schedule or pair of schedules; linear if it has none.
+
+    A project's own kind is a class of the family, with its numbers as defaults.
+    """
     part = family.noise_schedule
     if part is None:
         return _single("linear", {})
+    provided = family.provided
+    # that of hybrid noise always has exact ends, and does not say so
+    exact_ends = "exact_ends" in provided or "hybrid_schedule" in provided
     if part.kind == "insert_and_unmask":
         return _pair(part.options["insert"], part.options["unmask"])
-    return _single(part.kind, part.options)
+    if part.kind in CLASSES:
+        return _single(part.kind, part.options, exact_ends=exact_ends)
+    name = f"{class_name(family.name)}Schedule"
+    return ScheduleCode(name, f"{name}()", exact_ends, own=True)
 
 
 def sampling_eps(family: FamilySpec) -> str:
@@ -56,14 +68,12 @@ def sampling_eps(family: FamilySpec) -> str:
     return f"0.0 if evaluation else {eps}" if eps else "0.0"
 
 
-def _single(kind: str, options: Mapping[str, Any]) -> ScheduleCode:
-    class_name, names = CLASSES[kind]
-    arguments = ", ".join(f"{name}={options[name]!r}" for name in names)
-    return ScheduleCode(
-        class_name,
-        f"{class_name}({arguments})",
-        exact_ends=kind != "geometric",
-    )
+def _single(
+    kind: str, options: Mapping[str, Any], *, exact_ends: bool = True
+) -> ScheduleCode:
+    name, numbers = CLASSES[kind]
+    arguments = ", ".join(f"{key}={options[key]!r}" for key in numbers)
+    return ScheduleCode(name, f"{name}({arguments})", exact_ends)
 
 
 def _pair(insert: Mapping[str, Any], unmask: Mapping[str, Any]) -> SchedulePair:

@@ -7,7 +7,6 @@ from typing import Any
 from xlmgen.render.kinds.options import Option, options, predictor_schema
 from xlmgen.render.kinds.schedule import ScheduleCode, sampling_eps, schedule_code
 from xlmgen.render.kinds.unmasking import SCORES, never_generated
-from xlmgen.spec.contracts import capabilities
 from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.schemas import properties
 
@@ -59,7 +58,6 @@ def decide_collator(family: FamilySpec) -> Replacing:
         pad_to_max_length=o["padding"] == "predict",
         hybrid=o["noise"] == "hybrid",
         noise_imports=(
-            schedule.class_name,
             "draw_times",
             *(() if schedule.exact_ends else ("with_reconstruction",)),
         ),
@@ -74,7 +72,7 @@ def decide_loss(family: FamilySpec) -> StateLoss:
 
 def decide_predictor(family: FamilySpec) -> Resampling:
     o = family.predictor.options
-    provided = capabilities(family.components, family.project.schemas)
+    provided = family.provided
     cavity, hybrid = CAVITY in provided, HYBRID in provided
     corrector = o["corrector"]
     heuristic = bool(corrector) and corrector["choose"] != "random"

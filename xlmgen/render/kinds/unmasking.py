@@ -53,7 +53,7 @@ class Unmasking:
 def decide(family: FamilySpec) -> Unmasking:
     o = family.predictor.options
     loop = _loop(o)
-    timed = family.model.options.get("time", "none") == "adaln"
+    timed = "time_input" in family.provided
     in_blocks = o.get("decoding_block") is not None
     blockwise = family.predictor.kind == "block_unmasking"
     window = o["remask"]["window"] if o["remask"] else None

@@ -30,9 +30,8 @@ class GrowingFamily(FamilyTests):
     @property
     def longest(self) -> int | None:
         """Largest gap that the head predicts; None if it predicts expectations."""
-        options = self.spec.model.options
-        counted = options["gap_head"] == "distribution"
-        return int(options["max_gap"]) if counted else None
+        counted = "gap_head:distribution" in self.provided
+        return int(self.spec.model.options["max_gap"]) if counted else None
 
     def toy(self, *, prompted: bool = True) -> Toy:
         """Make the usual toy; EOS is given and not part of the answer."""

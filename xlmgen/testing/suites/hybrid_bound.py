@@ -1,4 +1,4 @@
-"""Tests of the bound of hybrid diffusion, which is the entropy for an oracle."""
+"""Tests of the definition of the loss of hybrid diffusion."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from xlmgen.testing.suites.loss import Batch
-from xlmgen.testing.suites.state_bound import NoisyBoundTests
+from xlmgen.testing.suites.state_bound import RowDefinitionTests
 
 
-class HybridBoundTests(NoisyBoundTests):
-    """`E_t Σ_i ω [KL(q ‖ qθ) + ρ − ln ρ − 1]` (arXiv:2503.04482).
-
-    For the oracle that predicts each token without seeing it, its integral over time is
-    the entropy of the noisable tokens given the others.
-    """
+class HybridBoundTests(RowDefinitionTests):
+    """`Σ_i ω [KL(q ‖ qθ) + ρ − ln ρ − 1]` of every row (arXiv:2503.04482)."""
 
     def reference(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of every row, over all symbols and with the paper's weights."""

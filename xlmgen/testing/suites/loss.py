@@ -99,10 +99,12 @@ class LossTests(FamilyTests):
 class Halved(nn.Module):
     """A network whose logits, and all else that it returns, come out in bfloat16."""
 
+    dtype = torch.bfloat16
+
     def __init__(self, inner: nn.Module, vocab_size: int) -> None:
         super().__init__()
         self.inner = inner
-        self.head = identity_head(vocab_size)
+        self.head = identity_head(vocab_size).to(self.dtype)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         outputs = self.inner(*inputs, **options)
@@ -114,6 +116,8 @@ class Halved(nn.Module):
 
 class Rounded(Halved):
     """A network with outputs rounded to bfloat16, in float32."""
+
+    dtype = torch.float32
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         return converted(super().forward(*inputs, **options), torch.float32)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from xlmgen.testing.oracle import MaskedOracle
 from xlmgen.testing.schedule import noise_schedule, slope
-from xlmgen.testing.suites.diffusion_bound import DiffusionBoundTests
+from xlmgen.testing.suites.masked_bound import MaskedSubject
 from xlmgen.testing.toy import Toy
 
 
-class ScoreEntropyTests(DiffusionBoundTests):
+class ScoreEntropyTests(MaskedSubject):
     """`E_t Σ_masked −α′/α [ Σ_v s_v − r ln s_x + r (ln r − 1) ]` (arXiv:2310.16834).
 
     The oracle's ratios are s_v = p(v | visible) α / (1 − α).

@@ -1,4 +1,4 @@
-"""Tests of the bound of uniform diffusion, which is the entropy for an oracle."""
+"""Tests of bounds of diffusion with random tokens, which are exact for an oracle."""
 
 from __future__ import annotations
 
@@ -126,12 +126,41 @@ class StateSubject(FamilyTests):
             t = self.time(low + (high - low) * node)
             yield t, share * (high - low) / -float(slope(schedule, t))
 
+    @property
+    def prior_per_token(self) -> float:
+        """KL divergence of a noised token at t = 1 from the noise of generation."""
+        if self.noise.mask is not None:
+            return 0.0
+        left = alpha_at(noise_schedule(self.spec), 1.0)
+        q = torch.full((self.size,), (1 - left) / self.size, dtype=torch.float64)
+        q[0] += left
+        return max(0.0, float((q * (self.size * q).log()).sum()))
 
-class NoisyBoundTests(StateSubject):
-    """Tests of a bound that is the entropy for the oracle that does not see a token.
+    def prior(self, toy: Toy) -> float:
+        """The expected prior term of a row."""
+        return self.prior_per_token * float((toy.probs * toy.answer.sum(1)).sum())
 
-    A subclass gives the definition of the loss of a row.
-    """
+    def token_nll(self, toy: Toy, batch: Batch) -> Tensor:
+        """−Σ log p(x_i | z), (B,) in float64."""
+        oracle = self.state_oracle(toy, own=True)
+        logits = oracle(batch["input_ids"], batch["attention_mask"], t=batch["t"])
+        logits = logits.double()
+        logits[..., list(self.suppress_tokens)] = -torch.inf
+        found = logits.log_softmax(-1).gather(-1, batch["target_ids"][..., None])
+        return -torch.where(batch["noisable"], found[..., 0], 0.0).sum(1)
+
+    def reconstruction(self, toy: Toy) -> float:
+        """The expected reconstruction term of a row; 0 with exact ends."""
+        if self.noise.mask is not None or exact_ends(self.spec):
+            return 0.0
+        rows, noised = self.patterns(toy)
+        batch = self.batch(toy, rows, noised, torch.zeros(()))
+        chance = self.chance(toy, rows, noised, batch["t"])
+        return float((chance * self.token_nll(toy, batch)).sum())
+
+
+class StateBoundTests(StateSubject):
+    """A bound: for the oracle that does not see a token it is −log p of the row."""
 
     @pytest.mark.parametrize("prompted", [True, False])
     def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
@@ -157,42 +186,37 @@ class NoisyBoundTests(StateSubject):
         measured = float((weights * self.row_loss(wrong, batch)).sum())
         assert measured > toy.conditional_entropy() * 1.1
 
-    def test_rows_equal_their_definition_term_by_term(self) -> None:
-        """For several noise levels and networks, from nearly clean to nearly noise."""
-        toy = self.toy()
-        rows, noised = self.patterns(toy)
-        some = slice(None, None, 29)
-        rows, noised = rows[some], noised[some]
-        for level in LEVELS:
-            batch = self.batch(toy, rows, noised, self.time(level))
-            for model in self.networks(toy):
-                expected = self.reference(model, batch)
-                found = self.row_loss(Wide(model), batch)
-                torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
-                # float32 has no digits for a probability that is nearly 1.
-                found, close = self.row_loss(model, batch), 2e-6 * (1 + 1 / level)
-                torch.testing.assert_close(found, expected, rtol=1e-4, atol=close)
-
-    def test_wrong_network_has_higher_loss(self) -> None:
+    def test_bound_of_every_row_is_its_nll_under_the_network(self) -> None:
+        """For a distribution that is not the true one, if the ends are exact."""
         toy = self.toy(prompted=False)
-        wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
+        believed = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
         batch, weights = self.quadrature(toy, 0.0)
-        right, worse = (
-            float(
-                (weights * self.row_loss(self.state_oracle(of, own=False), batch)).sum()
-            )
-            for of in (toy, wrong)
-        )
-        assert worse > right + 0.05
+        losses = self.row_loss(self.state_oracle(believed, own=False), batch)
+        if not exact_ends(self.spec):
+            assert float((weights * losses).sum()) > toy.conditional_entropy() + 0.05
+            return
+        rows = self.patterns(toy)[0].repeat(NODES)
+        share = weights / toy.probs[rows] * losses
+        found = torch.zeros(len(toy), dtype=torch.float64).index_add(0, rows, share)
+        torch.testing.assert_close(found, believed.nll(), rtol=2e-3, atol=1e-4)
 
     def test_loss_is_divided_by_noisable_tokens(self) -> None:
         toy = self.toy()
         rows, noised = self.patterns(toy)
         batch = self.batch(toy, rows, noised, self.time(0.3))
-        oracle = self.state_oracle(toy, own=False)
-        output = self.family.loss(self.tokens)(oracle, batch)
+        output = self.family.loss(self.tokens)(self.state_oracle(toy, own=False), batch)
         assert output["normalizer"].equal(batch["noisable"].sum(1))
-        assert oracle.calls == 1
+
+    def test_rows_are_multiplied_by_their_time_weight(self) -> None:
+        """One over the density of the times; all but the prior term."""
+        toy = self.toy()
+        rows, noised = self.patterns(toy)
+        batch = self.batch(toy, rows, noised, self.time(0.3))
+        oracle = self.state_oracle(toy, own=False)
+        half = batch | {"time_weight": torch.full_like(batch["time_weight"], 0.5)}
+        prior = self.prior_per_token * batch["noisable"].sum(1)
+        full, found = (self.row_loss(oracle, each) for each in (batch, half))
+        torch.testing.assert_close(found, prior + (full - prior) / 2)
 
     def test_row_without_signal_has_no_loss_and_finite_gradients(self) -> None:
         """At t = 1 nothing of a token is left: its weight is infinite, its loss 0."""
@@ -233,6 +257,34 @@ class NoisyBoundTests(StateSubject):
         assert abs(float(found.mean()) - expected) < 5 * error
         assert error < 0.1 * expected
 
+
+class RowDefinitionTests(StateSubject):
+    """The loss of every row by its definition, which a subclass gives."""
+
+    def test_rows_equal_their_definition_term_by_term(self) -> None:
+        """For several noise levels and networks, from nearly clean to nearly noise."""
+        toy = self.toy()
+        rows, noised = self.patterns(toy)
+        some = slice(None, None, 29)
+        rows, noised = rows[some], noised[some]
+        for level in LEVELS:
+            batch = self.batch(toy, rows, noised, self.time(level))
+            for model in self.networks(toy):
+                expected = self.reference(model, batch)
+                found = self.row_loss(Wide(model), batch)
+                torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+                # float32 has no digits for a probability that is nearly 1.
+                found, close = self.row_loss(model, batch), 2e-6 * (1 + 1 / level)
+                torch.testing.assert_close(found, expected, rtol=1e-4, atol=close)
+
+    def test_loss_takes_one_forward_pass(self) -> None:
+        toy = self.toy()
+        rows, noised = self.patterns(toy)
+        oracle = self.state_oracle(toy, own=False)
+        batch = self.batch(toy, rows, noised, self.time(0.3))
+        self.family.loss(self.tokens)(oracle, batch)
+        assert oracle.calls == 1
+
     def networks(self, toy: Toy) -> list[nn.Module]:
         """Both oracles and a network that is wrong about everything."""
         logits = torch.linspace(-3, 3, self.tokens.vocab_size).roll(3)
@@ -247,26 +299,9 @@ class NoisyBoundTests(StateSubject):
         """The loss of every row by its definition, (B,) in float64."""
         raise NotImplementedError
 
-    @property
-    def prior_per_token(self) -> float:
-        """KL divergence of a noised token at t = 1 from the noise of generation."""
-        return 0.0
 
-    def prior(self, toy: Toy) -> float:
-        """The expected prior term of a row."""
-        return self.prior_per_token * float((toy.probs * toy.answer.sum(1)).sum())
-
-    def reconstruction(self, toy: Toy) -> float:
-        """The expected reconstruction term of a row; 0 with exact ends."""
-        return 0.0
-
-
-class StateBoundTests(NoisyBoundTests):
-    """`E_t Σ_i −α′/(K α) Σ_{y ≠ z} [s − r ln s + r (ln r − 1)]` (arXiv:2412.10193).
-
-    For the oracle that predicts each token without seeing it, its integral over time is
-    the entropy of the noisable tokens given the others.
-    """
+class StateEntropyTests(RowDefinitionTests):
+    """`−α′/(K α) Σ_{y ≠ z} [s − r ln s + r (ln r − 1)]` (arXiv:2412.10193)."""
 
     def test_rows_at_time_zero_are_reconstruction_term(self) -> None:
         """If α(0) < 1, a row at t = 0 is −Σ log p(x_i | z)."""
@@ -299,32 +334,6 @@ class StateBoundTests(NoisyBoundTests):
             terms = score_entropy(c[row, column], x, z, float(alpha[row]))
             found[row] += float(rate[row]) * terms
         return found
-
-    @property
-    def prior_per_token(self) -> float:
-        """KL divergence of a noised token at t = 1 from a uniform one."""
-        left = alpha_at(noise_schedule(self.spec), 1.0)
-        q = torch.full((self.size,), (1 - left) / self.size, dtype=torch.float64)
-        q[0] += left
-        return max(0.0, float((q * (self.size * q).log()).sum()))
-
-    def token_nll(self, toy: Toy, batch: Batch) -> Tensor:
-        """−Σ log p(x_i | z), (B,) in float64."""
-        oracle = self.state_oracle(toy, own=True)
-        logits = oracle(batch["input_ids"], batch["attention_mask"], t=batch["t"])
-        logits = logits.double()
-        logits[..., list(self.suppress_tokens)] = -torch.inf
-        found = logits.log_softmax(-1).gather(-1, batch["target_ids"][..., None])
-        return -torch.where(batch["noisable"], found[..., 0], 0.0).sum(1)
-
-    def reconstruction(self, toy: Toy) -> float:
-        """The expected reconstruction term of a row; 0 with exact ends."""
-        if exact_ends(self.spec):
-            return 0.0
-        rows, noised = self.patterns(toy)
-        batch = self.batch(toy, rows, noised, torch.zeros(()))
-        chance = self.chance(toy, rows, noised, batch["t"])
-        return float((chance * self.token_nll(toy, batch)).sum())
 
 
 class Wide(nn.Module):

@@ -1,4 +1,4 @@
-"""Tests of the masked diffusion bound, which is the entropy for an oracle."""
+"""Tests of losses of masked families: bounds, exact for an oracle, and others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xlmgen.testing.oracle import MaskedOracle
 from xlmgen.testing.schedule import (
@@ -20,98 +20,15 @@ from xlmgen.testing.schedule import (
 )
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.suites.loss import Batch, training_batch, use
+from xlmgen.testing.suites.minimum import assert_minimum
 from xlmgen.testing.toy import ANSWER, Toy
 
 NODES = 6
 """Nodes of a quadrature in the noise level, exact for polynomials of degree 11."""
 
 
-class DiffusionBoundTests(FamilyTests):
-    """`E_t [ w(t) · Σ_masked −log p(x_i | z_t) ]` (arXiv:2406.07524, eq. 10).
-
-    For the oracle its integral over noise levels from 0 to 1 is the entropy of the
-    maskable tokens given the others.
-    """
-
-    @pytest.mark.parametrize("prompted", [True, False])
-    def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
-        """Sums over rows and mask patterns, and integrates over time by quadrature."""
-        toy = self.toy(prompted=prompted)
-        batch, chances = self.enumerated(toy, *self.interval)
-        nll = self.row_nll(toy, batch)
-        measured = float((chances * nll).sum())
-        expected = self.bound(toy, *self.interval) + self.prior(toy)
-        assert measured == pytest.approx(expected, rel=1e-4)
-        if exact_ends(self.spec):
-            assert measured == pytest.approx(toy.conditional_entropy(), rel=1e-4)
-
-    def test_wrong_network_has_higher_loss(self) -> None:
-        toy = self.toy()
-        wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
-        batch, chances = self.enumerated(toy, *self.interval)
-        right = float((chances * self.row_nll(toy, batch)).sum())
-        assert float((chances * self.row_nll(wrong, batch)).sum()) > right + 0.05
-
-    def test_rows_are_weighted_by_their_time(self) -> None:
-        """For every row: w(t) times the sum over its masked tokens."""
-        toy = self.toy()
-        batch, _ = self.enumerated(toy, *self.interval)
-        plain, nll = self.masked_nll(toy, batch), self.row_nll(toy, batch)
-        schedule = noise_schedule(self.spec)
-        expected = loss_weight(
-            schedule, batch["t"]
-        ) * plain + self.prior_per_token * batch["maskable"].sum(1)
-        torch.testing.assert_close(nll, expected, rtol=1e-4, atol=1e-6)
-
-    def test_rows_at_time_zero_are_reconstruction_term(self) -> None:
-        """If α(0) < 1, a row at t = 0 has the weight 1."""
-        if exact_ends(self.spec):
-            pytest.skip("nothing is masked at t = 0")
-        toy = self.toy()
-        rows, masks = self.patterns(toy)
-        batch = self.corrupted(toy, rows, masks, 0.0)
-        plain = self.masked_nll(toy, batch)
-        torch.testing.assert_close(
-            self.row_nll(toy, batch), plain, rtol=1e-4, atol=1e-6
-        )
-
-    def test_loss_is_divided_by_maskable_tokens(self) -> None:
-        """Dividing by the number of masked tokens would be another objective."""
-        toy = self.toy()
-        batch, _ = self.enumerated(toy, *self.interval)
-        oracle = self.oracle(toy)
-        output = self.family.loss(self.tokens)(oracle, batch)
-        assert output["normalizer"].equal(batch["maskable"].sum(1))
-        assert oracle.calls == 1
-
-    def test_loss_without_masks_is_zero(self) -> None:
-        toy = self.toy()
-        batch = self.corrupted(toy, torch.arange(len(toy)), toy.answer & False, 0.5)
-        model = self.network()
-        output = self.family.loss(self.tokens)(model, batch)
-        nothing = pytest.approx(self.prior_per_token, rel=1e-3, abs=1e-15)
-        assert output["loss"].item() == nothing
-        torch.autograd.backward(output["loss"])
-        for name, parameter in model.named_parameters():
-            assert parameter.grad is not None, name
-            assert parameter.grad.isfinite().all(), name
-
-    @pytest.mark.parametrize("evaluation", [True, False])
-    def test_estimate_on_collated_batches_equals_bound(self, evaluation: bool) -> None:
-        """Evaluation integrates over all times, training over t ≥ `sampling_eps`."""
-        toy = self.toy()
-        if use(toy) not in self.family.collators:
-            pytest.skip("the family has no collator for prompts")
-        rows = toy.sample(6000)
-        batch = training_batch(self, toy, rows, evaluation=evaluation)
-        nll = self.row_nll(toy, batch)
-        start = 0.0 if evaluation else self.sampling_eps
-        expected = self.bound(toy, start, 1.0) + self.prior(toy)
-        if evaluation:
-            expected += self.reconstruction(toy)
-        error = float(nll.std()) / math.sqrt(len(nll))
-        assert abs(float(nll.mean()) - expected) < 5 * error
-        assert error < 0.1 * expected
+class MaskedSubject(FamilyTests):
+    """A family with masks, and batches that are built without its collator."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -232,6 +149,133 @@ class DiffusionBoundTests(FamilyTests):
         """Make an oracle whose highest logit is MASK, which the loss must exclude."""
         mask = self.tokens.mask
         return MaskedOracle(toy, self.tokens.vocab_size, mask, distractors=(mask,))
+
+
+class MaskedBoundTests(MaskedSubject):
+    """A bound: for an oracle its mean over noise is −log p of the row.
+
+    The integral over noise levels from 0 to 1 is then the entropy of the maskable
+    tokens given the others.
+    """
+
+    @pytest.mark.parametrize("prompted", [True, False])
+    def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
+        """Sums over rows and mask patterns, and integrates over time by quadrature."""
+        toy = self.toy(prompted=prompted)
+        batch, chances = self.enumerated(toy, *self.interval)
+        nll = self.row_nll(toy, batch)
+        measured = float((chances * nll).sum())
+        expected = self.bound(toy, *self.interval) + self.prior(toy)
+        assert measured == pytest.approx(expected, rel=1e-4)
+        if exact_ends(self.spec):
+            assert measured == pytest.approx(toy.conditional_entropy(), rel=1e-4)
+
+    @pytest.mark.parametrize("right", [True, False])
+    def test_bound_of_every_row_is_its_nll_under_the_network(self, right: bool) -> None:
+        """For the true distribution and another one. Skips ends that are not exact."""
+        if not exact_ends(self.spec):
+            pytest.skip("the bound has further terms")
+        toy = self.toy()
+        batch, chances = self.enumerated(toy, *self.interval)
+        believed = toy if right else Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
+        rows = self.patterns(toy)[0].repeat(NODES)
+        share = chances / toy.probs[rows] * self.row_nll(believed, batch)
+        found = torch.zeros(len(toy), dtype=torch.float64).index_add(0, rows, share)
+        torch.testing.assert_close(found, believed.nll(), rtol=1e-3, atol=1e-4)
+
+    def test_loss_is_divided_by_maskable_tokens(self) -> None:
+        """Dividing by the number of masked tokens would be another objective."""
+        toy = self.toy()
+        batch, _ = self.enumerated(toy, *self.interval)
+        output = self.family.loss(self.tokens)(self.oracle(toy), batch)
+        assert output["normalizer"].equal(batch["maskable"].sum(1))
+
+    def test_rows_are_multiplied_by_their_time_weight(self) -> None:
+        """One over the density of the times; all but the prior term."""
+        toy = self.toy()
+        batch, _ = self.enumerated(toy, *self.interval)
+        half = batch | {"time_weight": torch.full_like(batch["time_weight"], 0.5)}
+        prior = self.prior_per_token * batch["maskable"].sum(1)
+        full, found = (self.row_nll(toy, each) for each in (batch, half))
+        torch.testing.assert_close(found, prior + (full - prior) / 2)
+
+    def test_loss_without_masks_is_zero(self) -> None:
+        toy = self.toy()
+        batch = self.corrupted(toy, torch.arange(len(toy)), toy.answer & False, 0.5)
+        model = self.network()
+        output = self.family.loss(self.tokens)(model, batch)
+        nothing = pytest.approx(self.prior_per_token, rel=1e-3, abs=1e-15)
+        assert output["loss"].item() == nothing
+        torch.autograd.backward(output["loss"])
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+    @pytest.mark.parametrize("evaluation", [True, False])
+    def test_estimate_on_collated_batches_equals_bound(self, evaluation: bool) -> None:
+        """Evaluation integrates over all times, training over t ≥ `sampling_eps`."""
+        toy = self.toy()
+        if use(toy) not in self.family.collators:
+            pytest.skip("the family has no collator for prompts")
+        rows = toy.sample(6000)
+        batch = training_batch(self, toy, rows, evaluation=evaluation)
+        nll = self.row_nll(toy, batch)
+        start = 0.0 if evaluation else self.sampling_eps
+        expected = self.bound(toy, start, 1.0) + self.prior(toy)
+        if evaluation:
+            expected += self.reconstruction(toy)
+        error = float(nll.std()) / math.sqrt(len(nll))
+        assert abs(float(nll.mean()) - expected) < 5 * error
+        assert error < 0.1 * expected
+
+
+class TimeWeightTests(MaskedSubject):
+    """`w(t) · Σ_masked −log p(x_i | z_t)` of every row (arXiv:2406.07524, eq. 10)."""
+
+    def test_rows_are_weighted_by_their_time(self) -> None:
+        """For every row: w(t) times the sum over its masked tokens."""
+        toy = self.toy()
+        batch, _ = self.enumerated(toy, *self.interval)
+        plain, nll = self.masked_nll(toy, batch), self.row_nll(toy, batch)
+        schedule = noise_schedule(self.spec)
+        expected = loss_weight(
+            schedule, batch["t"]
+        ) * plain + self.prior_per_token * batch["maskable"].sum(1)
+        torch.testing.assert_close(nll, expected, rtol=1e-4, atol=1e-6)
+
+    def test_rows_at_time_zero_are_reconstruction_term(self) -> None:
+        """If α(0) < 1, a row at t = 0 has the weight 1."""
+        if exact_ends(self.spec):
+            pytest.skip("nothing is masked at t = 0")
+        toy = self.toy()
+        rows, masks = self.patterns(toy)
+        batch = self.corrupted(toy, rows, masks, 0.0)
+        plain = self.masked_nll(toy, batch)
+        torch.testing.assert_close(
+            self.row_nll(toy, batch), plain, rtol=1e-4, atol=1e-6
+        )
+
+    def test_loss_takes_one_forward_pass(self) -> None:
+        toy = self.toy()
+        oracle = self.oracle(toy)
+        self.family.loss(self.tokens)(oracle, self.enumerated(toy, *self.interval)[0])
+        assert oracle.calls == 1
+
+
+class MaskedMinimiserTests(MaskedSubject):
+    """No likelihood, but least for p(x_i | visible tokens)."""
+
+    def test_expected_loss_is_least_for_the_oracle(self) -> None:
+        toy = self.toy()
+        rows, masks = self.patterns(toy)
+        chance = self.chance(toy, rows, masks, 0.5)
+        batch = self.corrupted(toy, rows, masks, 0.5)
+        loss = self.family.loss(self.tokens)
+
+        def expected(model: nn.Module) -> float:
+            return float((chance * loss(model, batch)["row_loss"].double()).sum())
+
+        assert_minimum(self.oracle(toy), expected)
 
 
 def quadrature(low: float, high: float) -> list[tuple[float, float]]:
