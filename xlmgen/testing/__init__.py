@@ -17,6 +17,7 @@ from xlmgen.testing.suites.block_unmasking import (  # noqa: E402
     BlockAncestralTests,
     BlockUnmaskingTests,
 )
+from xlmgen.testing.suites.cache import CacheTests  # noqa: E402
 from xlmgen.testing.suites.causal_collator import CausalCollatorTests  # noqa: E402
 from xlmgen.testing.suites.causal_model import CausalModelTests  # noqa: E402
 from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
@@ -79,6 +80,7 @@ __all__ = [
     "BlockMaskingCollatorTests",
     "BlockModelTests",
     "BlockUnmaskingTests",
+    "CacheTests",
     "CausalCollatorTests",
     "CausalModelTests",
     "CollatorTests",
