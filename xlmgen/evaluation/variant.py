@@ -69,14 +69,15 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
         for name in old
         if name.endswith(".py") and "/" not in name and old[name] != new.get(name)
     ]
-    for file in {predictor, *changes} & {predictor, model}:
+    written = [predictor, *([model] if model in changes else [])]
+    for file in written:
         own = source / file
         if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:
             raise UserError(
                 f"{own} differs from the render of its {SPEC}",
                 "it was edited or rendered by another xlmgen; only numbers can change",
             )
-    if others := [name for name in changes if name not in (model, predictor)]:
+    if others := [name for name in changes if name not in written]:
         raise UserError(
             f"this predictor also needs another {', '.join(others)}",
             f"write a family with it: change {SPEC}, `xlmgen new`, and train",
@@ -87,7 +88,7 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
         draft = target.with_name(f".{key}.{os.getpid()}")
         folder = draft / "families" / source.name
         copy_family(source, folder)
-        for file in (model, predictor):
+        for file in written:
             (folder / file).write_text(new[file], encoding="utf-8")
         (folder / SPEC).write_text(text, encoding="utf-8")
         (folder / "family.lock").unlink(missing_ok=True)
