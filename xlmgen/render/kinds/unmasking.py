@@ -140,7 +140,7 @@ def _state_imports(
 
 
 def _sampling_imports(o: Mapping[str, Any], loop: str) -> tuple[str, ...]:
-    names = {"Generation", "TokenSampler"}
+    names = {"TokenSampler"}
     if loop == "first_hitting":
         names |= {"ranks"}
     if loop == "planning":

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from xlmgen.runtime import sampling
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.testing.oracle import CausalOracle, FixedLogits, MaskedOracle, Oracle
 from xlmgen.testing.state import StateOracle
 from xlmgen.testing.statistics import p_value
