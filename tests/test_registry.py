@@ -152,7 +152,7 @@ def test_subprocesses_find_pinned_families(tmp_path, method):
 def test_family_that_imports_what_the_runtime_lacks_is_refused_with_fix(here):
     family = make_family(here / "families", "old", "here")
     (family / "__init__.py").write_text("from xlmgen.runtime.sampling import Gone\n")
-    with pytest.raises(UserError, match="'old' in .* does not fit .* 'Gone'") as error:
+    with pytest.raises(UserError, match=r"'old' in .* does not fit .* 'Gone'") as error:
         registry.load_family("old")
     assert error.value.fix is not None
     assert "xlmgen new" in error.value.fix

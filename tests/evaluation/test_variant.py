@@ -61,6 +61,32 @@ def test_other_algorithm_is_rendered_and_run(run):
         assert (copies[path.name] == path.read_bytes()) is (path.name != file.name)
 
 
+def test_cache_is_rendered_into_the_network_too(run):
+    cache = {"decoding_block": 8, "cache": {"kind": "dual"}}
+    own = run.load_family()
+    own_network = own.model(8, **own.sizes["tiny"])
+    family, _ = with_predictor(run, cache)
+    folder = source(family).parent
+    changed = {
+        path.name
+        for path in run.family_folder.glob("*.py")
+        if path.read_bytes() != (folder / path.name).read_bytes()
+    }
+    assert changed == {"model_mdlm.py", "predictor_mdlm.py"}
+    network = family.model(8, **family.sizes["tiny"])
+    network.load_state_dict(own_network.state_dict())
+    assert network.new_cache(2, 5).keys.shape[3] == 5
+
+
+def test_edited_network_cannot_get_a_cache(run):
+    file = run.family_folder / "model_mdlm.py"
+    file.write_text(file.read_text() + "# mine\n")
+    with pytest.raises(UserError, match=r"model_mdlm\.py differs from the render"):
+        with_predictor(run, {"decoding_block": 8, "cache": {"kind": "dual"}})
+    family, _ = with_predictor(run, {"decoding_block": 8})
+    assert "# mine" in (source(family).parent / "model_mdlm.py").read_text()
+
+
 def test_same_variant_is_rendered_once(run):
     one, _ = with_predictor(run, {"order": "margin"})
     two, _ = with_predictor(run, {"order": "margin"})

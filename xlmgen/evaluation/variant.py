@@ -2,8 +2,9 @@
 
 The numeric options of a predictor are arguments of its constructor. Options that choose
 an algorithm (`order`, `decoding_block`, …) select rendered code, so another choice
-needs another render. It is written to `variants/<hash>/families/<name>/` in the run
-folder and executed from there, where it can be read.
+needs another render, with a `cache` also of the network, whose parameters stay the
+same. Both are written to `variants/<hash>/families/<name>/` in the run folder and
+executed from there, where they can be read.
 """
 
 from __future__ import annotations
@@ -57,35 +58,38 @@ def with_predictor(
 
 
 def _write_variant(run: Run, document: Document, changed: Document) -> Path:
-    """Render the changed predictor next to a copy of the run's other code."""
+    """Render the changed predictor, and network, next to a copy of the other code."""
     source = run.family_folder
     text = yaml.safe_dump(changed.data, sort_keys=False, allow_unicode=True)
     old = render_files(family_spec(document))
     new = render_files(family_spec(load_yaml(SPEC, text), project_of(source)))
-    file = f"predictor_{source.name}.py"
-    own = source / file
-    if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:
-        raise UserError(
-            f"{own} differs from the render of its {SPEC}",
-            "it was edited or rendered by another xlmgen; only numbers can change",
-        )
-    if others := [
+    model, predictor = f"model_{source.name}.py", f"predictor_{source.name}.py"
+    changes = [
         name
         for name in old
         if name.endswith(".py") and "/" not in name and old[name] != new.get(name)
-        if name != file
-    ]:
+    ]
+    written = [predictor, *([model] if model in changes else [])]
+    for file in written:
+        own = source / file
+        if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:
+            raise UserError(
+                f"{own} differs from the render of its {SPEC}",
+                "it was edited or rendered by another xlmgen; only numbers can change",
+            )
+    if others := [name for name in changes if name not in written]:
         raise UserError(
             f"this predictor also needs another {', '.join(others)}",
             f"write a family with it: change {SPEC}, `xlmgen new`, and train",
         )
-    key = hashlib.sha256(new[file].encode()).hexdigest()[:12]
+    key = hashlib.sha256((new[predictor] + new[model]).encode()).hexdigest()[:12]
     target = run.path / "variants" / key
     if not target.is_dir():
         draft = target.with_name(f".{key}.{os.getpid()}")
         folder = draft / "families" / source.name
         copy_family(source, folder)
-        (folder / file).write_text(new[file], encoding="utf-8")
+        for file in written:
+            (folder / file).write_text(new[file], encoding="utf-8")
         (folder / SPEC).write_text(text, encoding="utf-8")
         (folder / "family.lock").unlink(missing_ok=True)
         try:

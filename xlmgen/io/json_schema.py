@@ -29,7 +29,8 @@ JOINERS = "\u200c\u200d"  # format characters that some scripts need in words
 OURS = frozenset(
     """
     x-provides x-requires x-refuses x-batch x-prompt x-output x-likelihood x-tests
-    x-checkpoint x-form x-message x-sum x-ascending x-visible x-layout x-metrics
+    x-checkpoint x-form x-message x-absent x-sum x-ascending x-visible x-layout
+    x-metrics
     """.split()  # noqa: SIM905
 )
 """The keywords of kinds and generators; docs/spec.md explains them."""

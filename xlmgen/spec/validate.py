@@ -223,7 +223,9 @@ def _unknown_keys(
             closest(key, known, cutoff=0.8) or _inside(key, known) or closest(key, free)
         )
         head, colon, _ = key.partition(":")
-        if guess:
+        if key in schema.get("x-absent", {}):
+            fix = schema["x-absent"][key]
+        elif guess:
             fix = f"did you mean '{guess}'?"
         elif key == "<<":
             fix = "merge keys are not YAML 1.2; write the keys out"

@@ -20,6 +20,7 @@ from xlmgen.testing.suites.block_unmasking import (  # noqa: E402
     BlockAncestralTests,
     BlockUnmaskingTests,
 )
+from xlmgen.testing.suites.cache import CacheTests  # noqa: E402
 from xlmgen.testing.suites.causal_collator import CausalCollatorTests  # noqa: E402
 from xlmgen.testing.suites.causal_model import CausalModelTests  # noqa: E402
 from xlmgen.testing.suites.collator import CollatorTests  # noqa: E402
@@ -93,6 +94,7 @@ __all__ = [
     "BlockModelTests",
     "BlockUnmaskingTests",
     "BlockWeightTests",
+    "CacheTests",
     "CausalCollatorTests",
     "CausalModelTests",
     "CollatorTests",

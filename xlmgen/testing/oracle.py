@@ -18,6 +18,9 @@ from xlmgen.testing.toy import Toy
 IMPOSSIBLE = -30.0
 """Logit of a token of probability 0; finite, as the logits of networks are."""
 
+UNSEEN = -2
+"""Id at columns of a cache that no call has filled; no row of a toy has it."""
+
 DISTRACTING = 2.0
 """Logit of a token that must be excluded; all others are at most 0."""
 
@@ -62,6 +65,37 @@ class Oracle(nn.Module):
         return logits if positions is None else logits.flatten(0, 1)[positions]
 
 
+@dataclass
+class SeenColumns:
+    """Cache of an oracle: the token that was last seen at every column.
+
+    As exact as the tokens: a network's first layer knows no more of cached columns.
+    """
+
+    ids: Tensor
+    rows: Tensor | None = None
+    columns: Tensor | None = None
+
+    def select(self, rows: Tensor | None, columns: Tensor | None) -> None:
+        """Select rows (R,) and columns (R, C) of the following calls; None is all."""
+        self.rows, self.columns = rows, columns
+
+    def update(self, ids: Tensor) -> Tensor:
+        """Take in the tokens (R, C) of a call; return those of all columns (R, L)."""
+        rows = torch.arange(len(self.ids)) if self.rows is None else self.rows
+        columns = self.columns
+        if columns is None:
+            columns = torch.arange(self.ids.shape[1]).expand(len(rows), -1)
+        self.ids[rows[:, None], columns] = ids
+        return self.ids[rows]
+
+    def at_columns(self, x: Tensor) -> Tensor:
+        """Values (R, L, V) at the columns of a call: (R, C, V)"""
+        if self.columns is None:
+            return x
+        return x.take_along_dim(self.columns[..., None], dim=1)
+
+
 class MaskedOracle(Oracle):
     """p(x_i | visible tokens and length of the row), for masked families."""
 
@@ -75,6 +109,9 @@ class MaskedOracle(Oracle):
         super().__init__(toy, vocab_size, distractors)
         self.mask = mask
 
+    def new_cache(self, batch_size: int, max_length: int) -> SeenColumns:
+        return SeenColumns(torch.full((batch_size, max_length), UNSEEN))
+
     def forward(
         self,
         input_ids: Tensor,
@@ -82,8 +119,11 @@ class MaskedOracle(Oracle):
         *,
         positions: Tensor | None = None,
         t: Tensor | None = None,
+        cache: SeenColumns | None = None,
     ) -> Tensor:
         self.record(input_ids, t)
+        if cache is not None:
+            input_ids = cache.update(input_ids)
         attended = attention_mask
         if attended is None:
             attended = torch.ones(input_ids.shape, dtype=torch.bool)
@@ -93,7 +133,10 @@ class MaskedOracle(Oracle):
         fits &= attended.sum(1)[:, None] == self.toy.lengths
         weights = fits * self.toy.probs
         tokens = F.one_hot(rows.clamp(min=0), self.vocab_size).double()  # (S, L, V)
-        return self.logits(torch.einsum("bs,slv->blv", weights, tokens), positions)
+        probs = torch.einsum("bs,slv->blv", weights, tokens)
+        return self.logits(
+            probs if cache is None else cache.at_columns(probs), positions
+        )
 
 
 @dataclass
@@ -158,6 +201,20 @@ class CausalOracle(Oracle):
         return self.logits(probs.gather(1, place), positions)
 
 
+@dataclass
+class FixedCache(PrefixCache):
+    """Cache of constant logits: the tokens, or the columns of a call."""
+
+    columns: Tensor | None = None
+    by_columns: bool = False
+
+    def select(self, rows: Tensor | None, columns: Tensor | None) -> None:
+        self.columns, self.by_columns = columns, True
+
+    def append(self, ids: Tensor) -> Tensor:
+        return ids if self.by_columns else super().append(ids)
+
+
 class FixedLogits(Oracle):
     """Constant logits: (V,), or (L, V) by position."""
 
@@ -165,8 +222,8 @@ class FixedLogits(Oracle):
         super().__init__(toy, values.shape[-1])
         self.values = values
 
-    def new_cache(self, batch_size: int, max_length: int) -> PrefixCache:
-        return PrefixCache()
+    def new_cache(self, batch_size: int, max_length: int) -> FixedCache:
+        return FixedCache()
 
     def forward(
         self,
@@ -175,12 +232,15 @@ class FixedLogits(Oracle):
         *,
         positions: Tensor | None = None,
         t: Tensor | None = None,
-        cache: PrefixCache | None = None,
+        cache: FixedCache | None = None,
     ) -> Tensor:
         self.record(input_ids, t)
         if cache is not None:
             cache.append(input_ids)
-        logits = self.values.expand(*input_ids.shape, -1)
+        if cache is not None and cache.columns is not None and self.values.dim() == 2:
+            logits = self.values[cache.columns]
+        else:
+            logits = self.values.expand(*input_ids.shape, -1)
         return logits.clone() if positions is None else logits.flatten(0, 1)[positions]
 
 

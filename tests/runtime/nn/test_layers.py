@@ -76,7 +76,7 @@ def test_cache_gives_back_what_was_put_in():
     )
     for start, end in ((0, 2), (2, 3), (3, 5)):
         for layer in range(2):
-            k, v = cache.append(
+            k, v = cache.update(
                 layer, keys[layer][:, :, start:end], values[layer][:, :, start:end]
             )
             assert k.equal(keys[layer][:, :, :end])
@@ -90,11 +90,11 @@ def test_cache_keeps_the_rows_that_go_on_in_order():
         1, 3, 1, 4, 2, device=torch.device("cpu"), dtype=torch.float32
     )
     first = torch.arange(12.0).view(3, 1, 2, 2)
-    cache.append(0, first, -first)
+    cache.update(0, first, -first)
     cache.advance(2)
     cache.keep(torch.tensor([2, 0]))
     new = torch.full((2, 1, 1, 2), 99.0)
-    k, v = cache.append(0, new, new)
+    k, v = cache.update(0, new, new)
     assert k[:, :, :2].equal(first[[2, 0]])
     assert v[:, :, :2].equal(-first[[2, 0]])
     assert k[:, :, 2].equal(new[:, :, 0])

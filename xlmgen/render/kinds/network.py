@@ -18,6 +18,7 @@ class Network:
     causal: bool
     blocks: bool  # attends to its own block and earlier ones
     cached: bool  # has a key–value cache
+    cache: str  # its class
     narrow: bool  # its last block computes selected positions only
     time: bool
     stop: bool  # has a head for the decision to stop
@@ -53,6 +54,9 @@ def decide(family: FamilySpec) -> Network:
     options = family.model.options
     causal = options["attention"] == "causal"
     blocks = options["attention"] == "block_causal"
+    columns = "column_cache" in requirements(family.components, family.project.schemas)
+    cache = "ColumnCache" if columns else "KeyValueCache"
+    cached = causal or blocks or columns
     time = options["time"] == "adaln"
     swiglu = options["activation"] == "swiglu"
     absolute = options["positions"] == "rotary_and_absolute"
@@ -61,7 +65,7 @@ def decide(family: FamilySpec) -> Network:
     imports = {"Attention", "Head", "Rotary"}
     imports |= {"initialise", "token_positions"}
     imports |= {"causal_mask"} if causal else {"key_mask"}
-    imports |= {"KeyValueCache"} if causal or blocks else set()
+    imports |= {cache} if cached else set()
     imports |= {"block_diffusion_mask"} if blocks else set()
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
     imports |= {"AbsolutePositions"} if absolute else set()
@@ -80,7 +84,8 @@ def decide(family: FamilySpec) -> Network:
     return Network(
         causal=causal,
         blocks=blocks,
-        cached=causal or blocks,
+        cached=cached,
+        cache=cache,
         narrow=narrow,
         time=time,
         stop=stop,

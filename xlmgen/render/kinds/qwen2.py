@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from xlmgen.spec.contracts import requirements
 from xlmgen.spec.family import FamilySpec
 
 
 @dataclass(frozen=True)
 class Qwen2:
     causal: bool
+    cached: bool  # has a key–value cache
+    cache: str  # its class
     time: bool
     norm: tuple[str, ...]  # constructor arguments
     imports: tuple[str, ...]  # from xlmgen.runtime.nn
@@ -21,14 +24,20 @@ class Qwen2:
 def decide(family: FamilySpec) -> Qwen2:
     options = family.model.options
     causal = options["attention"] == "causal"
+    columns = "column_cache" in requirements(family.components, family.project.schemas)
+    cache = "ColumnCache" if columns else "KeyValueCache"
+    cached = causal or columns
     time = options["time"] == "adaln"
     imports = {"Head", "Qwen2Attention", "Qwen2MLP", "Rotary"}
     imports |= {"initialise", "token_positions"}
-    imports |= {"KeyValueCache", "causal_mask"} if causal else {"key_mask"}
+    imports |= {cache} if cached else set()
+    imports |= {"causal_mask"} if causal else {"key_mask"}
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
     imports |= {"previous" if options["shift"] else "select_positions"}
     return Qwen2(
         causal=causal,
+        cached=cached,
+        cache=cache,
         time=time,
         # Modulated norms have no weights of their own.
         norm=(
@@ -40,12 +49,12 @@ def decide(family: FamilySpec) -> Qwen2:
             *("self", "x: Tensor", "rotary: tuple[Tensor, Tensor]"),
             "mask: Tensor | None",
             *(("condition: Tensor",) if time else ()),
-            *(("cache: KeyValueCache | None", "layer: int") if causal else ()),
+            *((f"cache: {cache} | None", "layer: int") if cached else ()),
         ),
         stream_inputs=(
             *("self", "input_ids: Tensor", "attention_mask: Tensor | None"),
             *(("t: Tensor",) if time else ()),
-            *(("cache: KeyValueCache | None",) if causal else ()),
+            *((f"cache: {cache} | None",) if cached else ()),
         ),
         description=(
             f"{'time-conditioned ' if time else ''}{options['attention']} "

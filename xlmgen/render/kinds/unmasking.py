@@ -32,6 +32,7 @@ class Unmasking:
     stored: tuple[str, ...]  # options stored as attributes of the same name
     suppress_tokens: tuple[str, ...]  # special tokens that are never generated
     in_blocks: bool  # divides the answer into decoding blocks, filled in order
+    cache: str | None  # which positions are cached: a kind of cache
     confident: bool  # reveals the most confident positions first
     guided: bool
     stepped: bool  # has a number of steps
@@ -57,6 +58,7 @@ def decide(family: FamilySpec) -> Unmasking:
     in_blocks = o.get("decoding_block") is not None
     blockwise = family.predictor.kind == "block_unmasking"
     window = o["remask"]["window"] if o["remask"] else None
+    cache = o.get("cache")
     confident = loop == "confidence"
     stepped = not (loop == "first_hitting" or _is_adaptive(o))
     parameters = _parameters(family, loop, stepped=stepped)
@@ -70,6 +72,7 @@ def decide(family: FamilySpec) -> Unmasking:
         ),
         suppress_tokens=never_generated(family),
         in_blocks=in_blocks,
+        cache=cache["kind"] if cache else None,
         confident=confident,
         guided=o.get("guidance") is not None,
         stepped=stepped,
@@ -82,7 +85,7 @@ def decide(family: FamilySpec) -> Unmasking:
         state_module="xlmgen.runtime.decoding.blockwise"
         if blockwise
         else "xlmgen.runtime.decoding.masked",
-        state_imports=_state_imports(blockwise, in_blocks, stepped),
+        state_imports=_state_imports(o, blockwise, in_blocks, stepped),
         noise_imports=("loop_times",) if window and window["kind"] == "loop" else (),
         sized=o["growth"] is not None,
         stable=o["stable"] is not None,
@@ -124,8 +127,14 @@ def _std_imports(loop: str, *, stepped: bool) -> tuple[str, ...]:
     return ("from itertools import pairwise",) if pairs else ()
 
 
-def _state_imports(blockwise: bool, in_blocks: bool, stepped: bool) -> tuple[str, ...]:
-    state = ("BlockState", "BlockwiseState") if blockwise else ("MaskedState",)
+def _state_imports(
+    o: Mapping[str, Any], blockwise: bool, in_blocks: bool, stepped: bool
+) -> tuple[str, ...]:
+    state: tuple[str, ...] = ("MaskedState",)
+    if blockwise:
+        state = ("BlockState", "BlockwiseState")
+    elif o["cache"]:
+        state = ()  # it has a module of its own
     blocks = ("decoding_blocks", *(("split_steps",) if stepped else ()))
     return (*state, *(blocks if in_blocks else ()))
 
@@ -172,6 +181,7 @@ def _parameters(family: FamilySpec, loop: str, *, stepped: bool) -> tuple[Option
         *map(_with_default_steps, options(schema, o, names, not_none=not_none)),
         *_stable_parameters(family),
         *_remask_parameters(family),
+        *_cache_parameters(family),
         *options(schema, o, last, not_none=not_none),
     )
 
@@ -188,6 +198,13 @@ def _stable_parameters(family: FamilySpec) -> list[Option]:
     if not o["stable"]:
         return []
     return options(properties(schema, o)["stable"], o["stable"], ["passes", "kl"])
+
+
+def _cache_parameters(family: FamilySpec) -> list[Option]:
+    o, schema = family.predictor.options, predictor_schema(family)
+    if not o.get("cache"):
+        return []
+    return options(properties(schema, o)["cache"], o["cache"], ["refresh"])
 
 
 def _remask_parameters(family: FamilySpec) -> list[Option]:

@@ -3,7 +3,7 @@
 from xlmgen.runtime.nn.absolute import AbsolutePositions
 from xlmgen.runtime.nn.attention import Attention, causal_mask, key_mask
 from xlmgen.runtime.nn.blocks import block_diffusion_mask
-from xlmgen.runtime.nn.cache import KeyValueCache
+from xlmgen.runtime.nn.cache import ColumnCache, KeyValueCache
 from xlmgen.runtime.nn.cross_entropy import (
     linear_cross_entropy,
     linear_logsumexp,
@@ -24,6 +24,7 @@ from xlmgen.runtime.nn.time import Modulation, TimeEmbedding, modulate
 __all__ = [
     "AbsolutePositions",
     "Attention",
+    "ColumnCache",
     "FeedForward",
     "Head",
     "KeyValueCache",

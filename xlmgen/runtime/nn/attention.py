@@ -96,7 +96,7 @@ def attend(
     q, k, v = torch.split(parts, sizes, dim=1)
     q, k = rotate(q, rotary), rotate(k, rotary)
     if cache is not None:
-        k, v = cache.append(layer, k, v)
+        k, v = cache.update(layer, k, v)
     # The newest token of a cache sees all; a size is no bool to a compiler.
     causal = causal and mask is None and (cache is None or q.shape[2] > 1)
     return scaled_dot_product(q, k, v, mask, causal=causal)
@@ -182,15 +182,16 @@ class Attention(nn.Module):
         Args:
             x: (B, L, d_model).
             mask: broadcastable to (B, H, L, keys), True is seen.
-            positions: (N,) flat positions, row · L + column, where nothing is causal or
-                cached.
+            cache: keys and values of other tokens, which are attended to as well.
+            layer: number of this layer in the cache.
+            positions: (N,) flat positions, row · L + column, where nothing is causal.
 
         Returns:
             (B, L, d_model), with `positions` (N, d_model)
         """
         # In training few rows are without noise almost everywhere: all attend there.
         if positions is not None and not torch.is_grad_enabled():
-            return self.out(self._from(positions, x, rotary, mask))
+            return self.out(self._from(positions, x, rotary, mask, cache, layer))
         qkv = self.qkv(x).view(*x.shape[:2], -1, self.head_dim)
         if self.query_norm is not None:
             q, k, v = qkv.split(
@@ -209,6 +210,8 @@ class Attention(nn.Module):
         x: Tensor,
         rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
+        cache: KeyValueCache | None,
+        layer: int,
     ) -> Tensor:
         """What the queries of these positions attend to. (N, H · head_dim)"""
         columns, places = positions_by_row(positions, *x.shape[:2])  # (B, M)
@@ -216,10 +219,13 @@ class Attention(nn.Module):
         q = self._heads(product(select_columns(x, columns), self.qkv.weight[:queries]))
         k, v = self._heads(product(x, self.qkv.weight[queries:])).chunk(2, dim=1)
         q, k = normalised(q, self.query_norm), normalised(k, self.key_norm)
+        k = rotate(k, rotary)
+        if cache is not None:
+            k, v = cache.update(layer, k, v)
         cos, sin = (select_columns(part[:, 0], columns)[:, None] for part in rotary)
         if mask is not None and mask.shape[2] > 1:  # every query sees something else
             mask = select_columns(mask[:, 0], columns)[:, None]
-        y = scaled_dot_product(rotate(q, (cos, sin)), rotate(k, rotary), v, mask)
+        y = scaled_dot_product(rotate(q, (cos, sin)), k, v, mask)
         return select_positions(y, places)
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -6,7 +6,10 @@ from torch import Tensor, nn
 
 
 def token_positions(
-    input_ids: Tensor, attention_mask: Tensor | None, past: int = 0
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    past: int = 0,
+    columns: Tensor | None = None,
 ) -> Tensor:
     """Positions counted over attended tokens, so that padding on either side is free.
 
@@ -16,18 +19,24 @@ def token_positions(
             document of each token, where positions begin again with every document;
             None when all are attended.
         past: number of cached tokens before these.
+        columns: (B, L) the keys' columns that `input_ids` are at, with a `ColumnCache`;
+            None if they are the last ones.
 
     Returns:
         (B, L), or (1, L) when there is no mask.
     """
     length, device = input_ids.shape[1], input_ids.device
+    if attention_mask is None and columns is not None:
+        return columns
     if attention_mask is None:
         return torch.arange(past, past + length, device=device)[None]
     if attention_mask.dtype == torch.bool:
-        return (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -length:]
-    column = torch.arange(attention_mask.shape[1], device=device)
-    begin = column.masked_fill(~document_starts(attention_mask), 0).cummax(1).values
-    return (column - begin)[:, -length:]
+        places = (attention_mask.cumsum(1) - 1).clamp(min=0)
+    else:
+        column = torch.arange(attention_mask.shape[1], device=device)
+        begin = column.masked_fill(~document_starts(attention_mask), 0).cummax(1).values
+        places = column - begin
+    return places[:, -length:] if columns is None else places.gather(1, columns)
 
 
 def document_starts(documents: Tensor) -> Tensor:

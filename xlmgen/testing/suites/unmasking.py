@@ -25,7 +25,7 @@ OFF: dict[str, Any] = dict.fromkeys(
     (
         *("order", "threshold", "entropy_bound", "first_hitting"),
         *("decoding_block", "remask", "guidance", "steps", "rank_by", "stable"),
-        "growth",
+        *("growth", "cache"),
     )
 )
 """Options that not all kinds have."""
