@@ -235,9 +235,6 @@ def train(family):
 @pytest.mark.slow
 def test_renders_pass_their_own_tests(families):
     """Tests examples and a seeded sample, or all if the environment says so."""
-    # The suites of `replacing` do not hold for every option yet: where noise is nearly
-    # absent or mostly random, their draws are too few for what they ask.
-    families = [pair for pair in families if pair[0].collator.kind != "replacing"]
     examples, drawn = families[: len(EXAMPLES)], families[len(EXAMPLES) :]
     some = families if os.environ.get(ALL) else examples + sample(drawn, 6)
     top = families[0][1].parent
