@@ -8,7 +8,9 @@ from xlmgen.runtime.metrics import NllMetric
 
 
 class GiddMetrics(NllMetric):
-    """Weighted cross-entropy of the masked tokens; no bound on the likelihood."""
+    """Upper bounds on NLL: nats per token, perplexity, and nats per sequence."""
 
     def compute(self) -> dict[str, Tensor]:
-        return {"weighted_cross_entropy": self.per_token()}
+        bound = self.per_token()
+        bounds = {"nll_bound": bound, "perplexity_bound": bound.exp()}
+        return bounds | {"sequence_nll_bound": self.per_sequence()}

@@ -178,6 +178,14 @@ def test_renders_pass_the_type_checker(families, tmp_path):
     run(*command, tmp_path, *packages, cwd=ROOT, env=environment)
 
 
+def test_metrics_of_a_documented_bound_are_bounds(families):
+    for spec, folder in families:
+        types = (folder / f"types_{spec.name}.py").read_text("utf-8")
+        metrics = (folder / f"metrics_{spec.name}.py").read_text("utf-8")
+        if "bound on −log p" in types:
+            assert '"nll_bound"' in metrics, spec.source
+
+
 def test_renders_import_as_their_family(families):
     for spec, folder in families:
         with saying(spec):

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from xlmgen.spec.family import FamilySpec
 
-BOUNDS = frozenset({"block_masked", "generalised_kl", "score_entropy", "state_entropy"})
+BOUNDS = frozenset(
+    {"block_masked", "generalised_kl", "hybrid", "score_entropy", "state_entropy"}
+)
 """Kinds of loss that are bounds on the likelihood whatever their options."""
 
 
