@@ -219,8 +219,8 @@ def measure(
                 cells.append(cell)
                 print(line(cell), flush=True)
     finally:
-        for worker in workers.values():
-            worker.close()
+        for each in workers.values():
+            each.close()
     return cells
 
 

@@ -126,6 +126,13 @@ def test_readme_shows_spec_and_render_of_demo():
     assert "return" in shown["python"]
 
 
+def test_ratios_of_readme_are_in_the_measurements():
+    ratios = re.findall(r"\*\*[\d.]+×\*\*", RUN[0].read_text("utf-8"))
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    assert ratios
+    assert [ratio for ratio in ratios if ratio not in measured] == []
+
+
 @pytest.mark.slow
 def test_python_of_the_page_on_python_runs(tmp_path, monkeypatch):
     page = ROOT / "docs" / "python.md"

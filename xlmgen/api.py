@@ -12,13 +12,12 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from xlmgen.data.batches import batch_seed
-from xlmgen.data.datamodule import GENERATION_USES, TRAINING_USES
+from xlmgen.data.datamodule import TRAINING_USES
 from xlmgen.data.task import Task
 from xlmgen.data.task import load_task as load_task
 from xlmgen.errors import UserError
 from xlmgen.evaluation.evaluate import evaluate
-from xlmgen.evaluation.generate import generate
+from xlmgen.evaluation.generate import generate_examples
 from xlmgen.evaluation.likelihood import SplitRows, measure_rows, nats_key
 from xlmgen.evaluation.request import EvaluationRequest
 from xlmgen.evaluation.scores import prompt_text
@@ -164,19 +163,18 @@ class Model:
             examples = [task.opening for _ in range(num)]
         else:
             examples = [task.encode_prompt(text) for text in prompts]
-        collator = self.parts.data.collator(GENERATION_USES[task.layout])
         chosen = self._predictor(predictor)
-        generator = torch.Generator(self.device)
-        size = self.parts.data.eval_batch_size
+        eos = task.tokenizer.special.eos
         answers: list[Answer] = []
-        for first in range(0, len(examples), size):
-            some = examples[first : first + size]
-            generator.manual_seed(batch_seed(seed, "sampling", first, 0))
-            batch = collator(some, torch.Generator().manual_seed(seed))
-            found = generate(
-                self.network, chosen, batch, self.device, generator, trace=trace
-            )
-            eos = task.tokenizer.special.eos
+        for first, found in generate_examples(
+            self.network,
+            chosen,
+            self.parts.data,
+            examples,
+            self.device,
+            seed=seed,
+            trace=trace,
+        ):
             for row, ids in enumerate(found.answers(eos)):
                 written = (
                     written_tokens(found, row, task.tokenizer.token, eos)
@@ -185,7 +183,7 @@ class Model:
                 )
                 answers.append(
                     Answer(
-                        prompt_text(task, some[row]),
+                        prompt_text(task, examples[first + row]),
                         task.decode(ids),
                         tuple(ids),
                         None if written is None else tuple(w.step for w in written),
@@ -333,7 +331,7 @@ def train(
     given = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
     resolved = resolve(experiment, given)
     folder = Path("runs", resolved.name) if run_dir is None else Path(run_dir)
-    console = SafeConsole(soft_wrap=True, quiet=quiet)
+    console = SafeConsole(quiet=quiet)
     if run_training(resolved, folder, console, sys.argv):
         raise KeyboardInterrupt
     return load(folder)

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.learn.target import Target
 
-PALETTE = ("#b5495b", "#00896c", "#f17c67", "#66327c")
+PALETTE: tuple[str, ...] = ("#b5495b", "#00896c", "#f17c67", "#66327c")
 PALETTE += ("#0089a7", "#c18a26", "#1b813e", "#3a3226")
 PALETTE += ("#8a6bbe", "#91b493", "#d05a6e", "#855b32")
 PALETTE += ("#58b2dc", "#b9887d", "#0b346e", "#7ba23f")

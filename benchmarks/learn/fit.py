@@ -132,7 +132,7 @@ class Fit:
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             loss = self.peer.loss(batch)
-        loss.backward()
+        torch.autograd.backward(loss)
         clip = self.numbers["gradient_clip"]
         norm = nn.utils.clip_grad_norm_(
             self.peer.model.parameters(), math.inf if clip is None else clip
@@ -290,10 +290,10 @@ def seed_all(seed: int) -> None:
 
 def random_state() -> dict[str, Any]:
     """The state of the three generators, without anything that has to be unpickled."""
-    name, keys, *rest = np.random.get_state()
+    name, keys, *rest = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
-        "numpy": (name, keys.tolist(), *rest),
+        "numpy": (name, np.asarray(keys).tolist(), *rest),
         "python": random.getstate(),
     }
 

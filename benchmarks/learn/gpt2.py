@@ -135,7 +135,7 @@ def _fit(
             group["lr"] = rate
         nll, tokens = _nll(model, batches[request])
         optimizer.zero_grad()
-        (nll / tokens).backward()
+        torch.autograd.backward(nll / tokens)
         if settings.gradient_clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
         optimizer.step()
@@ -153,7 +153,7 @@ def _fit(
 def validation_loss(model: GPT2LMHeadModel, data: DataModule) -> float:
     """Nats per token of the whole validation split."""
     batches, requests = data.evaluation_batches("validation")
-    model.eval()
+    model.train(False)
     sums = [_nll(model, batches[request]) for request in requests]
     model.train()
     return math.fsum(float(nll) for nll, _ in sums) / sum(count for _, count in sums)
@@ -177,7 +177,8 @@ def _optimizer(model: GPT2LMHeadModel, settings: Training) -> AdamW:
         for module in model.modules()
         if isinstance(module, nn.Embedding)
     }
-    decay, rest = [], []
+    decay: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for parameter in model.parameters():
         matrix = parameter.ndim >= 2 and id(parameter) not in embeddings
         (decay if matrix else rest).append(parameter)

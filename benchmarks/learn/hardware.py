@@ -29,7 +29,7 @@ def hardware(threads: int, torch_version: str | None = None) -> dict[str, Any]:
     """
     import torch
 
-    found = getattr(torch.cpu, "get_capabilities", dict)()
+    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     vector = [ours for theirs, ours in VECTOR.items() if found.get(theirs)]
     if not found:  # an older PyTorch
         vector = [torch.backends.cpu.get_cpu_capability().lower()]

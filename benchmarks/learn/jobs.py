@@ -98,7 +98,7 @@ class Plan:
                 Command(
                     "one token per pass" if options else "test split",
                     [*xlmgen, "eval", path, *arguments(options)],
-                    lambda options=options: is_evaluated(run, options),
+                    partial(is_evaluated, run, options),
                 )
                 for options in ways_to_decode(experiment)
             ]

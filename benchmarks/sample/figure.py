@@ -79,7 +79,9 @@ def plot(axis: Any, points: Points, name: str, metric: str, **style: Any) -> Non
     some = [p for p in points if p["name"] == name and p[metric] is not None]
     some.sort(key=lambda point: point["passes"])
     bottom = BOTTOM if metric == "kl" else 0.0
-    passes, values, errors = [], [], []
+    passes: list[float] = []
+    values: list[float] = []
+    errors: list[float] = []
     for point in some:
         if passes and point["passes"] > FAR * passes[-1]:  # no line between them
             passes.append(passes[-1])

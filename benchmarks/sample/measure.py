@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.sample.options import BLOCK_SIZE, Sampler
 from xlmgen import resources
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.special_tokens import SPECIAL_TOKENS, SpecialTokens
 from xlmgen.testing.markov import UNKNOWN, HiddenMarkov
 from xlmgen.testing.markov_oracle import (
@@ -91,7 +91,7 @@ def measure(sampler: Sampler, value: Any, setting: Setting) -> dict[str, Any]:
     mask = setting.special.mask
     trace = model_trace(generation.trace, first=FIRST, mask=mask, context=context)
     drawn = trace.token != UNKNOWN
-    takes = torch.stack((trace.row[drawn], trace.step[drawn])).unique(dim=1)
+    takes = torch.unique(torch.stack((trace.row[drawn], trace.step[drawn])), dim=1)
     pairs = pair_variation(setting.model, ids)
     kl = None
     if sampler.bounded:
@@ -123,8 +123,8 @@ def settings(setting: Setting) -> dict[str, Any]:
 
 def _generate(family: str, predictor: Any, setting: Setting) -> tuple[Generation, int]:
     """Generate rows; return them and the number of columns before the first token."""
-    special, numbers = setting.special, {"first": FIRST}
-    numbers["vocab_size"] = special.vocab_size
+    special = setting.special
+    numbers: dict[str, Any] = {"first": FIRST, "vocab_size": special.vocab_size}
     bos = torch.full((setting.rows, 1), special.bos)
     masks = torch.full((setting.rows, setting.length), special.mask)
     batch: dict[str, Tensor | int | None] = {"attention_mask": None}

@@ -46,7 +46,7 @@ class DeviceStep:
         mixed = self.precision == "bf16-mixed"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             loss = (self.compiled if compiled else self.plain)(self.batch)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
 
     def measure(self) -> dict[str, Any]:

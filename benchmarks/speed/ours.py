@@ -91,7 +91,13 @@ def _generators(
     network: nn.Module = model
     if "insertable" in batch:
         given = batch["input_ids"].shape[1]
-        network = Grows(network, given + shape.new, tokens.pad, closed=given - 1)
+        network = Grows(
+            network,
+            given + shape.new,
+            tokens.pad,
+            closed=given - 1,
+            relative=hasattr(model, "gap"),
+        )
 
     def generate(predictor: Any) -> Generated:
         sample = predictor.sample  # gives EOS no probability, as `NeverEnds` does

@@ -45,12 +45,12 @@ class _Kit:
             "num_embeddings": self.tokenizer.full_vocab_size,
             "d_model": shape.d_model,
             "num_layers": shape.layers,
-            "nhead": shape.heads,
+            "nhead": shape.num_heads,
             "padding_idx": self.tokenizer.pad_token_id,
             "dim_feedforward": 4 * shape.d_model,
             "dropout": shape.dropout,
             "activation": "relu",
-            "rotary_emb_dim": shape.d_model // shape.heads,
+            "rotary_emb_dim": shape.d_model // shape.num_heads,
             "max_length": max(shape.length, shape.prompt + shape.new) + 4,
         }
         self.prompt = torch.randint(SPECIAL, shape.vocab, (shape.rows, shape.prompt))

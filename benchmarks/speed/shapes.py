@@ -8,7 +8,8 @@ class Shape:
     """One size of everything.
 
     Args:
-        d_model, layers, heads: of the network; the feed-forward is four times as wide.
+        d_model, layers, num_heads: of the network. The feed-forward layer is four times
+            as wide.
         length: positions of a training row.
         batch: training rows.
         vocab: token ids in all.

@@ -45,7 +45,7 @@ class Side:
 def step(side: Side, batch: Any, optimizer: torch.optim.Optimizer) -> None:
     """Forward, loss, backward and optimiser: what a training step costs."""
     optimizer.zero_grad(set_to_none=True)
-    side.loss(batch).backward()
+    torch.autograd.backward(side.loss(batch))
     optimizer.step()
 
 
@@ -108,12 +108,21 @@ class Grows(nn.Module):
         length: tokens of a whole row.
         pad: id of PAD.
         closed: positions at the beginning behind which nothing is inserted.
+        relative: expectations are divided by the time, the share of missing tokens.
     """
 
-    def __init__(self, model: nn.Module, length: int, pad: int, closed: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        length: int,
+        pad: int,
+        closed: int,
+        relative: bool = False,
+    ) -> None:
         super().__init__()
         self.model, self.head = model, getattr(model, "head", None)
         self.length, self.pad, self.closed = length, pad, closed
+        self.relative = relative
 
     def forward(self, input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
         states, expected = self.model(input_ids, *args, **kwargs)
@@ -122,4 +131,6 @@ class Grows(nn.Module):
         grows = there.clone()
         grows[:, : self.closed] = False
         share = lacking / grows.sum(1).clamp(min=1)  # (B,)
+        if self.relative:
+            share = share / kwargs["t"].clamp(min=1e-6)
         return states, (grows * share[:, None]).to(expected.dtype)

@@ -17,7 +17,7 @@ def python(folder: Path) -> Path:
         return interpreter
     print(f"installing xlm-core in {folder}, which takes minutes", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    install = [interpreter, "-m", "pip", "install", "--quiet"]
+    install = [str(interpreter), "-m", "pip", "install", "--quiet"]
     install.append("--disable-pip-version-check")
     subprocess.run([*install, TORCH], check=True)
     subprocess.run([*install, TORCH, *PACKAGES], check=True)

@@ -7,7 +7,8 @@ Shapes: B rows, P prompt positions, V vocabulary.
 
 import torch
 
-from xlmgen.runtime.sampling import Generation, TokenSampler, Tracer
+from xlmgen.runtime.generation import Generation, Tracer
+from xlmgen.runtime.sampling import TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_arlm import ArlmModel

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from xlmgen.runtime.nn import (
-    AbsolutePositions,
     Attention,
     FeedForward,
     Head,
@@ -56,7 +55,7 @@ class Block(nn.Module):
 
 
 class Bd3lmModel(nn.Module):
-    """Block-causal transformer, rotary and absolute positions, layer norms, GELU.
+    """Block-causal transformer, rotary positions, layer norms, GELU.
 
     Args:
         vocab_size: V.
@@ -84,7 +83,6 @@ class Bd3lmModel(nn.Module):
         self.num_kv_heads, self.head_dim = num_kv_heads, d_model // num_heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.rotary = Rotary(d_model // num_heads, theta=10000.0)
-        self.absolute = AbsolutePositions(d_model)
         self.blocks = nn.ModuleList(
             Block(d_model, num_heads, num_kv_heads, ffn, dropout) for _ in range(layers)
         )
@@ -133,8 +131,7 @@ class Bd3lmModel(nn.Module):
             mask = block_diffusion_mask(length, clean_ids, block_size, attention_mask)
             input_ids = torch.cat((input_ids, clean_ids), dim=1)
         rotary = self.rotary(position_ids)
-        x = self.embedding(input_ids) + self.absolute(position_ids)  # (B, L, D)
-        x = self.dropout(x)
+        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
         for layer, block in enumerate(self.blocks):
             x = block(x, rotary, mask, cache, layer)
         x = x[:, :length]  # the noisy blocks

@@ -8,7 +8,8 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 
 from xlmgen.runtime.decoding.blockwise import BlockState, BlockwiseState
-from xlmgen.runtime.sampling import Generation, TokenSampler, ranks
+from xlmgen.runtime.generation import Generation
+from xlmgen.runtime.sampling import TokenSampler, ranks
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_bd3lm import Bd3lmModel

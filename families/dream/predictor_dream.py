@@ -8,8 +8,8 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 
 from xlmgen.runtime.decoding.masked import MaskedState
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.sampling import (
-    Generation,
     TokenSampler,
     even_split,
     negative_entropy,

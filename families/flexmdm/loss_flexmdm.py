@@ -23,10 +23,10 @@ class FlexmdmLoss:
         w_b(t) · Σ_masked −log p(x_i | z_t)
         + w_a(t) · Σ_gaps (y − x + x log(x / y)),
 
-    where x is the number of tokens missing in a gap and y > 0 the number that the model
-    expects. Averaged over t, this is an upper bound on −log p of content and length.
-    The loss is the sum over the batch divided by the number of tokens of the answers,
-    missing ones included.
+    where x is the number of tokens missing in a gap and y = (1 − a(t)) · gap > 0 the
+    number that the model expects. Averaged over t, this is an upper bound on −log p of
+    content and length. The loss is the sum over the batch divided by the number of
+    tokens of the answers, missing ones included.
     """
 
     insert = LinearSchedule()
@@ -59,7 +59,8 @@ class FlexmdmLoss:
         )  # (N,)
 
         # 4. Gaps: divergence of two Poisson rates, with 0 · log 0 = 0.
-        y = gap.to(nll.dtype).clamp(min=torch.finfo(nll.dtype).tiny)
+        y = self.insert.noise(t)[:, None] * gap.to(nll.dtype)
+        y = y.clamp(min=torch.finfo(y.dtype).tiny)
         x = batch["missing"].to(y.dtype)
         divergence = y - x + torch.xlogy(x, x) - x * y.log()  # (B, L)
         row_gaps = torch.where(batch["insertable"], divergence, 0).sum(1)  # (B,)

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.runtime.nn import (
-    AbsolutePositions,
     Attention,
     FeedForward,
     Head,
@@ -61,8 +60,7 @@ class Block(nn.Module):
 
 
 class FlexmdmModel(nn.Module):
-    """Bidirectional transformer, rotary and absolute positions, layer norms, GELU;
-    time-conditioned.
+    """Bidirectional transformer, rotary positions, layer norms, GELU; time-conditioned.
 
     Args:
         vocab_size: V.
@@ -89,7 +87,6 @@ class FlexmdmModel(nn.Module):
         num_kv_heads = num_kv_heads or num_heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.rotary = Rotary(d_model // num_heads, theta=10000.0)
-        self.absolute = AbsolutePositions(d_model)
         self.time = TimeEmbedding(TIME_WIDTH)
         self.blocks = nn.ModuleList(
             Block(d_model, num_heads, num_kv_heads, ffn, dropout) for _ in range(layers)
@@ -122,12 +119,10 @@ class FlexmdmModel(nn.Module):
             (B, L, D), or (N, D) with `positions`;
             and (B, L), the expected number missing after each token.
         """
-        position_ids = token_positions(input_ids, attention_mask)
-        rotary = self.rotary(position_ids)
+        rotary = self.rotary(token_positions(input_ids, attention_mask))
         mask = key_mask(attention_mask)
         condition = self.time(t)  # (B, TIME_WIDTH)
-        x = self.embedding(input_ids) + self.absolute(position_ids)  # (B, L, D)
-        x = self.dropout(x)
+        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
         for block in self.blocks:
             x = block(x, rotary, mask, condition)
         x = modulate(self.norm(x), *self.modulation(condition))

@@ -8,8 +8,9 @@ Shapes: B rows, L positions, N selected positions, V vocabulary.
 import torch
 
 from xlmgen.runtime.decoding.flexible_length import FlexibleLengthState
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.noise import LinearSchedule, step_probs
-from xlmgen.runtime.sampling import Generation, TokenSampler
+from xlmgen.runtime.sampling import TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_flexmdm import FlexmdmModel
@@ -77,7 +78,7 @@ class FlexmdmPredictor:
         )
         times = torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
         unmask_probs = step_probs(self.unmask, times)
-        insert_probs = step_probs(self.insert, times)
+        insert_noise = self.insert.noise(times)
         for step, t in enumerate(times[:-1].tolist()):
             if not rows.unfinished.any():
                 break
@@ -87,7 +88,7 @@ class FlexmdmPredictor:
             rows.reveal(reveal, self.sample(logits, generator), step)
 
             # 2. Insert masks; their number is Poisson with this step's expectation.
-            expected = gap.double() * insert_probs[step]
+            expected = gap.double() * (insert_noise[step] - insert_noise[step + 1])
             rows.insert(torch.poisson(expected, generator).long(), step)
 
         # 3. One more pass reveals the masks of the last step.

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from xlmgen.runtime.decoding.noisy import NoisyState
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.noise import HybridSchedule
-from xlmgen.runtime.sampling import Generation, TokenSampler
+from xlmgen.runtime.sampling import TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_gidd import GiddModel

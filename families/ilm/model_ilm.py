@@ -8,7 +8,6 @@ Shapes: B rows, L positions, N selected positions, D hidden width, V vocabulary.
 from torch import Tensor, nn
 
 from xlmgen.runtime.nn import (
-    AbsolutePositions,
     Attention,
     FeedForward,
     Head,
@@ -51,7 +50,7 @@ class Block(nn.Module):
 
 
 class IlmModel(nn.Module):
-    """Bidirectional transformer, rotary and absolute positions, layer norms, GELU.
+    """Bidirectional transformer, rotary positions, layer norms, GELU.
 
     Args:
         vocab_size: V.
@@ -78,7 +77,6 @@ class IlmModel(nn.Module):
         num_kv_heads = num_kv_heads or num_heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.rotary = Rotary(d_model // num_heads, theta=10000.0)
-        self.absolute = AbsolutePositions(d_model)
         self.blocks = nn.ModuleList(
             Block(d_model, num_heads, num_kv_heads, ffn, dropout) for _ in range(layers)
         )
@@ -114,8 +112,7 @@ class IlmModel(nn.Module):
             position_ids = token_positions(input_ids, attention_mask)
         rotary = self.rotary(position_ids)
         mask = key_mask(attention_mask)
-        x = self.embedding(input_ids) + self.absolute(position_ids)  # (B, L, D)
-        x = self.dropout(x)
+        x = self.dropout(self.embedding(input_ids))  # (B, L, D)
         for block in self.blocks:
             x = block(x, rotary, mask)
         x = self.norm(x)

@@ -8,7 +8,7 @@ Shapes: A active rows, K slots, D width of the hidden states.
 import torch
 
 from xlmgen.runtime.decoding.insertion import InsertionState, PairSampler
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_ilm import IlmModel

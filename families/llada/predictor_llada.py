@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from xlmgen.runtime.decoding.masked import MaskedState, decoding_blocks, split_steps
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.sampling import (
-    Generation,
     TokenSampler,
     even_split,
     log_top_prob,

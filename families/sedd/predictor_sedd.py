@@ -10,8 +10,9 @@ from itertools import pairwise
 import torch
 
 from xlmgen.runtime.decoding.masked import MaskedState
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.noise import LinearSchedule
-from xlmgen.runtime.sampling import Generation, TokenSampler
+from xlmgen.runtime.sampling import TokenSampler
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 from .model_sedd import SeddModel

@@ -90,7 +90,7 @@ def test_output_is_coloured_in_terminal_only(capsys, monkeypatch):
     bad()
     main(["check", "bad.yaml"])
     assert "\x1b[" not in capsys.readouterr().out
-    monkeypatch.setattr("xlmgen.cli.report.is_terminal", lambda stream: True)
+    monkeypatch.setattr("xlmgen.cli.printing.is_terminal", lambda stream: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     main(["check", "bad.yaml"])

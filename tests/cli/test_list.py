@@ -44,7 +44,7 @@ def test_invalid_spec_is_listed_as_such(here, capsys):
 
 
 def test_terminal_shows_table(capsys, monkeypatch):
-    monkeypatch.setattr("xlmgen.cli.report.is_terminal", lambda stream: True)
+    monkeypatch.setattr("xlmgen.cli.printing.is_terminal", lambda stream: True)
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["list"]) == 0
     assert "Masked diffusion language model" in capsys.readouterr().out

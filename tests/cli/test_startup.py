@@ -120,7 +120,7 @@ def test_modules_of_other_commands_are_not_imported():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     imported = set(done.stdout.splitlines()[-1].split())
-    shared = {"xlmgen.cli.report", "xlmgen.cli.formats"}
+    shared = {"xlmgen.cli.printing", "xlmgen.cli.formats"}
     assert imported == {"xlmgen.cli.schemas", *shared}
 
 

@@ -13,7 +13,7 @@ from xlmgen.evaluation.show_trace import (
     visible,
     written_tokens,
 )
-from xlmgen.runtime.sampling import Generation, Trace
+from xlmgen.runtime.generation import Generation, Trace
 
 EOS = 2
 

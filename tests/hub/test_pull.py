@@ -204,7 +204,7 @@ def test_kinds_of_their_own_are_refused_and_named(hub, tmp_path, monkeypatch, ca
     assert main(["eval", "runs/comb", "--limit", "2"]) == 0
 
 
-def test_what_is_not_code_is_rendered_anew(run, pushed, hub, capsys):
+def test_what_is_not_code_is_rendered_again(run, pushed, hub, capsys):
     for path in ("families/mdlm/family.lock", "families/mdlm/README.md"):
         hub.edit("me/star", path, lambda text: text + b"more")
     hub.edit("me/star", "families/other/__init__.py", lambda _: b"x = 1\n")

@@ -7,10 +7,9 @@ import torch
 
 from xlmgen.errors import UserError
 from xlmgen.runtime import sampling
+from xlmgen.runtime.generation import Generation, Tracer, until
 from xlmgen.runtime.sampling import (
-    Generation,
     TokenSampler,
-    Tracer,
     add_gumbel,
     categorical,
     entropy,
@@ -26,7 +25,6 @@ from xlmgen.runtime.sampling import (
     spread,
     temper,
     uniform,
-    until,
     within_entropy_bound,
 )
 from xlmgen.testing.statistics import p_value

@@ -3,7 +3,7 @@
 import torch
 
 from xlmgen.registry import load_family
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 SHARED = SpecialTokens(pad=2, bos=2, eos=2, mask=3, cls=4, vocab_size=8)

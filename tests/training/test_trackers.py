@@ -16,6 +16,10 @@ from xlmgen.training import train as train_module
 STANDIN = """\
 calls = []
 
+class Table:
+    def __init__(self, columns, data):
+        self.columns, self.data = columns, data
+
 class Run:
     def log(self, data, step=None):
         calls.append(("log", step, data))
@@ -84,8 +88,21 @@ def test_a_tracker_gets_the_numbers_of_the_files_and_keeps_its_run(
         (step, name): value
         for kind, step, data in (c for c in calls() if c[0] == "log")
         for name, value in data.items()
+        if name != "val/samples"
     }
     assert told == pytest.approx({**numbers(run), **numbers(run, "throughput.csv")})
+
+
+def test_wandb_gets_answers_as_a_table(project, standin):
+    calls = standin("wandb")
+    assert main(["train", "toy.yaml", "loggers=[wandb]", "training.max_steps=6"]) == 0
+    logged = [(c[1], c[2]) for c in calls() if c[0] == "log" and "val/samples" in c[2]]
+    (step, data) = logged[-1]
+    table = data["val/samples"]
+    assert step == 6
+    assert table.columns == ["prompt", "prediction", "target", "correct"]
+    assert len(table.data) == 4
+    assert table.data[0][2]
 
 
 def test_two_run_folders_are_two_runs(project, standin):

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.errors import UserError, shortened
 from xlmgen.io.files import no_room
 from xlmgen.spec.messages import did_you_mean
@@ -36,14 +36,14 @@ INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 GROUPS = {
     "Project": ("init", "check", "review", "migrate", "schemas"),
     "Families": ("new", "update", "list", "explain"),
-    "Data": ("data", "tokenizer", "prepare", "cache"),
+    "Data": ("task", "data", "tokenizer", "prepare", "cache"),
     "Runs": ("resolve", "train", "sweep", "eval", "generate", "compare", "report"),
     "Sharing": ("import", "export", "push", "pull"),
 }
 """Commands in the order of the help; each is a function in a module of its name."""
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)
-NAMES = {"list": "list_", "eval": "eval_", "import": "import_", "report": "report_"}
-"""Of functions and modules whose commands have names that Python or we have taken."""
+NAMES = {"list": "list_", "eval": "eval_", "import": "import_"}
+"""Of functions and modules whose commands have names that Python has taken."""
 
 
 class GroupedCommands(TyperGroup):
@@ -115,17 +115,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A user's mistake prints one line (or its diagnostics), never a traceback.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    report.open_closed()
-    report.escape_unprintable()
+    printing.open_closed()
+    printing.escape_unprintable()
     try:
         return _run(words)
     except BrokenPipeError:
-        report.discard_output()
+        printing.discard_output()
         return 1
     except OSError as error:
         if error.filename is not None or no_room(error) is None:
             raise
-        report.discard_output()
+        printing.discard_output()
         with suppress(OSError):  # standard error may be full, too
             say(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
             sys.stderr.flush()
@@ -139,12 +139,12 @@ def _run(words: Sequence[str]) -> int:
         code = command_line(words)(words, prog_name="xlmgen", standalone_mode=False)
         sys.stdout.flush()
     except UserError as error:
-        report.print_error(error)
+        printing.print_error(error)
         return error.exit_code
     except OSError as error:
         if error.filename is None:
             raise
-        report.print_error(_unusable(os.fsdecode(error.filename), error))
+        printing.print_error(_unusable(os.fsdecode(error.filename), error))
         return 2
     except USAGE_ERROR as error:
         say(f"error: {_usage(error)}", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import formats, report
+from xlmgen.cli import formats, printing
 from xlmgen.errors import UserError
 from xlmgen.io.files import real_path, rewrite_text
 from xlmgen.render.plan import LOCK, SPEC
@@ -129,10 +129,10 @@ def check(
             say(f"fixed {done.file}:{done.line}  {done.text}", file=where)
     checked = check_paths(places)
     if format is Format.text:
-        report.print_problems(checked.diagnostics, file=sys.stdout)
+        printing.print_problems(checked.diagnostics, file=sys.stdout)
         if diff:
             for part in checked.diffs:
-                report.print_diff(part)
+                printing.print_diff(part)
         say(checked.summary)
     else:
         output = formats.FORMATS[format.value](checked.diagnostics)

@@ -92,7 +92,7 @@ def eval_(
     from xlmgen.evaluation.table import show_results
     from xlmgen.runs.build import device_for
 
-    console = SafeConsole(soft_wrap=True, quiet=not is_first())
+    console = SafeConsole(quiet=not is_first())
     join(device_for(opened.experiment.training))
     request = EvaluationRequest(
         split=split.value,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.errors import UserError, shortened
 from xlmgen.spec import own_kinds
 from xlmgen.spec.code_pages import PAGES
@@ -79,8 +79,7 @@ def show(entry: Entry) -> None:
     of_kind = entry.kind and not entry.path.endswith(f".{entry.kind}")
     kind = f"  (kind: {entry.kind})" if of_kind else ""
     _print(f"{entry.path}{kind}", "bold")
-    for line in textwrap.wrap(entry.description, _width() - 2):
-        _print(f"  {line}")
+    _print_wrapped("  ", entry.description)
     children = entry.children
     rows = [("type", entry.type)]
     if "." in entry.path:
@@ -90,13 +89,13 @@ def show(entry: Entry) -> None:
     if entry.examples:
         rows.append(("examples", "; ".join(entry.examples)))
     for label, text in rows:
-        _print(f"  {label:<9} {text}")
+        _print_wrapped(f"  {label:<9} ", text)
     if children:
         _print("  keys")
     labels = [_label(child, entry.kind) for child in children]
     width = max(map(len, labels), default=0)
     for label, child in zip(labels, children, strict=True):
-        _print(f"    {label:<{width}}  {_first_sentence(child.description)}")
+        _print_wrapped(f"    {label:<{width}}  ", _first_sentence(child.description))
 
 
 def _label(entry: Entry, outer: str | None) -> str:
@@ -110,15 +109,29 @@ def _first_sentence(text: str) -> str:
 
 
 def _width() -> int:
+    """Columns to fill: those of a terminal up to 88; a pipe has no limit."""
+    if not printing.is_terminal(sys.stdout):
+        return sys.maxsize
     return min(shutil.get_terminal_size().columns, 88)
 
 
+def _print_wrapped(label: str, text: str) -> None:
+    """Print a text after a label; in a terminal, later lines start below the text."""
+    if not printing.is_terminal(sys.stdout):
+        say(label + text)
+        return
+    room = max(20, _width() - len(label))
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines or [""]):
+        say((label if number == 0 else " " * len(label)) + line)
+
+
 def _print(line: str, style: str = "") -> None:
-    if style and report.is_terminal(sys.stdout):
+    if style and printing.is_terminal(sys.stdout):
         from rich.text import Text
 
         from xlmgen.terminal.console import SafeConsole
 
-        SafeConsole(soft_wrap=True).print(Text(line, style))
+        SafeConsole().print(Text(line, style))
     else:
         say(line)

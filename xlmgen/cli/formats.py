@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from xlmgen.spec.diagnostics import CODES, Diagnostic
 from xlmgen.terminal.escape import json_text, terminal, workflow_command
+from xlmgen.terminal.wrap import columns
 from xlmgen.version import __version__
 
 WIDEST = 100  # characters of a source line that are shown
@@ -37,7 +37,7 @@ def source(problem: Diagnostic) -> tuple[str, str] | None:
     line = "".join(c if c.isprintable() else " " for c in problem.excerpt)
     shown = line[first : first + WIDEST]
     start, stop = problem.col - 1 - first, min(problem.end_col - 1 - first, len(shown))
-    marks = " " * _columns(shown[:start]) + "^" * max(1, _columns(shown[start:stop]))
+    marks = " " * columns(shown[:start]) + "^" * max(1, columns(shown[start:stop]))
     number = f"{problem.line:>3}"
     return terminal(f"{number} | {shown}"), f"{' ' * len(number)} | {marks}"
 
@@ -91,14 +91,6 @@ FORMATS: dict[str, Callable[[Sequence[Diagnostic]], str]] = {
 
 def _paragraph(problem: Diagnostic) -> str:
     return "\n".join([heading(problem), *(source(problem) or ())])
-
-
-def _columns(shown: str) -> int:
-    """Width of a text in terminal columns; wide characters take two."""
-    return sum(
-        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in shown
-    )
 
 
 def annotation(problem: Diagnostic) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.errors import UserError
 from xlmgen.io.json_input import read_object
 from xlmgen.registry import SPEC, Found, find_families
@@ -86,7 +86,7 @@ def show(heading: str, rows: Sequence[Row], empty: str) -> None:
     if not rows:
         say(f"{heading}: {empty}")
         return
-    if report.is_terminal(sys.stdout):
+    if printing.is_terminal(sys.stdout):
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
@@ -95,7 +95,7 @@ def show(heading: str, rows: Sequence[Row], empty: str) -> None:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in (heading, "title", DETAILS.get(heading, "")):
             table.add_column(column, style="bold" if column == heading else "")
-        table.add_column("from", style="dim")
+        table.add_column("from", style="dim", overflow="fold")
         for row in rows:
             table.add_row(*map(terminal, astuple(row)))
         SafeConsole().print(table)

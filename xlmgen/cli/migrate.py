@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.cli.flags import Diff
 from xlmgen.errors import UserError
 from xlmgen.terminal.output import say
@@ -36,7 +36,7 @@ def migrate(
         try:
             migrate_file(file, diff=diff)
         except UserError as error:
-            report.print_error(error)
+            printing.print_error(error)
             code = max(code, error.exit_code)
     return code
 
@@ -57,7 +57,7 @@ def migrate_file(file: Path, *, diff: bool) -> None:
     if text == document.text:
         say(f"{file}: current")
     elif diff:
-        report.print_diff(unified(document.text, text, str(file), str(file)))
+        printing.print_diff(unified(document.text, text, str(file), str(file)))
     else:
         rewrite_text(file, document.text, text)  # a symbolic link is followed
         say(f"{file}: rewritten")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.cli.flags import Diff, DryRun
 from xlmgen.errors import UserError
 from xlmgen.io.files import real_path, require_folder
@@ -122,7 +122,7 @@ def show_files(folder: Path, planned: Sequence[Change], verb: str) -> None:
         (f"{c.path:<{width}}", WORDS.get(c.state, c.state.value), c.state)
         for c in ordered
     ]
-    if report.is_terminal(sys.stdout):
+    if printing.is_terminal(sys.stdout):
         from rich.text import Text
 
         from xlmgen.terminal.console import SafeConsole
@@ -150,4 +150,4 @@ def show_diffs(folder: Path, planned: Sequence[Change]) -> None:
         name = (folder / change.path).as_posix()
         before = "/dev/null" if change.state is State.NEW else name
         after = "/dev/null" if change.new is None else name
-        report.print_diff(unified(change.old or "", change.new or "", before, after))
+        printing.print_diff(unified(change.old or "", change.new or "", before, after))

@@ -47,7 +47,7 @@ def prepare(
     kind = task.tokenizer_options["kind"]
     say(f"{task.name}  tokenizer {kind}, {task.tokenizer.vocab_size:,} ids")
     for line in table(task):
-        say(line)
+        say(line, row=True)
     if resolved and (shares := padding_shares(task, resolved.training.batch_size)):
         say(shares)
     return 0

@@ -1,115 +1,63 @@
-"""Output of the command line: coloured in a terminal, plain in a pipe."""
+"""`xlmgen report`: a page and figures of evaluated runs."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
-from io import TextIOWrapper
-from typing import TYPE_CHECKING, TextIO
+from pathlib import Path
+from typing import Annotated
 
-from xlmgen.cli import formats
-from xlmgen.errors import UserError
-from xlmgen.spec.diagnostics import Diagnostic, SpecError
-from xlmgen.terminal.escape import terminal_lines
+import typer
+
+from xlmgen.cli.eval_ import Split
+from xlmgen.cli.train import RUNS
 from xlmgen.terminal.output import say
 
-if TYPE_CHECKING:
-    from rich.text import Text
 
-SEVERITY_STYLE = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
-DIFF_STYLE = {"+": "green", "-": "red", "@": "cyan"}
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN... | SWEEP.yaml", help="Run folders, or a sweep's YAML file."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The page; an earlier report is replaced.")
+    ] = Path("report.html"),
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write figures (PDF, SVG, PNG) and tables (LaTeX, Markdown, CSV) "
+            "into this folder."
+        ),
+    ] = None,
+    split: Annotated[
+        Split | None,
+        typer.Option(help="Which examples; those of the sweep, or test, by default."),
+    ] = None,
+) -> int:
+    """Write a report of evaluated runs as one HTML page.
 
+    The page has means over seeds, paired differences with intervals, learning curves,
+    quality against forward passes, the order of generation, settings that differ,
+    training compute, commands and versions. It needs no network and no server.
+    --figures needs matplotlib: pip install 'xlmgen[report]'.
 
-def escape_unprintable() -> None:
-    """Print characters that an output cannot encode as escapes.
+    Exit code 0: written; 2: there is no such run, or a file is in the way.
 
-    A pipe may be ASCII, and a file name may contain bytes that are not valid UTF-8.
+    Example: xlmgen report runs/my_sweep/*/ --figures figures
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    from xlmgen.reports.figures import check_figures, write_figures
+    from xlmgen.reports.page import render_page, require_page, write_page
+    from xlmgen.reports.report import report as collect
 
-
-def open_closed() -> None:
-    """Discard prints to an output that was closed (`>&-`)."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-
-
-def discard_output() -> None:
-    """Discard buffered text of outputs that cannot be written to."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether the stream is a terminal."""
-    return stream.isatty()
-
-
-def print_problems(problems: Sequence[Diagnostic], *, file: TextIO) -> None:
-    """Print diagnostics as text."""
-    if not problems:
-        return
-    if is_terminal(file):
-        for problem in problems:
-            for line in _coloured(problem):
-                _print_rich(line, file)
-    else:
-        print(formats.text(problems), file=file)
-
-
-def print_diff(diff: str) -> None:
-    """Print a unified diff with coloured lines."""
-    if not is_terminal(sys.stdout):
-        print(terminal_lines(diff))
-        return
-    from rich.text import Text
-
-    for line in diff.split("\n"):
-        bold = line.startswith(("+++", "---"))
-        style = "bold" if bold else DIFF_STYLE.get(line[:1], "")
-        _print_rich(Text(line, style), sys.stdout)
-
-
-def print_error(error: UserError) -> None:
-    """Print a user error to stderr: its diagnostics, or one line."""
-    if isinstance(error, SpecError):
-        print_problems(error.diagnostics, file=sys.stderr)
-        return
-    if is_terminal(sys.stderr):
-        from rich.text import Text
-
-        line = Text.assemble(("error", SEVERITY_STYLE["error"]), f": {error}")
-        _print_rich(line, sys.stderr)
-    else:
-        say(f"error: {error}", file=sys.stderr)
-
-
-def _print_rich(line: Text, file: TextIO) -> None:
-    from xlmgen.terminal.console import SafeConsole
-
-    SafeConsole(file=file, soft_wrap=True).print(line)
-
-
-def _coloured(problem: Diagnostic) -> list[Text]:
-    """Return the lines of `formats.text` in colour."""
-    from rich.text import Text
-
-    place = f"{problem.file}:{problem.line}:{problem.col}"
-    style = SEVERITY_STYLE[problem.severity]
-    said = f"{problem.path}: {problem.message}" if problem.path else problem.message
-    result = Text.assemble((place, "bold"), "  ", (problem.code, style), f"  {said}")
-    if problem.fix:
-        result.append(f"; {problem.fix}", "cyan")
-    shown = formats.source(problem)
-    if shown:
-        return [result, Text(shown[0]), Text(shown[1], style)]
-    return [result]
+    require_page(out)
+    if figures is not None:
+        check_figures(figures)
+    found = collect(runs, RUNS, split and split.value)
+    page = render_page(found)
+    if figures is not None:
+        write_figures(figures, found)
+    write_page(out, page)
+    say(f"{out}  {sum(len(s.comparison.runs) for s in found.sections)} runs")
+    if figures is not None:
+        say(f"{figures}  figures and tables")
+    return 0

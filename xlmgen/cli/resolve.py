@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.experiment.show import to_yaml
 from xlmgen.runs.experiment import resolve_checked
 from xlmgen.terminal.escape import terminal_lines
@@ -38,16 +38,16 @@ def resolve(experiment: EXPERIMENT, overrides: OVERRIDES = None) -> int:
     """
     resolved = resolve_checked(experiment, overrides or ())
     text = to_yaml(resolved)
-    if not report.is_terminal(sys.stdout):
+    if not printing.is_terminal(sys.stdout):
         print(terminal_lines(text), end="")
         return 0
     from rich.text import Text
 
     from xlmgen.terminal.console import SafeConsole
 
-    console = SafeConsole(soft_wrap=True)
+    console = SafeConsole()
     for line in text.splitlines():
         value, mark, origin = line.partition("  # ")
         style = "dim" if origin == "default" else "cyan"
-        console.print(Text.assemble(value, (mark + origin, style)))
+        console.print(Text.assemble(value, (mark + origin, style)), soft_wrap=True)
     return 0

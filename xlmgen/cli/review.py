@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.errors import UserError
 from xlmgen.spec.messages import did_you_mean, show
 
@@ -79,8 +79,8 @@ def review(
     failing = classes(fail_on)
     found = compare(against, _default(paths), Measure(vocabulary, length))
     output = FORMATS[format.value](found, diff=diff)
-    if format is Format.text and report.is_terminal(sys.stdout):
-        report.print_diff(output)
+    if format is Format.text and printing.is_terminal(sys.stdout):
+        printing.print_diff(output)
     elif output:
         print(output)
     return found.exit_code(failing)

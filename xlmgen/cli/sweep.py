@@ -64,10 +64,10 @@ def sweep(
     if dry_run:
         for (number, run), made in zip(numbered, jobs, strict=True):
             state = "done" if made.is_done else "to do"
-            console.print(f"{number}  {run.path}  {state}", soft_wrap=True)
+            console.print(f"{number}  {run.path}  {state}")
             for command in made.commands:
                 words = ["xlmgen", *command.arguments[3:]]
-                console.print(f"   {shlex.join(words)}", soft_wrap=True)
+                console.print(f"   {shlex.join(words)}")
         return 0
     table = SweepTable(console)
     queue = Queue(jobs, parallel, partial(environment, parallel), table.update)
@@ -76,7 +76,7 @@ def sweep(
         queue.run()
     for progress in queue.failed:
         line = f"{progress.job.name} failed: {progress.reason}"
-        console.print(f"{line}  (log: {progress.job.log})", style="red", soft_wrap=True)
+        console.print(f"{line}  (log: {progress.job.log})", style="red")
     if queue.was_stopped:
         console.print("stopped; the same command continues")
         return INTERRUPTED
@@ -84,6 +84,6 @@ def sweep(
         return 1
     folder = runs[0].path.parent
     console.print("next:")
-    console.print(f"  xlmgen compare {shlex.quote(str(folder))}/*/", soft_wrap=True)
-    console.print(f"  xlmgen report {shlex.quote(str(file))}", soft_wrap=True)
+    console.print(f"  xlmgen compare {shlex.quote(str(folder))}/*/")
+    console.print(f"  xlmgen report {shlex.quote(str(file))}")
     return 0

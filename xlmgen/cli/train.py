@@ -51,7 +51,7 @@ def train(
     from xlmgen.training import debugging
     from xlmgen.training.train import train as run_training
 
-    console = SafeConsole(soft_wrap=True)
+    console = SafeConsole()
     given = list(overrides or ())
     if debug is not None:
         check_alone(f"--debug {debug.value}")

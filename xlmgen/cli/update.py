@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import report
+from xlmgen.cli import printing
 from xlmgen.cli.flags import Diff, DryRun
 from xlmgen.cli.new import FAMILIES, show_diffs, show_files
 from xlmgen.errors import UserError
@@ -52,7 +52,7 @@ def update(
         try:
             done = update_family(folder, dry_run=dry_run, diff=diff, restore=restore)
         except UserError as error:
-            report.print_error(error)
+            printing.print_error(error)
             done = error.exit_code
         code = max(code, done)
     return code
@@ -87,7 +87,7 @@ def update_family(folder: Path, *, dry_run: bool, diff: bool, restore: bool) -> 
         show_files(folder, planned, "written to")
     problems = decisions(folder, planned)
     sys.stdout.flush()
-    report.print_problems(problems, file=sys.stderr)
+    printing.print_problems(problems, file=sys.stderr)
     return 1 if problems else 0
 
 

@@ -17,7 +17,9 @@ from xlmgen.errors import UserError
 from xlmgen.io.files import begin, located, without_parents
 
 Row = tuple[int, Mapping[str, Any]]  # the line or row number, and the cells
+Wanted = Collection[str] | None  # names of columns; None for all
 
+UNFINISHED = "unexpected end of data"  # message of the csv module
 LONGEST_CELL = 2**31 - 1  # characters; the largest limit of the csv module
 ROWS_AT_ONCE = 256  # rows read at a time from a parquet file
 FORMS = {
@@ -41,11 +43,13 @@ class Reading:
         form: `txt` or a key of `TABLES`; `auto` chooses by the suffix of the file.
         unit: of a text file, see `read_txt`.
         delimiter: of a CSV file; None chooses by the suffix.
+        most: number of bytes of a text file to read at most; None reads all.
     """
 
     form: str = "auto"
     unit: str = "line"
     delimiter: str | None = None
+    most: int | None = None
 
     def form_of(self, path: Path) -> str | None:
         """Format of a file; None where its suffix is unknown."""
@@ -69,7 +73,7 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
             found[exact] = None
             continue
         if exact.is_dir():
-            example = f"{text.rstrip('/')}/*{_usual_suffix(exact)}"
+            example = f"{text.rstrip('/')}/*{usual_suffix(exact)}"
             raise UserError(
                 f"source.files.{split}: {exact} is a folder",
                 f"name the files in it, such as {example}",
@@ -89,7 +93,7 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
             inside = next((m for m in matches if m.is_dir()), None)
             fix = f"check the pattern; {base}"
             if inside is not None:
-                fix = f"name the files in it, such as {text}/*{_usual_suffix(inside)}"
+                fix = f"name the files in it, such as {text}/*{usual_suffix(inside)}"
             raise UserError(
                 f"source.files.{split}: no file matches {exact}"
                 + (f", and {inside} is a folder" if inside else ""),
@@ -99,7 +103,7 @@ def expand(paths: str | list[str], folder: Path, split: str) -> list[Path]:
     return list(found)
 
 
-def _usual_suffix(folder: Path) -> str:
+def usual_suffix(folder: Path) -> str:
     """Most frequent suffix of the readable files in a folder."""
     endings = Counter(
         "".join(path.suffixes[-2:] if path.suffix not in FORMS else path.suffixes[-1:])
@@ -109,33 +113,34 @@ def _usual_suffix(folder: Path) -> str:
     return endings.most_common(1)[0][0] if endings else ".txt"
 
 
-def read(
-    path: Path, how: Reading, text_column: str, wanted: Collection[str]
-) -> Iterator[Row]:
+def read(path: Path, how: Reading, text_column: str, wanted: Wanted) -> Iterator[Row]:
     """Read the rows of a file.
 
     Args:
         path: the file.
         how: settings of the reader.
         text_column: name of the only column of a text file.
-        wanted: the columns to read; a reader may leave out others.
+        wanted: the columns to read, or None for all; a reader may leave out others.
     """
     form = how.form_of(path)
     assert form is not None
     if form != "txt":
         return TABLES[form](path, wanted, how)
-    texts = read_txt(path, how.unit)
+    texts = read_txt(path, how.unit, how.most)
     return ((number, {text_column: text}) for number, text in texts)
 
 
-def read_txt(path: Path, unit: str) -> Iterator[tuple[int, str]]:
+def read_txt(
+    path: Path, unit: str, most: int | None = None
+) -> Iterator[tuple[int, str]]:
     """Documents of a text file with their first lines; blank documents are left out.
 
     Args:
         path: a UTF-8 file.
         unit: `line`, `paragraph` (blank lines between) or `file`.
+        most: see `text_files.opened`.
     """
-    with opened(path) as file:
+    with opened(path, most) as file:
         if unit == "file":
             text = file.read()
             if text.strip():
@@ -175,8 +180,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _read_jsonl(path: Path, wanted: Collection[str], _: Reading) -> Iterator[Row]:
-    with opened(path) as file:
+def _read_jsonl(path: Path, wanted: Wanted, how: Reading) -> Iterator[Row]:
+    with opened(path, how.most) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -193,7 +198,7 @@ def _read_jsonl(path: Path, wanted: Collection[str], _: Reading) -> Iterator[Row
                     "write one JSON object on every line",
                 )
             if isinstance(cells, _Repeated):
-                for name in wanted:
+                for name in cells if wanted is None else wanted:
                     if name in cells.names:  # which value is meant is unknown
                         raise UserError(
                             f"{path}:{number}: the key '{name}' is repeated",
@@ -202,9 +207,9 @@ def _read_jsonl(path: Path, wanted: Collection[str], _: Reading) -> Iterator[Row
             yield number, cells
 
 
-def _read_csv(path: Path, wanted: Collection[str], how: Reading) -> Iterator[Row]:
+def _read_csv(path: Path, wanted: Wanted, how: Reading) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_CELL)
-    with opened(path) as file:
+    with opened(path, how.most) as file:
         rows = csv.reader(file, delimiter=how.delimiter_of(path), strict=True)
         names: list[str] = []
         start = 1
@@ -226,13 +231,15 @@ def _read_csv(path: Path, wanted: Collection[str], how: Reading) -> Iterator[Row
                     )
                 yield line, dict(zip(names, cells, strict=True))
         except csv.Error as error:
+            if how.most is not None and UNFINISHED in str(error):
+                return  # the limit of bytes is in the middle of a row
             raise UserError(
                 f"{path}:{start}: not CSV ({error})", "fix the row"
             ) from error
 
 
-def _refuse_repeated(names: list[str], wanted: Collection[str], place: str) -> None:
-    for name in wanted:
+def _refuse_repeated(names: list[str], wanted: Wanted, place: str) -> None:
+    for name in names if wanted is None else wanted:
         if names.count(name) > 1:  # which column is meant is unknown
             raise UserError(
                 f"{place}: {names.count(name)} columns are called '{name}'",
@@ -240,7 +247,7 @@ def _refuse_repeated(names: list[str], wanted: Collection[str], place: str) -> N
             )
 
 
-def _read_parquet(path: Path, wanted: Collection[str], _: Reading) -> Iterator[Row]:
+def _read_parquet(path: Path, wanted: Wanted, _: Reading) -> Iterator[Row]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -253,7 +260,8 @@ def _read_parquet(path: Path, wanted: Collection[str], _: Reading) -> Iterator[R
             names = file.schema_arrow.names
             _refuse_repeated(names, wanted, str(path))
             # All columns where one is missing, so that the error can list them.
-            columns = sorted(wanted) if set(names).issuperset(wanted) else None
+            known = wanted is not None and set(names).issuperset(wanted)
+            columns = sorted(wanted or ()) if known else None
             number = 0
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
                 try:
@@ -285,7 +293,7 @@ def _not_utf8(batch: Any) -> tuple[int, str]:
     raise AssertionError("every cell can be read")
 
 
-TABLES: Mapping[str, Callable[[Path, Collection[str], Reading], Iterator[Row]]] = {
+TABLES: Mapping[str, Callable[[Path, Wanted, Reading], Iterator[Row]]] = {
     "jsonl": _read_jsonl,
     "csv": _read_csv,
     "parquet": _read_parquet,

@@ -35,27 +35,61 @@ def ending(path: Path) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[str]]:
+def opened(path: Path, most: int | None = None) -> Iterator[IO[str]]:
     """Open a UTF-8 file, with line ends translated to `\\n`.
+
+    Args:
+        path: the file, compressed or not.
+        most: number of bytes to read at most, after decompression; the text then ends
+            with a complete line, or with a complete character if it has one line.
 
     Raises:
         UserError: it cannot be read, or is not valid UTF-8.
     """
     try:
         with (
-            _bytes_of(path) as content,
+            _readable(path),
+            _bytes_of(path) if most is None else _complete_lines(path, most) as content,
             io.TextIOWrapper(content, encoding="utf-8-sig") as file,
         ):
             yield file
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot read {path}: {reason}", "check the file") from error
     except UnicodeDecodeError as error:
         line, byte = _first_bad_byte(path)
         raise UserError(
             f"{path}:{line}: byte {byte} of the file is not valid UTF-8",
             "save the file in UTF-8",
         ) from error
+
+
+def first_bytes(path: Path, most: int) -> bytes:
+    """Read the first bytes of a file, decompressed.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    with _readable(path), _bytes_of(path) as file:
+        return file.read(most)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Translate errors of reading a file into user errors."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read {path}: {reason}", "check the file") from error
+
+
+def _complete_lines(path: Path, most: int) -> IO[bytes]:
+    """Read the complete lines among the first bytes of a file."""
+    content = first_bytes(path, most + 1)
+    if len(content) > most:
+        content = content[: content.rfind(b"\n", 0, most) + 1] or content[:most]
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        decoder.decode(content)
+        content = content[: len(content) - len(decoder.getstate()[0])]
+    return io.BytesIO(content)
 
 
 def _bytes_of(path: Path) -> IO[bytes]:

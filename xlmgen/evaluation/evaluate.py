@@ -110,7 +110,7 @@ class Evaluation:
     def open(cls, run: Run, request: EvaluationRequest, console: Console) -> Self:
         """Load weights and rows; print notes on code or data changed since training."""
         if note := changed_code(run):
-            console.print(note, style="yellow", soft_wrap=True)
+            console.print(note, style="yellow")
         stored = run.weights(request.checkpoint, request.weights)
         family, numbers = with_predictor(run, request.predictor)
         parts = build(run, family=family, predictor=numbers, stored=stored)
@@ -120,7 +120,7 @@ class Evaluation:
             evaluator = Evaluator.load(request.evaluator, device)
         examples = parts.task.examples(request.split)
         if note := changed_rows(run, parts.task):
-            console.print(note, style="yellow", soft_wrap=True)
+            console.print(note, style="yellow")
         limit = len(examples) if request.limit is None else request.limit
         rows = SplitRows(
             request.split,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,10 @@ from lightning.pytorch.utilities import move_data_to_device
 from torch import nn
 
 from xlmgen.data.batches import batch_seed
+from xlmgen.data.datamodule import GENERATION_USES, DataModule
 from xlmgen.distributed import processes
 from xlmgen.evaluation.order import written_order
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 
 TRACED = 8
 """Number of rows, from the first, whose order of writing is recorded."""
@@ -80,6 +81,36 @@ def generate_answers(
         sum(count for _, count, _ in parts),
         {row: order for *_, part in parts for row, order in part.items()},
     )
+
+
+def generate_examples(
+    model: nn.Module,
+    predictor: Any,
+    data: DataModule,
+    examples: Sequence[Mapping[str, Any]],
+    device: torch.device,
+    *,
+    seed: int,
+    trace: bool = False,
+    part: slice = slice(None),
+) -> Iterator[tuple[int, Generation]]:
+    """Collate and answer examples in batches, one at a time.
+
+    Args:
+        seed: of the sampling. A batch gets the same samples whatever part is asked for.
+        part: the batches to answer.
+
+    Yields:
+        The index of a batch's first example, and the generation of the batch.
+    """
+    size = data.eval_batch_size
+    collator = data.collator(GENERATION_USES[data.task.layout])
+    generator = torch.Generator(device)
+    for first in range(0, len(examples), size)[part]:
+        some = list(examples[first : first + size])
+        generator.manual_seed(batch_seed(seed, "sampling", first, 0))
+        batch = collator(some, torch.Generator().manual_seed(seed))
+        yield first, generate(model, predictor, batch, device, generator, trace=trace)
 
 
 def generate(

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from xlmgen.data.task import Task
-from xlmgen.evaluation.scores import has_target, is_correct, prompt_text, target
+from xlmgen.evaluation.scores import (
+    completed_text,
+    has_target,
+    is_correct,
+    prompt_text,
+    target,
+)
 from xlmgen.io.files import write_text
 
 Example = Mapping[str, Any]
@@ -23,7 +29,8 @@ def prediction_rows(
 ) -> Iterator[dict[str, Any]]:
     """Prompt, prediction, target, correctness and scores of every example.
 
-    Examples of layout `lm` have no target and no correctness.
+    Examples of layout `lm` have no target and no correctness. Those of layout `infill`
+    have the completed sequence, too.
 
     Args:
         scores: of the same answers, by `score_rows`.
@@ -32,6 +39,8 @@ def prediction_rows(
     token = task.tokenizer.token
     for row, (example, answer) in enumerate(zip(examples, answers, strict=True)):
         reference: dict[str, Any] = {}
+        if "given" in example:
+            reference["completed"] = completed_text(task, example, answer)
         if has_target(example):
             reference["target"] = task.decode(target(example))
             reference["correct"] = is_correct(task, example, answer)

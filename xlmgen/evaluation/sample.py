@@ -10,19 +10,28 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from xlmgen.data.batches import batch_seed
-from xlmgen.data.datamodule import GENERATION_USES
 from xlmgen.data.task import Task
 from xlmgen.distributed import processes
-from xlmgen.evaluation.generate import generate
+from xlmgen.evaluation.generate import generate_examples
 from xlmgen.evaluation.predictions import write_jsonl
 from xlmgen.evaluation.request import GenerationRequest
-from xlmgen.evaluation.scores import is_correct, prompt_text, target
+from xlmgen.evaluation.scores import (
+    completed_text,
+    is_correct,
+    prompt_text,
+    target,
+)
+from xlmgen.evaluation.show_infill import (
+    board_side,
+    example_places,
+    generated_places,
+    show_places,
+)
 from xlmgen.evaluation.show_trace import legend, one_line, show_order, written_tokens
 from xlmgen.evaluation.variant import with_predictor
 from xlmgen.runs.build import Parts, build
 from xlmgen.runs.run import Run, Stored
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 
 Example = Mapping[str, Any]
 LABEL = 8  # width of the label in front of a text
@@ -90,7 +99,6 @@ def _print_notes(
             f"note: the test split has {found} rows, fewer than the {request.num} "
             "requested; all of them are answered",
             style="yellow",
-            soft_wrap=True,
         )
     if stored.averaged:
         console.print(str(stored), style="dim")
@@ -106,27 +114,24 @@ def _answer(
     console: Console,
 ) -> Iterator[AnsweredBatch]:
     """Answer the batches of this process, one at a time."""
-    task, size = parts.task, parts.data.eval_batch_size
-    collator = parts.data.collator(GENERATION_USES[task.layout])
-    generator = torch.Generator(device)
+    task = parts.task
     has_targets = not request.prompts and task.layout != "lm"
-    starts = range(0, len(examples), size)
-    for first in starts[processes.rank() :: processes.count()]:
-        some = list(examples[first : first + size])
-        generator.manual_seed(batch_seed(request.seed, "sampling", first, 0))
-        batch = collator(some, torch.Generator().manual_seed(request.seed))
-        generation = generate(
-            parts.model,
-            parts.predictor,
-            batch,
-            device,
-            generator,
-            trace=request.trace,
-        )
+    for first, generation in generate_examples(
+        parts.model,
+        parts.predictor,
+        parts.data,
+        examples,
+        device,
+        seed=request.seed,
+        trace=request.trace,
+        part=slice(processes.rank(), None, processes.count()),
+    ):
+        some = examples[first : first + len(generation.ids)]
         rows = _rows(task, some, generation, with_targets=has_targets)
         with console.capture() as shown:
-            for number, row in enumerate(rows):
-                _show(console, task, row, generation, number)
+            for number, (example, row) in enumerate(zip(some, rows, strict=True)):
+                show = _show_infill if task.layout == "infill" else _show
+                show(console, task, example, row, generation, number)
         yield AnsweredBatch(first, rows, shown.get())
 
 
@@ -153,6 +158,8 @@ def _rows(
             "prompt": prompt_text(task, example),
             "prediction": task.decode(answer),
         }
+        if "given" in example:
+            row["completed"] = completed_text(task, example, answer)
         if with_targets:
             row["target"] = task.decode(target(example))
             row["correct"] = is_correct(task, example, answer)
@@ -160,9 +167,37 @@ def _rows(
     return rows
 
 
+def _show_infill(
+    console: Console,
+    task: Task,
+    example: Example,
+    row: Mapping[str, Any],
+    generation: Generation,
+    number: int,
+) -> None:
+    """Print a sequence with its holes, with the answer and with the truth in them."""
+    length = len(example["tokens"])
+    if board_side(task, length) is None:
+        _line(console, "prompt", row["prompt"])
+    else:
+        holes = example_places(task, example, holes=True)
+        show_places(console, task, holes, f"{'prompt':<{LABEL}}")
+    answer = generated_places(task, generation, number)
+    show_places(console, task, answer, f"{'answer':<{LABEL}}")
+    if "target" in row:
+        true = example_places(task, example, holes=False)
+        show_places(console, task, true, f"{'true':<{LABEL}}", _verdict(row))
+    console.print()
+
+
+def _verdict(row: Mapping[str, Any]) -> tuple[str, str]:
+    return ("  right", "green") if row["correct"] else ("  wrong", "red")
+
+
 def _show(
     console: Console,
     task: Task,
+    example: Example,
     row: Mapping[str, Any],
     generation: Generation,
     number: int,
@@ -178,8 +213,7 @@ def _show(
         tokens = written_tokens(generation, number, tokenizer.token, eos)
         show_order(console, tokens, f"{'answer':<{LABEL}}")
     if "target" in row:
-        verdict = ("  right", "green") if row["correct"] else ("  wrong", "red")
-        _line(console, "true", row["target"], "", verdict)
+        _line(console, "true", row["target"], "", _verdict(row))
     console.print()
 
 
@@ -191,4 +225,4 @@ def _line(
     note: tuple[str, str] = ("", ""),
 ) -> None:
     line = Text.assemble((f"{label:<{LABEL}}", "dim"), (one_line(text), style), note)
-    console.print(line, soft_wrap=True)
+    console.print(line)

@@ -246,6 +246,15 @@ def prompt_text(task: Task, example: Example) -> str:
     return "".join(parts)
 
 
+def completed_text(task: Task, example: Example, answer: Ids) -> str:
+    """A sequence with the answer in its holes; empty where the numbers differ."""
+    if list(example["given"]).count(0) != len(answer):
+        return ""
+    filled = iter(answer)
+    pairs = zip(example["tokens"], example["given"], strict=True)
+    return task.decode(int(token) if given else next(filled) for token, given in pairs)
+
+
 def in_words(task: Task, example: Example, answer: Ids) -> Answered:
     """An example and its answer, one word per id."""
 

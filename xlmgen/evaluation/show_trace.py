@@ -10,7 +10,7 @@ from rich.text import Text
 
 from xlmgen.evaluation.grid import print_grid
 from xlmgen.evaluation.order import written_order
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.terminal.escape import terminal
 
 PALETTE = (
@@ -58,14 +58,20 @@ def one_line(text: str) -> str:
 
 def show_order(console: Console, tokens: Sequence[Written], label: str) -> None:
     """Print tokens coloured by step, with the step number below each."""
-    ranks = {step: i for i, step in enumerate(sorted({t.step for t in tokens}))}
+    styles = step_styles([token.step for token in tokens])
     columns = []
     for token in tokens:
-        style = _style(ranks[token.step], len(ranks))
+        style = styles[token.step]
         columns.append(
             ((token.text, f"bold {style}"), (str(token.step), f"dim {style}"))
         )
     print_grid(console, columns, (label, " " * len(label)))
+
+
+def step_styles(steps: Sequence[int]) -> dict[int, str]:
+    """Colour of every step."""
+    ordered = sorted(set(steps))
+    return {step: _style(rank, len(ordered)) for rank, step in enumerate(ordered)}
 
 
 def legend() -> Text:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from xlmgen.errors import UserError
 from xlmgen.hub.contents import check_repo_id
-from xlmgen.hub.problems import LOG_IN, said_plainly
+from xlmgen.hub.problems import LOG_IN, hub_errors
 from xlmgen.hub.published import git_hash
 from xlmgen.version import __version__
 
@@ -95,7 +95,7 @@ class Repository:
         """
         from huggingface_hub.hf_api import RepoFile
 
-        with self._said_plainly(revision):
+        with self._errors(revision):
             info = self.api.model_info(self.repo_id, revision=revision)
             assert info.sha is not None  # responses about a revision have a hash
             tree = self.api.list_repo_tree(
@@ -122,7 +122,7 @@ class Repository:
             raise UserError(
                 "pushing needs a token of the Hub, and no token was found", LOG_IN
             )
-        with self._said_plainly(branch):
+        with self._errors(branch):
             self.api.create_repo(self.repo_id, private=private or None, exist_ok=True)
             if branch is not None and branch != MAIN:
                 self.api.create_branch(self.repo_id, branch=branch, exist_ok=True)
@@ -157,7 +157,7 @@ class Repository:
             *(CommitOperationAdd(path, content) for path, content in files.items()),
             *(CommitOperationDelete(path) for path in gone),
         ]
-        with bars(is_watched()), self._said_plainly(branch):
+        with bars(is_watched()), self._errors(branch):
             done = self.api.create_commit(
                 self.repo_id,
                 operations,
@@ -173,7 +173,7 @@ class Repository:
         Raises:
             UserError: the file cannot be read, or its checksum does not match.
         """
-        with bars(is_watched()), self._said_plainly(snapshot.commit):
+        with bars(is_watched()), self._errors(snapshot.commit):
             copy = Path(
                 self.api.hf_hub_download(
                     self.repo_id, path, revision=snapshot.commit, local_dir=folder
@@ -193,8 +193,8 @@ class Repository:
         with bars(False), tempfile.TemporaryDirectory() as folder:
             return self.download(path, snapshot, Path(folder)).read_bytes()
 
-    def _said_plainly(self, revision: str | None) -> AbstractContextManager[None]:
-        return said_plainly(self.api.endpoint, self.repo_id, revision)
+    def _errors(self, revision: str | None) -> AbstractContextManager[None]:
+        return hub_errors(self.api.endpoint, self.repo_id, revision)
 
 
 def is_watched() -> bool:

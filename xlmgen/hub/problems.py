@@ -11,7 +11,7 @@ LOG_IN = "log in with `hf auth login`, or set HF_TOKEN, which has priority"
 
 
 @contextmanager
-def said_plainly(
+def hub_errors(
     endpoint: str, repo_id: str, revision: str | None = None
 ) -> Iterator[None]:
     """Translate errors of the Hub's library into a `UserError`.

@@ -18,7 +18,7 @@ from xlmgen.experiment.family_check import check_family
 from xlmgen.hub.client import Repository, Snapshot, bars
 from xlmgen.hub.contents import AGAIN, MANIFEST, Manifest, is_ours, is_weights
 from xlmgen.hub.published import local_files
-from xlmgen.hub.trust import refuse_hooks, rendered_anew
+from xlmgen.hub.trust import refuse_hooks, render_pushed
 from xlmgen.io.files import real_path, write_json, write_text
 from xlmgen.io.json_input import parse_object
 from xlmgen.io.locks import locked
@@ -81,7 +81,7 @@ def pull(
         texts = _texts(repository, snapshot, manifest, draft / "hub")
         if not trust_code:
             refuse_hooks(texts[TASK], repository.page)
-            texts |= rendered_anew(
+            texts |= render_pushed(
                 texts, manifest.family, repository.page, manifest.xlmgen
             )
         weights = [

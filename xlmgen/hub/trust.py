@@ -42,7 +42,7 @@ def refuse_hooks(task: str, page: str) -> None:
         )
 
 
-def rendered_anew(
+def render_pushed(
     pushed: Mapping[str, str], family: str, page: str, version: str
 ) -> dict[str, str]:
     """Render a pushed family from its spec, and compare the code with the pushed code.

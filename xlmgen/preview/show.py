@@ -76,7 +76,7 @@ def _task(preview: Preview, console: Console) -> None:
         ("max_length", f"{length} tokens, including special tokens"),
         ("tokenizer", f"{kind}, {task.tokenizer.vocab_size:,} ids: {special}"),
     ):
-        console.print(Text.assemble((f"{name:<12}", "dim"), value), soft_wrap=True)
+        console.print(Text.assemble((f"{name:<12}", "dim"), value))
 
 
 def _splits(preview: Preview, console: Console) -> None:
@@ -118,7 +118,7 @@ def _examples(preview: Preview, console: Console) -> None:
             if len(text) > LONGEST:
                 text = f"{text[:LONGEST]}… ({example['lengths'][key]:,} tokens)"
             line = Text.assemble((f"{label}{key}  ", "dim"), text)
-            console.print(line, soft_wrap=True)
+            console.print(line)
             label = " " * len(label)
 
 
@@ -144,7 +144,7 @@ def _batch(preview: Preview, console: Console) -> None:
         )
         title = Text.assemble((f"row {row}", "bold"), f"  example {batch.rows[row]}")
         console.print()
-        console.print(title.append(values, "dim"), soft_wrap=True)
+        console.print(title.append(values, "dim"))
         show_places(console, places, preview.token)
 
 
@@ -168,7 +168,7 @@ def _numbers(found: Mapping[str, float], console: Console) -> None:
         times = (found["t_mean"], found["t_min"], found["t_max"])
         lines["t"] = "{:.2f} on average, from {:.2f} to {:.2f}".format(*times)
     for key, value in lines.items():
-        console.print(Text.assemble((f"{key:<9}", "dim"), value), soft_wrap=True)
+        console.print(Text.assemble((f"{key:<9}", "dim"), value))
 
 
 def show_places(
@@ -258,10 +258,10 @@ def show_legend(console: Console, places: Sequence[Place], layout: str) -> None:
     line = Text()
     for item in items:
         if line and len(line) + 2 + len(item) > console.width:
-            console.print(line, soft_wrap=True)
+            console.print(line)
             line = Text()
         line.append("  " * bool(line)).append_text(item)
-    console.print(line, soft_wrap=True)
+    console.print(line)
 
 
 def _keys(preview: Preview, console: Console) -> None:
@@ -274,7 +274,7 @@ def _keys(preview: Preview, console: Console) -> None:
         )
         if not found["drawn"] and "shape" in found:
             line.append("  not shown above", "dim")
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
 def _describe(found: dict[str, Any]) -> str:
@@ -286,7 +286,7 @@ def _describe(found: dict[str, Any]) -> str:
 
 def _heading(console: Console, text: str) -> None:
     console.print()
-    console.print(Text(text, "bold underline"), soft_wrap=True)
+    console.print(Text(text, "bold underline"))
 
 
 def _percent(share: float) -> str:

@@ -21,7 +21,7 @@ class Family:
     * `loss(tokens)` is called as `loss(model, batch)` and returns the tensors that
       `types_<name>.py` declares, `loss` (scalar) among them.
     * `predictor(tokens, **numbers)` has `generate(model, batch, generator=None,
-      trace=False)` and returns a `xlmgen.runtime.sampling.Generation`.
+      trace=False)` and returns a `xlmgen.runtime.generation.Generation`.
     * `collators[use](tokens, max_length)` is called as `collator(examples, generator)`.
       Uses for training: `lm`, `seq2seq`, `infill`; for generation: `predict`,
       `predict_infill`, `unconditional`. Uses that the family lacks are absent.

@@ -17,7 +17,10 @@ from xlmgen.spec.schemas import built_in, satisfies
 from xlmgen.spec.template import Template
 
 SOURCES = ("generator", HOOK, "corpus", "files", "hub")
-ALREADY = ("row", "prompt", "prediction", "target", "correct", "loss")
+ALREADY = (
+    *("row", "prompt", "prediction", "completed", "target", "correct", "order"),
+    "loss",
+)
 """Other columns of result files: no metric can have these names."""
 ONE_TOKEN_PER_WORD = ("vocabulary", "whitespace")
 

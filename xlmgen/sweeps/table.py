@@ -64,7 +64,7 @@ class SweepTable:
             parts = [changed.job.name, f"{changed.state}{reason}"]
             if changed.state == DONE:
                 parts.append(metrics(State.of(changed.job.run)))
-            self._console.print("  ".join(parts), soft_wrap=True)
+            self._console.print("  ".join(parts))
 
     def table(self, rows: int) -> Table:
         """Make the table.

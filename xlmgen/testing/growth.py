@@ -35,7 +35,8 @@ class Step:
     Args:
         time: input of the network.
         reveal: probability that a mask is revealed.
-        insert: probability that a missing token is inserted.
+        insert: probability that a missing token is inserted; of an expected number,
+            the share of all tokens that are inserted in this step.
     """
 
     time: float

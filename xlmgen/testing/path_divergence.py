@@ -37,7 +37,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xlmgen.runtime.sampling import TokenSampler, Trace
+from xlmgen.runtime.generation import Trace
+from xlmgen.runtime.sampling import TokenSampler
 from xlmgen.testing.markov import UNKNOWN, HiddenMarkov
 
 

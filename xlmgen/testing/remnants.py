@@ -172,12 +172,16 @@ class RemnantOracle(Oracle):
 
         here = slice(input_ids.shape[1])
         logits = self.logits(probs[index][:, here], positions)
-        return logits, self.gap_output(gaps[index][:, here])
+        return logits, self.gap_output(gaps[index][:, here], absent[index])
 
-    def gap_output(self, gaps: Tensor) -> Tensor:
-        """Compute a head's output: an expectation (B, L) > 0, or log-probabilities."""
+    def gap_output(self, gaps: Tensor, absent: Tensor) -> Tensor:
+        """Compute a head's output of gaps (B, L, C), where (B, 1) of the tokens miss.
+
+        It is an expectation (B, L) > 0 divided by this share, or log-probabilities.
+        """
         if self.longest is None:
-            return gaps[..., 0].nan_to_num(0.0).clamp(min=1e-30).float()
+            expected = gaps[..., 0].nan_to_num(0.0) / absent.clamp(min=1e-12)
+            return expected.clamp(min=1e-30).float()
         return gaps.log().nan_to_num(IMPOSSIBLE).clamp(min=IMPOSSIBLE).float()
 
 

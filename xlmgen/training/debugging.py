@@ -92,7 +92,7 @@ def profile(path: Path, overrides: Sequence[str], console: Console) -> int:
     profiler.write_trace(trace)
     _show(profiler, console)
     console.print()
-    console.print(f"trace: {trace}", soft_wrap=True)
+    console.print(f"trace: {trace}")
     console.print("open it at https://ui.perfetto.dev")
     return 0
 

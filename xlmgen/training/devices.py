@@ -31,7 +31,6 @@ def check_device(settings: Training, console: Console) -> None:
             "instructions: it emulates them, which is several times slower than "
             "32-true",
             style="yellow",
-            soft_wrap=True,
         )
     require_devices(settings)
 

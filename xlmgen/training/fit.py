@@ -33,6 +33,7 @@ from xlmgen.training.harness import Harness
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.patience import Patience
 from xlmgen.training.recorder import Recorder, Scorer, callbacks_of
+from xlmgen.training.samples import log_samples
 from xlmgen.training.stop_when import StopWhen, Target
 from xlmgen.training.trackers import Tracker
 from xlmgen.training.trainer import build_trainer, quiet_lightning
@@ -89,28 +90,29 @@ class Fit:
                 f"already trained to step {step}; to continue, raise training.max_steps"
             )
             return
-        console.print(summary.line(self.parts.task), soft_wrap=True)
+        console.print(summary.line(self.parts.task))
         if is_first():
             self._record_rows(console)
         checkpoint = self._restore()
         if reason := self._reason:
-            console.print(f"already ended at step {step}: {reason}", soft_wrap=True)
+            console.print(f"already ended at step {step}: {reason}")
             return
         self._announce_start(console)
         self.parts.data.start_batch = step * settings.accumulate
         for logger in self.trainer.loggers:
+            logger.log_hyperparams(dict(self.run.experiment.data))
             if isinstance(logger, Tracker):
                 logger.begin()
         self._fit(checkpoint)
         if reason := self._reason:
             step = self.trainer.global_step
-            console.print(f"ended at step {step}: {reason}", soft_wrap=True)
+            console.print(f"ended at step {step}: {reason}")
         _show_curve(self.run, console)
 
     def _record_rows(self, console: Console) -> None:
         """Print a note if rows have changed; record the digests of the rows used."""
         if note := changed_rows(self.run, self.parts.task):
-            console.print(note, style="yellow", soft_wrap=True)
+            console.print(note, style="yellow")
         record_rows(self.run, self.parts.task.prepared.digests)
 
     def _restore(self) -> Path | None:
@@ -141,7 +143,6 @@ class Fit:
                 f"note: no checkpoint was saved yet: the run starts again from step 0, "
                 f"and the rows up to step {last} in {METRICS} are written again",
                 style="yellow",
-                soft_wrap=True,
             )
 
     def _fit(self, checkpoint: Path | None) -> None:
@@ -191,7 +192,6 @@ def resume_point(run: Run, console: Console) -> ResumePoint:
         console.print(
             f"note: the checkpoint of step {step} is not used: {wrong}",
             style="yellow",
-            soft_wrap=True,
         )
     return start
 
@@ -316,6 +316,7 @@ def validation_scorer(parts: Parts, limit: int) -> Scorer | None:
         examples = parts.task.examples("validation")
         rows = [examples[row] for row in answers.rows]
         scores = score(parts.task, rows, answers.ids)
+        log_samples(trainer.loggers, parts.task, rows, answers.ids, trainer.global_step)
         # A program may end in time on one process but not on another, so the scores
         # of the first process count.
         return processes.gather(scores)[0]
@@ -350,5 +351,4 @@ def _announce(run: Run, harness: Harness, console: Console) -> None:
     size = f"  {parameters / 1e6:.2f} M parameters  {run.path}"
     console.print(
         Text.assemble((run.experiment.name, "bold"), size),
-        soft_wrap=True,
     )

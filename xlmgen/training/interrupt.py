@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from xlmgen.training.checkpointing import CheckpointCallback
 from xlmgen.training.harness import Harness
-from xlmgen.training.keeper import CheckpointKeeper
 from xlmgen.training.signals import Interrupted, handle
 from xlmgen.training.step_callback import StepCallback
 
@@ -22,10 +22,10 @@ class StopOnSignal(StepCallback):
     trainer's callbacks.
     """
 
-    def __init__(self, keeper: CheckpointKeeper) -> None:
+    def __init__(self, checkpoints: CheckpointCallback) -> None:
         super().__init__()
         self.signum: int | None = None
-        self._keeper = keeper
+        self._checkpoints = checkpoints
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         handle(self._receive)
@@ -42,7 +42,7 @@ class StopOnSignal(StepCallback):
             received = torch.tensor(signum, device=trainer.strategy.root_device)
             signum = int(trainer.strategy.reduce(received, reduce_op="max"))
         if signum:
-            self._keeper.save(trainer)
+            self._checkpoints.save(trainer)
             raise Interrupted(signum, saved=True)
 
     def on_validation_batch_end(
@@ -69,5 +69,5 @@ class StopOnSignal(StepCallback):
         harness = trainer.lightning_module
         assert isinstance(harness, Harness)
         harness.end_validation()
-        self._keeper.save(trainer, validation_missing=True)
+        self._checkpoints.save(trainer, validation_missing=True)
         raise Interrupted(self.signum, saved=True)

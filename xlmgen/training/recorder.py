@@ -82,6 +82,11 @@ class Recorder(StepCallback):
         if step % self._validate_every == 0 or step == trainer.max_steps:
             self.validate(trainer)
 
+    @property
+    def recent_loss(self) -> Tensor | None:
+        """Mean loss (), on the device, of the steps since the last row."""
+        return torch.stack(self._losses).mean() if self._losses else None
+
     def _log_training(self, trainer: Trainer) -> None:
         rows = self._finite_steps(trainer)
         losses, norms = zip(*rows or [(math.nan, math.nan)], strict=True)

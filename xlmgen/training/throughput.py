@@ -102,6 +102,15 @@ class Throughput(StepCallback):
         log(others, self.latest, trainer.global_step)
         self._begin()
 
+    @property
+    def recent_speed(self) -> float:
+        """Steps per second since the last row; 0 before the first step.
+
+        An estimate on a GPU, which may still be busy with some of the steps.
+        """
+        seconds = time.perf_counter() - self._since - self._paused
+        return self._steps / max(seconds, 1e-9)
+
     def _numbers(
         self, seconds: float, devices: int, device: torch.device
     ) -> dict[str, float]:

@@ -6,6 +6,7 @@ import importlib
 import os
 import secrets
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
 from xlmgen.io.files import write_json
 from xlmgen.io.json_input import Schema, read_object
+from xlmgen.training.samples import COLUMNS, TAG
 
 ID_FILE = "tracker.json"
 """File in the run folder with the run's id in trackers, independent of its folder."""
@@ -83,6 +85,16 @@ class Tracker(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         self._run.log(dict(metrics), step=step)
+
+    @rank_zero_only
+    def log_samples(self, rows: Sequence[Mapping[str, Any]], step: int) -> None:
+        """Log answers as a table of wandb; trackio's tables need pandas."""
+        if self._package == "wandb":
+            table = importlib.import_module("wandb").Table(
+                columns=list(COLUMNS),
+                data=[[row[key] for key in COLUMNS] for row in rows],
+            )
+            self._run.log({TAG: table}, step=step)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -63,7 +63,7 @@ def train(
         with stopped_by_signals(), alone(path) if is_first() else nullcontext():
             _train(experiment, path, console, command)
     except Interrupted as stop:
-        console.print(_where_it_stopped(path, saved=stop.saved), soft_wrap=True)
+        console.print(_where_it_stopped(path, saved=stop.saved))
         return 128 + stop.signum
     except Exception as error:
         if (full := no_room(error)) is None:
@@ -81,8 +81,8 @@ def train(
         ) from error
     console.print()
     console.print("next:")
-    console.print(f"  xlmgen eval {path}", soft_wrap=True)
-    console.print(f"  xlmgen generate {path} --num 4 --trace", soft_wrap=True)
+    console.print(f"  xlmgen eval {path}")
+    console.print(f"  xlmgen generate {path} --num 4 --trace")
     return 0
 
 
@@ -162,7 +162,6 @@ def prepare(
                 "run uses the code as it is; to render it again, run "
                 f"`xlmgen new {source / SPEC}`",
                 style="yellow",
-                soft_wrap=True,
             )
         try_own(task)
         return create(path, experiment, source, task, command), True
@@ -172,23 +171,21 @@ def prepare(
     step = max(checkpoints(run.checkpoints), default=0)
     change = change_after(step, earlier, experiment.training)
     if change and step < experiment.training.max_steps:
-        console.print(f"note: {change}", style="yellow", soft_wrap=True)
+        console.print(f"note: {change}", style="yellow")
     if not same_family(source, run.family_folder):
         console.print(
             f"note: {source} has changed since the run was created; the run continues "
             f"with its own copy in {run.family_folder}",
             style="yellow",
-            soft_wrap=True,
         )
     if not same_task(experiment.task, run.path / TASK):
         console.print(
             f"note: the task {experiment.task} has changed since the run was created; "
             f"the run continues with its own copy in {run.path / TASK}",
             style="yellow",
-            soft_wrap=True,
         )
     if note := changed_code(run):
-        console.print(note, style="yellow", soft_wrap=True)
+        console.print(note, style="yellow")
     return run, False
 
 

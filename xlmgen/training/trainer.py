@@ -26,9 +26,9 @@ from xlmgen.experiment.settings import Experiment, Training
 from xlmgen.runs.checkpoint import FolderCheckpoint
 from xlmgen.runs.run import METRICS, THROUGHPUT, run_id
 from xlmgen.training.averaging import AverageWeights
+from xlmgen.training.checkpointing import CheckpointCallback
 from xlmgen.training.early_end import EarlyEnd
 from xlmgen.training.interrupt import StopOnSignal
-from xlmgen.training.keeper import CheckpointKeeper
 from xlmgen.training.metrics_file import MetricsFile
 from xlmgen.training.progress import TrainingProgress
 from xlmgen.training.recorder import Recorder, Scorer
@@ -69,7 +69,7 @@ def build_trainer(
     throughput = Throughput(
         recorder, MetricsFile(folder / THROUGHPUT, resumed_at, columns=["step"])
     )
-    keeper = _keeper(settings, folder, recorder)
+    checkpoints = _checkpoints(settings, folder, recorder)
     return Trainer(
         max_steps=settings.max_steps,
         max_epochs=-1,
@@ -89,8 +89,8 @@ def build_trainer(
             *ends(recorder),
             throughput,
             TrainingProgress(console, recorder, throughput),
-            keeper,
-            StopOnSignal(keeper),
+            checkpoints,
+            StopOnSignal(checkpoints),
         ],
         plugins=[FolderCheckpoint(run_id(folder)), _cluster()],
         default_root_dir=folder,
@@ -102,7 +102,7 @@ def build_trainer(
 SWITCHED_OFF: dict[str, Any] = {
     "limit_val_batches": 0,  # the recorder validates
     "use_distributed_sampler": False,  # the data module gives every rank its batches
-    "enable_checkpointing": False,  # the keeper saves
+    "enable_checkpointing": False,  # CheckpointCallback saves
     "enable_progress_bar": False,
     "enable_model_summary": False,
 }
@@ -113,12 +113,14 @@ def _averaging(settings: Training) -> list[AverageWeights]:
     return [] if settings.ema_decay is None else [AverageWeights(settings.ema_decay)]
 
 
-def _keeper(settings: Training, folder: Path, recorder: Recorder) -> CheckpointKeeper:
+def _checkpoints(
+    settings: Training, folder: Path, recorder: Recorder
+) -> CheckpointCallback:
     """Build the checkpoint callback; with `wsd` it keeps the step before the cooldown.
 
     A longer run can continue from that checkpoint.
     """
-    return CheckpointKeeper(
+    return CheckpointCallback(
         folder / "checkpoints",
         recorder,
         run_id(folder),

@@ -4,18 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import (
-    AbsolutePositionTests,
-    BidirectionalModelTests,
-    BlockModelTests,
-    ModelTests,
-)
+from xlmgen.testing import BidirectionalModelTests, BlockModelTests, ModelTests
 
 
-class TestBd3lmModel(
-    ModelTests,
-    BidirectionalModelTests,
-    AbsolutePositionTests,
-    BlockModelTests,
-):
+class TestBd3lmModel(ModelTests, BidirectionalModelTests, BlockModelTests):
     folder = Path(__file__).parents[1]

@@ -5,7 +5,6 @@
 from pathlib import Path
 
 from xlmgen.testing import (
-    AbsolutePositionTests,
     BidirectionalModelTests,
     GapHeadTests,
     ModelTests,
@@ -18,6 +17,5 @@ class TestFlexmdmModel(
     BidirectionalModelTests,
     TimeModelTests,
     GapHeadTests,
-    AbsolutePositionTests,
 ):
     folder = Path(__file__).parents[1]

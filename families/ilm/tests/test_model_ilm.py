@@ -4,18 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import (
-    AbsolutePositionTests,
-    BidirectionalModelTests,
-    ModelTests,
-    StopHeadTests,
-)
+from xlmgen.testing import BidirectionalModelTests, ModelTests, StopHeadTests
 
 
-class TestIlmModel(
-    ModelTests,
-    BidirectionalModelTests,
-    StopHeadTests,
-    AbsolutePositionTests,
-):
+class TestIlmModel(ModelTests, BidirectionalModelTests, StopHeadTests):
     folder = Path(__file__).parents[1]

@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import AbsolutePositionTests, BidirectionalModelTests, ModelTests
+from xlmgen.testing import BidirectionalModelTests, ModelTests
 
 
-class TestMdlmModel(ModelTests, BidirectionalModelTests, AbsolutePositionTests):
+class TestMdlmModel(ModelTests, BidirectionalModelTests):
     folder = Path(__file__).parents[1]

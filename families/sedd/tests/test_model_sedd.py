@@ -4,18 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import (
-    AbsolutePositionTests,
-    BidirectionalModelTests,
-    ModelTests,
-    TimeModelTests,
-)
+from xlmgen.testing import BidirectionalModelTests, ModelTests, TimeModelTests
 
 
-class TestSeddModel(
-    ModelTests,
-    BidirectionalModelTests,
-    TimeModelTests,
-    AbsolutePositionTests,
-):
+class TestSeddModel(ModelTests, BidirectionalModelTests, TimeModelTests):
     folder = Path(__file__).parents[1]

@@ -9,8 +9,8 @@ from torch import nn
 
 from xlmgen.runtime.collate.layout import prompt_layout, seq2seq_layout
 from xlmgen.runtime.family import Family
+from xlmgen.runtime.generation import Generation, Tracer
 from xlmgen.runtime.metrics import NllMetric
-from xlmgen.runtime.sampling import Generation, Tracer
 
 
 class ToyModel(nn.Module):

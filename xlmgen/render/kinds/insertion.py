@@ -60,8 +60,7 @@ def decide_predictor(family: FamilySpec) -> Insertion:
         *("max_new_tokens", "temperature", "top_k", "top_p"),
         *(("slot_temperature", "slot_top_k", "slot_top_p") if slot_first else ()),
     )
-    sampling = {"Generation"}
-    sampling |= {"TokenSampler"} if slot_first else set()
+    sampling = {"TokenSampler"} if slot_first else set()
     sampling |= {"uniform"} if sampled else set()
     return Insertion(
         options=tuple(options(predictor_schema(family), o, names)),

@@ -25,7 +25,7 @@ def decide(family: FamilySpec) -> Inserting:
     confident = o["order"] != "random"
     noisy = confident and o["order_temperature"] > 0
     score = SCORES[o["order"]] if confident else ""
-    sampling = {"Generation", "TokenSampler"}
+    sampling = {"TokenSampler"}
     if family.model.options["gap_head"] == "distribution":
         sampling |= {"categorical"}
     if confident:

@@ -79,7 +79,7 @@ def decide_predictor(family: FamilySpec) -> Resampling:
     corrector = o["corrector"]
     heuristic = bool(corrector) and corrector["choose"] != "random"
     parameters = _parameters(family)
-    names = {"Generation", "TokenSampler"}
+    names = {"TokenSampler"}
     names |= {"ranks", "spread"} if corrector else set()
     names |= {SCORES[corrector["choose"]]} if heuristic else set()
     return Resampling(

@@ -131,7 +131,7 @@ def _state_imports(blockwise: bool, in_blocks: bool, stepped: bool) -> tuple[str
 
 
 def _sampling_imports(o: Mapping[str, Any], loop: str) -> tuple[str, ...]:
-    names = {"Generation", "TokenSampler"}
+    names = {"TokenSampler"}
     if loop == "first_hitting":
         names |= {"ranks"}
     if loop == "planning":

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from xlmgen.errors import UserError
 from xlmgen.runtime.decoding.masked import MaskedState
+from xlmgen.runtime.generation import Generation, Tracer
 from xlmgen.runtime.nn.head import LanguageModel
-from xlmgen.runtime.sampling import Generation, Tracer
 from xlmgen.runtime.special_tokens import SpecialTokens
 
 __all__ = ["BlockState", "BlockwiseState"]

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from xlmgen.runtime.generation import Generation, Tracer
 from xlmgen.runtime.nn.head import LanguageModel
-from xlmgen.runtime.sampling import Generation, Tracer
 
 
 class FixedLengthState:

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xlmgen.errors import UserError
+from xlmgen.runtime.generation import Generation, Trace, Tracer
 from xlmgen.runtime.nn.head import LanguageModel
-from xlmgen.runtime.sampling import DIVERGED, Generation, Trace, Tracer, uniform
+from xlmgen.runtime.sampling import DIVERGED, uniform
 
 __all__ = ["FlexibleLengthState"]
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from xlmgen.runtime.generation import Generation, Trace
 from xlmgen.runtime.nn.cross_entropy import linear_logsumexp
 from xlmgen.runtime.nn.head import LanguageModel
 from xlmgen.runtime.nn.rotary import token_positions
 from xlmgen.runtime.sampling import (
-    Generation,
     TokenSampler,
-    Trace,
     categorical,
     check_rows,
     exclude,

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from xlmgen.runtime.decoding.fixed_length import FixedLengthState
+from xlmgen.runtime.generation import Tracer
 from xlmgen.runtime.nn.head import LanguageModel
-from xlmgen.runtime.sampling import Tracer, uniform
+from xlmgen.runtime.sampling import uniform
 
 __all__ = ["MaskedState", "decoding_blocks", "split_steps"]
 

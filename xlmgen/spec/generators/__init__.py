@@ -48,6 +48,7 @@ class GeneratorMetric:
         generator: whose rules it checks.
         files: whether it needs no settings and so works for examples from files.
         whole: whether it scores all answers together instead of each one.
+        board: whether it reads a sequence as a square board, row by row.
     """
 
     name: str
@@ -55,6 +56,7 @@ class GeneratorMetric:
     generator: str
     files: bool = False
     whole: bool = False
+    board: bool = False
 
 
 def generators() -> list[str]:

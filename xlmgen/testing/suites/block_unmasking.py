@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.testing.blocks import SIZES, BlockOracle, BlockSubject
 from xlmgen.testing.law import Step, sampler_law
 from xlmgen.testing.oracle import FixedLogits

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.testing.oracle import Oracle
 from xlmgen.testing.remnants import FixedGrowth, RemnantOracle
 from xlmgen.testing.schedule import event_schedule

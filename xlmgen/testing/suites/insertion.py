@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.testing.insertion import (
     FixedInsertions,
     InsertionSubject,

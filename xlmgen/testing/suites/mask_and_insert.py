@@ -212,10 +212,11 @@ class InsertionLawTests(GrowingSubject):
         )
         plan = []
         for t, s in pairwise(1 - step / steps for step in range(steps + 1)):
-            reveals, inserts = (
-                1 - float(each.noise(double(s)) / each.noise(double(t)))
-                for each in (unmask, insert)
-            )
+            before, after = (float(insert.noise(double(time))) for time in (t, s))
+            inserts = before - after
+            if self.longest is not None:
+                inserts /= before
+            reveals = 1 - float(unmask.noise(double(s)) / unmask.noise(double(t)))
             plan.append(Step(t, reveals, inserts))
         order = self.spec.predictor.options["order"]
         return growth_law(

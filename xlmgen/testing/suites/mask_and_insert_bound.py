@@ -169,6 +169,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
 
     def plain(self, toy: Toy, left: Remnants, t: Tensor) -> Tensor:
         """Compute the oracle's loss (K,) of remnants at their times, in float64."""
+        t = t.double()
         insert, unmask = (
             event_schedule(self.spec, "insert"),
             event_schedule(self.spec, "unmask"),
@@ -180,7 +181,7 @@ class MaskAndInsertBoundTests(GrowingFamily):
         tokens = -torch.where(left.masked, found, 0.0).sum(1)
         x = left.gaps.double()
         if self.longest is None:
-            y = gap.double()
+            y = insert.noise(t)[:, None] * gap.double()
             terms = torch.where(x > 0, x * (x / y).log(), 0.0) + y - x
         else:
             terms = -gap.double().log_softmax(-1).gather(-1, left.gaps[..., None])

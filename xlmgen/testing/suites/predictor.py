@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xlmgen.runtime import sampling
 from xlmgen.runtime.decoding import noisy
-from xlmgen.runtime.sampling import Generation
+from xlmgen.runtime.generation import Generation
 from xlmgen.testing.oracle import CausalOracle, FixedLogits, MaskedOracle, Oracle
 from xlmgen.testing.state import StateOracle
 from xlmgen.testing.statistics import p_value

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlmgen.runtime.sampling import Trace
+from xlmgen.runtime.generation import Trace
 from xlmgen.testing.oracle import FixedLogits
 from xlmgen.testing.suites.predictor import Batch
 from xlmgen.testing.suites.unmasking import UnmaskingSubject

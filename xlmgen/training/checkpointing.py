@@ -24,7 +24,7 @@ from xlmgen.training.recorder import Recorder
 from xlmgen.training.step_callback import StepCallback
 
 
-class CheckpointKeeper(StepCallback):
+class CheckpointCallback(StepCallback):
     """Saves a checkpoint every `every` steps, at the end, and when val/loss improves.
 
     Args:
