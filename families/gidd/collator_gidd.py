@@ -60,13 +60,14 @@ class GiddLmCollator:
             pad_to_max_length=True,
         )
         # 1. Draw a time for every row, stratified over the batch.
-        t = draw_times(
+        u = draw_times(
             len(examples),
             generator,
             sampling_eps=self.sampling_eps,
             antithetic=True,
         )  # (B,)
-        time_weight = torch.full_like(t, 1 - self.sampling_eps)
+        t, time_weight = self.schedule.times(u)  # dense near t = 0
+        time_weight = (1 - self.sampling_eps) * time_weight
 
         # 2. Noise every token of the answer with probability 1 − α(t).
         noise_prob = self.schedule.noise(t)[:, None]

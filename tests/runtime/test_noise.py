@@ -10,6 +10,7 @@ import torch
 from xlmgen.runtime.noise import (
     CosineSchedule,
     GeometricSchedule,
+    HybridSchedule,
     LinearSchedule,
     PolynomialSchedule,
     draw_block_times,
@@ -223,3 +224,19 @@ def test_ratio_of_noise_is_precise_in_float32(exponent):
     t = 2.0 ** -torch.arange(2, 14)  # exact in float32
     ratio = schedule.noise(t / 2) / schedule.noise(t)
     torch.testing.assert_close(ratio, torch.full_like(t, 0.5**exponent))
+
+
+def test_hybrid_times_have_the_weight_of_their_density():
+    u = torch.linspace(0.01, 1, 50, dtype=torch.float64).requires_grad_()
+    times, weight = HybridSchedule().times(u)
+    (slope,) = torch.autograd.grad(times.sum(), u)
+    torch.testing.assert_close(weight, slope)
+    assert times[-1] == 1
+    assert (times[1:] > times[:-1]).all()
+
+
+def test_hybrid_noise_is_square_of_the_draw_near_zero():
+    """The share of random tokens grows with √t = u²."""
+    u = torch.tensor([0.1, 0.2], dtype=torch.float64)
+    one, other = HybridSchedule().random(HybridSchedule().times(u)[0])
+    assert float(other / one) == pytest.approx(4, rel=0.02)

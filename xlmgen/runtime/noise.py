@@ -188,6 +188,21 @@ class HybridSchedule:
         """1 − α(t)."""
         return self.masked(t) + self.random(t)
 
+    def times(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Times u⁴, dense near 0, and one over the density that each is drawn with.
+
+        Near t = 0 the share of random tokens is proportional to √t, and the loss of
+        such a token to 1/t. With times drawn uniformly, estimates of the bound would
+        have an infinite variance.
+
+        Args:
+            u: (B,), uniform on (0, 1].
+
+        Returns:
+            (B,) and (B,)
+        """
+        return u**4, 4 * u**3
+
 
 def draw_times(
     batch_size: int,

@@ -54,9 +54,8 @@ class StateNoise:
         alpha = self.schedule.alpha(t)
         drawn = torch.zeros(*t.shape, self.vocab_size, dtype=torch.float64)
         if self.mask is None:
-            drawn[..., list(self.ordinary)] = ((1 - alpha) / len(self.ordinary))[
-                ..., None
-            ]
+            noise = self.schedule.noise(t)  # 1 − α would round to 0
+            drawn[..., list(self.ordinary)] = (noise / len(self.ordinary))[..., None]
             return alpha, drawn
         share = self.schedule.uniform_share
         c = 2 * share / (1 - share) * (t * (1 - t)).sqrt()

@@ -230,7 +230,7 @@ class ScheduledMaskingTests(MaskingSubject):
             examples = [{"tokens": [5]}] * ROWS
             batch = self.collate("lm", examples, evaluation=evaluation)
             low = 0.0 if evaluation else self.eps
-            t, time_weight = batch["t"].double(), batch["time_weight"].double()
+            t, time_weight = self.even_draws(batch)
             inside = t > 0
             assert inside.all() == (exact_ends(self.spec) or not evaluation)
             assert low - 1e-6 <= t.min()
@@ -247,7 +247,7 @@ class ScheduledMaskingTests(MaskingSubject):
     def test_antithetic_times_are_stratified_over_the_interval(self) -> None:
         size = 16
         batch = self.collate("lm", [{"tokens": [5]}] * size)
-        places = (batch["t"].double() - self.eps) / (1 - self.eps)
+        places = (self.even_draws(batch)[0] - self.eps) / (1 - self.eps)
         shares = (places * size + 1e-4).floor() % size
         spread = len(set(shares.tolist()))
         part = self.spec.noise_schedule
@@ -257,6 +257,10 @@ class ScheduledMaskingTests(MaskingSubject):
     def test_times_differ_between_batches(self) -> None:
         one, other = (self.collate("lm", seed=seed)["t"] for seed in (1, 2))
         assert not torch.equal(one, other)
+
+    def even_draws(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The uniform draws (B,) that gave the times, and one over their density."""
+        return batch["t"].double(), batch["time_weight"].double()
 
     @property
     def eps(self) -> float:

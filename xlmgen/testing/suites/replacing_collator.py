@@ -13,10 +13,14 @@ from xlmgen.testing.schedule import noise_schedule
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.suites.collator import MAX_LENGTH, WHOLE
 from xlmgen.testing.suites.masking_collator import (
+    GRID,
     LEAST,
     ROWS,
     ScheduledMaskingTests,
 )
+
+RANDOM = 2000
+"""Expected number of random tokens in many rows."""
 
 
 class ReplacingCollatorTests(ScheduledMaskingTests):
@@ -60,9 +64,7 @@ class ReplacingCollatorTests(ScheduledMaskingTests):
         start = 1 + self.bos
         chosen = self.chosen(batch)[:, start : start + 3]
         code = (chosen * torch.tensor([4, 2, 1])).sum(1)
-        even = (np.arange(20_000) + 0.5) / 20_000
-        t = torch.from_numpy(self.eps + (1 - self.eps) * even)
-        rates = (1 - noise_schedule(self.spec).alpha(t)).numpy()
+        rates = (1 - noise_schedule(self.spec).alpha(self.times())).numpy()
         probs = [
             np.mean(np.prod([rates if hit else 1 - rates for hit in pattern], axis=0))
             for pattern in product((False, True), repeat=3)
@@ -76,7 +78,7 @@ class ReplacingCollatorTests(ScheduledMaskingTests):
         seen = seen[seen != self.tokens.mask]
         probs = torch.zeros(self.tokens.vocab_size, dtype=torch.float64)
         probs[self.ordinary] = 1 / len(self.ordinary)
-        assert len(seen) > 1000
+        assert len(seen) > RANDOM / 2
         counts = seen.bincount(minlength=self.tokens.vocab_size)
         assert p_value(counts, probs) > LEAST
 
@@ -149,6 +151,22 @@ class ReplacingCollatorTests(ScheduledMaskingTests):
         assert batch["fillable"].equal(holes)
 
     def many(self) -> dict[str, Any]:
-        """Collate many rows of one prompt and three equal tokens."""
+        """Collate rows of one prompt and three equal tokens, enough for the noise."""
         example = {"prompt": [5], "target": [5, 5, 5]}
-        return self.collate("seq2seq", [example] * ROWS)
+        _, drawn = self.noise(self.times())
+        chance = float(drawn[:, self.ordinary].sum(1).mean())
+        return self.collate("seq2seq", [example] * max(ROWS, int(RANDOM / 3 / chance)))
+
+    def times(self) -> Tensor:
+        """Quantiles (GRID,) of the times of training, in float64."""
+        even = (torch.arange(GRID, dtype=torch.float64) + 0.5) / GRID
+        u = self.eps + (1 - self.eps) * even
+        return u if self.noise.mask is None else u**4
+
+    def even_draws(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """With hybrid noise t = u⁴, whose density is 1 / (4 u³)."""
+        t, weight = super().even_draws(batch)
+        if self.noise.mask is None:
+            return t, weight
+        u = t**0.25
+        return u, weight / (4 * u**3)

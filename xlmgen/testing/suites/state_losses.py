@@ -57,7 +57,8 @@ class StateMinimiserTests(StateMinimiserSubject):
             def expected(
                 model: nn.Module, batch: Batch = batch, weights: Tensor = weights
             ) -> float:
-                return float((weights * self.row_loss(Wide(model), batch)).sum())
+                timed = Timed(Wide(model), batch["t"])
+                return float((weights * self.row_loss(timed, batch)).sum())
 
             right, wrong = (
                 expected(self.state_oracle(toy, own=which)) for which in (own, not own)
