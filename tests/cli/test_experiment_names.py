@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from xlmgen.cli import main
+from xlmgen.experiment import resolve
 
 
 @pytest.fixture
@@ -29,6 +30,20 @@ def test_name_is_a_file_in_the_experiments_folder(experiments, capsys):
     assert said(capsys, "prepare", "graphs")[0] == 0
     assert said(capsys, "train", "graphs", "training.max_steps=1")[0] == 0
     assert Path("runs/toy/experiment.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ((), "toy"),
+        (("training.seed=3",), "toy-seed3"),
+        (("training.seed=3", "name=mine"), "mine"),
+        (("name=null", "training.seed=3"), "toy-toy_task-tiny-seed3"),
+        (("training={max_steps: 5}",), "toy"),
+    ],
+)
+def test_seed_of_the_command_line_is_in_the_name(project, overrides, name):
+    assert resolve("toy.yaml", overrides).name == name
 
 
 def test_name_with_a_family_is_an_experiment_of_the_family(project, capsys):

@@ -63,8 +63,9 @@ def settle_document(
     for key in ("family", "task"):
         base = Path.cwd() if origins[key] == COMMAND_LINE else path.parent
         data[key] = _settled_path(data[key], base)
-    if not data["name"]:
-        parts = [stem(data["family"]), stem(data["task"]), data["size"]]
+    if not data["name"] or origins["name"] != COMMAND_LINE:
+        default = f"{stem(data['family'])}-{stem(data['task'])}-{data['size']}"
+        parts = [data["name"] or default]
         if origins[SEED] == COMMAND_LINE:  # runs with other seeds have other folders
             parts.append(f"seed{data['training']['seed']}")
         data["name"] = "-".join(parts)
