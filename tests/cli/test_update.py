@@ -74,7 +74,7 @@ def test_conflict_is_listed_by_update_and_check(family, capsys):
     edit(family / "predictor_mdlm.py", "steps: int = 128", "steps: int = 99")
     edit(family / "family.yaml", "steps: 128", "steps: 64")
     assert main(["update", str(family)]) == 1
-    place = "families/mdlm/predictor_mdlm.py:42:1  XG306"
+    place = "families/mdlm/predictor_mdlm.py:43:1  XG306"
     said = capsys.readouterr()
     assert place in said.err
     assert said.out.endswith("families/mdlm, 1 of them with conflicts to resolve\n")

@@ -30,7 +30,7 @@ def task(
         ),
     ] = None,
 ) -> int:
-    """Draft a task from a data file: layout, columns, lengths, tokenizer.
+    """Draft a task from a data file: layout, columns, lengths.
 
     The draft explains each choice in a comment and can be used as it is. At most the
     first 16 MiB or 100,000 rows of the file are read.
