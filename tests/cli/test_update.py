@@ -81,7 +81,7 @@ def test_conflict_is_listed_by_update_and_check(family, capsys):
     before = texts(family)
     assert main(["update", str(family)]) == 1
     error = capsys.readouterr().err
-    assert "families/mdlm/predictor_mdlm.py:42" in error
+    assert "families/mdlm/predictor_mdlm.py:43" in error
     assert "nothing was written" in error
     assert texts(family) == before
     assert main(["check", str(family)]) == 1
