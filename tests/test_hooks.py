@@ -84,7 +84,7 @@ def test_problem_fails_and_misspelt_word_is_fixed(lab, capsys):
     task = lab / "tasks" / "graphs.yaml"
     edit(task, "layout: seq2seq", "layout: seq2sek")
     assert run(HOOKS["xlmgen-check"], ["tasks/graphs.yaml"]) == 1
-    assert "tasks/graphs.yaml:13:9  XG104" in capsys.readouterr().out
+    assert "tasks/graphs.yaml:14:9  XG104" in capsys.readouterr().out
     assert run(HOOKS["xlmgen-fix"], ["tasks/graphs.yaml"]) == 0
     assert "layout: seq2seq\n" in task.read_text("utf-8")
 

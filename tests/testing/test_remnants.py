@@ -78,7 +78,7 @@ def test_oracle_equals_frequencies_of_draws(longest):
             for n in range(3)
         ]
         if longest is None:
-            expected = sum(n * p for n, p in enumerate(counts))
+            expected = sum(n * p for n, p in enumerate(counts)) / t
             assert float(gap[0, position]) == pytest.approx(expected, abs=1e-5)
         else:
             assert gap[0, position].softmax(0).tolist() == pytest.approx(

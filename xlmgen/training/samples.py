@@ -39,7 +39,7 @@ def log_samples(
     """
     some = (examples[:SAMPLES], answers[:SAMPLES])
     rows = [
-        {key: row[key] for key in COLUMNS}
+        {key: row.get(key, "") for key in COLUMNS}  # texts have no target
         for row in prediction_rows(task, *some, scores={}, orders={})
     ]
     for logger in loggers:
