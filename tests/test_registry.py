@@ -163,3 +163,10 @@ def test_error_of_a_family_s_own_import_is_not_translated(here):
     (family / "__init__.py").write_text("import a_package_that_is_missing\n")
     with pytest.raises(ModuleNotFoundError, match="a_package_that_is_missing"):
         registry.load_family("own")
+
+
+def test_pinned_folder_is_still_found_at_its_own_place(here):
+    folder = registry.find_family("mdlm").folder
+    registry.pin(folder.parent)
+    found = registry.find_family("mdlm", pinned=False)
+    assert (found.folder, found.origin) == (folder, "built in")

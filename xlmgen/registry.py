@@ -47,16 +47,19 @@ class Found:
     shadows: tuple[Path, ...] = ()
 
 
-def places() -> list[Place]:
+def places(*, pinned: bool = True) -> list[Place]:
     """Return the folders that are searched for families, in order of precedence.
 
     Pinned folders, `./families`, the folders of `$XLMGEN_PATH`, those that installed
     packages declare, and the built-in families. Missing folders, and other names of the
     same folder, are omitted.
+
+    Args:
+        pinned: whether to include the pinned folders.
     """
     seen: set[Path] = set()
     kept = []
-    for place in _places():
+    for place in _places(pinned):
         real = place.folder.resolve()
         if real.is_dir() and real not in seen:
             seen.add(real)
@@ -75,9 +78,7 @@ def find_families(*, pinned: bool = True) -> list[Found]:
             neither is nearer.
     """
     found: dict[str, list[tuple[Path, str]]] = {}
-    for place in places():
-        if place.origin.startswith("pinned") and not pinned:
-            continue
+    for place in places(pinned=pinned):
         for folder in _family_folders(place.folder):
             entries = found.setdefault(folder.name, [])
             if any(folder.samefile(entry) for entry, _ in entries):
@@ -170,8 +171,8 @@ def _refresh() -> None:
     importlib.invalidate_caches()
 
 
-def _places() -> Iterator[Place]:
-    for folder in _from_environment(PINNED):
+def _places(pinned: bool) -> Iterator[Place]:
+    for folder in _from_environment(PINNED) if pinned else ():
         yield Place(Path(folder), f"pinned {folder}")
     yield Place(Path("families"), "./families")
     for folder in _from_environment(USER_PATH):
