@@ -60,14 +60,13 @@ class AoArmLmCollator:
 
         # 2. Every token predicts the next one in this order, at a known position.
         scored = rows.target_mask[:, 1:]
-        documents = rows.documents
         return {
             "input_ids": rows.ids[:, :-1],
             "position_ids": rows.position_ids[:, :-1],
             "next_position_ids": rows.position_ids[:, 1:],
             "target_ids": rows.ids[:, 1:].masked_fill(~scored, -100),
             "scored_positions": flat_positions(scored),
-            "documents": None if documents is None else documents[:, :-1],
+            "documents": rows.mask_until(-1),
         }
 
 

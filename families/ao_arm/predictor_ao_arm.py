@@ -64,7 +64,7 @@ class AoArmPredictor:
             last = torch.arange(1, len(ids) + 1, device=ids.device) * length - 1
             hidden = model(
                 ids[:, new],
-                None if batch["attention_mask"] is None else rows.attended[:, :end],
+                rows.mask_until(end),
                 position_ids=rows.position_ids[:, new],
                 next_position_ids=rows.position_ids[:, new.start + 1 : end + 1],
                 positions=last,
@@ -79,5 +79,5 @@ class AoArmPredictor:
                 row = fills.nonzero().squeeze(1)
                 tracer.write_at(step, row, rows.columns[row, end], token[row])
         passes = ids.shape[1] - num_given
-        ids = rows.restored(ids)
+        ids = rows.restore(ids)
         return Generation(ids, fillable, passes, tracer.trace() if tracer else None)
