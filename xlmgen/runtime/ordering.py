@@ -15,7 +15,7 @@ from torch import Tensor
 from xlmgen.runtime.collate.layout import Layout
 from xlmgen.runtime.nn.rotary import token_positions
 
-__all__ = ["OrderedRows", "sort_prompts", "sort_rows"]
+__all__ = ["OrderedRows", "from_the_right", "sort_prompts", "sort_rows"]
 
 
 class OrderedRows(NamedTuple):
@@ -58,8 +58,9 @@ def sort_rows(clean: Layout, u: Tensor | None = None) -> OrderedRows:
 
     Args:
         clean: rows, padded on the right.
-        u: (B, L) draws from [0, 1), by which the tokens of an answer are sorted: a
-            uniformly random order. None sorts them from left to right.
+        u: (B, L) or (L,) numbers in [0, 1), by which the tokens of an answer are
+            sorted; random draws give a uniformly random order. None sorts them from
+            left to right.
     """
     key = _answer_last(clean.target_mask, u)
     if clean.documents is not None:
@@ -102,6 +103,12 @@ def sort_prompts(
         columns,
         None if attention_mask is None else attention_mask.gather(1, columns),
     )
+
+
+def from_the_right(ids: Tensor) -> Tensor:
+    """Numbers (L,) that sort the answers of `ids` (B, L) from right to left."""
+    length = ids.shape[1]
+    return torch.arange(length - 1, -1, -1, device=ids.device) / length
 
 
 def _answer_last(answer: Tensor, u: Tensor | None) -> Tensor:
