@@ -27,7 +27,7 @@ from .types_ao_arm import AoArmBatch, AoArmPrompt
 class AoArmLmCollator:
     """Batches of `[BOS] tokens [EOS] [PAD]…`.
 
-    Every row draws an order in which its tokens are generated.
+    Every row draws an order of its tokens.
 
     Args:
         tokens: ids of the special tokens.
@@ -54,7 +54,7 @@ class AoArmLmCollator:
             eos=True,
             pad_to_max_length=True,
         )
-        # 1. Sort every row: given tokens as they stand, then the answer at random.
+        # 1. Sort every row: given tokens, then the answer at random.
         u = torch.rand(clean.ids.shape, generator=generator)
         rows = sort_rows(clean, u)
 

@@ -16,8 +16,8 @@ class AoArmLoss:
     """Mean cross-entropy of the scored tokens in nats.
 
     In the order σ of a row it is exact by the chain rule: −log p_σ(x) =
-    −Σ_k log p(x_σ(k) | x_σ(<k)). Its mean over random orders is an upper bound of −log
-    p(x), where p draws an order first.
+    −Σ_k log p(x_σ(k) | x_σ(<k)). Its mean over random
+    orders is an upper bound of −log p(x), where p draws an order first.
     """
 
     def __init__(self, tokens: SpecialTokens) -> None:

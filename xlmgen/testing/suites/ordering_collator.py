@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -69,13 +70,16 @@ class OrderingCollatorTests(CollatorSubject):
         whole = self.collate("lm")
         assert (whole["target_ids"] >= 0).sum(1).tolist() == [WHOLE.answer - 1] * 3
 
-    def test_every_order_has_the_same_probability(self) -> None:
+    @pytest.mark.parametrize("evaluation", [False, True])
+    def test_orders_have_the_declared_probabilities(self, evaluation: bool) -> None:
         """Rows of one batch draw their orders independently."""
-        batch = self.collate("lm", [{"tokens": [5, 6]}] * ROWS)
-        following = batch["next_position_ids"]
+        rows = [{"tokens": [5, 6]}] * ROWS
+        following = self.collate("lm", rows, evaluation=evaluation)["next_position_ids"]
         orders = list(permutations(range(1, WHOLE.answer)))
         single = {"left_to_right": orders[0], "right_to_left": orders[-1]}
         order = self.spec.collator.options["order"]
+        if evaluation:  # the likelihood is that of the predictor's order
+            order = self.spec.predictor.options["order"]
         if order in single:
             assert (following == torch.tensor(single[order])).all()
             return
