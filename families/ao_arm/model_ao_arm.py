@@ -43,12 +43,14 @@ class Block(nn.Module):
         self,
         x: Tensor,
         rotary: tuple[Tensor, Tensor],
+        query_rotary: tuple[Tensor, Tensor],
         mask: Tensor | None,
         cache: KeyValueCache | None,
         layer: int,
     ) -> Tensor:
         """Args: x (B, L, D). Returns: (B, L, D)"""
-        y = self.attention(self.attention_norm(x), rotary, mask, cache, layer)
+        y = self.attention_norm(x)
+        y = self.attention(y, rotary, mask, cache, layer, query_rotary=query_rotary)
         x = x + self.dropout(y)
         return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
 
@@ -123,12 +125,13 @@ class AoArmModel(nn.Module):
             position_ids = token_positions(input_ids, attention_mask, past)
             next_position_ids = position_ids + 1
         rotary = self.rotary(position_ids)
+        query_rotary = self.rotary(next_position_ids)
         mask = causal_mask(input_ids, attention_mask, past)
         x = self.embedding(input_ids)  # (B, L, D)
         x = x + self.next_position(next_position_ids - position_ids)
         x = self.dropout(x)
         for layer, block in enumerate(self.blocks):
-            x = block(x, rotary, mask, cache, layer)
+            x = block(x, rotary, query_rotary, mask, cache, layer)
         if cache is not None:
             cache.advance(input_ids.shape[1])
         return self.norm(select_positions(x, positions))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from xlmgen.runtime.nn import AbsolutePositions
 from xlmgen.testing.subject import FamilyTests
 from xlmgen.testing.suites.causal_model import (
     IDS,
@@ -39,7 +40,7 @@ class NextPositionTests(FamilyTests):
             assert (after - before)[:, column].abs().amax(-1).min() > 1e-6
 
     def test_next_position_of_first_token_affects_logits(self) -> None:
-        """Nothing but the first token is seen: attention alone cannot tell it."""
+        """Nothing but the first token is seen, so rotations have no effect."""
         model, first = self.network(), IDS[:, :1]
         places = ORDER[:, :2]
         assert differ(
@@ -47,8 +48,19 @@ class NextPositionTests(FamilyTests):
             logits(model, first, places, places[:, 1:] + 1),
         )
 
+    def test_attention_depends_on_next_position(self) -> None:
+        """Also without its embedding, where tokens that differ are seen."""
+        model = self.network()
+        for module in model.modules():
+            if isinstance(module, AbsolutePositions):
+                nn.init.zeros_(module.projection.weight)
+        own, following = ORDER[:, :-1], ORDER[:, 1:]
+        before = logits(model, IDS, own, following)
+        after = logits(model, IDS, own, following + 3)
+        assert (after - before)[:, 2:].abs().amax(-1).min() > 1e-6
+
     def test_order_of_seen_tokens_has_no_effect_on_one_block(self) -> None:
-        """Positions, not columns, enter attention."""
+        """Attention knows positions and no columns."""
         model = self.network(layers=1)
         moved = torch.randperm(LENGTH - 1, generator=seeded(4))
         columns = torch.cat((moved, torch.tensor([LENGTH - 1])))
