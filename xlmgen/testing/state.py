@@ -23,6 +23,9 @@ from xlmgen.testing.toy import Toy
 UNTIMED = 0.5
 """Time that an oracle assumes if the family's network has no time input."""
 
+CHUNK = 4096
+"""Rows of a batch of which an oracle computes the conditionals at once."""
+
 Level = tuple[float, Tensor]
 """α, and the probability (S,) that a token is drawn as each of the S symbols."""
 
@@ -62,6 +65,21 @@ class StateNoise:
         drawn[..., list(self.ordinary)] = (c / (1 + c) / len(self.ordinary))[..., None]
         drawn[..., self.mask] = t / (1 + c)
         return (1 - t) / (1 + c), drawn
+
+    def rate(self, t: Tensor) -> Tensor:
+        """Rates (…, V) at which any other symbol turns into each, in float64.
+
+        b′ − (α′/α) b, by differentiating: the noise that a moment adds.
+        """
+        t = t.detach().double().requires_grad_()
+        with torch.enable_grad():
+            alpha, drawn = self(t)
+            of_alpha, *of_drawn = (
+                torch.autograd.grad(each.sum(), t, retain_graph=True)[0]
+                for each in (alpha, *drawn.unbind(-1))
+            )
+        rate = torch.stack(of_drawn, -1) - (of_alpha / alpha)[..., None] * drawn
+        return rate.detach()
 
     def level(self, t: float) -> Level:
         """The level at a time, over the symbols; without noise at t = 0."""
@@ -105,14 +123,29 @@ class StateOracle(Oracle):
         attended = attention_mask
         if attended is None:
             attended = torch.ones(input_ids.shape, dtype=torch.bool)
-        # 1. Probability of every noised token, given the clean row.
-        width = input_ids.shape[1]
-        rows = widened(self.toy.rows, width)  # (S, L)
-        answer = widened(self.toy.answer.long(), width) == 1
         time = torch.full((len(input_ids),), UNTIMED) if t is None else t
         alpha, drawn = self.noise(time)
-        same = input_ids[:, None] == rows  # (B, S, L)
-        noised = alpha[:, None, None] * same + drawn.gather(1, input_ids)[:, None]
+        given = (input_ids, attended, alpha, drawn.gather(1, input_ids))
+        parts = zip(*(each.split(CHUNK) for each in given), strict=True)
+        probs = torch.cat([self.conditionals(*part) for part in parts])
+        return self.logits(probs, positions)
+
+    def conditionals(
+        self, ids: Tensor, attended: Tensor, alpha: Tensor, drawn: Tensor
+    ) -> Tensor:
+        """Unnormalised probabilities (B, L, V) of the clean tokens.
+
+        Args:
+            ids, attended: (B, L).
+            alpha: (B,).
+            drawn: (B, L), the probability that noise is the token at a position.
+        """
+        # 1. Probability of every noised token, given the clean row.
+        width = ids.shape[1]
+        rows = widened(self.toy.rows, width)  # (S, L)
+        answer = widened(self.toy.answer.long(), width) == 1
+        same = ids[:, None] == rows  # (B, S, L)
+        noised = alpha[:, None, None] * same + drawn[:, None]
         chances = torch.where(answer, noised, same.double())
         chances = torch.where(attended[:, None], chances, 1.0)
 
@@ -124,26 +157,24 @@ class StateOracle(Oracle):
         fits = attended.sum(1)[:, None] == self.toy.lengths
         weights = joint * (fits * self.toy.probs)[..., None]
         tokens = F.one_hot(rows.clamp(min=0), self.vocab_size).double()
-        return self.logits(torch.einsum("bsl,slv->blv", weights, tokens), positions)
+        return torch.einsum("bsl,slv->blv", weights, tokens)
 
 
-def score_entropy(c: Tensor, x: int, z: int, alpha: float) -> float:
-    """Σ_{y ≠ z} [ s_y − r_y ln s_y + r_y (ln r_y − 1) ] / (K α), term by term.
+def score_entropy(predicted: Tensor, true: Tensor, z: Tensor) -> Tensor:
+    """Σ_{y ≠ z} [ s_y − r_y ln s_y + r_y (ln r_y − 1) ], term by term.
+
+    The ratios s and r are those of the probabilities of y and of z. Times the rate at
+    which other symbols turn into z, this is a token's share of the bound.
 
     Args:
-        c: (K,) float64, the predicted distribution of the clean token.
-        x: index of the clean token.
-        z: index of the noised token.
-        alpha: probability that a token keeps its value.
+        predicted: (…, S) float64, predicted probabilities of the noised token, times
+            any factor.
+        true: (…, S), the same given the clean token.
+        z: (…) index of the noised token.
     """
-    size = len(c)
-    predicted = alpha * c + (1 - alpha) / size
-    true = torch.full_like(c, (1 - alpha) / size)
-    true[x] += alpha
-    s, r = predicted / predicted[z], true / true[z]
-    others = torch.arange(size) != z
+    s, r = (each / each.gather(-1, z[..., None]) for each in (predicted, true))
     terms = s - r * s.log() + r * (r.log() - 1)
-    return float(terms[others].sum()) / (size * alpha)
+    return terms.scatter(-1, z[..., None], 0.0).sum(-1)
 
 
 def with_own_token(cavity: Tensor, z: Tensor, alpha: float) -> Tensor:
