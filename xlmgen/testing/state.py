@@ -17,7 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xlmgen.testing.oracle import Oracle, widened
+from xlmgen.testing.oracle import (
+    DISTRACTING,
+    IMPOSSIBLE,
+    FixedLogits,
+    Oracle,
+    widened,
+)
 from xlmgen.testing.toy import Toy
 
 UNTIMED = 0.5
@@ -96,6 +102,7 @@ class StateOracle(Oracle):
         toy: the distribution.
         noise: of the family.
         own: whether p(x_i | z) knows z_i.
+        ratios: give the logarithms of ratios, not of the distribution.
         distractors: see `Oracle`.
     """
 
@@ -105,11 +112,13 @@ class StateOracle(Oracle):
         noise: StateNoise,
         *,
         own: bool = False,
+        ratios: bool = False,
         distractors: tuple[int, ...] = (),
     ) -> None:
         super().__init__(toy, noise.vocab_size, distractors)
         self.noise = noise
         self.own = own
+        self.ratios = ratios
 
     def forward(
         self,
@@ -126,8 +135,13 @@ class StateOracle(Oracle):
         time = torch.full((len(input_ids),), UNTIMED) if t is None else t
         alpha, drawn = self.noise(time)
         given = (input_ids, attended, alpha, drawn.gather(1, input_ids))
-        parts = zip(*(each.split(CHUNK) for each in given), strict=True)
+        starts = range(0, len(input_ids), CHUNK)
+        parts = ([each[start : start + CHUNK] for each in given] for start in starts)
         probs = torch.cat([self.conditionals(*part) for part in parts])
+        if self.ratios:
+            logits = ratio_logits(probs, self.noise.ordinary, alpha)
+            logits[..., self.distractors] = DISTRACTING
+            return logits if positions is None else logits.flatten(0, 1)[positions]
         return self.logits(probs, positions)
 
     def conditionals(
@@ -158,6 +172,34 @@ class StateOracle(Oracle):
         weights = joint * (fits * self.toy.probs)[..., None]
         tokens = F.one_hot(rows.clamp(min=0), self.vocab_size).double()
         return torch.einsum("bsl,slv->blv", weights, tokens)
+
+
+class FixedRatios(FixedLogits):
+    """Ratios that belong to constant logits (V,) of the clean tokens."""
+
+    def __init__(self, toy: Toy, values: Tensor, noise: StateNoise) -> None:
+        super().__init__(toy, values)
+        self.noise = noise
+
+    def forward(self, input_ids: Tensor, *inputs: Any, **options: Any) -> Tensor:
+        hidden = super().forward(input_ids, *inputs, **options | {"positions": None})
+        t, positions = options["t"], options.get("positions")
+        alpha, _ = self.noise(t)
+        probs = (hidden.double() - hidden.amax()).exp()
+        logits = ratio_logits(probs, self.noise.ordinary, alpha)
+        return logits if positions is None else logits.flatten(0, 1)[positions]
+
+
+def ratio_logits(probs: Tensor, ordinary: Sequence[int], alpha: Tensor) -> Tensor:
+    """log(K α c + 1 − α) of every token (B, L, V), float32; small for small α.
+
+    Args:
+        probs: (B, L, V), unnormalised probabilities c of the clean tokens.
+        alpha: (B,).
+    """
+    c = probs / probs[..., list(ordinary)].sum(-1, keepdim=True)
+    excess = alpha[:, None, None] * (len(ordinary) * c - 1)
+    return torch.log1p(excess).nan_to_num(0.0, neginf=IMPOSSIBLE).float()
 
 
 def score_entropy(predicted: Tensor, true: Tensor, z: Tensor) -> Tensor:
@@ -196,6 +238,19 @@ def without_own_token(posterior: Tensor, z: Tensor, alpha: float) -> Tensor:
     seen = alpha * F.one_hot(z, size) + (1 - alpha) / size
     ratio = posterior / seen
     return ratio / ratio.sum(-1, keepdim=True)
+
+
+def without_noise(m: Tensor, alpha: float) -> Tensor:
+    """The clean token's distribution from the noised one's, where that is possible.
+
+    m = α c + (1 − α) / K. Negative probabilities become 0, and α at least 10⁻¹².
+
+    Args:
+        m: (…, K).
+    """
+    c = 1 / m.shape[-1] + (m - 1 / m.shape[-1]) / max(alpha, 1e-12)
+    c = c.clamp(min=0)
+    return c / c.sum(-1, keepdim=True)
 
 
 def uniform_level(alpha: float, size: int) -> Level:

@@ -12,7 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from xlmgen.registry import load_family
 from xlmgen.runtime.nn import chunks as logits
 from xlmgen.runtime.nn import cross_entropy as module
-from xlmgen.runtime.nn import linear_cross_entropy, linear_logsumexp, linear_scores
+from xlmgen.runtime.nn import (
+    linear_cross_entropy,
+    linear_logsumexp,
+    linear_scores,
+    linear_total,
+)
 from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 N, D, V = 23, 8, 17
@@ -339,6 +344,16 @@ def test_scores_are_single_logits_and_add_the_gradients_of_repeated_ones():
     assert scores[-1] == -math.inf
     of = (hidden, *head.parameters())
     check_gradients(scores[:-1].sum(), expected[:-1].sum(), of)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_total_is_sum_of_all_logits_but_suppressed_ones(bias):
+    head, hidden, *_ = inputs(bias=bias)
+    total = linear_total(hidden, head, suppress_tokens=SUPPRESSED)
+    logits = all_logits(hidden, head)
+    expected = logits.sum(1) - logits[:, list(SUPPRESSED)].sum(1)
+    torch.testing.assert_close(total, expected)
+    check_gradients(total.sum(), expected.sum(), (hidden, *head.parameters()))
 
 
 def test_bfloat16_score_is_rounded_as_its_logit_is():
