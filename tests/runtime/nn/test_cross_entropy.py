@@ -22,7 +22,17 @@ from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 N, D, V = 23, 8, 17
 SUPPRESSED = (3, 5)
-FAMILIES = ["arlm", "bd3lm", "dream", "flexmdm", "llada", "mdlm", "mlm", "udlm"]
+FAMILIES = [
+    "arlm",
+    "bd3lm",
+    "dream",
+    "flexmdm",
+    "llada",
+    "mdlm",
+    "mlm",
+    "udlm",
+    "sedd_uniform",
+]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 COARSE = {"rtol": 0.02, "atol": 0.06}
 """Of bfloat16: every logit is rounded to 8 bits."""
@@ -377,9 +387,11 @@ def test_step_of_a_family_holds_one_chunk_of_logits(name, monkeypatch, largest):
     collate = family.collators["lm"](tokens, MaxLength(length))
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))
-    key = {"arlm": "scored", "udlm": "noisable"}.get(name, "masked")
+    key = {"arlm": "scored", "udlm": "noisable", "sedd_uniform": "noisable"}.get(
+        name, "masked"
+    )
     chosen = len(batch[f"{key}_positions"])
-    products = 4 if name == "udlm" else 3  # of which one computes logits again
+    products = 4 if key == "noisable" else 3  # of which one computes logits again
     for learns in (True, False):
         counter = FlopCounterMode(display=False)
         with largest, torch.set_grad_enabled(learns), counter:
