@@ -185,6 +185,10 @@ def test_hardware_names_a_second_machine_and_not_the_same_twice(tmp_path):
         ({"kind": "unmasking", "order": "entropy", "steps": 128}, None),
         ({"kind": "unmasking", "order": "entropy", "steps": 8}, {"steps": 14}),
         (
+            {"kind": "unmasking", "order": "margin", "steps": None, "threshold": None},
+            None,
+        ),
+        (
             {"kind": "unmasking", "order": "margin", "steps": 14, "decoding_block": 4},
             {"steps": 16},
         ),

@@ -35,7 +35,8 @@ def one_token_per_pass(
     needed = answer
     if predictor["kind"] == "unmasking" and (block := predictor.get("decoding_block")):
         needed = -(-answer // block) * block  # the steps are divided among the blocks
-    if predictor.get("steps", 0) < needed:
+    steps = predictor.get("steps", 0)
+    if steps is not None and steps < needed:  # None is one step per token
         options["steps"] = needed
     return options or None
 

@@ -1,5 +1,6 @@
 """The project `examples/own-loss/`: a loss whose bound the rendered tests prove."""
 
+import html
 import json
 from pathlib import Path
 
@@ -118,3 +119,6 @@ def test_own_loss_has_its_cell_in_evaluations_and_comparisons(project, capsys):
     told = run("xlmgen", "compare", "run", "--format", "csv")
     assert f"{loss['data_nll_bound']:.3f}"[:4] in told
     assert "true" in told.lower()  # the column `bound`
+    run("xlmgen", "report", "run")
+    page = html.unescape(Path("report.html").read_text("utf-8"))
+    assert f"≤ {loss['data_nll_bound']:.4f}" in page

@@ -101,6 +101,29 @@ def test_invalid_sweep_is_refused(project, text, message):
     assert message in str(caught.value)
 
 
+def test_runs_of_a_family_have_its_own_evaluations(project):
+    text = """\
+spec: xlmgen/sweep/v1
+families: [arlm, mdlm, llada]
+tasks: [star_tiny]
+evaluate: [{steps: 8}]
+evaluate_by_family: {arlm: [{}], mdlm: [{steps: 2}, {steps: 4}]}
+"""
+    found = {
+        run.experiment.family: [request.predictor for request in run.evaluations]
+        for run in read(text).runs
+    }
+    assert found == {
+        "arlm": [{}],
+        "mdlm": [{"steps": 2}, {"steps": 4}],
+        "llada": [{"steps": 8}],
+    }
+    with pytest.raises(UserError, match="steps"):
+        read(text.replace("arlm: [{}], ", ""))
+    with pytest.raises(UserError, match="no runs of 'ilm'"):
+        read(text.replace("mdlm: [{steps: 2}", "ilm: [{steps: 2}"))
+
+
 def test_unknown_task_of_a_family_is_refused_with_the_known_ones(project):
     text = "spec: xlmgen/sweep/v1\nfamilies: [mdlm]\ntasks: [star_tinny]\n"
     with pytest.raises(UserError, match="did you mean 'star_tiny'") as caught:

@@ -51,7 +51,12 @@ PLANTED = [
     for path in FILES
     for entry in yaml.safe_load(path.read_text("utf-8"))
 ]
-SPECS = sorted({(planted.family, planted.changes) for planted in PLANTED})
+CHANGED = {(planted.family, planted.changes) for planted in PLANTED if planted.changes}
+SPECS = [("mdlm", ()), *sorted(CHANGED)]
+"""Changed families, whose tests run nowhere else, and one as it is shipped."""
+
+LEARNING = "test_batch_is_overfitted_and_generated"
+"""The slowest test of a suite, and with most errors it trains to its last step."""
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=str)
@@ -64,7 +69,9 @@ def test_generated_suite_fails_by_an_assertion(planted: Planted, tmp_path: Path)
     text = target.read_text("utf-8")
     assert text.count(planted.old) == 1, "the text to replace has moved"
     target.write_text(text.replace(planted.old, planted.new), "utf-8")
-    done = run_suite(folder, planted.found_by, tmp_path)
+    done = run_suite(folder, planted.found_by, tmp_path, "-k", f"not {LEARNING}")
+    if done.returncode == 0:
+        done = run_suite(folder, planted.found_by, tmp_path, "-k", LEARNING)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"^FAILED .* - (assert|AssertionError)", done.stdout, re.M), (
         done.stdout
@@ -109,7 +116,7 @@ def library(tmp_path: Path) -> Path:
 
 
 def run_suite(
-    folder: Path, component: str, tmp_path: Path
+    folder: Path, component: str, tmp_path: Path, *options: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run one rendered test file up to its first failure."""
     test = folder / "tests" / f"test_{component}_{folder.name}.py"
@@ -122,6 +129,7 @@ def run_suite(
     }
     command = [sys.executable, "-m", "pytest", str(test), "-x", "-q", "-rf"]
     command += ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path)]
+    command += options
     return subprocess.run(
         command,
         cwd=tmp_path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,13 @@ import typer
 from xlmgen.cli.train import RUNS
 
 INTERRUPTED = 130
+
+
+class Cluster(StrEnum):
+    """Where --submit runs jobs."""
+
+    slurm = "slurm"
+    local = "local"
 
 
 def sweep(
@@ -31,12 +39,29 @@ def sweep(
         bool,
         typer.Option("--dry-run", help="Show the runs and their commands, and stop."),
     ] = False,
+    cluster: Annotated[
+        Cluster | None,
+        typer.Option(
+            "--submit",
+            help="Submit a job per run: slurm, or local to try it.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--job",
+            metavar="KEY=VALUE",
+            help="A setting of submitit for --submit, such as timeout_min=240.",
+        ),
+    ] = None,
 ) -> int:
     """Train and evaluate many runs: families, tasks, settings, seeds.
 
     Run folders are runs/SWEEP/RUN, each with a log beside it. Finished runs are
     skipped and stopped ones continued, so the same command goes on after Ctrl-C, a
     crash, or a longer list of seeds. A run that fails does not end the others.
+
+    --submit needs submitit: pip install 'xlmgen[cluster]'.
 
     Exit code 0: all runs are done; 1: some failed; 2: the sweep has problems; 130:
     interrupted.
@@ -46,6 +71,7 @@ def sweep(
     from xlmgen.errors import UserError
     from xlmgen.sweeps.jobs import environment, job
     from xlmgen.sweeps.queue import Queue
+    from xlmgen.sweeps.submission import job_settings, submit
     from xlmgen.sweeps.sweep import read_sweep
     from xlmgen.sweeps.table import SweepTable
     from xlmgen.terminal.console import SafeConsole
@@ -68,6 +94,15 @@ def sweep(
             for command in made.commands:
                 words = ["xlmgen", *command.arguments[3:]]
                 console.print(f"   {shlex.join(words)}")
+        return 0
+    if cluster is not None:
+        listed = zip(numbered, jobs, strict=True)
+        numbers = [number for (number, _), made in listed if not made.is_done]
+        folder = runs[0].path.parent / "jobs"
+        given = job_settings(settings or ())
+        for job_id in submit(file, numbers, folder, cluster, given):
+            console.print(f"submitted {job_id}")
+        console.print(f"{len(numbers)} of {len(jobs)} runs submitted; logs: {folder}")
         return 0
     table = SweepTable(console)
     queue = Queue(jobs, parallel, partial(environment, parallel), table.update)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -16,12 +16,13 @@ from xlmgen.evaluation.request import EvaluationRequest
 from xlmgen.experiment import resolve
 from xlmgen.experiment.family_check import family_folder
 from xlmgen.experiment.find import experiment_path
-from xlmgen.experiment.settings import Experiment
+from xlmgen.experiment.settings import Experiment, stem
 from xlmgen.registry import SPEC
 from xlmgen.runs.experiment import resolve_checked
 from xlmgen.spec.defaults import fill_defaults
 from xlmgen.spec.diagnostics import SpecError, errors
 from xlmgen.spec.load import load_yaml
+from xlmgen.spec.messages import show
 from xlmgen.spec.validate import validate
 
 MOST_RUNS = 10_000
@@ -75,10 +76,6 @@ def read_sweep(file: Path, folder: Path) -> Sweep:
         raise SpecError(problems)
     data = fill_defaults(document.data, "sweep")
     name = data["name"] or file.stem
-    requests = tuple(
-        EvaluationRequest(split=data["split"], predictor=options)
-        for options in data["evaluate"]
-    )
     files = list(_experiment_files(data, file.parent))
     count = len(files) * len(data["seeds"])
     for values in data["vary"].values():
@@ -89,13 +86,20 @@ def read_sweep(file: Path, folder: Path) -> Sweep:
         )
     runs: dict[Path, SweepRun] = {}
     for seed, path, varied in product(data["seeds"], files, _combinations(data)):
-        run = _run(folder / name, path, data["settings"], varied, seed, requests)
+        run = _run(folder / name, path, varied, seed, data)
         if run.path in runs:
             raise UserError(
                 f"{path} and {runs[run.path].experiment.file} would both be {run.path}",
                 "give one of the experiments a name",
             )
         runs[run.path] = run
+    families = {stem(run.experiment.family) for run in runs.values()}
+    for family in data["evaluate_by_family"]:
+        if family not in families:
+            raise UserError(
+                f"evaluate_by_family: the sweep has no runs of {show(family)}",
+                f"its families are {', '.join(sorted(families))}",
+            )
     return Sweep(name, tuple(runs.values()))
 
 
@@ -117,14 +121,9 @@ def _combinations(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _run(
-    folder: Path,
-    file: Path,
-    settings: Mapping[str, Any],
-    varied: Mapping[str, Any],
-    seed: int,
-    requests: Sequence[EvaluationRequest],
+    folder: Path, file: Path, varied: Mapping[str, Any], seed: int, data: dict[str, Any]
 ) -> SweepRun:
-    given = {**settings, **varied}
+    given = {**data["settings"], **varied}
     overrides = [f"{key}={json.dumps(value)}" for key, value in given.items()]
     name = resolve(file, overrides).name
     parts = [f"{key.rpartition('.')[2]}={value}" for key, value in varied.items()]
@@ -132,11 +131,12 @@ def _run(
     overrides.append(f"training.seed={seed}")
     experiment = resolve_checked(file, overrides)
     document = load_yaml(family_folder(experiment) / SPEC)
-    for request in requests:
-        changed_predictor(document, {**experiment.predictor, **request.predictor})
+    chosen = data["evaluate_by_family"].get(stem(experiment.family), data["evaluate"])
+    for options in chosen:
+        changed_predictor(document, {**experiment.predictor, **options})
     return SweepRun(
         folder / "-".join([name, *safe]),
         experiment,
         (str(file), *overrides),
-        tuple(requests),
+        tuple(EvaluationRequest(split=data["split"], predictor=one) for one in chosen),
     )
