@@ -35,7 +35,7 @@ class SeddUniformLoss:
     def __init__(self, tokens: SpecialTokens) -> None:
         self.suppress_tokens = tokens.suppressed("bos", "mask", "cls")
         self.size = tokens.vocab_size - len(self.suppress_tokens)  # K
-        end = torch.ones((), dtype=torch.float64)
+        end = torch.ones((), dtype=torch.float64, device="cpu")
         self.prior = uniform_divergence(float(self.schedule.alpha(end)), self.size)
 
     def __call__(
