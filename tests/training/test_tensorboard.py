@@ -32,6 +32,22 @@ def test_events_have_settings_scalars_and_answers(events):
     assert len(lines) == 2 + 4
 
 
+@pytest.mark.slow
+def test_texts_of_a_task_without_answers_are_shown(project):
+    settings = ["training.max_steps=2", "training.validate_every=2", "size=tiny"]
+    settings += ["loggers=[tensorboard]", "evaluation.generate=2"]
+    assert main(["train", "arlm/shakespeare_char", *settings, "--run-dir", "run"]) == 0
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator("run/tensorboard")
+    found.Reload()
+    (event,) = found.Tensors("val/samples/text_summary")
+    (text,) = event.tensor_proto.string_val
+    lines = text.decode().splitlines()
+    assert len(lines) == 2 + 2
+    assert all(len(line) > 30 for line in lines[2:])
+
+
 def test_settings_are_flat():
     nested = {"a": 1, "b": {"c": "x", "d": None, "e": [1]}, "f": {}, "g": True}
     assert dict(flat(nested)) == {

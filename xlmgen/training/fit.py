@@ -33,7 +33,7 @@ from xlmgen.training.harness import Harness
 from xlmgen.training.interrupt import StopOnSignal
 from xlmgen.training.patience import Patience
 from xlmgen.training.recorder import Recorder, Scorer, callbacks_of
-from xlmgen.training.samples import log_samples
+from xlmgen.training.samples import SAMPLES, log_samples, shows_samples
 from xlmgen.training.stop_when import StopWhen, Target
 from xlmgen.training.trackers import Tracker
 from xlmgen.training.trainer import build_trainer, quiet_lightning
@@ -296,18 +296,25 @@ def refuse_lost_checkpoints(run: Run, rows: Sequence[Mapping[str, str]]) -> None
 
 
 def validation_scorer(parts: Parts, limit: int) -> Scorer | None:
-    """Return a function that answers and scores the first `limit` validation rows."""
+    """Return a function that answers and scores the first `limit` validation rows.
+
+    Where nothing is scored, such as texts, it generates as many as loggers show.
+    """
     metrics = answer_metrics(parts.task)
-    if not limit or not metrics:
+    if not limit:
         return None
     require_metrics(parts.task, metrics)
 
     def scorer(trainer: Trainer, harness: Harness) -> dict[str, float]:
+        if not metrics and not shows_samples(trainer.loggers):
+            return {}
         stop = next(c for c in callbacks_of(trainer) if isinstance(c, StopOnSignal))
         answers = generate_answers(
             harness.model,
             parts.predictor,
-            parts.data.predict_dataloader("validation", limit),
+            parts.data.predict_dataloader(
+                "validation", limit if metrics else min(limit, SAMPLES)
+            ),
             eos=parts.tokens.eos,
             device=harness.device,
             seed=GENERATION_SEED,

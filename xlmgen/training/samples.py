@@ -24,6 +24,11 @@ class SampleLogger(Protocol):
         """Log answers; each row has the keys `COLUMNS`."""
 
 
+def shows_samples(loggers: Iterable[Logger]) -> bool:
+    """Whether a logger shows texts."""
+    return any(isinstance(logger, SampleLogger) for logger in loggers)
+
+
 def log_samples(
     loggers: Iterable[Logger],
     task: Task,
