@@ -75,9 +75,10 @@ class GiddLoss:
         ratio = torch.where(kept, clean, noise) / theta_z
         own = torch.where(masked, 0, ratio - ratio.log() - 1)
 
-        # 5. The weight.
+        # 5. The weight. At t = 1 nothing is left of x, and no loss.
         by_noise = torch.where(kept, noise / clean, 1) / 2
         weight = torch.where(masked, 1, by_noise) / (t * rest)
+        weight = torch.where(batch["t"][row] < 1, weight, 0)
         nll = (batch["time_weight"][row] * weight * (kl + own)).to(log_p.dtype)
         row_nll = segment_sum(nll.detach(), row, rows)
 

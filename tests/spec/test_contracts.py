@@ -160,10 +160,35 @@ def test_uniform_noise_needs_its_collator_loss_and_predictor():
         assert (not validate(spec(**blocks), "family")) == works, blocks
 
 
+def test_ratios_need_a_schedule_that_leaves_a_signal():
+    def problems(schedule):
+        return validate(
+            spec(
+                collator="{kind: replacing}",
+                noise_schedule=schedule,
+                model="{kind: transformer, attention: bidirectional, time: adaln}",
+                loss="{kind: state_entropy, output: ratios}",
+                predictor="{kind: resampling}",
+            ),
+            "family",
+        )
+
+    assert not problems("{kind: geometric}")
+    for schedule, fix in (
+        ("{kind: linear}", "noise_schedule: {kind: geometric, sigma_max: at most 27}"),
+        ("{kind: geometric, sigma_max: 1000}", "noise_schedule.sigma_max: at most 27"),
+    ):
+        (problem,) = problems(schedule)
+        assert problem.code == "XG201"
+        assert "signal_at_end" in problem.message
+        assert problem.fix.endswith(fix)
+
+
 @pytest.mark.parametrize(
     ("loss", "predicts"),
     [
         ("{kind: state_entropy}", "predicts:clean_without_itself"),
+        ("{kind: state_entropy, output: ratios}", "predicts:ratios"),
         ("{kind: noised}", "predicts:clean_without_itself"),
         ("{kind: noised, scored: all}", "predicts:clean"),
         ("{kind: generalised_kl}", "predicts:clean"),

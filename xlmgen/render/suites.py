@@ -33,11 +33,13 @@ class Suites:
 
     @property
     def imports(self) -> str:
-        """Import statements, one per module."""
+        """Import statements, one per module; those of the kit are the last block."""
         by_module: dict[str, list[str]] = {}
         for module, name in self.modules:
             by_module.setdefault(module, []).append(name)
-        return "\n".join(imports(*entry) for entry in sorted(by_module.items()))
+        kit = by_module.pop(KIT, [])
+        own = "\n".join(imports(*entry) for entry in sorted(by_module.items()))
+        return "\n\n".join(filter(None, [own, imports(KIT, kit) if kit else ""]))
 
 
 def decide(family: FamilySpec) -> dict[str, Suites]:

@@ -10,7 +10,9 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["draw_uniform", "uniform_divergence", "without_own_token"]
+from xlmgen.runtime.sampling import exclude
+
+__all__ = ["denoised", "draw_uniform", "uniform_divergence", "without_own_token"]
 
 
 def draw_uniform(
@@ -59,6 +61,27 @@ def without_own_token(
     evidence = math.log1p(size * (1 - noise) / noise)
     own = torch.full_like(tokens, -evidence, dtype=logits.dtype)
     return logits.scatter_add(-1, tokens[:, None], own[:, None])
+
+
+def denoised(logits: Tensor, alpha: float, suppress_tokens: Collection[int]) -> Tensor:
+    """Log-probabilities of clean tokens from the predicted ones of noisy tokens.
+
+    A noisy token is v with probability m(v) = α c(v) + (1 − α) / K, if the clean one is
+    with c(v); so c follows from m. Where the network predicts less than the noise
+    alone, c is 0.
+
+    Args:
+        logits: (N, V), of m.
+        alpha: α, the probability that a token is still its own.
+        suppress_tokens: ids that are not among the K.
+
+    Returns:
+        (N, V) float64, unnormalised
+    """
+    size = logits.shape[-1] - len(set(suppress_tokens))
+    excess = size * exclude(logits.double(), suppress_tokens).softmax(-1) - 1
+    # No logits resolve a share of less than 10⁻¹².
+    return (1 + excess / max(alpha, 1e-12)).clamp(min=0).log()
 
 
 def uniform_divergence(alpha: float, size: int) -> float:

@@ -184,6 +184,8 @@ def _allowed_values(schema: Schema) -> str:
         return either(show(value).strip("'") for value in schema["enum"])
     if "exclusiveMinimum" in schema:
         return f"more than {show(schema['exclusiveMinimum'])}"
+    if "maximum" in schema:
+        return f"at most {show(schema['maximum'])}"
     inner = schema.get("properties", {})
     values = (f"{key}: {_allowed_values(sub)}" for key, sub in inner.items())
     return f"{{{', '.join(values)}}}"

@@ -87,6 +87,10 @@ PROOFS = (
             ),
         )
     ),
+    _proof(
+        *("StateBoundTests", "bound", "objective:state", "uniform_noise"),
+        "predicts:ratios",
+    ),
     _proof("StateMinimiserTests", "none", "objective:state", "uniform_noise"),
 )
 """The suites, the same for built-in kinds and those of a project."""

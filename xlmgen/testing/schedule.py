@@ -65,6 +65,11 @@ def loss_weight(schedule: Schedule, t: Tensor) -> Tensor:
     return -slope(schedule, t) / (1 - schedule.alpha(t.double()))
 
 
+def _hybrid(t: float, uniform_share: float) -> float:
+    c = 2 * uniform_share / (1 - uniform_share) * math.sqrt(t * (1 - t))
+    return (t + c) / (1 + c)
+
+
 NOISE: dict[str, Callable[..., float]] = {
     "linear": lambda t: t,
     "cosine": lambda t: math.sin(math.pi * t / 2),
@@ -72,6 +77,7 @@ NOISE: dict[str, Callable[..., float]] = {
     "geometric": lambda t, sigma_min, sigma_max: (
         -math.expm1(-(sigma_min ** (1 - t)) * sigma_max**t)
     ),
+    "hybrid": _hybrid,
 }
 """1 − α(t) of every kind of schedule, in plain Python."""
 

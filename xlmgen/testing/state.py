@@ -17,11 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xlmgen.testing.oracle import Oracle, widened
+from xlmgen.testing.oracle import (
+    DISTRACTING,
+    IMPOSSIBLE,
+    FixedLogits,
+    Oracle,
+    widened,
+)
 from xlmgen.testing.toy import Toy
 
 UNTIMED = 0.5
 """Time that an oracle assumes if the family's network has no time input."""
+
+CHUNK = 4096
+"""Rows of a batch of which an oracle computes the conditionals at once."""
 
 Level = tuple[float, Tensor]
 """α, and the probability (S,) that a token is drawn as each of the S symbols."""
@@ -63,6 +72,21 @@ class StateNoise:
         drawn[..., self.mask] = t / (1 + c)
         return (1 - t) / (1 + c), drawn
 
+    def rate(self, t: Tensor) -> Tensor:
+        """Rates (…, V) at which any other symbol turns into each, in float64.
+
+        b′ − (α′/α) b, by differentiating: the noise that a moment adds.
+        """
+        t = t.detach().double().requires_grad_()
+        with torch.enable_grad():
+            alpha, drawn = self(t)
+            of_alpha, *of_drawn = (
+                torch.autograd.grad(each.sum(), t, retain_graph=True)[0]
+                for each in (alpha, *drawn.unbind(-1))
+            )
+        rate = torch.stack(of_drawn, -1) - (of_alpha / alpha)[..., None] * drawn
+        return rate.detach()
+
     def level(self, t: float) -> Level:
         """The level at a time, over the symbols; without noise at t = 0."""
         alpha, drawn = self(torch.tensor(t, dtype=torch.float64))
@@ -78,6 +102,7 @@ class StateOracle(Oracle):
         toy: the distribution.
         noise: of the family.
         own: whether p(x_i | z) knows z_i.
+        ratios: give the logarithms of ratios, not of the distribution.
         distractors: see `Oracle`.
     """
 
@@ -87,11 +112,13 @@ class StateOracle(Oracle):
         noise: StateNoise,
         *,
         own: bool = False,
+        ratios: bool = False,
         distractors: tuple[int, ...] = (),
     ) -> None:
         super().__init__(toy, noise.vocab_size, distractors)
         self.noise = noise
         self.own = own
+        self.ratios = ratios
 
     def forward(
         self,
@@ -105,14 +132,34 @@ class StateOracle(Oracle):
         attended = attention_mask
         if attended is None:
             attended = torch.ones(input_ids.shape, dtype=torch.bool)
-        # 1. Probability of every noised token, given the clean row.
-        width = input_ids.shape[1]
-        rows = widened(self.toy.rows, width)  # (S, L)
-        answer = widened(self.toy.answer.long(), width) == 1
         time = torch.full((len(input_ids),), UNTIMED) if t is None else t
         alpha, drawn = self.noise(time)
-        same = input_ids[:, None] == rows  # (B, S, L)
-        noised = alpha[:, None, None] * same + drawn.gather(1, input_ids)[:, None]
+        given = (input_ids, attended, alpha, drawn.gather(1, input_ids))
+        starts = range(0, len(input_ids), CHUNK)
+        parts = ([each[start : start + CHUNK] for each in given] for start in starts)
+        probs = torch.cat([self.conditionals(*part) for part in parts])
+        if self.ratios:
+            logits = ratio_logits(probs, self.noise.ordinary, alpha)
+            logits[..., self.distractors] = DISTRACTING
+            return logits if positions is None else logits.flatten(0, 1)[positions]
+        return self.logits(probs, positions)
+
+    def conditionals(
+        self, ids: Tensor, attended: Tensor, alpha: Tensor, drawn: Tensor
+    ) -> Tensor:
+        """Unnormalised probabilities (B, L, V) of the clean tokens.
+
+        Args:
+            ids, attended: (B, L).
+            alpha: (B,).
+            drawn: (B, L), the probability that noise is the token at a position.
+        """
+        # 1. Probability of every noised token, given the clean row.
+        width = ids.shape[1]
+        rows = widened(self.toy.rows, width)  # (S, L)
+        answer = widened(self.toy.answer.long(), width) == 1
+        same = ids[:, None] == rows  # (B, S, L)
+        noised = alpha[:, None, None] * same + drawn[:, None]
         chances = torch.where(answer, noised, same.double())
         chances = torch.where(attended[:, None], chances, 1.0)
 
@@ -124,26 +171,52 @@ class StateOracle(Oracle):
         fits = attended.sum(1)[:, None] == self.toy.lengths
         weights = joint * (fits * self.toy.probs)[..., None]
         tokens = F.one_hot(rows.clamp(min=0), self.vocab_size).double()
-        return self.logits(torch.einsum("bsl,slv->blv", weights, tokens), positions)
+        return torch.einsum("bsl,slv->blv", weights, tokens)
 
 
-def score_entropy(c: Tensor, x: int, z: int, alpha: float) -> float:
-    """Σ_{y ≠ z} [ s_y − r_y ln s_y + r_y (ln r_y − 1) ] / (K α), term by term.
+class FixedRatios(FixedLogits):
+    """Ratios that belong to constant logits (V,) of the clean tokens."""
+
+    def __init__(self, toy: Toy, values: Tensor, noise: StateNoise) -> None:
+        super().__init__(toy, values)
+        self.noise = noise
+
+    def forward(self, input_ids: Tensor, *inputs: Any, **options: Any) -> Tensor:
+        hidden = super().forward(input_ids, *inputs, **options | {"positions": None})
+        t, positions = options["t"], options.get("positions")
+        alpha, _ = self.noise(t)
+        probs = (hidden.double() - hidden.amax()).exp()
+        logits = ratio_logits(probs, self.noise.ordinary, alpha)
+        return logits if positions is None else logits.flatten(0, 1)[positions]
+
+
+def ratio_logits(probs: Tensor, ordinary: Sequence[int], alpha: Tensor) -> Tensor:
+    """log(K α c + 1 − α) of every token (B, L, V), float32; small for small α.
 
     Args:
-        c: (K,) float64, the predicted distribution of the clean token.
-        x: index of the clean token.
-        z: index of the noised token.
-        alpha: probability that a token keeps its value.
+        probs: (B, L, V), unnormalised probabilities c of the clean tokens.
+        alpha: (B,).
     """
-    size = len(c)
-    predicted = alpha * c + (1 - alpha) / size
-    true = torch.full_like(c, (1 - alpha) / size)
-    true[x] += alpha
-    s, r = predicted / predicted[z], true / true[z]
-    others = torch.arange(size) != z
+    c = probs / probs[..., list(ordinary)].sum(-1, keepdim=True)
+    excess = alpha[:, None, None] * (len(ordinary) * c - 1)
+    return torch.log1p(excess).nan_to_num(0.0, neginf=IMPOSSIBLE).float()
+
+
+def score_entropy(predicted: Tensor, true: Tensor, z: Tensor) -> Tensor:
+    """Σ_{y ≠ z} [ s_y − r_y ln s_y + r_y (ln r_y − 1) ], term by term.
+
+    The ratios s and r are those of the probabilities of y and of z. Times the rate at
+    which other symbols turn into z, this is a token's share of the bound.
+
+    Args:
+        predicted: (…, S) float64, predicted probabilities of the noised token, times
+            any factor.
+        true: (…, S), the same given the clean token.
+        z: (…) index of the noised token.
+    """
+    s, r = (each / each.gather(-1, z[..., None]) for each in (predicted, true))
     terms = s - r * s.log() + r * (r.log() - 1)
-    return float(terms[others].sum()) / (size * alpha)
+    return terms.scatter(-1, z[..., None], 0.0).sum(-1)
 
 
 def with_own_token(cavity: Tensor, z: Tensor, alpha: float) -> Tensor:
@@ -165,6 +238,19 @@ def without_own_token(posterior: Tensor, z: Tensor, alpha: float) -> Tensor:
     seen = alpha * F.one_hot(z, size) + (1 - alpha) / size
     ratio = posterior / seen
     return ratio / ratio.sum(-1, keepdim=True)
+
+
+def without_noise(m: Tensor, alpha: float) -> Tensor:
+    """The clean token's distribution from the noised one's, where that is possible.
+
+    m = α c + (1 − α) / K. Negative probabilities become 0, and α at least 10⁻¹².
+
+    Args:
+        m: (…, K).
+    """
+    c = 1 / m.shape[-1] + (m - 1 / m.shape[-1]) / max(alpha, 1e-12)
+    c = c.clamp(min=0)
+    return c / c.sum(-1, keepdim=True)
 
 
 def uniform_level(alpha: float, size: int) -> Level:

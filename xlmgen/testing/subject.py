@@ -117,6 +117,11 @@ class FamilyTests:
         return self.spec.provided
 
     @property
+    def ratios(self) -> bool:
+        """Whether the network predicts ratios of probabilities of noised tokens."""
+        return "predicts:ratios" in self.provided
+
+    @property
     def noise(self) -> StateNoise:
         """Noise of a family whose tokens are replaced by random ones."""
         mask = self.tokens.mask if "hybrid_noise" in self.provided else None

@@ -12,12 +12,27 @@ from torch.utils.flop_counter import FlopCounterMode
 from xlmgen.registry import load_family
 from xlmgen.runtime.nn import chunks as logits
 from xlmgen.runtime.nn import cross_entropy as module
-from xlmgen.runtime.nn import linear_cross_entropy, linear_logsumexp, linear_scores
+from xlmgen.runtime.nn import (
+    linear_cross_entropy,
+    linear_logsumexp,
+    linear_scores,
+    linear_total,
+)
 from xlmgen.runtime.special_tokens import MaxLength, SpecialTokens
 
 N, D, V = 23, 8, 17
 SUPPRESSED = (3, 5)
-FAMILIES = ["arlm", "bd3lm", "dream", "flexmdm", "llada", "mdlm", "mlm", "udlm"]
+FAMILIES = [
+    "arlm",
+    "bd3lm",
+    "dream",
+    "flexmdm",
+    "llada",
+    "mdlm",
+    "mlm",
+    "udlm",
+    "sedd_uniform",
+]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 COARSE = {"rtol": 0.02, "atol": 0.06}
 """Of bfloat16: every logit is rounded to 8 bits."""
@@ -341,6 +356,16 @@ def test_scores_are_single_logits_and_add_the_gradients_of_repeated_ones():
     check_gradients(scores[:-1].sum(), expected[:-1].sum(), of)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_total_is_sum_of_all_logits_but_suppressed_ones(bias):
+    head, hidden, *_ = inputs(bias=bias)
+    total = linear_total(hidden, head, suppress_tokens=SUPPRESSED)
+    logits = all_logits(hidden, head)
+    expected = logits.sum(1) - logits[:, list(SUPPRESSED)].sum(1)
+    torch.testing.assert_close(total, expected)
+    check_gradients(total.sum(), expected.sum(), (hidden, *head.parameters()))
+
+
 def test_bfloat16_score_is_rounded_as_its_logit_is():
     """Else a score could lie above the sum of all, and its loss below 0."""
     torch.manual_seed(0)
@@ -362,9 +387,11 @@ def test_step_of_a_family_holds_one_chunk_of_logits(name, monkeypatch, largest):
     collate = family.collators["lm"](tokens, MaxLength(length))
     examples = [{"tokens": list(range(20, 20 + length - 2))} for _ in range(rows)]
     batch = collate(examples, torch.Generator().manual_seed(0))
-    key = {"arlm": "scored", "udlm": "noisable"}.get(name, "masked")
+    key = {"arlm": "scored", "udlm": "noisable", "sedd_uniform": "noisable"}.get(
+        name, "masked"
+    )
     chosen = len(batch[f"{key}_positions"])
-    products = 4 if name == "udlm" else 3  # of which one computes logits again
+    products = 4 if key == "noisable" else 3  # of which one computes logits again
     for learns in (True, False):
         counter = FlopCounterMode(display=False)
         with largest, torch.set_grad_enabled(learns), counter:

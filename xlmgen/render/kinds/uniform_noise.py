@@ -11,6 +11,7 @@ from xlmgen.spec.family import FamilySpec
 from xlmgen.spec.schemas import properties
 
 CAVITY = "predicts:clean_without_itself"
+RATIOS = "predicts:ratios"
 HYBRID = "hybrid_noise"
 
 
@@ -33,6 +34,7 @@ class StateLoss:
 @dataclass(frozen=True)
 class Resampling:
     cavity: bool  # the network predicts each token without seeing it
+    ratios: bool  # it does so by ratios of probabilities of noisy tokens
     hybrid: bool  # some noise is MASK
     suppressed: str
     suppress_words: str
@@ -73,7 +75,8 @@ def decide_loss(family: FamilySpec) -> StateLoss:
 def decide_predictor(family: FamilySpec) -> Resampling:
     o = family.predictor.options
     provided = family.provided
-    cavity, hybrid = CAVITY in provided, HYBRID in provided
+    ratios, hybrid = RATIOS in provided, HYBRID in provided
+    cavity = ratios or CAVITY in provided
     corrector = o["corrector"]
     heuristic = bool(corrector) and corrector["choose"] != "random"
     parameters = _parameters(family)
@@ -82,10 +85,11 @@ def decide_predictor(family: FamilySpec) -> Resampling:
     names |= {SCORES[corrector["choose"]]} if heuristic else set()
     return Resampling(
         cavity=cavity,
+        ratios=ratios,
         hybrid=hybrid,
         suppressed=_suppressed(family),
         suppress_words=", ".join(never_generated(family)).upper(),
-        summary=" ".join(_summary(o, cavity=cavity, hybrid=hybrid)),
+        summary=" ".join(_summary(o, cavity=cavity, ratios=ratios, hybrid=hybrid)),
         options=parameters,
         stored=tuple(
             option.name
@@ -95,7 +99,10 @@ def decide_predictor(family: FamilySpec) -> Resampling:
         corrects=bool(corrector),
         score=SCORES[corrector["choose"]] if heuristic else "",
         sampling_imports=tuple(names),
-        noise_functions=(("without_own_token",) if corrector and not cavity else ()),
+        noise_functions=(
+            *(("denoised",) if ratios else ()),
+            *(("without_own_token",) if corrector and not cavity else ()),
+        ),
     )
 
 
@@ -103,7 +110,9 @@ def _suppressed(family: FamilySpec) -> str:
     return ", ".join(f'"{name}"' for name in never_generated(family))
 
 
-def _summary(o: Mapping[str, Any], *, cavity: bool, hybrid: bool) -> list[str]:
+def _summary(
+    o: Mapping[str, Any], *, cavity: bool, ratios: bool, hybrid: bool
+) -> list[str]:
     """Sentences about the algorithm: its source, and whether it is exact."""
     source = (
         "hybrid diffusion (arXiv:2503.04482)"
@@ -114,6 +123,11 @@ def _summary(o: Mapping[str, Any], *, cavity: bool, hybrid: bool) -> list[str]:
         f"Ancestral sampling of {source}. Exact as the number of steps grows: tokens "
         "of one step are drawn independently."
     ]
+    if ratios:
+        sentences.append(
+            "The network predicts ratios of probabilities of noisy tokens, from which "
+            "those of clean ones follow (arXiv:2310.16834)."
+        )
     if cavity:
         sentences.append(
             "The network predicts every token from the others, so a step weighs its "

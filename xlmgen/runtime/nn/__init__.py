@@ -8,6 +8,7 @@ from xlmgen.runtime.nn.cross_entropy import (
     linear_cross_entropy,
     linear_logsumexp,
     linear_scores,
+    linear_total,
 )
 from xlmgen.runtime.nn.feedforward import FeedForward, SwiGLU
 from xlmgen.runtime.nn.head import Head, LanguageModel
@@ -44,6 +45,7 @@ __all__ = [
     "linear_logsumexp",
     "linear_mixture",
     "linear_scores",
+    "linear_total",
     "modulate",
     "previous",
     "segment_logsumexp",

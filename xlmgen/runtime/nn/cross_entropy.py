@@ -114,6 +114,28 @@ def linear_scores(
     return scores
 
 
+def linear_total(
+    hidden: Tensor, head: nn.Linear, *, suppress_tokens: Ids = ()
+) -> Tensor:
+    """Sum of head(hidden) over all tokens of every row.
+
+    Args:
+        hidden: (N, D) floating point.
+        head: from D to V.
+        suppress_tokens: ids that are left out.
+
+    Returns:
+        (N,), float64 if `hidden` is, else float32
+    """
+    x = product_input(hidden)
+    wide = wide_dtype(x.dtype)
+    counted = torch.ones(len(head.weight), dtype=wide, device=x.device)
+    for token in suppress_tokens:
+        counted[token] = 0
+    total = x.to(wide) @ (counted @ head.weight.to(x.dtype).to(wide))
+    return total if head.bias is None else total + counted @ head.bias.to(wide)
+
+
 def _learns(*tensors: Tensor | None) -> bool:
     """Whether a gradient of one of them is kept."""
     wanted = any(t is not None and t.requires_grad for t in tensors)

@@ -37,6 +37,11 @@ class HybridBoundTests(RowDefinitionTests):
             found[row] += weight * divergence
         return found
 
+    def terms(self, batch: Batch) -> Tensor:
+        """The largest weight."""
+        t = batch["t"].double()
+        return batch["noisable"].sum(1) / (t * (1 - t))
+
     def weight(self, t: float, size: int, *, masked: bool, kept: bool) -> float:
         """ω of equation 12, from c and its derivative."""
         share = float(self.noise.schedule.uniform_share)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xlmgen.runtime.sampling import log_margin, log_top_prob
-from xlmgen.testing.state import StateSampler, at_random
+from xlmgen.testing.state import StateSampler, at_random, without_noise
 from xlmgen.testing.statistics import p_value, tally
 from xlmgen.testing.suites.model import takes_time
 from xlmgen.testing.suites.predictor import (
@@ -230,7 +230,8 @@ class ResamplingLawTests(ResamplingSubject):
             time = {"t": torch.full((len(rows),), t)} if timed else {}
             logits: Tensor = oracle(rows, **time)[:, fillable].double()
             logits[..., list(self.suppress_tokens)] = -torch.inf
-            return logits[..., ids].softmax(-1)
+            probs = logits[..., ids].softmax(-1)
+            return without_noise(probs, noise.level(t)[0]) if self.ratios else probs
 
         def choose(strings: Tensor, t: float) -> Tensor:
             corrector = self.spec.predictor.options["corrector"]

@@ -96,21 +96,28 @@ class StableTests(UnmaskingSubject):
             more["decoding_block"] = LENGTH
         if self.options["order_temperature"]:
             more["order_temperature"] = 0
-        model = Changing(self.toy(), tables)
+        calls = 1 if self.options["guidance"] is None else 2
+        model = Changing(self.toy(), tables, calls)
         out = self.generate(model, batch, trace=True, **more)
         assert out.trace is not None
         return out.trace
 
 
 class Changing(FixedLogits):
-    """Other constant logits in every call: (L, V) each, the last ones from then on."""
+    """Other constant logits in every pass: (L, V) each, the last ones from then on.
 
-    def __init__(self, toy: Toy, tables: list[Tensor]) -> None:
+    Args:
+        calls: per pass; with guidance there are two.
+    """
+
+    def __init__(self, toy: Toy, tables: list[Tensor], calls: int = 1) -> None:
         super().__init__(toy, tables[0])
-        self.tables = tables
+        self.tables, self.calls_per_pass = tables, calls
 
     def record(self, input_ids: Tensor, t: Tensor | None = None) -> None:
-        self.values = self.tables[min(self.calls, len(self.tables) - 1)]
+        self.values = self.tables[
+            min(self.calls // self.calls_per_pass, len(self.tables) - 1)
+        ]
         super().record(input_ids, t)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xlmgen.testing.oracle import FixedLogits
@@ -17,7 +18,7 @@ from xlmgen.testing.schedule import alpha as alpha_at
 from xlmgen.testing.schedule import exact_ends, noise_schedule, slope
 from xlmgen.testing.state import StateOracle, score_entropy
 from xlmgen.testing.subject import FamilyTests
-from xlmgen.testing.suites.loss import Batch, training_batch, use
+from xlmgen.testing.suites.loss import Batch, training_batch
 from xlmgen.testing.toy import ANSWER, Toy
 
 NODES = 24
@@ -37,7 +38,9 @@ class StateSubject(FamilyTests):
     def state_oracle(self, toy: Toy, *, own: bool) -> StateOracle:
         """An oracle with the highest logits for ids that must be excluded."""
         distractors = self.suppress_tokens
-        return StateOracle(toy, self.noise, own=own, distractors=distractors)
+        return StateOracle(
+            *(toy, self.noise), own=own, ratios=self.ratios, distractors=distractors
+        )
 
     def patterns(self, toy: Toy) -> tuple[Tensor, Tensor]:
         """Enumerate pairs of a row's index and its noised tokens, (…,) and (…, L)."""
@@ -93,6 +96,26 @@ class StateSubject(FamilyTests):
         found: Tensor = self.family.loss(self.tokens)(model, batch)["row_loss"]
         return found.double()
 
+    def definition(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The integrand of every row's bound by the definition of the noise, (B,)."""
+        symbols = torch.tensor(self.noise.symbols)
+        logits = model(batch["input_ids"], batch["attention_mask"], t=batch["t"])
+        logits = logits.double()
+        logits[..., list(self.suppress_tokens)] = -torch.inf
+        p = logits[..., symbols].softmax(-1)  # (B, L, S); MASK is no clean token
+        x, z = (
+            (batch[key][..., None] == symbols).long().argmax(-1)
+            for key in ("target_ids", "input_ids")
+        )
+        alpha, drawn = self.noise(batch["t"])
+        alpha, drawn = alpha[:, None, None], drawn[:, None, symbols]
+        clean = F.one_hot(x, len(symbols))
+        predicted = p if self.ratios else drawn + alpha * p
+        terms = score_entropy(predicted, drawn + alpha * clean, z)
+        terms = terms * self.noise.rate(batch["t"])[:, symbols].gather(1, z)
+        some = batch["noisable"] & (alpha[..., 0] > 0)  # else nothing is left of x
+        return torch.where(some, terms, 0.0).sum(1)
+
     def quadrature(self, toy: Toy, start: float) -> tuple[Batch, Tensor]:
         """Enumerate rows and noised tokens at the nodes of a quadrature in time.
 
@@ -136,27 +159,90 @@ class StateSubject(FamilyTests):
         q[0] += left
         return max(0.0, float((q * (self.size * q).log()).sum()))
 
+    def priors(self, batch: Batch) -> Tensor:
+        """The prior term of every row, (B,) in float64."""
+        return self.prior_per_token * batch["noisable"].sum(1).double()
+
     def prior(self, toy: Toy) -> float:
         """The expected prior term of a row."""
         return self.prior_per_token * float((toy.probs * toy.answer.sum(1)).sum())
 
-    def token_nll(self, toy: Toy, batch: Batch) -> Tensor:
-        """−Σ log p(x_i | z), (B,) in float64."""
-        oracle = self.state_oracle(toy, own=True)
-        logits = oracle(batch["input_ids"], batch["attention_mask"], t=batch["t"])
-        logits = logits.double()
-        logits[..., list(self.suppress_tokens)] = -torch.inf
-        found = logits.log_softmax(-1).gather(-1, batch["target_ids"][..., None])
-        return -torch.where(batch["noisable"], found[..., 0], 0.0).sum(1)
+    def token_nll(self, model: nn.Module, batch: Batch) -> Tensor:
+        """−Σ log p(x_i | z), (B,) in float64, by Bayes' rule: p(x_i) q(z_i | x_i).
+
+        p(x_i) is what the network predicts. Ratios give the distribution of a noised
+        token, which at t = 0 is nearly that of the clean one.
+        """
+        logits = model(batch["input_ids"], batch["attention_mask"], t=batch["t"])
+        log_c = logits[..., self.ordinary].double().log_softmax(-1)  # (B, L, K)
+        alpha, drawn = self.noise(batch["t"])
+        ordinary = torch.tensor(self.ordinary)
+        of_z = drawn.gather(1, batch["input_ids"])[..., None]
+        evidence = of_z + alpha[:, None, None] * (
+            batch["input_ids"][..., None] == ordinary
+        )
+        log_probs = (log_c + evidence.log()).log_softmax(-1)
+        clean = batch["target_ids"][..., None] == ordinary
+        found = torch.where(clean, log_probs, 0.0).sum(-1)
+        return -torch.where(batch["noisable"], found, 0.0).sum(1)
 
     def reconstruction(self, toy: Toy) -> float:
         """The expected reconstruction term of a row; 0 with exact ends."""
-        if self.noise.mask is not None or exact_ends(self.spec):
-            return 0.0
+        return float((toy.probs * self.reconstructions(toy, toy)).sum())
+
+    def reconstructions(self, toy: Toy, believed: Toy) -> Tensor:
+        """The reconstruction term (S,) of every row under a distribution."""
+        if self.exact:
+            return torch.zeros_like(toy.probs)
         rows, noised = self.patterns(toy)
         batch = self.batch(toy, rows, noised, torch.zeros(()))
-        chance = self.chance(toy, rows, noised, batch["t"])
-        return float((chance * self.token_nll(toy, batch)).sum())
+        chance = self.chance(toy, rows, noised, batch["t"]) / toy.probs[rows]
+        nll = self.token_nll(self.state_oracle(believed, own=False), batch)
+        return sums(chance * nll, rows, len(toy))
+
+    def gaps(self, toy: Toy, believed: Toy) -> Tensor:
+        """By how much the bound (S,) of every row exceeds its −log p; 0 for exact ends.
+
+        At t = 0 tokens are reconstructed independently, and at t = 1 they are generated
+        from noise, which differs from what is left of a row. Both gaps are sums over
+        the noised rows, of log p(x | z) and log p(z) under the distribution.
+        """
+        gaps = torch.zeros_like(toy.probs)
+        if self.exact:
+            return gaps
+        rows, noised = self.patterns(toy)
+        context = believed.probs * believed.nll().exp()  # p(given tokens and length)
+        powers = self.tokens.vocab_size ** torch.arange(noised.shape[1])
+        same = (noised * powers).sum(1)  # a number for every noised row
+        number = int(same.max()) + 1
+        for end in (0.0, 1.0):
+            t = torch.full((len(rows),), end)
+            joint = self.chance(believed, rows, noised, t)
+            total = sums(joint, same, number)[same]  # p(z)
+            if end == 0:
+                log_ratio = (joint / total).log()
+            else:
+                each = toy.answer[rows].sum(1) * math.log(self.size)
+                log_ratio = (total / context[rows]).log() + each
+            chance = joint / believed.probs[rows]
+            gaps += sums(chance * log_ratio, rows, len(toy))
+        return gaps + self.reconstructions(toy, believed)
+
+    def bounds(self, toy: Toy, believed: Toy, *, own: bool = False) -> Tensor:
+        """The bound (S,) of every row for the oracle of a distribution."""
+        batch, weights = self.quadrature(toy, 0.0)
+        rows = self.patterns(toy)[0].repeat(NODES)
+        share = weights / toy.probs[rows]
+        losses = self.row_loss(self.state_oracle(believed, own=own), batch)
+        found = sums(share * losses, rows, len(toy))
+        prior = self.prior_per_token * toy.answer.sum(1)  # in every loss
+        found += prior * (1 - sums(share, rows, len(toy)))
+        return found + self.reconstructions(toy, believed)
+
+    @property
+    def exact(self) -> bool:
+        """Whether no noise is left at t = 0, and nothing else at t = 1."""
+        return self.noise.mask is not None or exact_ends(self.spec)
 
 
 class StateBoundTests(StateSubject):
@@ -166,39 +252,37 @@ class StateBoundTests(StateSubject):
     def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
         """Sums over rows and noised tokens, and integrates over time by quadrature.
 
-        Without exact ends the reconstruction term of independent tokens is added, which
-        exceeds that of the joint distribution by little.
+        Without exact ends it exceeds the entropy by the gaps of both ends.
         """
         toy = self.toy(prompted=prompted)
-        batch, weights = self.quadrature(toy, 0.0)
-        oracle = self.state_oracle(toy, own=False)
-        measured = float((weights * self.row_loss(oracle, batch)).sum())
-        measured += self.prior(toy) - self.prior(toy) * float(weights.sum())
-        measured += self.reconstruction(toy)
-        close = 3e-4 if exact_ends(self.spec) else 3e-3
-        assert measured == pytest.approx(toy.conditional_entropy(), rel=close)
+        measured = float((toy.probs * self.bounds(toy, toy)).sum())
+        gap = float((toy.probs * self.gaps(toy, toy)).sum())
+        assert gap >= 0
+        assert measured == pytest.approx(toy.conditional_entropy() + gap, rel=3e-4)
 
     def test_bound_of_oracle_that_sees_the_token_is_larger(self) -> None:
-        """The bound of p(x_i | z) in place of p(x_i | z without z_i)."""
+        """For p(x_i | z) in place of p(x_i | z without z_i), by the definition."""
         toy = self.toy(prompted=False)
         batch, weights = self.quadrature(toy, 0.0)
-        wrong = self.state_oracle(toy, own=True)
-        measured = float((weights * self.row_loss(wrong, batch)).sum())
-        assert measured > toy.conditional_entropy() * 1.1
+        oracles = [self.state_oracle(toy, own=own) for own in (False, True)]
+        right, wrong = (
+            float((weights * self.row_loss(oracle, batch)).sum()) for oracle in oracles
+        )
+        expected = [
+            float((weights * self.definition(oracle, batch)).sum())
+            for oracle in oracles
+        ]
+        difference = expected[1] - expected[0]
+        assert difference > 1e-3
+        assert wrong - right == pytest.approx(difference, rel=0.01)
 
     def test_bound_of_every_row_is_its_nll_under_the_network(self) -> None:
-        """For a distribution that is not the true one, if the ends are exact."""
+        """For a distribution that is not the true one; and the gaps of both ends."""
         toy = self.toy(prompted=False)
         believed = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
-        batch, weights = self.quadrature(toy, 0.0)
-        losses = self.row_loss(self.state_oracle(believed, own=False), batch)
-        if not exact_ends(self.spec):
-            assert float((weights * losses).sum()) > toy.conditional_entropy() + 0.05
-            return
-        rows = self.patterns(toy)[0].repeat(NODES)
-        share = weights / toy.probs[rows] * losses
-        found = torch.zeros(len(toy), dtype=torch.float64).index_add(0, rows, share)
-        torch.testing.assert_close(found, believed.nll(), rtol=2e-3, atol=1e-4)
+        found = self.bounds(toy, believed)
+        expected = believed.nll() + self.gaps(toy, believed)
+        torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-4)
 
     def test_loss_is_divided_by_noisable_tokens(self) -> None:
         toy = self.toy()
@@ -214,20 +298,20 @@ class StateBoundTests(StateSubject):
         batch = self.batch(toy, rows, noised, self.time(0.3))
         oracle = self.state_oracle(toy, own=False)
         half = batch | {"time_weight": torch.full_like(batch["time_weight"], 0.5)}
-        prior = self.prior_per_token * batch["noisable"].sum(1)
+        prior = self.priors(batch)
         full, found = (self.row_loss(oracle, each) for each in (batch, half))
         torch.testing.assert_close(found, prior + (full - prior) / 2)
 
     def test_row_without_signal_has_no_loss_and_finite_gradients(self) -> None:
         """At t = 1 nothing of a token is left: its weight is infinite, its loss 0."""
-        if alpha_at(noise_schedule(self.spec), 1.0) > 1e-6:
-            pytest.skip("the schedule leaves something of a token at t = 1")
+        if self.ratios or alpha_at(noise_schedule(self.spec), 1.0) > 1e-6:
+            pytest.skip("wrong ratios cost something; or the noise does")
         toy, model = self.toy(), self.network()
         rows, noised = self.patterns(toy)
         possible = self.chance(toy, rows, noised, torch.ones(len(rows))) > 0
         batch = self.batch(toy, rows[possible], noised[possible], torch.ones(()))
         output = self.family.loss(self.tokens)(model, batch)
-        prior = self.prior_per_token * batch["noisable"].sum(1).double()
+        prior = self.priors(batch)
         found = output["row_loss"].double()
         torch.testing.assert_close(found, prior, rtol=0.05, atol=2e-6)
         torch.autograd.backward(output["loss"])
@@ -239,9 +323,7 @@ class StateBoundTests(StateSubject):
     @pytest.mark.parametrize("evaluation", [True, False])
     def test_estimate_on_collated_batches_equals_bound(self, evaluation: bool) -> None:
         """Evaluation integrates over all times, training over t ≥ `sampling_eps`."""
-        toy = self.toy()
-        if use(toy) not in self.family.collators:
-            pytest.skip("the family has no collator for prompts")
+        toy = self.toy(prompted=False)
         oracle = self.state_oracle(toy, own=False)
         batch = training_batch(self, toy, toy.sample(6000), evaluation=evaluation)
         found = self.row_loss(oracle, batch)
@@ -273,11 +355,13 @@ class RowDefinitionTests(StateSubject):
             batch = self.batch(toy, rows, noised, self.time(level))
             for model in self.networks(toy):
                 expected = self.reference(model, batch)
-                found = self.row_loss(Wide(model), batch)
-                torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
-                # float32 has no digits for a probability that is nearly 1.
-                found, close = self.row_loss(model, batch), 2e-6 * (1 + 1 / level)
-                torch.testing.assert_close(found, expected, rtol=1e-4, atol=close)
+                # A sum has the precision of its largest term.
+                found, rounding = self.row_loss(Wide(model), batch), self.terms(batch)
+                close = 1e-6 * expected.abs() + 1e-8 + 2e-15 * rounding
+                assert ((found - expected).abs() <= close).all(), level
+                found, rounding = self.row_loss(model, batch), self.slopes(batch)
+                close = 1e-4 * expected.abs() + 2e-6 + 2e-6 * rounding
+                assert ((found - expected).abs() <= close).all(), level
 
     def test_loss_takes_one_forward_pass(self) -> None:
         toy = self.toy()
@@ -299,7 +383,15 @@ class RowDefinitionTests(StateSubject):
 
     def reference(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of every row by its definition, (B,) in float64."""
+        return self.definition(model, batch) + self.priors(batch)
+
+    def terms(self, batch: Batch) -> Tensor:
+        """The size (B,) of the terms that add up to the loss of every row."""
         raise NotImplementedError
+
+    def slopes(self, batch: Batch) -> Tensor:
+        """The slope (B,) of every row's loss in the logarithms of the prediction."""
+        return self.terms(batch)
 
 
 class StateEntropyTests(RowDefinitionTests):
@@ -314,41 +406,30 @@ class StateEntropyTests(RowDefinitionTests):
         batch = self.batch(toy, rows, noised, torch.zeros(()))
         for model in self.networks(toy):
             found = self.row_loss(Wide(model), batch)
-            expected = self.nll_by_bayes(model, batch)
-            expected += self.prior_per_token * batch["noisable"].sum(1)
+            expected = self.token_nll(model, batch)
+            expected += self.priors(batch)
             torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
-    def reference(self, model: nn.Module, batch: Batch) -> Tensor:
-        """The loss of every row by the definition, (B,) in float64."""
-        schedule = noise_schedule(self.spec)
-        logits = model(batch["input_ids"], batch["attention_mask"], t=batch["t"])
-        c = logits[..., self.ordinary].double().softmax(-1)  # (B, L, K)
-        place = {id_: index for index, id_ in enumerate(self.ordinary)}
-        found = self.prior_per_token * batch["noisable"].sum(1).double()
-        rate, alpha = -slope(schedule, batch["t"]), schedule.alpha(batch["t"].double())
-        for row, column in batch["noisable"].nonzero().tolist():
-            x, z = (
-                place[int(batch[key][row, column])]
-                for key in ("target_ids", "input_ids")
-            )
-            terms = score_entropy(c[row, column], x, z, float(alpha[row]))
-            found[row] += float(rate[row]) * terms
-        return found
+    def terms(self, batch: Batch) -> Tensor:
+        """The rate, times Σ r_y and its largest logarithm."""
+        return self.sizes(batch, torch.ones_like(batch["t"]))
 
-    def nll_by_bayes(self, model: nn.Module, batch: Batch) -> Tensor:
-        """−Σ log p(x_i | z), (B,) in float64; p(x_i | z) ∝ c(x_i) q(z_i | x_i)."""
-        logits = model(batch["input_ids"], batch["attention_mask"], t=batch["t"])
-        log_c = logits[..., self.ordinary].double().log_softmax(-1)  # (B, L, K)
-        alpha, drawn = self.noise(batch["t"])
-        ordinary = torch.tensor(self.ordinary)
-        of_z = drawn.gather(1, batch["input_ids"])[..., None]
-        evidence = of_z + alpha[:, None, None] * (
-            batch["input_ids"][..., None] == ordinary
-        )
-        log_probs = (log_c + evidence.log()).log_softmax(-1)
-        clean = batch["target_ids"][..., None] == ordinary
-        found = torch.where(clean, log_probs, 0.0).sum(-1)
-        return -torch.where(batch["noisable"], found, 0.0).sum(1)
+    def slopes(self, batch: Batch) -> Tensor:
+        """Near t = 1 a prediction of the clean token has the share Kα in a ratio."""
+        if self.ratios:
+            return self.terms(batch)
+        alpha = self.noise(batch["t"])[0]
+        return self.sizes(batch, (self.size * alpha).clamp(max=1))
+
+    def sizes(self, batch: Batch, factor: Tensor) -> Tensor:
+        """Sum over the tokens of every row, times a factor of the row (B,)."""
+        t, z = batch["t"], batch["input_ids"]
+        alpha, drawn = self.noise(t)
+        noise = drawn.gather(1, z)
+        clean = alpha[:, None] + noise
+        here = torch.where(z == batch["target_ids"], clean, noise)
+        sizes = self.noise.rate(t).gather(1, z) / here * (1 + (clean / noise).log())
+        return factor * torch.where(batch["noisable"], sizes, 0.0).sum(1)
 
 
 class Wide(nn.Module):
@@ -361,6 +442,11 @@ class Wide(nn.Module):
     def forward(self, *inputs: Any, **options: Any) -> Tensor:
         hidden: Tensor = self.inner(*inputs, **options)
         return hidden.double()
+
+
+def sums(values: Tensor, groups: Tensor, number: int) -> Tensor:
+    """Add up values (N,) by the number (N,) of their group: (number,)."""
+    return values.new_zeros(number).index_add(0, groups, values)
 
 
 def sine_nodes(number: int) -> list[tuple[float, float]]:

@@ -188,6 +188,8 @@ class UnmaskingTests(UnmaskingSubject):
         oracle = self.oracle(self.toy())
         batch = self.prompts([(5,)])
         numbers = self.one_at_a_time if not self.stepped else {"steps": 60}
+        if self.options.get("growth"):
+            numbers = numbers | {"growth": 1.0}  # else one step may reveal all
         self.generate(oracle, batch, **numbers | ({"eta": 0.0} if self.eta else {}))
         times = [float(t[0]) for t in oracle.times]
         assert len(times) > 1
