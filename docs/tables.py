@@ -18,6 +18,7 @@ between is replaced. `tests/test_docs.py` fails if a page is not current.
     stars                       the star-graph tasks
     corpora                     the texts that ship
     hub                         the tasks that ship with examples from the Hub
+    families                    the map of families
     planted                     the mistakes that the test kit is tested with
     runtime MODULE              the public names of a module of `xlmgen.runtime`
 """
@@ -34,6 +35,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import family_map
 import yaml
 from torch.nn import Module
 
@@ -293,6 +295,10 @@ def planted(_: str) -> str:
     return markdown(("mistake", "kind", "planted in", "found by"), rows)
 
 
+def families(_: str) -> str:
+    return markdown(family_map.HEADER, list(family_map.rows()))
+
+
 def runtime(name: str) -> str:
     module = importlib.import_module(f"xlmgen.runtime.{name}")
     rows = [
@@ -399,6 +405,7 @@ MAKERS = {
     "stars": stars,
     "corpora": corpora,
     "hub": hub,
+    "families": families,
     "planted": planted,
     "runtime": runtime,
 }

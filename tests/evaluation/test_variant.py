@@ -78,6 +78,22 @@ def test_cache_is_rendered_into_the_network_too(run):
     assert network.new_cache(2, 5).keys.shape[3] == 5
 
 
+def test_another_order_is_rendered_into_collator_and_metrics_too(project):
+    shutil.copytree(resources.root() / "families/ao_arm", project / "families/ao_arm")
+    text = EXPERIMENT.replace("mdlm", "ao_arm").replace("predictor: {steps: 4}\n", "")
+    (project / "ordered.yaml").write_text(text)
+    train(resolve("ordered.yaml"), Path("run"), Console(quiet=True))
+    run = Run.open("run")
+    family, _ = with_predictor(run, {"order": "right_to_left"})
+    changed = {
+        path.name
+        for path in run.family_folder.glob("*.py")
+        if path.read_bytes() != (source(family).parent / path.name).read_bytes()
+    }
+    parts = ("collator", "metrics", "predictor")
+    assert changed == {f"{part}_ao_arm.py" for part in parts}
+
+
 def test_edited_network_cannot_get_a_cache(run):
     file = run.family_folder / "model_mdlm.py"
     file.write_text(file.read_text() + "# mine\n")

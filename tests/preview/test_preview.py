@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from itertools import pairwise
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ overflow: drop
 SETTINGS = ["training.batch_size=6", "training.seed=5", "training.max_steps=50"]
 INDEX = 3
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-LINE = re.compile(r"  (clean|input|target|t)( +)\S.*")
+LINE = re.compile(r"  (clean|input|target|t|place|next)( +)\S.*")
 
 
 @pytest.fixture
@@ -145,10 +146,25 @@ def plain(columns, names):
             text = text.strip("⟨⟩")
             if text[0] + text[-1] == "[]" and text[1:-1] in (names or {}).values():
                 text = text[1:-1]  # the mark of a random token
-            if line != "t":
+            if line in ("input", "target", "clean"):
                 one[line] = text
         cells += [(one.get("input"), one.get("target"), one.get("clean"))] * many
     return cells
+
+
+def in_place(columns, following):
+    """Inputs and the last target, sorted by the positions printed below them."""
+    places = {int(column["place"].strip("⟨⟩")): column["input"] for column in columns}
+    for before, after in pairwise(columns):
+        if "target" in before:
+            assert (before["next"], before["target"]) == (
+                after["place"],
+                after["input"],
+            )
+    if "target" in columns[-1]:
+        assert columns[-1]["next"] == str(int(following[-1]))
+        places[int(following[-1])] = columns[-1]["target"]
+    return [places[place].strip("⟨⟩") for place in sorted(places)]
 
 
 class Names(dict):
@@ -191,7 +207,9 @@ def test_row_with_targets_filled_in_equals_its_example(words, family, task):
     for row, columns in enumerate(drawn_rows(shown(found))):
         example = examples[found.batch.rows[row]]
         cells = plain(columns, None)
-        if "scored_positions" in found.batch.data:  # the next token is below each
+        if "next_position_ids" in found.batch.data:
+            filled = in_place(columns, found.batch.data["next_position_ids"][row])
+        elif "scored_positions" in found.batch.data:  # the next token is below each
             follows = [after for after, _, _ in cells[1:]]
             pairs = zip([target for _, target, _ in cells], follows, strict=False)
             assert all(target == after for target, after in pairs if target)

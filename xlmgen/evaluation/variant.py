@@ -2,8 +2,9 @@
 
 The numeric options of a predictor are arguments of its constructor. Options that choose
 an algorithm (`order`, `decoding_block`, …) select rendered code, so another choice
-needs another render, with a `cache` also of the network, whose parameters stay the
-same. Both are written to `variants/<hash>/families/<name>/` in the run folder and
+needs another render. With a `cache` it is also that of the network, whose parameters
+stay the same, and with an order in which the likelihood is exact that of collator and
+metrics. All are written to `variants/<hash>/families/<name>/` in the run folder and
 executed from there, where they can be read.
 """
 
@@ -58,18 +59,19 @@ def with_predictor(
 
 
 def _write_variant(run: Run, document: Document, changed: Document) -> Path:
-    """Render the changed predictor, and network, next to a copy of the other code."""
+    """Render the changed predictor and what it needs, next to a copy of other code."""
     source = run.family_folder
     text = yaml.safe_dump(changed.data, sort_keys=False, allow_unicode=True)
     old = render_files(family_spec(document))
     new = render_files(family_spec(load_yaml(SPEC, text), project_of(source)))
-    model, predictor = f"model_{source.name}.py", f"predictor_{source.name}.py"
+    predictor = f"predictor_{source.name}.py"
+    beside = [f"{part}_{source.name}.py" for part in ("model", "collator", "metrics")]
     changes = [
         name
         for name in old
         if name.endswith(".py") and "/" not in name and old[name] != new.get(name)
     ]
-    written = [predictor, *([model] if model in changes else [])]
+    written = [predictor, *(file for file in beside if file in changes)]
     for file in written:
         own = source / file
         if not own.is_file() or own.read_text(encoding="utf-8") != old[file]:
@@ -82,7 +84,8 @@ def _write_variant(run: Run, document: Document, changed: Document) -> Path:
             f"this predictor also needs another {', '.join(others)}",
             f"write a family with it: change {SPEC}, `xlmgen new`, and train",
         )
-    key = hashlib.sha256((new[predictor] + new[model]).encode()).hexdigest()[:12]
+    code = "".join(new[file] for file in (predictor, *beside))
+    key = hashlib.sha256(code.encode()).hexdigest()[:12]
     target = run.path / "variants" / key
     if not target.is_dir():
         draft = target.with_name(f".{key}.{os.getpid()}")

@@ -55,6 +55,8 @@ class Place:
         target: the id to predict here; for a missing token, that token.
         missing: number of missing tokens, where their ids are unknown.
         t: noise time of this place, where times differ within a row.
+        position: of the token in its sequence, in rows that are in another order.
+        next_position: of the target, in such rows.
     """
 
     kind: Kind
@@ -64,6 +66,8 @@ class Place:
     target: int | None = None
     missing: int | None = None
     t: float | None = None
+    position: int | None = None
+    next_position: int | None = None
 
 
 @dataclass
@@ -82,6 +86,8 @@ class Reading:
         missing: number of tokens missing after each.
         missing_ids: their ids, by flat position; empty where unknown.
         times: (B,) or (B, A).
+        position_ids: of the tokens in their sequences, in rows in another order.
+        next_position_ids: of the targets, in such rows.
         used: the keys that were interpreted.
     """
 
@@ -96,6 +102,8 @@ class Reading:
     missing: Tensor
     missing_ids: Mapping[int, list[int]]
     times: Tensor | None
+    position_ids: Tensor | None = None
+    next_position_ids: Tensor | None = None
     used: set[str] = field(default_factory=set)
 
     @property
@@ -162,6 +170,8 @@ def read(batch: Any, tokens: SpecialTokens) -> Reading | None:
         missing,
         missing_ids,
         times,
+        keys.grid("position_ids", shape),
+        keys.grid("next_position_ids", shape),
         keys.used,
     )
 
@@ -194,6 +204,10 @@ def places(reading: Reading, row: int, tokens: SpecialTokens) -> Iterator[Place]
             before[context + column] if before else None,
             int(target[row, column]) if predicted and target is not None else None,
             t=_time(reading, row, column),
+            position=_entry(reading.position_ids, row, column),
+            next_position=_entry(reading.next_position_ids, row, column)
+            if predicted
+            else None,
         )
         count = int(reading.missing[row, column])
         if ids := reading.missing_ids.get(row * width + column):
@@ -323,6 +337,10 @@ def _gaps(
 
 def _share(marks: Tensor) -> float:
     return marks.float().mean().item()
+
+
+def _entry(values: Tensor | None, row: int, column: int) -> int | None:
+    return None if values is None else int(values[row, column])
 
 
 def _time(reading: Reading, row: int, column: int) -> float | None:

@@ -186,6 +186,8 @@ def show_places(
         "input": True,
         "target": any(place.target is not None for place in places),
         "t": any(place.t is not None for place in places),
+        "place": any(place.position is not None for place in places),
+        "next": any(place.next_position is not None for place in places),
     }
     columns: list[list[Cell]] = []
     time: float | None = None
@@ -210,6 +212,12 @@ def show_places(
             if place.t is not None and place.t != time:
                 cells["t"], styles["t"] = f"{place.t:.2f}", "dim"
             time = place.t
+            for key, at in (
+                ("place", place.position),
+                ("next", place.next_position),
+            ):
+                if at is not None:
+                    cells[key], styles[key] = str(at), "dim"
             columns.append(
                 [
                     (cells.get(key, ""), styles.get(key, ""))

@@ -68,6 +68,8 @@ def _proof(suite: str, gives: str, *capabilities: str) -> Proof:
 
 PROOFS = (
     _proof("LikelihoodTests", "exact", "objective:next_token"),
+    _proof("AnyOrderLikelihoodTests", "exact", "objective:any_order"),
+    _proof("AnyOrderLikelihoodTests", "bound", "objective:any_order"),
     _proof("MaskedBoundTests", "bound", "objective:masked", "pure_masking"),
     _proof("MaskedMinimiserTests", "none", "objective:masked"),
     _proof("BlockBoundTests", "bound", "objective:block_masked"),

@@ -8,6 +8,10 @@ import pytest
 pytest.register_assert_rewrite(f"{__name__}.suites")
 
 from xlmgen.testing.suites.ancestral import AncestralTests  # noqa: E402
+from xlmgen.testing.suites.any_order import AnyOrderTests  # noqa: E402
+from xlmgen.testing.suites.any_order_likelihood import (  # noqa: E402
+    AnyOrderLikelihoodTests,
+)
 from xlmgen.testing.suites.block_bound import (  # noqa: E402
     BlockBoundTests,
     BlockWeightTests,
@@ -57,7 +61,11 @@ from xlmgen.testing.suites.model import (  # noqa: E402
     StopHeadTests,
     TimeModelTests,
 )
+from xlmgen.testing.suites.next_position import NextPositionTests  # noqa: E402
 from xlmgen.testing.suites.noise_schedule import ScheduleTests  # noqa: E402
+from xlmgen.testing.suites.ordering_collator import (  # noqa: E402
+    OrderingCollatorTests,
+)
 from xlmgen.testing.suites.planning import PlanningTests  # noqa: E402
 from xlmgen.testing.suites.predictor import PredictorTests  # noqa: E402
 from xlmgen.testing.suites.qwen2 import Qwen2Tests  # noqa: E402
@@ -87,6 +95,8 @@ from xlmgen.testing.suites.unmasking import GuidanceTests, UnmaskingTests  # noq
 __all__ = [
     "AbsolutePositionTests",
     "AncestralTests",
+    "AnyOrderLikelihoodTests",
+    "AnyOrderTests",
     "BidirectionalModelTests",
     "BlockAncestralTests",
     "BlockBoundTests",
@@ -120,7 +130,9 @@ __all__ = [
     "MaskedMinimiserTests",
     "MaskingCollatorTests",
     "ModelTests",
+    "NextPositionTests",
     "NoisedTokensTests",
+    "OrderingCollatorTests",
     "PlanningTests",
     "PosteriorBoundTests",
     "PredictorTests",

@@ -202,6 +202,51 @@ class CausalOracle(Oracle):
 
 
 @dataclass
+class OrderedCache:
+    """Cache of an oracle for rows in any order: tokens and their positions."""
+
+    ids: PrefixCache = field(default_factory=PrefixCache)
+    positions: PrefixCache = field(default_factory=PrefixCache)
+
+
+class OrderedOracle(Oracle):
+    """p(x_j | the tokens so far and their positions), j the next position."""
+
+    def new_cache(self, batch_size: int, max_length: int) -> OrderedCache:
+        return OrderedCache()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        position_ids: Tensor,
+        next_position_ids: Tensor,
+        positions: Tensor | None = None,
+        cache: OrderedCache | None = None,
+    ) -> Tensor:
+        self.record(input_ids)
+        ids, places = input_ids, position_ids
+        if cache is not None:
+            ids, places = cache.ids.append(ids), cache.positions.append(places)
+        attended = attention_mask
+        if attended is None:
+            attended = torch.ones(ids.shape, dtype=torch.bool)
+        # 1. Rows that agree with all tokens so far.
+        width = 1 + int(max(places.max(), next_position_ids.max()))
+        rows = widened(self.toy.rows, width)
+        agree = (rows.T[places] == ids[..., None]) | ~attended[..., None]  # (B, K, S)
+        fits = agree.cumprod(1)[:, -input_ids.shape[1] :]  # (B, L, S)
+
+        # 2. Distribution of their tokens at the next position.
+        following = rows.T[next_position_ids]  # (B, L, S)
+        tokens = F.one_hot(following.clamp(min=0), self.vocab_size).double()
+        tokens = tokens * (following >= 0)[..., None]
+        probs = torch.einsum("bls,s,blsv->blv", fits.double(), self.toy.probs, tokens)
+        return self.logits(probs, positions)
+
+
+@dataclass
 class FixedCache(PrefixCache):
     """Cache of constant logits: the tokens, or the columns of a call."""
 
@@ -233,6 +278,7 @@ class FixedLogits(Oracle):
         positions: Tensor | None = None,
         t: Tensor | None = None,
         cache: FixedCache | None = None,
+        **places: Tensor,
     ) -> Tensor:
         self.record(input_ids, t)
         if cache is not None:

@@ -88,8 +88,13 @@ class FamilyTests:
 
     @property
     def causal(self) -> bool:
-        """Whether the family's attention is causal."""
-        return bool(self.spec.model.options.get("attention") == "causal")
+        """Whether the family's attention is causal, over tokens from left to right."""
+        return "attention:causal" in self.provided and not self.ordered
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the family's rows are sorted by an order of generation."""
+        return "ordered_tokens" in self.provided
 
     @property
     def suppress_tokens(self) -> tuple[int, ...]:

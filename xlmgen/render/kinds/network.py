@@ -25,6 +25,7 @@ class Network:
     gap: str | None  # output of its head for gaps; None without one
     position_ids: bool  # takes explicit positions
     absolute: bool  # also embeds absolute positions
+    next_position: bool  # takes the position of the token to predict
     attention: tuple[str, ...]  # constructor arguments
     norm: str  # constructor expression
     feedforward: str  # constructor expression
@@ -60,6 +61,7 @@ def decide(family: FamilySpec) -> Network:
     time = options["time"] == "adaln"
     swiglu = options["activation"] == "swiglu"
     absolute = options["positions"] == "rotary_and_absolute"
+    next_position = options["next_position"]
     stop = "stop" in options["output_heads"]
     gap = options["gap_head"] if "gap" in options["output_heads"] else None
     imports = {"Attention", "Head", "Rotary"}
@@ -68,7 +70,7 @@ def decide(family: FamilySpec) -> Network:
     imports |= {cache} if cached else set()
     imports |= {"block_diffusion_mask"} if blocks else set()
     imports |= {"Modulation", "TimeEmbedding", "modulate"} if time else set()
-    imports |= {"AbsolutePositions"} if absolute else set()
+    imports |= {"AbsolutePositions"} if absolute or next_position else set()
     imports |= {"SwiGLU"} if swiglu else {"FeedForward"}
     imports |= {"previous" if options["shift"] else "select_positions"}
     # Modulated norms have no weights of their own, and none has a bias.
@@ -92,6 +94,7 @@ def decide(family: FamilySpec) -> Network:
         gap=gap,
         position_ids="position_ids_input" in requirements(family.components, schemas),
         absolute=absolute,
+        next_position=next_position,
         attention=("d_model", "num_heads", "num_kv_heads", f"causal={causal}")
         + (("qk_norm=True",) if options["qk_norm"] else ()),
         norm=f"nn.{NORMS[options['norm']]}(d_model{eps}{affine})",
@@ -113,7 +116,9 @@ def decide(family: FamilySpec) -> Network:
         if options["output_heads"] == ["tokens"]
         else "tuple[Tensor, Tensor]",
         predicts=(
-            "the next token at every position"
+            "the token at the next position"
+            if next_position
+            else "the next token at every position"
             if causal
             else "the token at each position"
         ),

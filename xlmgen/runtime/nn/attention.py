@@ -81,11 +81,13 @@ def attend(
     layer: int,
     *,
     causal: bool,
+    query_rotary: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Rotate queries and keys, take in the cached ones, and attend.
 
     Args:
         qkv: (B, L, H + 2 · num_kv_heads, head_dim): queries, then keys, then values.
+        query_rotary: of the queries; None rotates them like the keys.
         mask: broadcastable to (B, H, L, keys), True is seen.
 
     Returns:
@@ -94,7 +96,7 @@ def attend(
     parts = qkv.transpose(1, 2)  # (B, H + 2 · num_kv_heads, L, head_dim)
     sizes = [parts.shape[1] - 2 * num_kv_heads, num_kv_heads, num_kv_heads]
     q, k, v = torch.split(parts, sizes, dim=1)
-    q, k = rotate(q, rotary), rotate(k, rotary)
+    q, k = rotate(q, query_rotary or rotary), rotate(k, rotary)
     if cache is not None:
         k, v = cache.update(layer, k, v)
     # The newest token of a cache sees all; a size is no bool to a compiler.
@@ -176,6 +178,7 @@ class Attention(nn.Module):
         cache: KeyValueCache | None = None,
         layer: int = 0,
         positions: Tensor | None = None,
+        query_rotary: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Attend from all positions, or only from some of them.
 
@@ -185,6 +188,8 @@ class Attention(nn.Module):
             cache: keys and values of other tokens, which are attended to as well.
             layer: number of this layer in the cache.
             positions: (N,) flat positions, row · L + column, where nothing is causal.
+            query_rotary: rotations of the queries, without `positions`; None rotates
+                queries like keys.
 
         Returns:
             (B, L, d_model), with `positions` (N, d_model)
@@ -200,7 +205,14 @@ class Attention(nn.Module):
             q, k = normalised(q, self.query_norm), normalised(k, self.key_norm)
             qkv = torch.cat((q, k, v), dim=2)
         y = attend(
-            qkv, self.num_kv_heads, rotary, mask, cache, layer, causal=self.causal
+            qkv,
+            self.num_kv_heads,
+            rotary,
+            mask,
+            cache,
+            layer,
+            causal=self.causal,
+            query_rotary=query_rotary,
         )
         return self.out(select_positions(y, positions))
 

@@ -73,8 +73,8 @@ class ModelTests(FamilyTests):
 
     def test_token_order_has_no_effect_with_explicit_positions(self) -> None:
         model, ids = self.network(), IDS
-        if not takes(model, "position_ids"):
-            return
+        if not takes(model, "position_ids") or self.ordered:
+            return  # attention to earlier tokens depends on their order
         places = torch.arange(LENGTH).expand(ROWS, -1)
         before = call(model, ids)
         torch.testing.assert_close(call(model, ids, position_ids=places), before)

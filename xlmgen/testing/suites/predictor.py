@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from xlmgen.runtime import sampling
 from xlmgen.runtime.decoding import noisy
 from xlmgen.runtime.generation import Generation
-from xlmgen.testing.oracle import CausalOracle, FixedLogits, MaskedOracle, Oracle
+from xlmgen.testing.oracle import (
+    CausalOracle,
+    FixedLogits,
+    MaskedOracle,
+    Oracle,
+    OrderedOracle,
+)
 from xlmgen.testing.state import FixedRatios, StateOracle
 from xlmgen.testing.statistics import p_value
 from xlmgen.testing.subject import FamilyTests
@@ -107,7 +113,8 @@ class PredictorSubject(FamilyTests):
 
     def masked_prompts(self, prompts: Prompts, repeat: int) -> Batch:
         """Build `prompt [BOS]`, then MASK for the answer, padded on the right."""
-        bos = [self.tokens.bos] * bool(self.spec.collator.options.get("bos"))
+        begins = self.spec.collator.options.get("bos", self.ordered)
+        bos = [self.tokens.bos] * bool(begins)
         rows = [[*prompt, *bos] + [self.tokens.mask] * ANSWER for prompt in prompts]
         width = max(map(len, rows))
         ids = torch.tensor([r + [self.tokens.pad] * (width - len(r)) for r in rows])
@@ -125,6 +132,8 @@ class PredictorSubject(FamilyTests):
         size = self.tokens.vocab_size
         if self.causal:
             return CausalOracle(toy, size, self.suppress_tokens)
+        if self.ordered:
+            return OrderedOracle(toy, size, self.suppress_tokens)
         if "objective:state" in self.provided:
             known = self.knows_itself
             distractors = self.suppress_tokens
