@@ -117,6 +117,65 @@ def test_bound_of_rows_is_the_bound_of_the_evaluation(letters, family):
     assert found == model.log_likelihood(texts, draws=loss["draws"])
 
 
+def test_exact_continuation_is_the_sum_of_its_log_probabilities(letters):
+    model = train_letters("arlm")
+    pairs = [("ab", "c"), ("", "bca"), ("b", "cab"), ("ab", "ca")]
+    found = model.log_likelihood(pairs)
+    assert {(one.kind, one.error) for one in found} == {("exact", 0.0)}
+    for (before, after), one in zip(pairs, found, strict=True):
+        ids = model.task.tokenizer.encode(before + after)
+        row = torch.tensor([[model.task.tokenizer.special.bos, *ids]])
+        with torch.inference_mode():
+            hidden = model.network(row[:, :-1])
+            log_p = model.network.head(hidden).double().log_softmax(-1)
+        of_tokens = log_p[0].gather(1, row[0, 1:, None])[len(before) :]
+        assert one.nats == pytest.approx(float(of_tokens.sum()), rel=1e-4)
+
+
+def last_token(model, before, after):
+    """log p(after | before), with MASK as the last token of the row."""
+    special = model.task.tokenizer.special
+    ids = [*model.task.tokenizer.encode(before), special.mask]
+    with torch.inference_mode():
+        logits = model.network.head(model.network(torch.tensor([ids])))[0, -1].double()
+        logits[special.mask] = -torch.inf
+    return float(logits.log_softmax(-1)[model.task.tokenizer.encode(after)])
+
+
+def test_bound_of_one_token_is_its_log_probability(letters):
+    """For one token the bound is exact: in a row of this length, without an EOS."""
+    model = train_letters("mdlm")
+    pairs = [("ab", "c"), ("b", "a"), ("bcab", "c")]  # of different lengths
+    found = model.log_likelihood(pairs, draws=2000)
+    pseudo = model.log_likelihood(pairs, pseudo=True)
+    assert {one.kind for one in found} == {"bound"}
+    assert {(one.kind, one.error) for one in pseudo} == {("pseudo", 0.0)}
+    for pair, one, other in zip(pairs, found, pseudo, strict=True):
+        expected = last_token(model, *pair)
+        assert other.nats == pytest.approx(expected, rel=1e-5)
+        assert 0 < one.error < 0.3
+        assert abs(one.nats - expected) < 4 * one.error
+
+
+@pytest.mark.parametrize("family", ["flexmdm", "udlm"])
+def test_bound_of_a_continuation_needs_no_mask(letters, family):
+    model = train_letters(family)
+    found = model.log_likelihood([("ab", "c"), ("b", "cab")])
+    assert all(one.kind == "bound" and one.error > 0 for one in found)
+
+
+def test_family_that_cannot_condition_a_bound_is_refused(letters):
+    model = train_letters("bd3lm")
+    with pytest.raises(UserError, match="no bound on the likelihood of a continuation"):
+        model.log_likelihood([("ab", "c")])
+
+
+def test_pseudo_likelihood_of_a_family_without_likelihood(letters):
+    model = train_letters("mlm")
+    (found,) = model.log_likelihood([("ab", "c")], pseudo=True)
+    assert found.nats == pytest.approx(last_token(model, "ab", "c"), rel=1e-5)
+
+
 def test_loss_that_is_no_likelihood_is_refused(letters):
     model = train_letters("mlm")
     with pytest.raises(UserError, match="is not a likelihood"):
@@ -136,7 +195,8 @@ def test_texts_are_generated_without_prompts(letters):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: m.log_likelihood([("a", "b")]), "pass texts"),
+        (lambda m: m.log_likelihood([("a", "b"), "c"]), "pass texts, or pairs"),
+        (lambda m: m.log_likelihood([("abcabc", "ab")]), "has 8 tokens, and"),
         (lambda m: m.log_likelihood(["abcabcabcabc"]), "max_length has room for"),
         (lambda m: m.generate(stps=4), "did you mean 'steps'"),
         (lambda m: m.generate(["abcabcabc"]), "max_length has room for"),

@@ -7,23 +7,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-from xlmgen.data.datamodule import TRAINING_USES
 from xlmgen.data.task import Task
 from xlmgen.data.task import load_task as load_task
 from xlmgen.errors import UserError
 from xlmgen.evaluation.evaluate import evaluate
 from xlmgen.evaluation.generate import generate_examples
-from xlmgen.evaluation.likelihood import SplitRows, measure_rows, nats_key
 from xlmgen.evaluation.request import EvaluationRequest
 from xlmgen.evaluation.scores import prompt_text
 from xlmgen.evaluation.show_trace import written_tokens
+from xlmgen.evaluation.text_likelihood import LogLikelihood, TextLikelihood
 from xlmgen.evaluation.variant import with_predictor
 from xlmgen.experiment import resolve
+from xlmgen.registry import SPEC
 from xlmgen.registry import load_family as load_family
 from xlmgen.render import render_files
 from xlmgen.runs.build import Parts, build
@@ -46,12 +46,6 @@ __all__ = [
     "train",
 ]
 
-KINDS: Mapping[str, Literal["exact", "bound"]] = {
-    "sequence_nll": "exact",
-    "sequence_nll_bound": "bound",
-}
-"""Metrics of families whose loss is a likelihood, in nats per row."""
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -71,21 +65,6 @@ class Answer:
     ids: tuple[int, ...]
     steps: tuple[int, ...] | None
     forward_passes: int
-
-
-@dataclass(frozen=True)
-class LogLikelihood:
-    """Log-likelihood of a text, or of an answer given its prompt.
-
-    Args:
-        nats: log-probability in nats; a lower bound if `kind` is `bound`.
-        kind: whether the number is exact or a bound.
-        error: standard error of `nats` over the Monte Carlo draws; 0 if exact.
-    """
-
-    nats: float
-    kind: Literal["exact", "bound"]
-    error: float
 
 
 @dataclass(frozen=True)
@@ -163,6 +142,28 @@ class Model:
             examples = [task.opening for _ in range(num)]
         else:
             examples = [task.encode_prompt(text) for text in prompts]
+        return self.answer(examples, seed=seed, trace=trace, **predictor)
+
+    def answer(
+        self,
+        examples: Sequence[Mapping[str, Any]],
+        *,
+        seed: int = 0,
+        trace: bool = False,
+        batch_size: int | None = None,
+        most_tokens: int | None = None,
+        **predictor: Any,
+    ) -> list[Answer]:
+        """Answer encoded prompts; see `generate` for texts.
+
+        Args:
+            examples: from `task.encode_prompt`, or `task.opening`.
+            seed, trace, predictor: see `generate`.
+            batch_size: the most rows of a batch; that of the experiment's evaluation by
+                default.
+            most_tokens: length that answers are cut to.
+        """
+        task = self.task
         chosen = self._predictor(predictor)
         eos = task.tokenizer.special.eos
         answers: list[Answer] = []
@@ -174,8 +175,10 @@ class Model:
             self.device,
             seed=seed,
             trace=trace,
+            batch_size=batch_size,
         ):
             for row, ids in enumerate(found.answers(eos)):
+                kept = ids[:most_tokens]
                 written = (
                     written_tokens(found, row, task.tokenizer.token, eos)
                     if trace
@@ -184,8 +187,8 @@ class Model:
                 answers.append(
                     Answer(
                         prompt_text(task, examples[first + row]),
-                        task.decode(ids),
-                        tuple(ids),
+                        task.decode(kept),
+                        tuple(kept),
                         None if written is None else tuple(w.step for w in written),
                         found.forward_passes,
                     )
@@ -193,61 +196,62 @@ class Model:
         return answers
 
     def log_likelihood(
-        self, texts: Sequence[str] | Sequence[tuple[str, str]], *, draws: int = 16
+        self,
+        texts: Sequence[str] | Sequence[tuple[str, str]],
+        *,
+        draws: int = 16,
+        pseudo: bool = False,
     ) -> list[LogLikelihood]:
         """Compute log-probabilities of texts, or of answers given their prompts.
 
         Args:
-            texts: texts for a task of layout `lm`; pairs of prompt and answer for
-                `seq2seq`.
+            texts: texts for a task of layout `lm`, each with its EOS, or pairs of a
+                text and its continuation, without an EOS; pairs of prompt and answer
+                for `seq2seq`, each answer with its EOS.
             draws: Monte Carlo draws per text where the loss is random.
+            pseudo: compute the pseudo-log-likelihood of a masked model instead.
 
         Raises:
-            UserError: the family's loss is not a likelihood, the task has another
-                layout, or a text cannot be encoded.
+            UserError: the family has no such likelihood, the task has another layout,
+                or a text cannot be encoded.
         """
         task = self.task
         pairs = [(text, None) if isinstance(text, str) else text for text in texts]
-        wanted = {"lm": False, "seq2seq": True}.get(task.layout)
-        if wanted is None or any((a is not None) is not wanted for _, a in pairs):
-            shape = {"lm": "texts", "seq2seq": "pairs of a prompt and an answer"}
+        paired = [answer is not None for _, answer in pairs]
+        if task.layout == "infill" or not all(
+            one is paired[0] if task.layout == "lm" else one for one in paired
+        ):
             raise UserError(
                 f"the task {task.name} has the layout {task.layout}",
-                f"pass {shape[task.layout]}"
-                if task.layout in shape
-                else "likelihoods need the layout lm or seq2seq",
+                {
+                    "lm": "pass texts, or pairs of a text and its continuation",
+                    "seq2seq": "pass pairs of a prompt and an answer",
+                }.get(task.layout, "likelihoods need the layout lm or seq2seq"),
             )
-        if not pairs:
-            return []
-        rows = SplitRows(
-            "test",
-            [task.encode_example(*pair) for pair in pairs],
-            self.parts.data.collator(TRAINING_USES[task.layout], evaluation=True),
-            count=len(pairs),
-            batch_size=self.parts.data.eval_batch_size,
+        measure = self.text_likelihood(draws=draws, pseudo=pseudo)
+        if task.layout == "lm" and any(paired):
+            ids = [measure.encode_pair(text, after or "") for text, after in pairs]
+            return measure.continuations(ids)
+        return measure.examples([task.encode_example(*pair) for pair in pairs])
+
+    def text_likelihood(
+        self, *, draws: int = 16, pseudo: bool = False, batch_size: int | None = None
+    ) -> TextLikelihood:
+        """Measure log-likelihoods of ids; see `log_likelihood` for texts.
+
+        Args:
+            draws, pseudo: see `log_likelihood`.
+            batch_size: the most rows of a batch; that of the experiment's evaluation by
+                default.
+        """
+        return TextLikelihood(
+            read_family(self.run.family_folder / SPEC),
+            self.parts,
+            self.device,
+            draws,
+            batch_size or self.parts.data.eval_batch_size,
+            pseudo,
         )
-        metrics = self.parts.metrics
-        metrics.reset()
-        losses = measure_rows(
-            self.parts.measure,
-            rows,
-            nats_key=nats_key(metrics),
-            draws=draws,
-            device=self.device,
-            after_batch=lambda rows, output: metrics.update(output),
-        )
-        kinds = [KINDS[name] for name in metrics.compute() if name in KINDS]
-        metrics.reset()
-        if not kinds:
-            raise UserError(
-                f"the loss of {self.run.family_folder.name} is not a likelihood",
-                "use a family whose loss is exact or a bound: docs/families",
-            )
-        nats, errors = losses.nats.tolist(), losses.nats_errors.tolist()
-        return [
-            LogLikelihood(-value, kinds[0], error)
-            for value, error in zip(nats, errors, strict=True)
-        ]
 
     def evaluate(
         self,

@@ -1,5 +1,6 @@
 """`xlmgen generate`: answers with targets, and the order of their tokens."""
 
+import io
 import json
 from pathlib import Path
 
@@ -107,3 +108,31 @@ def test_mistake_is_one_line(run, capsys, arguments, message):
     assert message in err
     assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in out + err
+
+
+def test_json_has_the_rows_of_the_file(run, capsys):
+    code, out, _ = said(
+        capsys, "run", "--num", "2", "--format", "json", "--out", "a.jsonl"
+    )
+    assert code == 0
+    written = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
+    assert json.loads(out) == written
+    assert said(capsys, "run", "--format", "json", "--trace")[0] == 2
+
+
+def test_prompts_are_read_from_standard_input(run, capsys, monkeypatch):
+    words = ("3 8 8 6 3 2 2 1 3 1", "1 2 2 3 1 4 4 5 1 3")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(words) + "\n"))
+    code, out, _ = said(capsys, "run", "--prompt", "-", "--format", "json")
+    assert code == 0
+    assert [row["prompt"] for row in json.loads(out)] == list(words)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    code, _, err = said(capsys, "run", "--prompt", "-")
+    assert (code, "standard input has no prompt" in err) == (2, True)
+
+
+def test_evaluation_is_json_alone_on_standard_output(run, capsys):
+    assert main(["eval", "run", "--limit", "3", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    file = Path("run/results/test-limit=3.json")
+    assert found == json.loads(file.read_text())

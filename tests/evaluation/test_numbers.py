@@ -58,3 +58,8 @@ def test_table_has_data_column_only_for_samples():
     lines = table(rest)
     assert ["metric", "value", "±"] in lines
     assert not any("length_mean" in line for line in lines)
+
+
+def test_counts_are_whole_numbers_and_other_values_are_not():
+    results = {"samples": {"length_max": 1200, "length_mean": 2.0}}
+    assert [number.shown for number in numbers(results)] == ["1,200", "2.0000"]

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from transformers import AutoTokenizer
 
 from xlmgen.cli import main
+from xlmgen.data.auto_tokenizer import tokenizer_settings
+from xlmgen.hub import published
 from xlmgen.hub.published import (
     datasets,
     local_files,
@@ -18,7 +21,7 @@ from xlmgen.hub.published import (
 )
 from xlmgen.io.manifest import write_manifest
 from xlmgen.runs.checkpoint_folder import about
-from xlmgen.runs.run import run_id
+from xlmgen.runs.run import Run, run_id
 
 from .standin import READER, WRITER
 
@@ -40,6 +43,7 @@ FILES = {
     "model.safetensors",
     "task.yaml",
     "tokenizer.json",
+    "tokenizer_config.json",
     "versions.json",
     "xlmgen.json",
     *(f"families/mdlm/{name}" for name in FAMILY),
@@ -89,6 +93,31 @@ def test_files_are_those_of_the_run_but_for_its_folders(run, pushed):
     assert experiment == {**own, **places}
     command = json.loads(files["versions.json"].content)["command"]
     assert command == ["xlmgen", *sys.argv[1:]] or "/" not in "".join(command)
+
+
+def test_transformers_loads_the_tokenizer_of_a_repository(run, pushed, tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    for path, file in pushed.files().items():
+        if "/" not in path:
+            (folder / path).write_bytes(file.content)
+    loaded = AutoTokenizer.from_pretrained(folder)
+    tokenizer = Run.open(run).load_task().tokenizer
+    assert loaded("3 8 9")["input_ids"] == tokenizer.encode("3 8 9")
+    assert loaded.mask_token_id == tokenizer.special.mask
+
+
+def test_tokenizer_that_transformers_would_change_is_not_pushed(
+    run, hub, monkeypatch, capsys
+):
+    def wrong(tokenizer):
+        return {**tokenizer_settings(tokenizer), "mask_token": "<other>"}
+
+    monkeypatch.setattr(published, "tokenizer_settings", wrong)
+    code, _, err = said(capsys, "run", "me/star")
+    assert code == 2
+    assert "it adds '<other>'" in err
+    assert hub.requests == []
 
 
 def test_no_folder_of_this_machine_is_named(run, hub, trained, capsys):
@@ -208,7 +237,7 @@ def test_a_card_shows_samples_beside_the_data(run, hub, capsys):
     assert f"{header}\n" in out
     file = run / "results" / "test-checkpoint=4.json"
     results = json.loads(file.read_text())
-    results |= {"samples": {"length_mean": 7.5}, "data": {"length_mean": 8}}
+    results |= {"samples": {"length_mean": 7.5}, "data": {"length_mean": 8.0}}
     file.write_text(json.dumps(results))
     _, out, _ = said(capsys, "run", "me/star", "--dry-run")
     assert f"{header} data |\n|---|---|---|---|---|---|\n" in out

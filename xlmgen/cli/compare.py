@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from xlmgen.cli import completion
 from xlmgen.cli.eval_ import Split
 from xlmgen.terminal import escape
 
@@ -23,7 +24,12 @@ class Format(StrEnum):
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run folders.", autocompletion=completion.runs
+        ),
+    ],
     split: Annotated[Split, typer.Option(help="Which examples.")] = Split.test,
     format: Annotated[Format, typer.Option(help="Output format.")] = Format.text,
     strict: Annotated[

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from xlmgen.cli.eval_ import Split
+from xlmgen.cli.flags import Format, print_json
 from xlmgen.cli.resolve import EXPERIMENT, OVERRIDES
 from xlmgen.runs.experiment import resolve_checked
-from xlmgen.terminal.escape import json_text
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
 
 
 def data(
@@ -64,7 +57,7 @@ def data(
         resolved, split=split.value, num=num, row=row, batch=batch, rank=rank
     )
     if format is Format.json:
-        print(json_text(json.dumps(to_data(found), ensure_ascii=False, indent=2)))
+        print_json(to_data(found))
     else:
         show(found, SafeConsole())
     return 0

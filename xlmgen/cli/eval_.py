@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xlmgen.cli import completion
+from xlmgen.cli.flags import FORMAT, Format, print_json
 from xlmgen.runs.checkpoint_folder import Weights
 
 if TYPE_CHECKING:
     from xlmgen.runs.run import Run
 
-RUN = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")]
+RUN = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="The run folder.", autocompletion=completion.runs
+    ),
+]
 CHECKPOINT = Annotated[
     str | None,
     typer.Option(help="best (by validation loss), last or a step; best by default."),
@@ -24,6 +31,7 @@ OVERRIDES = Annotated[
     typer.Argument(
         metavar="[predictor.KEY=VALUE]...",
         help="Options of the predictor, such as predictor.steps=16.",
+        autocompletion=completion.predictor_overrides,
     ),
 ]
 WEIGHTS = Annotated[
@@ -73,6 +81,7 @@ def eval_(
         bool,
         typer.Option("--mauve", help="Also compare samples and data by its states."),
     ] = False,
+    format: FORMAT = Format.text,
 ) -> int:
     """Measure the loss or bound of a run and score its answers.
 
@@ -92,7 +101,9 @@ def eval_(
     from xlmgen.evaluation.table import show_results
     from xlmgen.runs.build import device_for
 
-    console = SafeConsole(quiet=not is_first())
+    console = SafeConsole(
+        quiet=not is_first(), stderr=format is Format.json
+    )  # progress beside the results
     join(device_for(opened.experiment.training))
     request = EvaluationRequest(
         split=split.value,
@@ -106,7 +117,10 @@ def eval_(
         mauve=mauve,
     )
     results = evaluate(opened, request, console)
-    show_results(results, console)
+    if format is Format.text:
+        show_results(results, console)
+    elif is_first():
+        print_json(results)
     return 0
 
 

@@ -6,12 +6,14 @@ import re
 import shutil
 import sys
 import textwrap
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from xlmgen.cli import printing
+from xlmgen.cli import completion, printing
+from xlmgen.cli.flags import FORMAT, Format, print_json
 from xlmgen.errors import UserError, shortened
 from xlmgen.spec import own_kinds
 from xlmgen.spec.code_pages import PAGES
@@ -30,8 +32,10 @@ def explain(
         typer.Argument(
             help="A key such as predictor.order, or a code such as XG104.",
             show_default=False,
+            autocompletion=completion.explained,
         ),
     ] = "",
+    format: FORMAT = Format.text,
 ) -> int:
     """Explain a key of a spec or the code of a diagnostic.
 
@@ -41,12 +45,22 @@ def explain(
     Example: xlmgen explain predictor.unmasking.remask
     """
     if CODE.fullmatch(path):
-        print(explain_code(path.upper()))
+        explanation = explain_code(path.upper())
+        if format is Format.json:
+            page = PAGES[path.upper()]
+            severity = CODES[path.upper()].severity
+            print_json({"code": path.upper(), "severity": severity, **asdict(page)})
+        else:
+            print(explanation)
         return 0
     project = project_of(Path())
     if broken := own_kinds.problems(project):
         raise SpecError(broken)
-    for number, entry in enumerate(find(path, project.schemas)):
+    entries = find(path, project.schemas)
+    if format is Format.json:
+        print_json([as_data(entry) for entry in entries])
+        return 0
+    for number, entry in enumerate(entries):
         if number:
             say()
         show(entry)
@@ -72,6 +86,21 @@ def explain_code(code: str) -> str:
     if page.wrong:
         lines.append("")
     return "\n".join([*lines, *textwrap.wrap(page.fix, _width())])
+
+
+def as_data(entry: Entry) -> dict[str, Any]:
+    """A key and the names of the keys inside it, as JSON."""
+    return {
+        "path": entry.path,
+        "kind": entry.kind,
+        "description": entry.description,
+        "type": entry.type,
+        "required": entry.required,
+        "default": entry.schema.get("default"),
+        "allowed": entry.schema.get("enum", []),
+        "examples": entry.schema.get("examples", []),
+        "keys": [child.path for child in entry.children],
+    }
 
 
 def show(entry: Entry) -> None:

@@ -29,8 +29,12 @@ def export(
     from xlmgen.exchange.write import export_run, parse_size
     from xlmgen.runs.run import Run
 
-    stored = export_run(Run.open(run), out, parse_size(shard_size), checkpoint, weights)
+    exported = export_run(
+        Run.open(run), out, parse_size(shard_size), checkpoint, weights
+    )
     say(out)
-    if stored.averaged:
-        say(stored)
+    if exported.stored.averaged:
+        say(exported.stored)
+    for note in exported.notes:
+        say(note)
     return 0

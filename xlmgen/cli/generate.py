@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from xlmgen.cli.eval_ import CHECKPOINT, OVERRIDES, RUN, SEED, WEIGHTS, open_run
+from xlmgen.cli.flags import FORMAT, Format, print_json
 from xlmgen.errors import UserError
 from xlmgen.io.files import require_new
 
@@ -17,7 +20,10 @@ def generate(
     overrides: OVERRIDES = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(help="A prompt to answer; can be repeated."),
+        typer.Option(
+            help="A prompt to answer; can be repeated. - reads one from each line of "
+            "standard input."
+        ),
     ] = None,
     num: Annotated[
         int | None,
@@ -40,6 +46,7 @@ def generate(
     checkpoint: CHECKPOINT = None,
     weights: WEIGHTS = None,
     seed: SEED = 0,
+    format: FORMAT = Format.text,
 ) -> int:
     """Generate from a trained run.
 
@@ -53,6 +60,7 @@ def generate(
         require_new(out)
     opened = open_run(run, checkpoint, overrides or ())
 
+    from xlmgen.distributed.launch import is_first
     from xlmgen.distributed.processes import join
     from xlmgen.evaluation.predictor_options import predictor_options
     from xlmgen.evaluation.request import GenerationRequest
@@ -61,7 +69,7 @@ def generate(
 
     join(device_for(opened.experiment.training))
     request = GenerationRequest(
-        prompts=prompt or (),
+        prompts=_with_input(prompt or ()),
         num=num or 4,
         trace=trace,
         checkpoint=checkpoint,
@@ -70,5 +78,22 @@ def generate(
         seed=seed,
         out=out,
     )
+    if format is Format.json:
+        if trace:
+            raise UserError("--trace is text", "leave out --format json")
+        rows = sample(opened, request, SafeConsole(quiet=True))
+        if is_first():
+            print_json(rows)
+        return 0
     sample(opened, request, SafeConsole())
     return 0
+
+
+def _with_input(prompts: Sequence[str]) -> list[str]:
+    """Prompts, with the lines of standard input in place of `-`."""
+    found: list[str] = []
+    for prompt in prompts:
+        found += sys.stdin.read().splitlines() if prompt == "-" else [prompt]
+    if prompts and not found:
+        raise UserError("standard input has no prompt", "write one on each line")
+    return found

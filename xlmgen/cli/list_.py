@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 from xlmgen.cli import printing
+from xlmgen.cli.flags import FORMAT, Format, print_json
 from xlmgen.errors import UserError
 from xlmgen.io.json_input import read_object
 from xlmgen.registry import SPEC, Found, find_families
@@ -17,7 +18,7 @@ from xlmgen.spec.project import OwnKind, project_of
 from xlmgen.terminal.escape import terminal
 from xlmgen.terminal.output import say
 
-DETAILS = {"families": "components", "kinds": "component"}
+DETAILS = {"families": "components", "tasks": "layout", "kinds": "component"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Row:
     origin: str
 
 
-def list_() -> int:
+def list_(format: FORMAT = Format.text) -> int:
     """List the families, the tasks and the project's own kinds.
 
     Example: xlmgen list
@@ -38,13 +39,28 @@ def list_() -> int:
     from xlmgen.tasks.find import find_tasks
 
     families = [family_row(found) for found in find_families()]
+    tasks = [task_row(name, path) for name, path in find_tasks()]
+    kinds = [kind_row(kind) for kind in project_of(Path()).kinds.values()]
+    if format is Format.json:
+        parts = {"families": families, "tasks": tasks, "kinds": kinds}
+        print_json({part: _named(part, rows) for part, rows in parts.items()})
+        return 0
     show("families", families, "write one with `xlmgen new FILE.yaml`")
     say()
-    show("tasks", [task_row(name, path) for name, path in find_tasks()], "none found")
-    if own := project_of(Path()).kinds.values():
+    show("tasks", tasks, "none found")
+    if kinds:
         say()
-        show("kinds", [kind_row(kind) for kind in own], "")
+        show("kinds", kinds, "")
     return 0
+
+
+def _named(part: str, rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Rows as objects, whose detail has the name of its column."""
+    names = {"detail": DETAILS.get(part, "detail"), "origin": "from"}
+    return [
+        {names.get(key, key): value for key, value in asdict(row).items()}
+        for row in rows
+    ]
 
 
 def family_row(found: Found) -> Row:

@@ -72,6 +72,8 @@ def push(
         trained_on=dataset or (),
     )
     published = published.with_card(card)
+    if published.unchecked:
+        say(published.unchecked)
     if dry_run:
         counted = _show_files(published.sizes)
         say(f"{counted}, would be pushed to {repo_id}; nothing was")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from xlmgen.cli import printing
+from xlmgen.cli import completion, printing
 from xlmgen.cli.flags import Diff, DryRun
 from xlmgen.cli.new import FAMILIES, show_diffs, show_files
 from xlmgen.errors import UserError
@@ -29,7 +29,11 @@ from xlmgen.spec.messages import similar_path
 def update(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="FAMILY_DIR...", help="Folders of rendered families."),
+        typer.Argument(
+            metavar="FAMILY_DIR...",
+            help="Folders of rendered families.",
+            autocompletion=completion.families,
+        ),
     ],
     dry_run: DryRun = False,
     diff: Diff = False,

@@ -161,6 +161,11 @@ class Tokenizer:
             for role in USUAL_NAMES
         }
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Id of every token by its text in `tokenizer.json`, with special tokens."""
+        return self._backend.get_vocab(with_added_tokens=True)
+
     def to_bytes(self) -> bytes:
         """Contents of `tokenizer.json`, which determine all ids."""
         return self._backend.to_str(pretty=True).encode()

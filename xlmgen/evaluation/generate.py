@@ -93,17 +93,19 @@ def generate_examples(
     seed: int,
     trace: bool = False,
     part: slice = slice(None),
+    batch_size: int | None = None,
 ) -> Iterator[tuple[int, Generation]]:
     """Collate and answer examples in batches, one at a time.
 
     Args:
         seed: of the sampling. A batch gets the same samples whatever part is asked for.
         part: the batches to answer.
+        batch_size: the most rows of a batch; that of `data` by default.
 
     Yields:
         The index of a batch's first example, and the generation of the batch.
     """
-    size = data.eval_batch_size
+    size = batch_size or data.eval_batch_size
     collator = data.collator(GENERATION_USES[data.task.layout])
     generator = torch.Generator(device)
     for first in range(0, len(examples), size)[part]:

@@ -69,6 +69,8 @@ class Number:
         return "" if math.isnan(self.of_data) else self._text(self.of_data)
 
     def _text(self, number: float) -> str:
+        if isinstance(number, int) and not self.is_share:  # a count
+            return f"{number:,}"
         return f"{100 * number:.1f} %" if self.is_share else f"{number:.4f}"
 
 

@@ -100,9 +100,9 @@ def length(samples: Samples) -> dict[str, float]:
     return {
         "length_mean": fmean(lengths),
         "length_deviation": pstdev(lengths),
-        "length_min": float(min(lengths)),
+        "length_min": min(lengths),
         "length_median": float(median(lengths)),
-        "length_max": float(max(lengths)),
+        "length_max": max(lengths),
         "empty": lengths.count(0) / len(lengths),
     }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xlmgen.data.auto_tokenizer import ROLES
 from xlmgen.errors import UserError
 from xlmgen.io.json_input import Schema, check_object, read_object
 from xlmgen.runtime.special_tokens import SpecialTokens
@@ -24,7 +25,6 @@ NUMBERS = {
     "ffn": "intermediate_size",
 }
 """Numbers of a size, and their names in `config.json`."""
-ROLES = ("pad", "bos", "eos", "mask")
 EXPECTED = {"hidden_act": "silu", "use_sliding_window": False}
 """Values that all supported networks share."""
 PLAIN_THETA = 10_000.0

@@ -1,20 +1,33 @@
-"""Tokenizer of a released checkpoint."""
+"""Tokenizer of a released checkpoint: reading its files, and writing them."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
+from xlmgen.data.auto_tokenizer import (
+    AUTO_MAP,
+    CODE,
+    MODULE,
+    ROLES,
+    SAVED,
+    SETTINGS,
+    compare,
+    refuse_different,
+    tokenizer_settings,
+)
+from xlmgen.data.task import Task
 from xlmgen.data.tokenizer import Tokenizer
 from xlmgen.data.tokenizer_file import check_ids, library_errors, read_backend
 from xlmgen.errors import UserError
-from xlmgen.exchange.config import RESTORE, ROLES, Config
+from xlmgen.exchange.config import RESTORE, Config
+from xlmgen.io.files import write_json, write_text
 from xlmgen.io.json_input import Schema, read_object
 
-SAVED, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 FILES = (SAVED, SETTINGS, VOCABULARY, MERGES, "special_tokens_map.json")
 """Files of a tokenizer, which are copied with a checkpoint."""
@@ -66,6 +79,56 @@ def read_tokenizer(config: Config) -> tuple[Tokenizer, dict[str, str]]:
             "a checkpoint needs a row for every special token; see docs/checkpoints.md",
         ) from error
     return tokenizer, names
+
+
+def write_tokenizer(task: Task, source: Path, folder: Path) -> list[str]:
+    """Write files from which transformers' `AutoTokenizer` loads the run's tokenizer.
+
+    The files of an imported checkpoint are kept if they load as the run's tokenizer.
+
+    Args:
+        source: folder with the files of the imported checkpoint; need not exist.
+        folder: to write into; has the `config.json` of the export.
+
+    Returns:
+        Lines for the user: files that were replaced, and what could not be compared.
+
+    Raises:
+        UserError: `AutoTokenizer` loads another tokenizer from the written files.
+    """
+    notes = []
+    written = [name for name in FILES if (source / name).is_file()]
+    for name in written:
+        shutil.copyfile(source / name, folder / name)
+    found = compare(folder, task) if written else None
+    if found is None or found.difference:
+        if found:
+            notes.append(
+                "AutoTokenizer loads another tokenizer from the checkpoint's files ("
+                f"{found.difference}); the run's tokenizer was written in their place"
+            )
+        _write_own(task.tokenizer, folder)
+        found = compare(folder, task)
+        refuse_different(found)
+    return [*notes, found.unchecked] if found.unchecked else notes
+
+
+def _write_own(tokenizer: Tokenizer, folder: Path) -> None:
+    """Replace the tokenizer files of a folder by the run's; a chat template stays."""
+    kept = {}
+    if (folder / SETTINGS).is_file():
+        kept = read_object(folder / SETTINGS, RESTORE, SETTINGS_SCHEMA)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    tokenizer.save(folder / SAVED)
+    # Of a known model_type, AutoTokenizer keeps the class that `tokenizer_class` names
+    # only if `auto_map` names one too.
+    template = {key: kept[key] for key in ("chat_template",) if key in kept}
+    write_json(
+        folder / SETTINGS,
+        {**tokenizer_settings(tokenizer), "auto_map": AUTO_MAP, **template},
+    )
+    write_text(folder / CODE, MODULE)
 
 
 def _backend(folder: Path, settings: dict[str, Any]) -> tokenizers.Tokenizer:

@@ -5,24 +5,38 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xlmgen.data.task import Task
 from xlmgen.errors import UserError
-from xlmgen.exchange.config import CONFIG, NUMBERS, ROLES, make_config, reads
+from xlmgen.exchange.config import CONFIG, NUMBERS, make_config, reads
 from xlmgen.exchange.read import SOURCE
-from xlmgen.exchange.tokenizer_files import SAVED, SETTINGS
+from xlmgen.exchange.tokenizer_files import write_tokenizer
 from xlmgen.experiment.settings import Experiment
-from xlmgen.io.files import visible, write_json
+from xlmgen.io.files import write_json
 from xlmgen.io.json_input import read_object
 from xlmgen.io.shards import Shards, write_shards
 from xlmgen.registry import SPEC
 from xlmgen.runs.checkpoint_folder import Weights, weight_files
-from xlmgen.runs.run import TOKENIZER, Run, Stored
+from xlmgen.runs.run import Run, Stored
 from xlmgen.spec.family import FamilySpec, read_family
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Result of an export.
+
+    Args:
+        stored: the exported checkpoint.
+        notes: lines for the user about the tokenizer.
+    """
+
+    stored: Stored
+    notes: tuple[str, ...]
 
 
 def parse_size(text: str) -> int:
@@ -43,7 +57,7 @@ def export_run(
     shard_size: int,
     checkpoint: str | None = None,
     weights: Weights | None = None,
-) -> Stored:
+) -> Exported:
     """Write a folder with `config.json`, safetensors and a tokenizer, atomically.
 
     Tensors are copied byte by byte, in their stored precision.
@@ -53,12 +67,9 @@ def export_run(
         shard_size: the most bytes of one file.
         checkpoint, weights: of the run; see `Run.weights`.
 
-    Returns:
-        The exported checkpoint.
-
     Raises:
-        UserError: the family's network has no released form, `out` exists, or the
-            checkpoint is damaged.
+        UserError: the family's network has no released form, `out` exists, the
+            checkpoint is damaged, or transformers would load another tokenizer.
     """
     if out.exists():
         raise UserError(f"{out} exists", "choose a folder that does not")
@@ -79,9 +90,9 @@ def export_run(
     try:
         write_shards(draft, shards, shard_size)
         write_json(draft / CONFIG, _config(run, spec, task, shards))
-        _write_tokenizer(run, task, draft)
+        notes = write_tokenizer(task, run.path / SOURCE, draft)
         draft.rename(out)
-        return stored
+        return Exported(stored, tuple(notes))
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -105,20 +116,3 @@ def _numbers(
     hidden = shards.entries["model.layers.0.mlp.gate_proj.weight"].shape[0]
     known = {"num_kv_heads": given["num_heads"], **given, "ffn": hidden}
     return {key: int(known[key]) for key in NUMBERS}
-
-
-def _write_tokenizer(run: Run, task: Task, folder: Path) -> None:
-    source = run.path / SOURCE
-    if source.is_dir():
-        for file in visible(source):
-            if file.name != CONFIG:
-                shutil.copyfile(file, folder / file.name)
-        return
-    shutil.copyfile(run.path / TOKENIZER, folder / SAVED)
-    tokens = task.tokenizer
-    names = {
-        f"{role}_token": tokens.token(getattr(tokens.special, role)) for role in ROLES
-    }
-    write_json(
-        folder / SETTINGS, {"tokenizer_class": "PreTrainedTokenizerFast", **names}
-    )

@@ -29,7 +29,9 @@ def experiment_path(name_or_path: str | os.PathLike[str]) -> Path:
         return path
     family, _, name = os.fspath(name_or_path).rpartition("/")
     if not family:
-        return _named(name, Path(FOLDER), "in ./experiments", others=_of_families())
+        return _named(
+            name, Path(FOLDER), "in ./experiments", others=family_experiments()
+        )
     if "/" in family or family in (".", "..", "~"):
         return path  # as a path its problem is said best
     place = find_family(family, pinned=False).folder / FOLDER
@@ -48,7 +50,7 @@ def _named(name: str, folder: Path, where: str, others: tuple[str, ...] = ()) ->
     raise UserError(f"there is no experiment {show(name)} {where}", fix)
 
 
-def _of_families() -> tuple[str, ...]:
+def family_experiments() -> tuple[str, ...]:
     """`FAMILY/NAME` of every experiment of a family."""
     return tuple(
         f"{found.name}/{path.stem}"

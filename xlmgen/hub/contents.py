@@ -11,6 +11,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
+from xlmgen.data.auto_tokenizer import SETTINGS
 from xlmgen.errors import UserError
 from xlmgen.io.json_input import parse_object
 from xlmgen.io.shards import INDEX
@@ -23,7 +24,7 @@ from xlmgen.spec.project import KINDS, TEMPLATES
 MANIFEST, CARD = "xlmgen.json", "README.md"
 FORMAT = "xlmgen/hub/v1"
 AGAIN = "ask its owner to push the run again"
-TOP = (EXPERIMENT, TASK, TOKENIZER, VERSIONS, MANIFEST, CARD)
+TOP = (EXPERIMENT, TASK, TOKENIZER, SETTINGS, VERSIONS, MANIFEST, CARD)
 OF_FAMILY = (SPEC, LOCK, CARD)
 OWN_KINDS = tuple(f"{folder.as_posix()}/" for folder in (KINDS, TEMPLATES))
 """Folders of a project's own kinds, which decide what code its specs render to."""

@@ -6,15 +6,24 @@ import glob
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xlmgen.data.auto_tokenizer import (
+    SETTINGS,
+    compare,
+    refuse_different,
+    tokenizer_settings,
+)
+from xlmgen.data.task import Task
 from xlmgen.errors import UserError
 from xlmgen.experiment.settings import Experiment
 from xlmgen.experiment.show import to_yaml
 from xlmgen.hub.contents import CARD, MANIFEST, Manifest, is_ours
+from xlmgen.io.files import json_text
 from xlmgen.render.changes import read
 from xlmgen.runs.checkpoint_folder import evaluated_weights
 from xlmgen.runs.run import EXPERIMENT, TASK, TOKENIZER, VERSIONS, Run
@@ -34,11 +43,13 @@ class Published:
         manifest: marks the repository as a run.
         texts: all texts but the manifest's, by path in the repository.
         weights: files of the checkpoint, by path in the repository.
+        unchecked: what could not be compared of the tokenizer, and why; or empty.
     """
 
     manifest: Manifest
     texts: Mapping[str, str]
     weights: Mapping[str, Path]
+    unchecked: str = ""
 
     @property
     def all_texts(self) -> dict[str, str]:
@@ -75,24 +86,43 @@ def publish(run: Run, checkpoint: str | None = None) -> Published:
         checkpoint: see `Run.checkpoint`.
 
     Raises:
-        UserError: the run has no such checkpoint, or a file of it is damaged.
+        UserError: the run has no such checkpoint, a file of it is damaged, or
+            transformers would load another tokenizer from the files.
     """
     stored = run.weights(checkpoint)
     weights = evaluated_weights(stored.folder)
     family = run.family_folder
     manifest = Manifest(family.name, stored.step, tuple(weights), __version__, None)
-    document = run.load_task().document
+    task = run.load_task()
+    tokenizer = {
+        TOKENIZER: _text(run.path / TOKENIZER),
+        SETTINGS: json_text(tokenizer_settings(task.tokenizer)) + "\n",
+    }
     texts = {
         EXPERIMENT: portable_experiment(run.experiment, family.name),
-        TASK: _yaml(portable_task(document)),
-        TOKENIZER: _text(run.path / TOKENIZER),
+        TASK: _yaml(portable_task(task.document)),
+        **tokenizer,
         VERSIONS: portable_versions(run.record),
     }
     for file in (*sorted(family.iterdir()), *own_files(run.path)):
         path = file.relative_to(run.path).as_posix()
         if is_ours(path):
             texts[path] = _text(file)
-    return Published(manifest, texts, weights)
+    return Published(manifest, texts, weights, _compared(tokenizer, task))
+
+
+def _compared(tokenizer: Mapping[str, str], task: Task) -> str:
+    """Compare the files of a tokenizer with the task's; return what was not compared.
+
+    Raises:
+        UserError: transformers would load another tokenizer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in tokenizer.items():
+            (Path(folder) / name).write_text(text, "utf-8")
+        found = compare(Path(folder), task)
+    refuse_different(found)
+    return found.unchecked
 
 
 def portable_experiment(experiment: Experiment, family: str) -> str:

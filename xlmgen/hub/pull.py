@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from xlmgen.data.auto_tokenizer import SETTINGS
 from xlmgen.data.task import Task
 from xlmgen.errors import UserError
 from xlmgen.experiment.family_check import check_family
@@ -173,7 +174,7 @@ def _manifest(repository: Repository, snapshot: Snapshot) -> Manifest:
 def _texts(
     repository: Repository, snapshot: Snapshot, manifest: Manifest, folder: Path
 ) -> dict[str, str]:
-    """Download all files but the weights; return their texts by path.
+    """Download the texts that a run folder has; return their texts by path.
 
     Raises:
         UserError: a file cannot be downloaded, or is not valid UTF-8.
@@ -182,7 +183,7 @@ def _texts(
     paths = [
         path
         for path in snapshot.files
-        if is_ours(path) and not is_weights(path)
+        if is_ours(path) and not is_weights(path) and path != SETTINGS
         if path.startswith(mine) or not path.startswith("families/")
     ]
 

@@ -168,8 +168,10 @@ def infill_layout(
     """`[BOS] tokens [EOS]` in which only the holes (`given` is 0) are the answer.
 
     BOS, EOS and, with `pad_to_max_length`, the pads are given, so that holes are
-    predicted in the same context as in training.
+    predicted in the same context as in training. Packed rows (`packed: True`) have
+    neither BOS nor EOS added.
     """
+    packed = bool(examples) and bool(examples[0].get("packed", False))
     layout = lm_layout(
         examples,
         tokens,
@@ -180,7 +182,7 @@ def infill_layout(
     )
     flat, lengths = _flatten(examples, "given")
     given = np.ones(layout.ids.shape, dtype=np.int64)
-    _place(given, flat, int(bos), lengths)
+    _place(given, flat, int(bos and not packed), lengths)
     return layout._replace(target_mask=torch.from_numpy(given == 0))
 
 

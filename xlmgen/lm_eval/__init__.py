@@ -1,0 +1,1 @@
+"""The model `xlmgen` of EleutherAI's lm-evaluation-harness."""
