@@ -30,7 +30,7 @@ DECAYING = {
         r"blocks\.\d\.feedforward\.(up|gate_up|out)",
         r"(blocks\.\d\.)?modulation",
         r"time\.network\.\d",
-        r"absolute\.projection",
+        r"(absolute|next_position)\.projection",
         "head|stop|gap|length",
     ),
     "qwen2": (
