@@ -59,4 +59,4 @@ def _suites(family: FamilySpec, component: str) -> Suites:
     if component == "loss":
         proven = proofs(family.likelihood.gives, family.provided)
         modules += [(KIT, name) for name in proven]
-    return Suites(modules)
+    return Suites(tuple(dict.fromkeys(modules)))

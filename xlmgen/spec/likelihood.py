@@ -73,6 +73,8 @@ PROOFS = (
     _proof("MaskedBoundTests", "bound", "objective:masked", "pure_masking"),
     _proof("MaskedMinimiserTests", "none", "objective:masked"),
     _proof("BlockBoundTests", "bound", "objective:block_masked"),
+    _proof("InsertionBoundTests", "bound", "objective:insertion"),
+    _proof("MaskAndInsertBoundTests", "bound", "objective:mask_and_insert"),
     *(
         proof
         for noise in ("uniform_noise", "hybrid_noise")

@@ -34,6 +34,7 @@ from xlmgen.testing.suites.documents import DocumentsTests  # noqa: E402
 from xlmgen.testing.suites.dropping_collator import DroppingCollatorTests  # noqa: E402
 from xlmgen.testing.suites.hybrid_bound import HybridBoundTests  # noqa: E402
 from xlmgen.testing.suites.insertion import InsertionPredictorTests  # noqa: E402
+from xlmgen.testing.suites.insertion_bound import InsertionBoundTests  # noqa: E402
 from xlmgen.testing.suites.insertion_loss import InsertionLossTests  # noqa: E402
 from xlmgen.testing.suites.learning import LearningTests  # noqa: E402
 from xlmgen.testing.suites.left_to_right import LeftToRightTests  # noqa: E402
@@ -116,6 +117,7 @@ __all__ = [
     "GeneralisedKlTests",
     "GuidanceTests",
     "HybridBoundTests",
+    "InsertionBoundTests",
     "InsertionLawTests",
     "InsertionLossTests",
     "InsertionPredictorTests",

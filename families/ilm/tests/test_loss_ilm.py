@@ -4,8 +4,8 @@
 
 from pathlib import Path
 
-from xlmgen.testing import InsertionLossTests, LossTests
+from xlmgen.testing import InsertionBoundTests, InsertionLossTests, LossTests
 
 
-class TestIlmLoss(InsertionLossTests, LossTests):
+class TestIlmLoss(InsertionLossTests, LossTests, InsertionBoundTests):
     folder = Path(__file__).parents[1]

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from xlmgen.testing.insertion import (
     Drop,
     InsertionOracle,
-    InsertionSubject,
     Table,
     decisions,
     drops,
@@ -19,16 +18,13 @@ from xlmgen.testing.insertion import (
     law,
 )
 from xlmgen.testing.statistics import total_variation
+from xlmgen.testing.suites.insertion_bound import DroppedSubject
 from xlmgen.testing.suites.loss import Batch, training_batch
 from xlmgen.testing.toy import Toy, entropy, seeded
 
 
-class InsertionLossTests(InsertionSubject):
-    """−(1/N) Σ log p(slot, token) and the decision to stop (arXiv:2505.05755).
-
-    Batches are built without the collator: all rows of a toy with all subsets dropped,
-    with the probabilities for a uniform number N and a uniform subset of size N.
-    """
+class InsertionLossTests(DroppedSubject):
+    """−(1/N) Σ log p(slot, token) and the decision to stop (arXiv:2505.05755)."""
 
     def test_loss_of_every_row_matches_table(self) -> None:
         toy = self.toy()
@@ -40,29 +36,6 @@ class InsertionLossTests(InsertionSubject):
         torch.testing.assert_close(
             found, torch.tensor(expected, dtype=torch.float64), rtol=1e-4, atol=1e-5
         )
-
-    @pytest.mark.parametrize("prompted", [True, False])
-    def test_bound_of_oracle_equals_entropy(self, prompted: bool) -> None:
-        """The bound is H(answer | prompt) for the true model."""
-        toy = self.toy(prompted=prompted)
-        oracle = self.insertion_oracle(toy)
-        batch, chances = self.enumerated(toy)
-        output = self.run_loss(oracle, batch)
-        expected = sum(
-            chance * entropy(toy.given(prompt)) for prompt, chance in self.prompts(toy)
-        )
-        measured = float((chances * output["bound"]).sum())
-        assert measured == pytest.approx(expected, rel=1e-4)
-        lengths = [drop.length + 1 for drop in drops(toy)]
-        assert output["num_decisions"].tolist() == lengths
-
-    def test_wrong_network_has_higher_bound(self) -> None:
-        toy = self.toy()
-        wrong = Toy(**{**vars(toy), "probs": toy.probs.flip(0)})
-        batch, chances = self.enumerated(toy)
-        right = self.run_loss(self.insertion_oracle(toy), batch)["bound"]
-        other = self.run_loss(self.insertion_oracle(wrong), batch)["bound"]
-        assert float((chances * (other - right)).sum()) > 0.05
 
     def test_expected_loss_equals_closed_form(self) -> None:
         """It is H + E ln n! of the data or, uncorrected, of p / (n + 1), normalised."""
@@ -134,19 +107,15 @@ class InsertionLossTests(InsertionSubject):
         own = self.expected_loss(self.oracle(toy), toy)
         assert self.expected_loss(other, toy) > own + 1e-3
 
-    def test_estimate_on_collated_batches_equals_bound(self) -> None:
+    def test_estimate_on_collated_batches_equals_loss(self) -> None:
         toy = self.toy()
         oracle = self.oracle(toy)
         rows = toy.sample(6000, seed=1)  # the collator draws from seed 0
         found = self.run_loss(oracle, training_batch(self, toy, rows))
-        batch, chances = self.enumerated(toy)
-        exact = self.run_loss(oracle, batch)
-        for key in ("row_loss", "bound"):
-            values = found[key].double()
-            expected = float((chances * exact[key]).sum())
-            error = float(values.std()) / math.sqrt(len(values))
-            assert abs(float(values.mean()) - expected) < 5 * error
-            assert error < 0.1 * expected
+        values, expected = found["row_loss"].double(), self.expected_loss(oracle, toy)
+        error = float(values.std()) / math.sqrt(len(values))
+        assert abs(float(values.mean()) - expected) < 5 * error
+        assert error < 0.1 * expected
 
     def test_head_runs_on_slots_only_and_once(self) -> None:
         toy = self.toy()
@@ -181,19 +150,6 @@ class InsertionLossTests(InsertionSubject):
                 assert parameter.grad is not None, name
                 assert parameter.grad.isfinite().all(), name
 
-    def test_loss_of_row_does_not_depend_on_others(self) -> None:
-        """Replaces the test of `LossTests`, which cannot reverse slots."""
-        toy, model = self.toy(), self.network()
-        together, _ = self.enumerated(toy)
-        whole = self.run_loss(model, together)
-        for number, drop in enumerate(drops(toy)):
-            if number % 37 == 0:
-                alone = self.run_loss(model, self.batch(toy, [drop]))
-                for key in ("row_loss", "normalizer", "bound", "num_decisions"):
-                    torch.testing.assert_close(
-                        alone[key][0], whole[key][number], rtol=1e-4, atol=1e-5
-                    )
-
     @property
     def weights(self) -> tuple[float, float]:
         """Weights of the stop, and of the stop in complete rows."""
@@ -222,20 +178,6 @@ class InsertionLossTests(InsertionSubject):
     def neutral_table(self, toy: Toy) -> Table:
         return decisions(toy, corrected=self.corrected)
 
-    def prompts(self, toy: Toy) -> list[tuple[tuple[int, ...], float]]:
-        """Return every prompt with its probability."""
-        return [
-            (
-                prompt,
-                sum(
-                    float(p)
-                    for p, other in zip(toy.probs, toy.prompts, strict=True)
-                    if other == prompt
-                ),
-            )
-            for prompt in sorted(set(toy.prompts))
-        ]
-
     def cost(self, toy: Toy, table: Table, drop: Drop) -> float:
         """Compute the loss of a row by its definition."""
         ids, left = toy.rows[drop.row].tolist(), kept(toy, drop)
@@ -252,44 +194,6 @@ class InsertionLossTests(InsertionSubject):
         else:
             cost -= weight * class_weight * math.log(here.stopping)
         return cost * (drop.length + 1 if self.corrected else 1)
-
-    def enumerated(self, toy: Toy) -> tuple[Batch, Tensor]:
-        """Enumerate all drops of all rows, with probabilities."""
-        found = list(drops(toy))
-        chances = torch.tensor([d.chance for d in found], dtype=torch.float64)
-        return self.batch(toy, found), chances
-
-    def batch(self, toy: Toy, found: list[Drop]) -> Batch:
-        """Build a batch by its declaration, without the family's collator."""
-        rows = [[toy.rows[d.row].tolist(), kept(toy, d)] for d in found]
-        width = 1 + max(len(left) for _, left in rows)
-        input_ids = torch.full((len(found), width), self.tokens.pad)
-        slot_positions: list[int] = []
-        target_slot: list[int] = []
-        target_ids: list[int] = []
-        for row, (drop, (ids, left)) in enumerate(zip(found, rows, strict=True)):
-            line = [self.tokens.cls, *(ids[i] for i in left)]
-            input_ids[row, : len(line)] = torch.tensor(line)
-            answer = toy.answer[drop.row].tolist()
-            start = ids.index(self.tokens.bos)
-            slots = [i for i in left if i == start or answer[i]]
-            first = len(slot_positions)
-            slot_positions += [row * width + 1 + left.index(i) for i in slots]
-            for place in drop.dropped:
-                target_slot.append(first + sum(i < place for i in slots) - 1)
-                target_ids.append(ids[place])
-        attended = torch.tensor(
-            [[c <= len(left) for c in range(width)] for _, left in rows]
-        )
-        return {
-            "input_ids": input_ids,
-            "attention_mask": None if attended.all() else attended,
-            "slot_positions": torch.tensor(slot_positions, dtype=torch.int64),
-            "target_slot": torch.tensor(target_slot, dtype=torch.int64),
-            "target_ids": torch.tensor(target_ids, dtype=torch.int64),
-            "num_dropped": torch.tensor([len(d.dropped) for d in found]),
-            "answer_length": torch.tensor([d.length for d in found]),
-        }
 
     def complete(self, examples: list[dict[str, list[int]]]) -> Batch:
         """Build a batch of complete rows."""
@@ -318,7 +222,3 @@ class InsertionLossTests(InsertionSubject):
         """Compute the expected loss over rows and drops."""
         batch, chances = self.enumerated(toy)
         return float((chances * self.run_loss(model, batch)["row_loss"]).sum())
-
-    def run_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        output: dict[str, Tensor] = self.family.loss(self.tokens)(model, batch)
-        return output

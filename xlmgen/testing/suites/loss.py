@@ -177,6 +177,14 @@ def reversed_rows(batch: Batch) -> Batch:
             flipped[key] = ((rows - 1 - row) * length + column).sort().values
         else:
             flipped[key] = value.flip(0)
+    if "target_slot" in batch:  # dropped tokens name their slot by its index
+        slots = batch["slot_positions"]
+        place = torch.searchsorted(
+            flipped["slot_positions"],
+            (rows - 1 - slots // length) * length + slots % length,
+        )
+        flipped["target_slot"], order = place[batch["target_slot"]].sort(stable=True)
+        flipped["target_ids"] = batch["target_ids"][order]
     return flipped
 
 
