@@ -57,8 +57,12 @@ class DocumentsTests(CollatorSubject):
     def packed_batch(self, seed: int) -> dict[str, Any]:
         """Collate rows of two documents, the second without EOS."""
         bos, eos = self.tokens.bos, self.tokens.eos
-        row = [bos, FIRST, eos, bos, SECOND], [bos, FIRST, bos, SECOND, SECOND]
-        numbers = [1, 1, 1, 2, 2], [1, 1, 2, 2, 2]
+        row = (
+            [bos, FIRST, eos, bos, SECOND],
+            [bos, FIRST, bos, SECOND, SECOND],
+            [bos, FIRST, FIRST, bos, SECOND],  # the second from the first, or reversed
+        )
+        numbers = [1, 1, 1, 2, 2], [1, 1, 2, 2, 2], [1, 1, 1, 2, 2]
         examples = [
             {"tokens": tokens, "packed": True, "documents": documents}
             for tokens, documents in zip(row, numbers, strict=True)
