@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -132,21 +133,29 @@ def test_pinning_affects_running_process(here, tmp_path):
     )
 
 
-def family_of(name):
-    return registry.load_family(name), os.getpid()
+POOL = """\
+import multiprocessing, sys
+from pathlib import Path
+from xlmgen import registry
+registry.pin(Path(sys.argv[1]))
+with multiprocessing.get_context(sys.argv[2]).Pool(1) as pool:
+    print(pool.apply(registry.load_family, ("zoo",)))
+"""
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_subprocesses_find_pinned_families(tmp_path, method):
+    """In a process of its own: a fork of this one inherits its threads' locks."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this system")
     make_family(tmp_path / "run" / "families", "zoo", "pinned")
-    registry.pin(tmp_path / "run" / "families")
-    context = multiprocessing.get_context(method)
-    with context.Pool(1) as pool:
-        family, pid = pool.apply(registry.load_family, ("zoo",)), os.getpid()
-    assert family == "pinned"
-    assert pid == os.getpid()
+    done = subprocess.run(
+        [sys.executable, "-c", POOL, str(tmp_path / "run" / "families"), method],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "pinned\n"), done.stderr
 
 
 def test_family_that_imports_what_the_runtime_lacks_is_refused_with_fix(here):
