@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from xlmgen.testing.schedule import loss_weight, noise_schedule
 from xlmgen.testing.suites.loss import Batch
 from xlmgen.testing.suites.minimum import Expectation, assert_minimum
-from xlmgen.testing.suites.state_bound import LEVELS, StateSubject, Wide
+from xlmgen.testing.suites.state_subject import LEVELS, StateSubject, Wide
 from xlmgen.testing.toy import Toy
 
 
