@@ -510,6 +510,16 @@ def exported(tmp_path):
     return make
 
 
+@pytest.fixture
+def handlers():
+    """Fails if a test leaves other handlers of signals behind."""
+    stopping = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.getsignal(signum) for signum in stopping]
+    yield
+    assert [signal.getsignal(signum) for signum in stopping] == earlier
+
+
+@pytest.mark.usefixtures("handlers")
 def test_stopped_peer_continues_as_if_it_had_not_been(exported):
     straight, stopped = exported("straight"), exported("stopped")
     assert Fit(straight, stand_in).go() == 0
@@ -525,14 +535,9 @@ def test_stopped_peer_continues_as_if_it_had_not_been(exported):
         fit._step = step_and_signal
         return fit
 
-    earlier = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    try:
-        assert stop_at(Fit(stopped, stand_in), 33).go() == 128 + signal.SIGTERM
-        assert int(read_rows(stopped / "metrics.csv")[-1]["step"]) == 28
-        assert Fit(stopped, stand_in).go() == 0
-    finally:
-        signal.signal(signal.SIGTERM, earlier[0])
-        signal.signal(signal.SIGINT, earlier[1])
+    assert stop_at(Fit(stopped, stand_in), 33).go() == 128 + signal.SIGTERM
+    assert int(read_rows(stopped / "metrics.csv")[-1]["step"]) == 28
+    assert Fit(stopped, stand_in).go() == 0
     read = [(folder / "metrics.csv").read_text() for folder in (straight, stopped)]
     assert read[0] == read[1]
     first, second = (

@@ -95,8 +95,15 @@ class Fit:
         Returns:
             0, or 128 plus the number of the signal that stopped it; it has saved then.
         """
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, self._receive)
+        stopping = (signal.SIGINT, signal.SIGTERM)
+        earlier = {signum: signal.signal(signum, self._receive) for signum in stopping}
+        try:
+            return self._train()
+        finally:
+            for signum, handler in earlier.items():
+                signal.signal(signum, handler)
+
+    def _train(self) -> int:
         self._load()
         metrics = Table(self.folder / "metrics.csv", self.state.step)
         speed = Table(self.folder / "throughput.csv", self.state.step)
