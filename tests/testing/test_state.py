@@ -17,7 +17,7 @@ from xlmgen.testing.state import (
     without_own_token,
 )
 from xlmgen.testing.statistics import total_variation
-from xlmgen.testing.suites.state_bound import sine_nodes
+from xlmgen.testing.suites.state_subject import sine_nodes
 
 K, L = 3, 2
 STRINGS = torch.tensor(list(product(range(K), repeat=L)))
