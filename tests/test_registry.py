@@ -145,7 +145,7 @@ with multiprocessing.get_context(sys.argv[2]).Pool(1) as pool:
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_subprocesses_find_pinned_families(tmp_path, method):
-    """In a process of its own: a fork of this one inherits its threads' locks."""
+    """In a process of its own: a fork of this one inherits its handlers of signals."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this system")
     make_family(tmp_path / "run" / "families", "zoo", "pinned")
